@@ -1,0 +1,47 @@
+"""One set of real droplets for the whole end-to-end run: up, no change, edit, break, reboot, down."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.stack import STACK, LocalStack, python_of_this_run
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def copy_tree(target: Path) -> None:
+    """Copy what git would commit, so that tests can edit files without touching anyone's work."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    for name in filter(None, listed.split("\0")):
+        source = REPOSITORY / name
+        if source.is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target / name)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[LocalStack]:
+    """Give the stack's command runner. The tree lies at a fixed place: a run that was killed is healed by the next."""
+    work = Path(os.environ.get("BASECOMMERCE_E2E", "/var/tmp/basecommerce-e2e"))  # noqa: S108 - root's own, fixed on purpose
+    root = work / "tree"
+    logs = work / "logs"
+    stack = LocalStack(root, python_of_this_run(), logs)
+    if root.exists():
+        stack.logs.mkdir(parents=True, exist_ok=True)
+        stack.basec("down", "--env", STACK, expect=None)
+        shutil.rmtree(work)
+    logs.mkdir(parents=True, mode=0o700)
+    copy_tree(root)
+    yield stack
+    stack.basec("down", "--env", STACK)

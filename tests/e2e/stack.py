@@ -1,0 +1,150 @@
+"""One local stack under test: how the end-to-end tests start commands, ask over HTTP and look inside."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+STACK = "local-e2e"
+TIERS = ("infra", "vertical", "edge")
+COMMAND_TIMEOUT_S = 900
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer; header names are lower case and keep every repetition."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: str
+
+    def all(self, name: str) -> list[str]:
+        """Give every value of one header, in order."""
+        return [value for key, value in self.headers if key == name.lower()]
+
+    def json(self) -> Any:
+        """Parse the body. Raises json.JSONDecodeError."""
+        return json.loads(self.body)
+
+
+@dataclass
+class LocalStack:
+    """A copy of the work tree in which `basec` brings up a stack of its own, beside any stack of a user."""
+
+    root: Path
+    python: Path
+    logs: Path
+    outputs: dict[str, str] = field(default_factory=dict)
+
+    def start(self, *args: str, **environment: str) -> subprocess.Popen[str]:
+        """Start basec in a process group of its own, so that a test can kill it as a terminal would."""
+        return subprocess.Popen(
+            [self.python, "-m", "basec", *args],
+            cwd=self.root,
+            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "160", **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def basec(self, *args: str, expect: int | None = 0, **environment: str) -> str:
+        """Run basec to its end and give its output; `expect=None` accepts any exit code."""
+        process = self.start(*args, **environment)
+        try:
+            output, _ = process.communicate(timeout=COMMAND_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output, _ = process.communicate()
+            raise AssertionError(f"basec {' '.join(args)} did not end in {COMMAND_TIMEOUT_S} s:\n{output}") from None
+        name = f"{time.monotonic_ns()}-{args[0]}.log"
+        (self.logs / name).write_text(output)
+        if expect is not None and process.returncode != expect:
+            raise AssertionError(f"basec {' '.join(args)} ended with {process.returncode}, not {expect}:\n{output}")
+        return output
+
+    def up(self, expect: int | None = 0) -> str:
+        """Bring the stack up (again)."""
+        return self.basec("up", "--env", STACK, expect=expect)
+
+    @property
+    def cloud(self) -> dict[str, Any]:
+        """The stack's `cloud.json`."""
+        return json.loads((self.root / ".local" / STACK / "cloud.json").read_text())  # type: ignore[no-any-return]
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        host: str = "demo.localhost",
+        headers: dict[str, str] | None = None,
+        body: str | None = None,
+    ) -> Answer:
+        """Ask the Cloudflare stand-in on loopback, as a browser on this machine would."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.cloud["http_port"], timeout=15)
+        try:
+            connection.request(method, path, body=body, headers={"Host": host, **(headers or {})})
+            response = connection.getresponse()
+            pairs = tuple((key.lower(), value) for key, value in response.getheaders())
+            return Answer(response.status, pairs, response.read().decode())
+        finally:
+            connection.close()
+
+    def get(self, path: str, host: str = "demo.localhost", **headers: str) -> Answer:
+        """GET one path with the Host header of a tenant; underscores in header names become dashes."""
+        return self.request("GET", path, host=host, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+    def container(self, thing: str) -> str:
+        """Name a container or network of the stack."""
+        return f"bc-{STACK}-{thing}"
+
+    def inside(self, droplet: str, command: str, check: bool = True) -> str:
+        """Run one shell line as root in a droplet, past sshd, so that it works while sshd is down."""
+        return docker("exec", self.container(droplet), "bash", "-c", command, check=check)
+
+    def journal(self) -> list[dict[str, Any]]:
+        """The local cloud's event log, oldest first."""
+        lines = (Path(self.cloud["state"]) / "events.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def container_ids(self) -> dict[str, str]:
+        """Every inner container of each droplet, by `droplet/name`."""
+        ids = {}
+        for droplet in TIERS:
+            for line in self.inside(droplet, "docker ps --no-trunc --format '{{.Names}} {{.ID}}'").splitlines():
+                name, identifier = line.split()
+                ids[f"{droplet}/{name}"] = identifier
+        return ids
+
+
+def docker(*args: str, check: bool = True, stdin: str | None = None) -> str:
+    """Run the machine's docker client. Raises AssertionError with its words on failure."""
+    done = subprocess.run(["docker", *args], capture_output=True, text=True, check=False, input=stdin)
+    if check and done.returncode != 0:
+        raise AssertionError(f"docker {' '.join(args[:6])}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def demo_login(output: str) -> tuple[str, str]:
+    """Find the demo user and the password in what `up` printed."""
+    user = re.search(r"\b(\S+@\S+)\b", output)
+    password = re.search(r"password\W+(\S{16,})", output, re.IGNORECASE)
+    if user is None or password is None:
+        raise AssertionError(f"no demo user in:\n{output}")
+    return user.group(1), password.group(1)
+
+
+def python_of_this_run() -> Path:
+    """The interpreter that runs the tests: the copy of the tree has no virtual environment of its own."""
+    return Path(sys.executable)

@@ -1,0 +1,79 @@
+"""The second `up` changes nothing; an edit changes one tier; a wrong setting and a bad release change nothing."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.e2e.stack import STACK, TIERS, LocalStack
+
+pytestmark = pytest.mark.real
+
+FILES = "find /opt /etc -xdev -type f -printf '%p %T@ %s\\n' | sort"
+
+
+def test_second_up_runs_no_command_and_touches_no_file(stack: LocalStack) -> None:
+    containers = stack.container_ids()
+    files = {droplet: stack.inside(droplet, FILES) for droplet in TIERS}
+    events = len(stack.journal())
+    stack.up()
+    assert stack.journal()[events:] == []
+    assert stack.container_ids() == containers
+    assert {droplet: stack.inside(droplet, FILES) for droplet in TIERS} == files
+
+
+def test_preview_of_the_unchanged_tree_finds_no_change(stack: LocalStack) -> None:
+    events = len(stack.journal())
+    stack.basec("preview", "--env", STACK)
+    assert stack.journal()[events:] == []
+
+
+def test_an_edit_of_one_tiers_file_changes_that_tier_alone(stack: LocalStack) -> None:
+    before = stack.container_ids()
+    events = len(stack.journal())
+    config = stack.root / "compose/vertical/haproxy/haproxy.cfg"
+    config.write_text(config.read_text() + "\n# edited\n")
+    stack.up()
+    changed = [event for event in stack.journal()[events:] if event["op"] != "read"]
+    assert [event["op"] for event in changed] == ["update"]
+    assert "activate vertical " in changed[0]["detail"]
+    after = stack.container_ids()
+    assert {k: v for k, v in after.items() if not k.startswith("vertical/")} == {
+        k: v for k, v in before.items() if not k.startswith("vertical/")
+    }
+
+
+def test_a_wrong_setting_is_refused_in_five_seconds_before_anything_is_touched(stack: LocalStack) -> None:
+    settings = stack.root / "Pulumi.local.yaml"
+    text = settings.read_text()
+    settings.write_text(text.replace("region: nyc3", "region: atlantis"))
+    events = len(stack.journal())
+    started = time.monotonic()
+    try:
+        output = stack.basec("up", "--env", STACK, expect=2)
+    finally:
+        settings.write_text(text)
+    assert time.monotonic() - started < 5
+    assert "region" in output
+    assert "atlantis" in output
+    assert "hint:" in output
+    assert "Traceback" not in output
+    assert stack.journal()[events:] == []
+
+
+def test_a_release_that_never_gets_healthy_keeps_the_old_one_serving(stack: LocalStack) -> None:
+    config = stack.root / "compose/vertical/haproxy/haproxy.cfg"
+    text = config.read_text()
+    config.write_text(text + "\nthis line is no haproxy configuration\n")
+    try:
+        output = stack.basec("up", "--env", STACK, expect=1)
+    finally:
+        config.write_text(text)
+    assert "haproxy" in output
+    assert "this line" in output, "the message shows the failed service's last log lines"
+    assert stack.get("/web/login").status == 302
+    assert stack.get("/docs").status == 200
+    # The same `up` with the file mended heals, by finding the release of before.
+    stack.up()
+    assert stack.get("/docs").status == 200

@@ -1,0 +1,47 @@
+"""A reboot, and a restart of the machine's Docker engine, need no hand."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.e2e.stack import STACK, TIERS, LocalStack, docker
+from tests.e2e.test_3_exposure import reserved_address
+
+pytestmark = pytest.mark.real
+
+BACK_TIMEOUT_S = 120
+
+
+def smoke_until_green(stack: LocalStack) -> None:
+    deadline = time.monotonic() + BACK_TIMEOUT_S
+    while True:
+        process = stack.start("smoke", "--env", STACK)
+        output, _ = process.communicate(timeout=BACK_TIMEOUT_S)
+        if process.returncode == 0:
+            return
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not green after {BACK_TIMEOUT_S} s:\n{output}")
+        time.sleep(1)
+
+
+@pytest.mark.parametrize("droplet", TIERS)
+def test_smoke_is_green_again_after_a_reboot_with_no_hand_on_it(stack: LocalStack, droplet: str) -> None:
+    reserved = reserved_address(stack)
+    docker("restart", "--time", "30", stack.container(droplet))
+    smoke_until_green(stack)
+    assert "/mnt/data" in stack.inside("infra", "findmnt --noheadings --output TARGET /mnt/data")
+    assert reserved_address(stack) == reserved
+    assert stack.inside(droplet, "systemctl is-active ufw basecommerce-*.service docker").split() == ["active"] * 3
+
+
+def test_up_powers_on_what_was_stopped(stack: LocalStack) -> None:
+    # What a restart of the engine leaves of containers that it does not bring back by itself, without ending
+    # the containers of anyone else on this machine.
+    names = docker("ps", "--quiet", "--filter", f"label=basecommerce.cloud={STACK}").split()
+    docker("stop", "--time", "30", *names)
+    events = len(stack.journal())
+    stack.up()
+    assert [event for event in stack.journal()[events:] if event["op"] != "read"] == []
+    smoke_until_green(stack)
