@@ -1,0 +1,189 @@
+"""What exists: droplets, sizes, the firewall's rule table. Read from `inventory.yaml`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from topology.files import read_model
+from topology.rules import (
+    Flag,
+    Frozen,
+    Listed,
+    Name,
+    Number,
+    Section,
+    Table,
+    choice,
+    no_repeats,
+    not_empty,
+    pattern,
+    refuse,
+    whole_number,
+)
+
+ROLES = ("infra", "vertical", "edge")
+PROTOCOLS = ("tcp", "udp", "icmp")
+SSH_SOURCES = "ssh_sources"
+CLOUDFLARE = "cloudflare"
+INTERNET = "internet"
+VPC = "vpc"
+SSH_PORT = 22
+WEB_PORT = 80
+HIGHEST_PORT = 65535
+
+Slug = Annotated[
+    str,
+    BeforeValidator(
+        pattern("a DigitalOcean slug", r"[a-z0-9]+(-[a-z0-9]+)*", "use lower-case letters, digits and '-', as `doctl compute size list` does")
+    ),
+]
+PORTS_HINT = "write a port such as 22, or a range such as 8000-8010"
+
+
+def _ports(value: object) -> str:
+    """Read a port or a range as the text that DigitalOcean takes, e.g. `22` or `8000-8010`."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not re.fullmatch(r"\d{1,5}(-\d{1,5})?", text):
+        refuse(f"{value!r} is not a port or a range of ports", PORTS_HINT)
+    numbers = [int(part) for part in text.split("-")]
+    if not all(1 <= number <= HIGHEST_PORT for number in numbers):
+        refuse(f"{text} is outside the ports 1 to {HIGHEST_PORT}", PORTS_HINT)
+    if numbers != sorted(set(numbers)):
+        refuse(f"{text} is a range that does not rise", PORTS_HINT)
+    return "-".join(str(number) for number in numbers)
+
+
+Ports = Annotated[str, BeforeValidator(_ports)]
+PortList = Annotated[tuple[Ports, ...], Listed, AfterValidator(no_repeats("ports"))]
+
+
+def _ports_fit_protocol(protocol: str, ports: tuple[str, ...]) -> None:
+    """DigitalOcean wants ports for tcp and udp, and refuses them for icmp."""
+    if protocol == "icmp" and ports:
+        refuse(f"icmp has no ports, but ports is [{', '.join(ports)}]", "remove `ports`")
+    if protocol != "icmp" and not ports:
+        refuse(f"{protocol} needs ports", "add `ports: [...]`")
+
+
+class SizeSpec(Section):
+    """One droplet size. Source: https://www.digitalocean.com/pricing/droplets (basic, regular CPU)."""
+
+    memory_mib: Annotated[Number, AfterValidator(whole_number("an amount of memory in MiB", 512, 1_048_576))]
+    vcpus: Annotated[Number, AfterValidator(whole_number("a number of virtual CPUs", 1, 128))]
+    disk_gib: Annotated[Number, AfterValidator(whole_number("a disk size in GiB", 10, 20_000))]
+    price_usd: Annotated[Number, AfterValidator(whole_number("a price in USD a month", 1, 10_000))]
+
+
+class VolumeSpec(Section):
+    """A block volume of a droplet; it outlives the droplet."""
+
+    name: Name
+    size_gib: Annotated[Number, AfterValidator(whole_number("a volume size in GiB", 1, 16_384))]
+    """DigitalOcean sells 1 GiB to 16 TiB. Source: https://docs.digitalocean.com/products/volumes/details/limits/"""
+    filesystem: Annotated[str, BeforeValidator(choice("a file system", "ext4"))]
+    label: Annotated[
+        str,
+        BeforeValidator(
+            pattern("a file system label", r"[A-Za-z0-9_-]{1,16}", "use at most 16 letters, digits, '_' and '-' (the limit of ext4)")
+        ),
+    ]
+    mount: Annotated[
+        str,
+        BeforeValidator(pattern("a mount point", r"/mnt/[a-z][a-z0-9_]*", "use a directory below /mnt, such as /mnt/data")),
+    ]
+    """One level of letters, digits and '_', so that the name of its systemd mount unit needs no escapes."""
+
+
+class DropletSpec(Section):
+    """One droplet. Its role decides which compose project (tier) and which user data it gets."""
+
+    role: Annotated[str, BeforeValidator(choice("a role", *ROLES))]
+    size: Slug
+    image: Slug
+    aliases: Annotated[tuple[Name, ...], Listed, AfterValidator(no_repeats("aliases"))] = ()
+    vertical: Name | None = None
+    """The vertical (application) that a droplet of role `vertical` runs."""
+    reserved_ip: Flag = False
+    volume: Annotated[VolumeSpec, Table] | None = None
+
+    @model_validator(mode="after")
+    def _vertical_fits_role(self) -> Self:
+        if self.role == "vertical" and self.vertical is None:
+            refuse("role vertical needs to know which vertical it runs", "add `vertical: construction`")
+        if self.role != "vertical" and self.vertical is not None:
+            refuse(f"role {self.role} runs no vertical, but vertical is '{self.vertical}'", "remove `vertical`")
+        return self
+
+
+class FirewallRule(Section):
+    """One line of the rule table: who may open which ports of which droplet."""
+
+    name: Name
+    droplet: Name
+    protocol: Annotated[str, BeforeValidator(choice("a protocol", *PROTOCOLS))]
+    ports: PortList = ()
+    sources: Annotated[
+        tuple[Annotated[str, BeforeValidator(pattern("a source", r"[a-z][a-z0-9_-]*", "name ssh_sources, cloudflare or a droplet"))], ...],
+        Listed,
+        AfterValidator(not_empty("sources")),
+        Field(alias="from"),
+    ]
+
+    @model_validator(mode="after")
+    def _check_ports(self) -> Self:
+        _ports_fit_protocol(self.protocol, self.ports)
+        return self
+
+
+class EgressRule(Section):
+    """One line of what every droplet may open; no line means no way out."""
+
+    protocol: Annotated[str, BeforeValidator(choice("a protocol", *PROTOCOLS))]
+    ports: PortList = ()
+    to: Annotated[str, BeforeValidator(choice("a destination", INTERNET, VPC))]
+
+    @model_validator(mode="after")
+    def _check_ports(self) -> Self:
+        _ports_fit_protocol(self.protocol, self.ports)
+        return self
+
+
+class Inventory(Section):
+    """Everything of `inventory.yaml`."""
+
+    sizes: Annotated[Mapping[Slug, Annotated[SizeSpec, Table]], Table, Frozen]
+    regions: Annotated[tuple[Slug, ...], Listed, AfterValidator(not_empty("regions"))]
+    images: Annotated[tuple[Slug, ...], Listed, AfterValidator(not_empty("images"))]
+    droplets: Annotated[Mapping[Name, Annotated[DropletSpec, Table]], Table, Frozen]
+    rules: Annotated[
+        tuple[Annotated[FirewallRule, Table], ...], Listed, AfterValidator(not_empty("rules")), Field(alias="firewall")
+    ]
+    egress: Annotated[tuple[Annotated[EgressRule, Table], ...], Listed, AfterValidator(no_repeats("egress rules"))]
+
+    def resolve(self, name: str) -> str:
+        """Give the droplet that `name` or alias means, e.g. `platform` -> `infra`. Raises KeyError."""
+        for droplet, spec in self.droplets.items():
+            if name == droplet or name in spec.aliases:
+                return droplet
+        raise KeyError(name)
+
+    def by_role(self, role: str) -> tuple[str, ...]:
+        """Name the droplets of a role, in the order of the file."""
+        return tuple(name for name, spec in self.droplets.items() if spec.role == role)
+
+    @property
+    def bastion(self) -> str:
+        """The droplet with a public service: the way in for SSH."""
+        return self.by_role("edge")[0]
+
+
+def load_inventory(path: Path) -> Inventory:
+    """Read and check `inventory.yaml`. Raises ConfigurationError with every problem of the file."""
+    from topology.crosscheck import inventory_problems  # noqa: PLC0415 - it needs the models above
+
+    return read_model(path, Inventory, inventory_problems)

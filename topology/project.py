@@ -1,0 +1,138 @@
+"""One typed, frozen tree of everything that is known before a resource is declared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from topology.crosscheck import is_local, settings_problems, shared_problems
+from topology.errors import ConfigurationError, Problem
+from topology.files import check_model
+from topology.inventory import DropletSpec, Inventory, SizeSpec, load_inventory
+from topology.settings import OPTIONAL_SECRET_KEYS, SECRET_KEYS, Settings, host_key_secret
+from topology.versions import Versions, load_versions
+
+T = TypeVar("T")
+
+PROJECT = "basecommerce"
+SETTINGS_KEY = f"{PROJECT}:settings"
+APPLICATIONS = ("auth", "construction")
+"""Services whose images are ours: `<images.registry>/<name>:<images.tag>`."""
+
+STACKS_HINT = "known stacks: local, local-<suffix>, staging, production"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """The program's input, checked: nothing in it can be wrong any more but the live cloud."""
+
+    stack: str
+    settings: Settings
+    inventory: Inventory
+    versions: Versions
+    root: Path
+    """Root of the repository, where `compose/` and `cloud-init/` are."""
+
+    @property
+    def local(self) -> bool:
+        """Whether the stack lives in a local cloud. For programs around the engine; components never ask."""
+        return is_local(self.stack)
+
+    def droplet(self, name: str) -> DropletSpec:
+        """Give a droplet of the inventory. Raises KeyError."""
+        return self.inventory.droplets[name]
+
+    def size(self, droplet: str) -> SizeSpec:
+        """Give what a droplet's size stands for."""
+        return self.inventory.sizes[self.droplet(droplet).size]
+
+    def physical_name(self, thing: str) -> str:
+        """Name a cloud resource of this stack, e.g. `basecommerce-staging-edge`."""
+        return f"{PROJECT}-{self.stack}-{thing}"
+
+    def droplet_tag(self, droplet: str) -> str:
+        """Name the tag that firewalls use: one droplet of one stack, so that stacks never share a firewall."""
+        return self.physical_name(droplet)
+
+    def tags(self, droplet: str) -> tuple[str, ...]:
+        """Give all tags of a droplet; lower case, letters of `[a-z0-9:_-]` only."""
+        return (PROJECT, f"stack:{self.stack}", f"role:{self.droplet(droplet).role}", self.droplet_tag(droplet))
+
+    def image(self, service: str) -> str:
+        """Give the full image reference of a service. Raises KeyError for an unknown one."""
+        if service in APPLICATIONS:
+            return f"{self.settings.images.registry}/{service}:{self.settings.images.tag}"
+        return {**self.versions.images.services, **self.settings.images.services}[service]
+
+    def images(self) -> dict[str, str]:
+        """Give the image references of all services, by name."""
+        return {name: self.image(name) for name in sorted({*self.versions.images.services, *APPLICATIONS})}
+
+
+def required_secrets(inventory: Inventory | None) -> tuple[str, ...]:
+    """Name the secrets that a stack needs, one host key for each droplet among them."""
+    host_keys = [host_key_secret(name) for name in (inventory.droplets if inventory else ())]
+    return tuple(dict.fromkeys([*SECRET_KEYS, *host_keys]))
+
+
+def load_project(root: Path, stack: str, raw_settings: object, secrets_present: Collection[str]) -> Project:
+    """Check settings, inventory, versions and the presence of secrets.
+
+    `raw_settings` is the object `basecommerce:settings` as parsed, or None when the stack has none.
+    `secrets_present` names the secrets that are set, e.g. `postgres_password`, `digitalocean:token`.
+    Raises ConfigurationError with ALL problems of ALL files.
+    """
+    problems: list[Problem] = []
+
+    def collect(load: Callable[[], T]) -> T | None:
+        try:
+            return load()
+        except ConfigurationError as error:
+            problems.extend(error.problems)
+            return None
+
+    file = f"Pulumi.{stack}.yaml"
+    problems.extend(_stack_problems(stack))
+    settings = collect(lambda: _settings(file, raw_settings))
+    inventory = collect(lambda: load_inventory(root / "inventory.yaml"))
+    versions = collect(lambda: load_versions(root / "versions.yaml"))
+    if settings:
+        problems.extend(settings_problems(file, SETTINGS_KEY, stack, settings))
+        problems.extend(shared_problems(file, SETTINGS_KEY, settings, inventory, versions))
+    problems.extend(_secret_problems(file, stack, inventory, secrets_present))
+    if problems or settings is None or inventory is None or versions is None:
+        raise ConfigurationError(problems)
+    return Project(stack=stack, settings=settings, inventory=inventory, versions=versions, root=root)
+
+
+def _settings(file: str, raw: object) -> Settings:
+    if raw is None:
+        problem = Problem(file=file, path=SETTINGS_KEY, message="is missing", hint="start from the tracked Pulumi.production.yaml")
+        raise ConfigurationError([problem])
+    return check_model(file, raw, Settings, prefix=SETTINGS_KEY)
+
+
+def _stack_problems(stack: str) -> Iterator[Problem]:
+    if stack not in ("staging", "production") and not re.fullmatch(r"local(-[a-z0-9]+)*", stack):
+        yield Problem(file="stack", path="", message=f"'{stack}' is not a known stack", hint=STACKS_HINT)
+
+
+def _secret_problems(file: str, stack: str, inventory: Inventory | None, present: Collection[str]) -> Iterator[Problem]:
+    names = {name.removeprefix(f"{PROJECT}:") for name in present}
+    for name in required_secrets(inventory):
+        if name not in names:
+            key = name if ":" in name else f"{PROJECT}:{name}"
+            hint = f"run `basec init --env {stack}`" if is_local(stack) else f"run `pulumi config set --stack {stack} --secret {key}`"
+            yield Problem(file=file, path=key, message="this secret is not set", hint=hint)
+    for name in OPTIONAL_SECRET_KEYS:
+        if name in names and not is_local(stack):
+            key = f"{PROJECT}:{name}"
+            yield Problem(
+                file=file,
+                path=key,
+                message="this secret is only for local stacks",
+                hint=f"run `pulumi config rm --stack {stack} {key}`",
+            )

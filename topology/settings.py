@@ -1,0 +1,172 @@
+"""How one stack differs from another: the object `basecommerce:settings`, and the names of its secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Network
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator
+
+from topology.rules import (
+    Cidr,
+    Day,
+    Flag,
+    Frozen,
+    Listed,
+    Name,
+    Section,
+    Table,
+    choice,
+    fqdn,
+    image_reference,
+    image_tag,
+    not_empty,
+    pattern,
+    refuse,
+)
+
+SECRET_KEYS = (
+    "postgres_password",
+    "redis_password",
+    "token_key",
+    "login_private_key",
+    "host_key_infra",
+    "host_key_vertical",
+    "host_key_edge",
+    "digitalocean:token",
+    "cloudflare:apiToken",
+)
+"""Secrets of every stack; a key without a name space belongs to `basecommerce:`. The next verticals add `host_key_*`."""
+
+PASSWORD_KEYS = ("postgres_password", "redis_password", "token_key")
+OPTIONAL_SECRET_KEYS = ("demo_password",)
+"""Known, but only on local stacks."""
+
+PRIVATE_RANGES = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+"""Source: RFC 1918 section 3."""
+
+RESERVED_RANGES: Mapping[IPv4Network, str] = {
+    IPv4Network("10.244.0.0/16"): "reserved by DigitalOcean",
+    IPv4Network("10.245.0.0/16"): "reserved by DigitalOcean",
+    IPv4Network("10.246.0.0/24"): "reserved by DigitalOcean",
+    IPv4Network("10.229.0.0/16"): "reserved by DigitalOcean",
+    IPv4Network("172.29.0.0/24"): "Docker's own bridge on every droplet",
+    IPv4Network("172.30.0.0/24"): "the compose network of the edge",
+    IPv4Network("172.31.0.0/16"): "the other compose networks",
+}
+"""DigitalOcean: https://docs.digitalocean.com/products/networking/vpc/concepts/plan-your-network/; Docker: `cloud-init/base.yaml.j2`."""
+
+REGION_RANGES: Mapping[str, IPv4Network] = {
+    "ams3": IPv4Network("10.18.0.0/16"),
+    "blr1": IPv4Network("10.47.0.0/16"),
+    "fra1": IPv4Network("10.19.0.0/16"),
+    "lon1": IPv4Network("10.16.0.0/16"),
+    "nyc1": IPv4Network("10.10.0.0/16"),
+    "nyc3": IPv4Network("10.17.0.0/16"),
+    "sfo2": IPv4Network("10.46.0.0/16"),
+    "sfo3": IPv4Network("10.48.0.0/16"),
+    "sgp1": IPv4Network("10.15.0.0/16"),
+    "syd1": IPv4Network("10.49.0.0/16"),
+    "tor1": IPv4Network("10.20.0.0/16"),
+}
+"""Ranges that DigitalOcean uses itself in one region (anchor addresses of reserved IPs). Source: as above."""
+
+SMALLEST_RANGE, LARGEST_RANGE = 28, 16
+"""Prefix lengths of a VPC. Source: https://docs.digitalocean.com/glossary/network-size-range/"""
+
+MOST_OF_THE_INTERNET = 8
+"""A shorter prefix among Cloudflare's ranges would open port 80 to a large part of the internet."""
+
+
+def _vpc_range(network: IPv4Network) -> IPv4Network:
+    if not LARGEST_RANGE <= network.prefixlen <= SMALLEST_RANGE:
+        refuse(f"'{network}' is not between /{LARGEST_RANGE} and /{SMALLEST_RANGE}", "use a /20, such as 10.80.0.0/20")
+    if not any(network.subnet_of(private) for private in PRIVATE_RANGES):
+        refuse(f"'{network}' is not a private range", "use a part of 10.0.0.0/8, such as 10.80.0.0/20")
+    for reserved, owner in RESERVED_RANGES.items():
+        if network.overlaps(reserved):
+            refuse(f"'{network}' overlaps {reserved} ({owner})", "use another part of 10.0.0.0/8, such as 10.80.0.0/20")
+    return network
+
+
+def _proxy_range(network: IPv4Network) -> IPv4Network:
+    if network.prefixlen < MOST_OF_THE_INTERNET:
+        refuse(f"'{network}' is too wide for a range of Cloudflare", "copy the ranges from https://www.cloudflare.com/ips-v4")
+    return network
+
+
+def _login_user(value: object) -> str:
+    hint = "use a new name such as basec"
+    text = pattern("a login name", r"[a-z_][a-z0-9_-]{0,31}", hint)(value)
+    if text in ("root", "debian"):
+        refuse(f"'{text}' is a user that the image brings", hint)
+    return text
+
+
+def _registry(value: object) -> str:
+    hint = "write host and path without a tag, such as ghcr.io/procopio420/basecommerce"
+    return pattern("an image registry", r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::\d{1,5})?(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*", hint)(value)
+
+
+STRICT_IS_LATER = {
+    "strict": (
+        "'strict' is not built yet: the edge serves port 80 only",
+        "use flexible; strict needs an origin certificate on the edge",
+    )
+}
+
+
+class SshSettings(Section):
+    """Who may log in, and from where."""
+
+    user: Annotated[str, BeforeValidator(_login_user)]
+    sources: Annotated[tuple[Cidr, ...], Listed, AfterValidator(not_empty("sources"))]
+    """Ranges that may reach port 22 of the edge. 0.0.0.0/0 is allowed: keys only, and hosted CI has no fixed address."""
+
+
+class CloudflareSettings(Section):
+    """The zone in front of the edge."""
+
+    zone_id: Annotated[
+        str,
+        BeforeValidator(
+            pattern("a zone id", r"[0-9a-f]{32}", "copy the 32 hexadecimal digits from the zone's overview page, and put them in quotes")
+        ),
+    ]
+    ssl: Annotated[str, BeforeValidator(choice("a mode of TLS to the origin", "flexible", why_not=STRICT_IS_LATER))]
+    ranges: Annotated[
+        tuple[Annotated[Cidr, AfterValidator(_proxy_range)], ...], Listed, AfterValidator(not_empty("ranges"))
+    ]
+    """The only sources of port 80."""
+    ranges_date: Day
+    """When `ranges` was copied from https://www.cloudflare.com/ips-v4."""
+
+
+class ImageSettings(Section):
+    """Where the applications' images come from, and their tag."""
+
+    registry: Annotated[str, BeforeValidator(_registry)]
+    tag: Annotated[str, BeforeValidator(image_tag)]
+    services: Annotated[Mapping[Name, Annotated[str, BeforeValidator(image_reference)]], Table, Frozen]
+    """Instead of the images of `versions.yaml`, by service name; the local stack has no others."""
+
+
+class Settings(Section):
+    """The object `basecommerce:settings` of one stack."""
+
+    domain: Annotated[str, BeforeValidator(fqdn)]
+    environment: Annotated[str, BeforeValidator(choice("an environment", "production", "staging", "development"))]
+    """Given to auth as ENVIRONMENT; only `production` makes its cookie `Secure`."""
+    region: Name
+    vpc_ip_range: Annotated[Cidr, AfterValidator(_vpc_range)]
+    protect: Flag
+    """Whether the engine refuses to delete droplets, volume and reserved IP."""
+    ssh: Annotated[SshSettings, Table]
+    cloudflare: Annotated[CloudflareSettings, Table]
+    images: Annotated[ImageSettings, Table]
+
+
+def host_key_secret(droplet: str) -> str:
+    """Name the secret that holds a droplet's SSH host key, e.g. `host_key_edge`."""
+    return "host_key_" + droplet.replace("-", "_")
