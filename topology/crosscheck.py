@@ -65,7 +65,12 @@ def _role_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
     for role in ROLES:
         names = inventory.by_role(role)
         if not names:
-            yield Problem(file=file, path="droplets", message=f"no droplet has the role {role}", hint=f"add one with `role: {role}`")
+            yield Problem(
+                file=file,
+                path="droplets",
+                message=f"no droplet has the role {role}",
+                hint=f"add one with `role: {role}`",
+            )
         if len(names) > 1:
             yield Problem(
                 file=file,
@@ -81,10 +86,17 @@ def _rule_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
     for index, rule in enumerate(inventory.rules):
         path = f"firewall.{index}"
         if rule.name in names:
-            yield Problem(file=file, path=f"{path}.name", message=f"'{rule.name}' is already a rule", hint="choose another name")
+            yield Problem(
+                file=file, path=f"{path}.name", message=f"'{rule.name}' is already a rule", hint="choose another name"
+            )
         names.add(rule.name)
         if rule.droplet not in inventory.droplets:
-            yield Problem(file=file, path=f"{path}.droplet", message=f"'{rule.droplet}' is not a droplet", hint=f"use one of: {droplets}")
+            yield Problem(
+                file=file,
+                path=f"{path}.droplet",
+                message=f"'{rule.droplet}' is not a droplet",
+                hint=f"use one of: {droplets}",
+            )
         for position, source in enumerate(rule.sources):
             if source not in (SSH_SOURCES, CLOUDFLARE) and source not in inventory.droplets:
                 yield Problem(
@@ -122,7 +134,9 @@ def settings_problems(file: str, prefix: str, stack: str, settings: Settings) ->
         )
 
 
-def shared_problems(file: str, prefix: str, settings: Settings, inventory: Inventory | None, versions: Versions | None) -> Iterator[Problem]:
+def shared_problems(
+    file: str, prefix: str, settings: Settings, inventory: Inventory | None, versions: Versions | None
+) -> Iterator[Problem]:
     """Check settings against the files that could be read."""
     if inventory and settings.region not in inventory.regions:
         yield Problem(

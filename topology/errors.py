@@ -1,10 +1,10 @@
 """Errors that people read, and the exit codes of every program of this repository.
 
-    BasecommerceError (1)
-    ├── UsageError (2)            wrong arguments
-    ├── ConfigurationError (2)    settings, inventory, versions or secrets; holds every problem at once
-    ├── HostCheckError (3)        the machine cannot run the local cloud
-    └── RemoteError (4)           a command on a droplet failed
+BasecommerceError (1)
+├── UsageError (2)            wrong arguments
+├── ConfigurationError (2)    settings, inventory, versions or secrets; holds every problem at once
+├── HostCheckError (3)        the machine cannot run the local cloud
+└── RemoteError (4)           a command on a droplet failed
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ class _StrictLoader(yaml.SafeLoader):
     """YAML's safe loader, but a key that is twice in a table is an error instead of the last one winning."""
 
 
-def _mapping(loader: _StrictLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001,FBT002
+def _mapping(loader: _StrictLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
     seen: dict[Any, int] = {}
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
         line = key_node.start_mark.line + 1
         if key in seen:
             raise yaml.constructor.ConstructorError(
@@ -41,11 +41,26 @@ def read_yaml(path: Path) -> Any:
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a subclass of SafeLoader
     except FileNotFoundError:
-        problem = Problem(file=path.name, path="", message=f"there is no such file in {path.parent}", hint="restore it with `git checkout`")
+        problem = Problem(
+            file=path.name,
+            path="",
+            message=f"there is no such file in {path.parent}",
+            hint="restore it with `git checkout`",
+        )
     except (OSError, UnicodeDecodeError) as error:
-        problem = Problem(file=path.name, path="", message=f"cannot be read: {error}", hint="check its permissions and encoding (UTF-8)")
+        problem = Problem(
+            file=path.name,
+            path="",
+            message=f"cannot be read: {error}",
+            hint="check its permissions and encoding (UTF-8)",
+        )
     except yaml.YAMLError as error:
-        problem = Problem(file=path.name, path="", message=f"is not valid YAML: {_where(error)}", hint="correct the line; indent with two spaces")
+        problem = Problem(
+            file=path.name,
+            path="",
+            message=f"is not valid YAML: {_where(error)}",
+            hint="correct the line; indent with two spaces",
+        )
     raise ConfigurationError([problem])
 
 

@@ -39,7 +39,11 @@ HIGHEST_PORT = 65535
 Slug = Annotated[
     str,
     BeforeValidator(
-        pattern("a DigitalOcean slug", r"[a-z0-9]+(-[a-z0-9]+)*", "use lower-case letters, digits and '-', as `doctl compute size list` does")
+        pattern(
+            "a DigitalOcean slug",
+            r"[a-z0-9]+(-[a-z0-9]+)*",
+            "use lower-case letters, digits and '-', as `doctl compute size list` does",
+        )
     ),
 ]
 PORTS_HINT = "write a port such as 22, or a range such as 8000-8010"
@@ -89,12 +93,18 @@ class VolumeSpec(Section):
     label: Annotated[
         str,
         BeforeValidator(
-            pattern("a file system label", r"[A-Za-z0-9_-]{1,16}", "use at most 16 letters, digits, '_' and '-' (the limit of ext4)")
+            pattern(
+                "a file system label",
+                r"[A-Za-z0-9_-]{1,16}",
+                "use at most 16 letters, digits, '_' and '-' (the limit of ext4)",
+            )
         ),
     ]
     mount: Annotated[
         str,
-        BeforeValidator(pattern("a mount point", r"/mnt/[a-z][a-z0-9_]*", "use a directory below /mnt, such as /mnt/data")),
+        BeforeValidator(
+            pattern("a mount point", r"/mnt/[a-z][a-z0-9_]*", "use a directory below /mnt, such as /mnt/data")
+        ),
     ]
     """One level of letters, digits and '_', so that the name of its systemd mount unit needs no escapes."""
 
@@ -128,7 +138,13 @@ class FirewallRule(Section):
     protocol: Annotated[str, BeforeValidator(choice("a protocol", *PROTOCOLS))]
     ports: PortList = ()
     sources: Annotated[
-        tuple[Annotated[str, BeforeValidator(pattern("a source", r"[a-z][a-z0-9_-]*", "name ssh_sources, cloudflare or a droplet"))], ...],
+        tuple[
+            Annotated[
+                str,
+                BeforeValidator(pattern("a source", r"[a-z][a-z0-9_-]*", "name ssh_sources, cloudflare or a droplet")),
+            ],
+            ...,
+        ],
         Listed,
         AfterValidator(not_empty("sources")),
         Field(alias="from"),

@@ -30,7 +30,10 @@ def _problem(file: str, model: type[BaseModel], details: Any, prefix: str) -> Pr
     elif kind == "invalid_key":
         message, hint = f"the key {details['input']!r} is not a text", "put the key in quotes"
     else:
-        message, hint = f"{details['msg'].lower()}: {details['input']!r}", "docs/topology.md lists every key and its form"
+        message, hint = (
+            f"{details['msg'].lower()}: {details['input']!r}",
+            "docs/topology.md lists every key and its form",
+        )
     return Problem(file=file, path=path, message=message, hint=hint)
 
 

@@ -110,7 +110,9 @@ def load_project(root: Path, stack: str, raw_settings: object, secrets_present: 
 
 def _settings(file: str, raw: object) -> Settings:
     if raw is None:
-        problem = Problem(file=file, path=SETTINGS_KEY, message="is missing", hint="start from the tracked Pulumi.production.yaml")
+        problem = Problem(
+            file=file, path=SETTINGS_KEY, message="is missing", hint="start from the tracked Pulumi.production.yaml"
+        )
         raise ConfigurationError([problem])
     return check_model(file, raw, Settings, prefix=SETTINGS_KEY)
 
@@ -125,7 +127,11 @@ def _secret_problems(file: str, stack: str, inventory: Inventory | None, present
     for name in required_secrets(inventory):
         if name not in names:
             key = name if ":" in name else f"{PROJECT}:{name}"
-            hint = f"run `basec init --env {stack}`" if is_local(stack) else f"run `pulumi config set --stack {stack} --secret {key}`"
+            hint = (
+                f"run `basec init --env {stack}`"
+                if is_local(stack)
+                else f"run `pulumi config set --stack {stack} --secret {key}`"
+            )
             yield Problem(file=file, path=key, message="this secret is not set", hint=hint)
     for name in OPTIONAL_SECRET_KEYS:
         if name in names and not is_local(stack):

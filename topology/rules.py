@@ -184,7 +184,9 @@ IMAGE_HINT = "write <registry>/<name>:<tag> with a pinned tag, such as docker.io
 def image_reference(value: object) -> str:
     """Check a full image reference with a pinned tag."""
     text = _text(value, "an image", IMAGE_HINT)
-    match = re.fullmatch(r"(?P<name>[a-z0-9.-]+(?::\d+)?(?:/[a-z0-9._-]+)+):(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127})", text)
+    match = re.fullmatch(
+        r"(?P<name>[a-z0-9.-]+(?::\d+)?(?:/[a-z0-9._-]+)+):(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127})", text
+    )
     if not match:
         refuse(f"{text!r} is not an image with registry and tag", IMAGE_HINT)
     image_tag(match["tag"])

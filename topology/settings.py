@@ -92,7 +92,10 @@ def _vpc_range(network: IPv4Network) -> IPv4Network:
 
 def _proxy_range(network: IPv4Network) -> IPv4Network:
     if network.prefixlen < MOST_OF_THE_INTERNET:
-        refuse(f"'{network}' is too wide for a range of Cloudflare", "copy the ranges from https://www.cloudflare.com/ips-v4")
+        refuse(
+            f"'{network}' is too wide for a range of Cloudflare",
+            "copy the ranges from https://www.cloudflare.com/ips-v4",
+        )
     return network
 
 
@@ -106,7 +109,9 @@ def _login_user(value: object) -> str:
 
 def _registry(value: object) -> str:
     hint = "write host and path without a tag, such as ghcr.io/procopio420/basecommerce"
-    return pattern("an image registry", r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::\d{1,5})?(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*", hint)(value)
+    return pattern(
+        "an image registry", r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::\d{1,5})?(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*", hint
+    )(value)
 
 
 STRICT_IS_LATER = {
@@ -131,7 +136,11 @@ class CloudflareSettings(Section):
     zone_id: Annotated[
         str,
         BeforeValidator(
-            pattern("a zone id", r"[0-9a-f]{32}", "copy the 32 hexadecimal digits from the zone's overview page, and put them in quotes")
+            pattern(
+                "a zone id",
+                r"[0-9a-f]{32}",
+                "copy the 32 hexadecimal digits from the zone's overview page, and put them in quotes",
+            )
         ),
     ]
     ssl: Annotated[str, BeforeValidator(choice("a mode of TLS to the origin", "flexible", why_not=STRICT_IS_LATER))]

@@ -21,7 +21,9 @@ class DebianVersion(Section):
 class PulumiVersion(Section):
     """Pulumi's engine; the SDK in requirements.txt has the same version."""
 
-    version: Annotated[str, BeforeValidator(pattern("a version", r"\d+\.\d+\.\d+", "write all three numbers, such as 3.259.0"))]
+    version: Annotated[
+        str, BeforeValidator(pattern("a version", r"\d+\.\d+\.\d+", "write all three numbers, such as 3.259.0"))
+    ]
 
 
 class ImageVersions(Section):

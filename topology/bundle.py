@@ -1,0 +1,149 @@
+"""The bundle of a tier: its compose files as one tar whose digest is known before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import jinja2
+
+from topology.errors import ConfigurationError, Problem
+from topology.project import Project
+from topology.secrets import quote
+
+SKIPPED_NAMES = frozenset({"__pycache__", "env.example", "README.md", ".env"})
+"""What only a developer uses who runs `docker compose` by hand; `.env` is rendered instead."""
+
+SECRET_NAMES = re.compile(
+    r"(\.(pem|key|p12|pfx|jks|kdbx|env)|\.env\..*|id_(rsa|dsa|ecdsa|ed25519)|.*(password|secret)s?(\.txt)?|\.netrc|\.pgpass)"
+)
+SECRET_TEXT = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|dop_v1_[0-9a-f]{64}")
+"""Private keys and DigitalOcean tokens. Source of the token's form: https://docs.digitalocean.com/reference/api/create-personal-access-token/"""
+
+BOOTSTRAP = """\
+set -euo pipefail
+umask 077
+work="$(mktemp -d /run/basecommerce.XXXXXX)"
+trap 'rm -rf "$work"' EXIT
+cat > "$work/payload.json"
+python3 - "$work" "$digest" << 'UNPACK'
+import base64, hashlib, io, json, pathlib, sys, tarfile
+work, digest = pathlib.Path(sys.argv[1]), sys.argv[2]
+tar = base64.b64decode(json.loads((work / "payload.json").read_text())["bundle"])
+if hashlib.sha256(tar).hexdigest() != digest:
+    sys.exit("the bundle does not have the digest " + digest)
+with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+    archive.extractall(work / "bundle", filter="data")
+UNPACK
+python3 "$work/bundle/release.py" activate "$tier" "$digest" --payload "$work/payload.json"
+"""
+"""Unpacks the payload from standard input and hands over to the bundle's own `release.py`. `activation` sets
+`$tier` and `$digest`. /run is a tmpfs: the payload, which holds secrets, never reaches a disk from here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """The files of one tier."""
+
+    tier: str
+    digest: str
+    """SHA-256 of `tar`, in hexadecimal."""
+    tar: bytes
+
+    @property
+    def activation(self) -> str:
+        """The command that activates this bundle, as bash text; the payload comes by standard input."""
+        return f"# activate {self.tier} {self.digest[:12]}\ntier={self.tier} digest={self.digest}\n{BOOTSTRAP}"
+
+
+def build_bundle(project: Project, tier: str) -> Bundle:
+    """Build the bundle of a tier. Equal files and settings give equal bytes, on any machine and at any time.
+
+    Raises ConfigurationError for a link, for a file that looks like a secret, and for a template that does not render.
+    """
+    files = {PurePosixPath(".env"): (_env_file(project), False)}
+    for path, name in _files(project, tier):
+        files[name.with_suffix("") if name.suffix == ".j2" else name] = _content(project, path)
+    tar = _pack(files)
+    return Bundle(tier=tier, digest=hashlib.sha256(tar).hexdigest(), tar=tar)
+
+
+def _files(project: Project, tier: str) -> Iterator[tuple[Path, PurePosixPath]]:
+    folder = project.root / "compose" / tier
+    release = project.root / "compose" / "release.py"
+    for needed in (folder / "compose.yaml", release):
+        if not needed.is_file():
+            raise _refusal(project, needed, "there is no such file", "restore it with `git checkout`")
+    for path in sorted(folder.rglob("*")):
+        name = PurePosixPath(path.relative_to(folder).as_posix())
+        if SKIPPED_NAMES & set(name.parts) or name.suffix == ".pyc":
+            continue
+        if path.is_symlink():
+            raise _refusal(
+                project, path, "is a link, which would carry a file from elsewhere", "put the file itself here"
+            )
+        if path.is_file():
+            yield path, name
+    yield release, PurePosixPath("release.py")
+
+
+def _content(project: Project, path: Path) -> tuple[bytes, bool]:
+    data = path.read_bytes()
+    if SECRET_NAMES.fullmatch(path.name) or SECRET_NAMES.fullmatch(path.suffix) or SECRET_TEXT.search(data):
+        raise _refusal(project, path, "looks like a secret", "secrets come from the stack's settings; remove the file")
+    if path.suffix == ".j2":
+        data = _render(project, path, data.decode()).encode()
+    return data, bool(path.stat().st_mode & 0o100)
+
+
+def template_variables(project: Project) -> dict[str, object]:
+    """Give what templates of a tier may use."""
+    return {
+        "domain": project.settings.domain,
+        "environment": project.settings.environment,
+        "vpc_ip_range": str(project.settings.vpc_ip_range),
+        "cloudflare_ranges": [str(network) for network in project.settings.cloudflare.ranges],
+    }
+
+
+def _render(project: Project, path: Path, text: str) -> str:
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701 - configuration files, not HTML
+    try:
+        return environment.from_string(text).render(template_variables(project))
+    except jinja2.TemplateError as error:
+        raise _refusal(
+            project, path, f"does not render: {error}", "templates may use: " + ", ".join(template_variables(project))
+        ) from None
+
+
+def _env_file(project: Project) -> bytes:
+    variables = {f"IMAGE_{name.upper().replace('-', '_')}": image for name, image in project.images().items()}
+    variables |= {"DOMAIN": project.settings.domain, "ENVIRONMENT": project.settings.environment}
+    return "".join(f"{name}={quote(value)}\n" for name, value in sorted(variables.items())).encode()
+
+
+def _pack(files: Mapping[PurePosixPath, tuple[bytes, bool]]) -> bytes:
+    """Write a tar whose bytes depend on names and contents only."""
+    folders = {parent for name in files for parent in name.parents if parent.parts}
+    buffer = io.BytesIO()
+    # USTAR has no header that a Python version could fill in differently.
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name in sorted({*files, *folders}):
+            entry = tarfile.TarInfo(str(name))
+            if name in folders:
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                archive.addfile(entry)
+                continue
+            data, executable = files[name]
+            entry.size, entry.mode = len(data), 0o755 if executable else 0o644
+            archive.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def _refusal(project: Project, path: Path, message: str, hint: str) -> ConfigurationError:
+    return ConfigurationError([Problem(file=str(path.relative_to(project.root)), path="", message=message, hint=hint)])

@@ -1,0 +1,63 @@
+"""User data: the first boot of a droplet. Deterministic and small, since any change of it is for new machines only."""
+
+from __future__ import annotations
+
+import hashlib
+
+import jinja2
+
+from topology.firewall import first_boot_ssh_source
+from topology.keys import public_key
+from topology.project import Project
+
+USER_DATA_LIMIT = 64 * 1024
+"""Bytes. Source: https://docs.digitalocean.com/reference/api/digitalocean/ (droplets, user_data: up to 64 KiB)."""
+
+HOST_KEY_FILE = "/etc/ssh/ssh_host_ed25519_key"
+SSHD_FILE = "/etc/ssh/sshd_config.d/10-basecommerce.conf"
+SSHD_PEERS_FILE = "/etc/ssh/sshd_config.d/20-basecommerce-peers.conf"
+"""What depends on peers' addresses (forwarding, exemption from penalties): Host replaces it once they are known."""
+
+PACKAGES = ("ca-certificates", "docker-cli", "docker-compose", "docker.io", "e2fsprogs", "iptables", "python3", "ufw")
+"""Debian 13: `docker-compose` is compose v2, `docker-cli` is only recommended by `docker.io`."""
+
+
+def render_user_data(project: Project, droplet_name: str, login_public_key: str, host_private_key: str) -> str:
+    """Render the user data of a droplet. It holds the host key, so the result is a secret.
+
+    Raises ValueError when the host key is not an ed25519 key.
+    """
+    return _render(project, droplet_name, login_public_key, host_private_key.strip(), public_key(host_private_key))
+
+
+def template_digest(project: Project, droplet_name: str) -> str:
+    """Give a short digest of a droplet's user data without its keys: key rotation does not change it."""
+    text = _render(project, droplet_name, "login key", "host key", "host key")
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _render(project: Project, droplet: str, login_public_key: str, host_private_key: str, host_public_key: str) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(project.root / "cloud-init"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 - YAML, not HTML
+    )
+    text = environment.get_template(f"{project.droplet(droplet).role}.yaml.j2").render(
+        role=project.droplet(droplet).role,
+        user=project.settings.ssh.user,
+        vpc_ip_range=str(project.settings.vpc_ip_range),
+        ssh_source=first_boot_ssh_source(project, droplet),
+        login_public_key=login_public_key,
+        host_private_key=host_private_key,
+        host_public_key=host_public_key,
+        host_key_file=HOST_KEY_FILE,
+        sshd_file=SSHD_FILE,
+        sshd_peers_file=SSHD_PEERS_FILE,
+        packages=PACKAGES,
+    )
+    if len(text.encode()) > USER_DATA_LIMIT:
+        raise ValueError(f"the user data of {droplet} has {len(text.encode())} bytes, {USER_DATA_LIMIT} are allowed")
+    return text

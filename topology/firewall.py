@@ -1,0 +1,118 @@
+"""The firewall plan: one rule table gives the cloud firewall, UFW and the DOCKER-USER chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from topology.inventory import CLOUDFLARE, INTERNET, SSH_PORT, SSH_SOURCES, FirewallRule
+from topology.project import Project
+
+ANYWHERE = "0.0.0.0/0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InboundRule:
+    """One inbound rule of the cloud firewall."""
+
+    protocol: str
+    port_range: str | None
+    """`22` or `8000-8010`; None for icmp, where DigitalOcean refuses one."""
+    source_addresses: tuple[str, ...]
+    source_tags: tuple[str, ...]
+    """Tags of peer droplets: a rebuilt droplet changes no firewall."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutboundRule:
+    """One outbound rule of the cloud firewall."""
+
+    protocol: str
+    port_range: str | None
+    destination_addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudRules:
+    """The cloud firewall of one droplet; what is in neither list is dropped."""
+
+    inbound: tuple[InboundRule, ...]
+    outbound: tuple[OutboundRule, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostRule:
+    """One rule on the droplet itself: these sources may open this port."""
+
+    name: str
+    """Of the rule table; good as the rule's comment."""
+    protocol: str
+    port: str
+    """`22`, or `8000:8010` as UFW and iptables write a range."""
+    sources: tuple[str, ...]
+    """IPv4 ranges; a peer is its private address with /32."""
+
+
+def cloud_rules(project: Project, droplet: str) -> CloudRules:
+    """Plan the cloud firewall of a droplet."""
+    inbound = tuple(
+        InboundRule(
+            protocol=rule.protocol,
+            port_range=port,
+            source_addresses=_addresses(project, rule),
+            source_tags=tuple(project.droplet_tag(name) for name in _peers(project, rule)),
+        )
+        for rule in _rules_of(project, droplet)
+        for port in rule.ports or (None,)
+    )
+    outbound = tuple(
+        OutboundRule(
+            protocol=rule.protocol,
+            port_range=port,
+            destination_addresses=(ANYWHERE if rule.to == INTERNET else str(project.settings.vpc_ip_range),),
+        )
+        for rule in project.inventory.egress
+        for port in rule.ports or (None,)
+    )
+    return CloudRules(inbound=inbound, outbound=outbound)
+
+
+def ufw_rules(project: Project, droplet: str, addresses: Mapping[str, str]) -> tuple[HostRule, ...]:
+    """Plan what UFW admits on a droplet; `addresses` maps droplets to their private addresses."""
+    return tuple(
+        HostRule(
+            name=rule.name,
+            protocol=rule.protocol,
+            port=port.replace("-", ":"),
+            sources=(*_addresses(project, rule), *(f"{addresses[name]}/32" for name in _peers(project, rule))),
+        )
+        for rule in _rules_of(project, droplet)
+        for port in rule.ports
+    )
+
+
+def docker_user_rules(project: Project, droplet: str, addresses: Mapping[str, str]) -> tuple[HostRule, ...]:
+    """Plan what the DOCKER-USER chain admits on a droplet; all other traffic to containers from outside is dropped.
+
+    UFW never sees the published ports of containers: Docker forwards them before UFW's chains. Match the published
+    port (`conntrack --ctorigdstport`), since the destination port is already the container's own there.
+    """
+    return tuple(rule for rule in ufw_rules(project, droplet, addresses) if rule.port != str(SSH_PORT))
+
+
+def first_boot_ssh_source(project: Project, droplet: str) -> str:
+    """Tell who may reach sshd before any peer's address is known: anyone on the bastion, the VPC elsewhere."""
+    return ANYWHERE if droplet == project.inventory.bastion else str(project.settings.vpc_ip_range)
+
+
+def _rules_of(project: Project, droplet: str) -> tuple[FirewallRule, ...]:
+    return tuple(rule for rule in project.inventory.rules if rule.droplet == droplet)
+
+
+def _peers(project: Project, rule: FirewallRule) -> tuple[str, ...]:
+    return tuple(source for source in rule.sources if source in project.inventory.droplets)
+
+
+def _addresses(project: Project, rule: FirewallRule) -> tuple[str, ...]:
+    named = {SSH_SOURCES: project.settings.ssh.sources, CLOUDFLARE: project.settings.cloudflare.ranges}
+    return tuple(str(network) for source in rule.sources for network in named.get(source, ()))

@@ -1,0 +1,123 @@
+"""Secrets: which values are fit, and the files that the services of a tier read them from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypedDict
+
+from topology.errors import ConfigurationError, Problem
+from topology.keys import public_key
+from topology.project import PROJECT, Project, required_secrets
+from topology.settings import PASSWORD_KEYS
+
+POSTGRES_ID = 999
+"""User and group in the official image. Source: https://github.com/docker-library/postgres (Dockerfile)."""
+REDIS_ID = 999
+"""As above: https://github.com/redis/docker-library-redis (Dockerfile)."""
+APPLICATION_ID = 10001
+
+PASSWORD_PATTERN = r"[A-Za-z0-9_-]{24,}"  # noqa: S105 - a pattern, not a password
+"""No character that needs an escape in a URL, in an INI file or in a shell: migrations pass the URL through all three."""
+
+
+class SecretFile(TypedDict):
+    """One file below the tier's `secrets/`; its mode is 0400."""
+
+    content: str
+    uid: int
+    gid: int
+
+
+def secret_problems(project: Project, values: Mapping[str, str]) -> Iterator[Problem]:
+    """Check the values of secrets; no text of a problem holds a value."""
+    for name in required_secrets(project.inventory):
+        message = _fault(name, values[name]) if name in values else None
+        if message:
+            key = f"{PROJECT}:{name}"
+            hint = f"run `pulumi config set --stack {project.stack} --secret {key}` with a new value"
+            yield Problem(file=f"Pulumi.{project.stack}.yaml", path=key, message=message, hint=hint)
+
+
+def check_secrets(project: Project, values: Mapping[str, str]) -> None:
+    """Refuse unfit secrets. Raises ConfigurationError with every problem."""
+    problems = list(secret_problems(project, values))
+    if problems:
+        raise ConfigurationError(problems)
+
+
+def _fault(name: str, value: str) -> str | None:
+    if name in PASSWORD_KEYS and not re.fullmatch(PASSWORD_PATTERN, value):
+        return f"this secret ({len(value)} characters) is not made of 24 or more letters, digits, '_' and '-'"
+    if name == "login_private_key" or name.startswith("host_key_"):
+        try:
+            public_key(value)
+        except ValueError as error:
+            return f"this secret {error}"
+    return None
+
+
+def service_secrets(project: Project, tier: str, values: Mapping[str, str]) -> dict[str, SecretFile]:
+    """Give the secret files of a tier by file name. Raises ConfigurationError for unfit values."""
+    check_secrets(project, values)
+    return _FILES[tier](project, values)
+
+
+def _infra(_project: Project, values: Mapping[str, str]) -> dict[str, SecretFile]:
+    return {
+        "postgres_password": _file(values["postgres_password"], POSTGRES_ID),
+        "redis_auth.conf": _file(f"requirepass {values['redis_password']}\n", REDIS_ID),
+        "migrate.env": _env(DATABASE_URL=_database_url(values), SECRET_KEY=values["token_key"]),
+    }
+
+
+def _vertical(project: Project, values: Mapping[str, str]) -> dict[str, SecretFile]:
+    # CORS_ORIGINS: empty means none; left out, two addresses of a developer's machine would be allowed.
+    # FORWARDED_ALLOW_IPS: only the edge reaches the port, and without it redirects would leave https.
+    content = _env(
+        DATABASE_URL=_database_url(values),
+        SECRET_KEY=values["token_key"],
+        CORS_ORIGINS="",
+        FORWARDED_ALLOW_IPS="*",
+    )
+    verticals = [project.droplet(name).vertical for name in project.inventory.by_role("vertical")]
+    return {f"{vertical}.env": content for vertical in verticals}
+
+
+def _edge(project: Project, values: Mapping[str, str]) -> dict[str, SecretFile]:
+    return {
+        "auth.env": _env(
+            DATABASE_URL=_database_url(values),
+            SECRET_KEY=values["token_key"],
+            ENVIRONMENT=project.settings.environment,
+            CORS_ORIGINS="",
+            FORWARDED_ALLOW_IPS="*",
+        )
+    }
+
+
+_FILES: Mapping[str, Callable[[Project, Mapping[str, str]], dict[str, SecretFile]]] = {
+    "infra": _infra,
+    "vertical": _vertical,
+    "edge": _edge,
+}
+
+
+def _database_url(values: Mapping[str, str]) -> str:
+    # The driver is named: SQLAlchemy 2.1 resolves plain postgresql:// to one that the images do not have.
+    return f"postgresql+psycopg2://basecommerce:{values['postgres_password']}@infra.internal:5432/basecommerce"
+
+
+def _env(**variables: str) -> SecretFile:
+    return _file("".join(f"{name}={quote(value)}\n" for name, value in variables.items()), APPLICATION_ID)
+
+
+def _file(content: str, owner: int) -> SecretFile:
+    return {"content": content, "uid": owner, "gid": owner}
+
+
+def quote(value: str) -> str:
+    """Quote a value so that a shell and compose's `--env-file` read the same. Raises ValueError where they differ."""
+    if re.search(r"['\\\r\n\x00]", value):
+        raise ValueError("a quote, a backslash or a line break cannot be written in an environment file")
+    return f"'{value}'"
