@@ -129,7 +129,7 @@ def settings_problems(file: str, prefix: str, stack: str, settings: Settings) ->
         yield Problem(
             file=file,
             path=f"{prefix}.vpc_ip_range",
-            message=f"'{settings.vpc_ip_range}' overlaps {taken} (used by DigitalOcean in {settings.region})",
+            message=f"'{settings.vpc_ip_range}' overlaps {taken} (reserved by DigitalOcean in {settings.region})",
             hint="use another part of 10.0.0.0/8, such as 10.80.0.0/20",
         )
 

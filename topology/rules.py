@@ -72,22 +72,23 @@ def whole_number(what: str, low: int, high: int) -> Callable[[int], int]:
     return check
 
 
+CIDR_HINT = "write an IPv4 range such as 203.0.113.0/24 or 203.0.113.7/32"
+
+
 def cidr(value: object) -> IPv4Network:
     """Read an IPv4 range; a range with host bits set is a typing error, so it is refused."""
     if isinstance(value, IPv4Network):
         return value
-    hint = "write an IPv4 range such as 203.0.113.0/24 or 203.0.113.7/32"
-    text = _text(value, "an IPv4 range", hint)
-    if "/" not in text:
-        refuse(f"{text!r} is not an IPv4 range, the length is missing", f"write {text}/32 for one address")
+    text = _text(value, "an IPv4 range", CIDR_HINT)
     try:
-        return IPv4Network(text)
+        network = IPv4Network(text, strict=False)
     except ValueError:
-        try:
-            network = IPv4Network(text, strict=False)
-        except ValueError:
-            refuse(f"{text!r} is not an IPv4 range", hint)
+        refuse(f"{text!r} is not an IPv4 range", CIDR_HINT)
+    if "/" not in text:
+        refuse(f"{text!r} is an address without a length", f"add the length: {text}/32 is the one address")
+    if text.partition("/")[0] != str(network.network_address):
         refuse(f"{text!r} has bits set behind its length", f"write {network}")
+    return network
 
 
 def iso_date(value: object) -> datetime.date:
@@ -204,8 +205,11 @@ def image_tag(value: object) -> str:
 
 def table(value: Any) -> Any:
     """Refuse anything but a table of keys and values, before its fields are looked at."""
+    hint = "write one `key: value` a line below it"
+    if value is None:
+        refuse("is empty, a table of keys and values is wanted", hint)
     if not isinstance(value, Mapping):
-        refuse(f"{value!r} is not a table of keys and values", "write one `key: value` a line below it")
+        refuse(f"{value!r} is not a table of keys and values", hint)
     return value
 
 

@@ -18,7 +18,7 @@ REDIS_ID = 999
 APPLICATION_ID = 10001
 
 PASSWORD_PATTERN = r"[A-Za-z0-9_-]{24,}"  # noqa: S105 - a pattern, not a password
-"""No character that needs an escape in a URL, in an INI file or in a shell: migrations pass the URL through all three."""
+"""Nothing that needs an escape in a URL, an INI file or a shell: migrations pass the URL through all three."""
 
 
 class SecretFile(TypedDict):

@@ -37,7 +37,7 @@ SECRET_KEYS = (
     "digitalocean:token",
     "cloudflare:apiToken",
 )
-"""Secrets of every stack; a key without a name space belongs to `basecommerce:`. The next verticals add `host_key_*`."""
+"""Secrets of every stack; a key without a name space belongs to `basecommerce:`. Further droplets add `host_key_*`."""
 
 PASSWORD_KEYS = ("postgres_password", "redis_password", "token_key")
 OPTIONAL_SECRET_KEYS = ("demo_password",)
@@ -55,22 +55,11 @@ RESERVED_RANGES: Mapping[IPv4Network, str] = {
     IPv4Network("172.30.0.0/24"): "the compose network of the edge",
     IPv4Network("172.31.0.0/16"): "the other compose networks",
 }
-"""DigitalOcean: https://docs.digitalocean.com/products/networking/vpc/concepts/plan-your-network/; Docker: `cloud-init/base.yaml.j2`."""
+"""DigitalOcean: https://docs.digitalocean.com/products/networking/vpc/concepts/plan-your-network/ and its release notes
+of 7 March 2024 (10.229.0.0/16); Docker: `cloud-init/base.yaml.j2` and `compose/edge/compose.yaml`."""
 
-REGION_RANGES: Mapping[str, IPv4Network] = {
-    "ams3": IPv4Network("10.18.0.0/16"),
-    "blr1": IPv4Network("10.47.0.0/16"),
-    "fra1": IPv4Network("10.19.0.0/16"),
-    "lon1": IPv4Network("10.16.0.0/16"),
-    "nyc1": IPv4Network("10.10.0.0/16"),
-    "nyc3": IPv4Network("10.17.0.0/16"),
-    "sfo2": IPv4Network("10.46.0.0/16"),
-    "sfo3": IPv4Network("10.48.0.0/16"),
-    "sgp1": IPv4Network("10.15.0.0/16"),
-    "syd1": IPv4Network("10.49.0.0/16"),
-    "tor1": IPv4Network("10.20.0.0/16"),
-}
-"""Ranges that DigitalOcean uses itself in one region (anchor addresses of reserved IPs). Source: as above."""
+REGION_RANGES: Mapping[str, IPv4Network] = {"nyc1": IPv4Network("10.10.0.0/16")}
+"""Reserved by DigitalOcean in one region. Source: as above."""
 
 SMALLEST_RANGE, LARGEST_RANGE = 28, 16
 """Prefix lengths of a VPC. Source: https://docs.digitalocean.com/glossary/network-size-range/"""
@@ -127,7 +116,7 @@ class SshSettings(Section):
 
     user: Annotated[str, BeforeValidator(_login_user)]
     sources: Annotated[tuple[Cidr, ...], Listed, AfterValidator(not_empty("sources"))]
-    """Ranges that may reach port 22 of the edge. 0.0.0.0/0 is allowed: keys only, and hosted CI has no fixed address."""
+    """Who may reach port 22 of the edge. 0.0.0.0/0 is allowed: keys only, and hosted CI has no fixed address."""
 
 
 class CloudflareSettings(Section):
