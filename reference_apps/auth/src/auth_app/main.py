@@ -1,0 +1,11 @@
+"""Entry point of the server: `uvicorn auth_app.main:app --host 0.0.0.0 --port 8001`."""
+
+import os
+
+from auth_app.app import create_app
+from auth_app.logs import configure_logging
+from auth_app.settings import load_settings
+
+settings = load_settings(os.environ)
+configure_logging()
+app = create_app(settings)

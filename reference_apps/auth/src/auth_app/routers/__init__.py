@@ -1,0 +1,1 @@
+"""One router per subject; `auth_app.app` includes them."""

@@ -1,0 +1,27 @@
+"""How alembic reaches the database: one connection, one transaction for all revisions.
+
+The URL comes from the application's settings and not from alembic.ini, whose interpolation would
+stumble over a percent sign. There is no autogenerate: the migrations are the truth, and the
+application's classes name only what it uses.
+"""
+
+import os
+from logging.config import fileConfig
+
+from alembic import context
+
+from construction_app.database import open_engine
+from construction_app.settings import load_settings
+
+if context.config.config_file_name is not None:
+    fileConfig(context.config.config_file_name, disable_existing_loggers=False)
+
+if context.is_offline_mode():
+    raise SystemExit("alembic: --sql: not supported\nhint: run it against the database")
+
+engine = open_engine(load_settings(os.environ).database_url.get_secret_value())
+with engine.connect() as connection:
+    context.configure(connection=connection, target_metadata=None)
+    with context.begin_transaction():
+        context.run_migrations()
+engine.dispose()

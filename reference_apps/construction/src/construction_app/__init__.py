@@ -1,0 +1,1 @@
+"""Reference implementation of the construction application: the sales side of a building-materials shop."""

@@ -1,0 +1,1 @@
+"""One router per resource; `construction_app.app` includes them."""

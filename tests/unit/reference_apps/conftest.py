@@ -1,0 +1,224 @@
+"""A throw-away PostgreSQL for the applications' tests, and clients of both applications on it.
+
+The server listens on a unix socket in a temporary directory only, so it meets no other server.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+import bcrypt
+import pytest
+from auth_app.app import create_app as create_auth
+from auth_app.settings import Settings as AuthSettings
+from construction_app.app import create_app as create_construction
+from construction_app.settings import Settings as ConstructionSettings
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import OperationalError
+
+CONSTRUCTION = Path(__file__).parents[3] / "reference_apps/construction"
+SECRET_KEY = "a-key-for-tests-of-at-least-32-bytes"
+START_TIMEOUT_S = 30
+
+# A database's name to its URL on the throw-away server.
+Urls = Callable[[str], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    """A tenant with one admin, as a local stack's demo tenant is."""
+
+    id: uuid.UUID
+    slug: str
+    nome: str
+    email: str
+    password: str
+    user_id: uuid.UUID
+
+    @property
+    def header(self) -> dict[str, str]:
+        return {"X-Tenant-Slug": self.slug}
+
+
+def _server_programs() -> Path:
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    found = versions[-1] if versions else shutil.which("initdb")
+    if found is None:
+        pytest.fail("PostgreSQL: no initdb on this machine\nhint: apt-get install postgresql")
+    return Path(found).parent
+
+
+def _server_account() -> pwd.struct_passwd:
+    """Return whom the server runs as: PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return pwd.getpwuid(os.geteuid())
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return pwd.getpwnam("postgres" if "postgres" in names else "nobody")
+
+
+def _wait_for_server(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    engine = create_engine(url)
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            engine.connect().close()
+        except OperationalError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"PostgreSQL did not start within {START_TIMEOUT_S} s:\n{log.read_text()[-2000:]}")
+            time.sleep(0.05)
+        else:
+            engine.dispose()
+            return
+
+
+@pytest.fixture(scope="session")
+def urls() -> Iterator[Urls]:
+    programs, account = _server_programs(), _server_account()
+    # Not pytest's own directory: a socket's path has at most 107 bytes, and another user must get in.
+    directory = Path(mkdtemp(prefix="basecommerce-postgres-"))
+    log = directory / "server.log"
+    identity: dict[str, object] = {}
+    if os.geteuid() == 0:
+        os.chown(directory, account.pw_uid, account.pw_gid)
+        identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    data = directory / "data"
+    initdb = [programs / "initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", data]
+    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd=directory, **identity)  # type: ignore[call-overload]
+    options = {"listen_addresses": "", "unix_socket_directories": directory, "fsync": "off", "full_page_writes": "off"}
+    command = [programs / "postgres", "-D", data, *(f"--{name}={value}" for name, value in options.items())]
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output, cwd=directory, **identity)  # type: ignore[call-overload]
+
+    def url(database: str) -> str:
+        return f"postgresql+psycopg2://postgres@/{database}?host={directory}"
+
+    try:
+        _wait_for_server(url("postgres"), server, log)
+        yield url
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def new_database(urls: Urls) -> Callable[[], str]:
+    """Make an empty database and return its URL."""
+
+    def create() -> str:
+        name = f"test_{uuid.uuid4().hex[:8]}"
+        engine = create_engine(urls("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        return urls(name)
+
+    return create
+
+
+Alembic = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def alembic() -> Alembic:
+    """Run alembic as the one-off container does: in the directory of alembic.ini, settings by environment."""
+
+    def run(database_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(CONSTRUCTION / "src"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "DATABASE_URL": database_url,
+            "SECRET_KEY": SECRET_KEY,
+        }
+        command = [sys.executable, "-m", "alembic", *arguments]
+        return subprocess.run(command, cwd=CONSTRUCTION, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def database_url(new_database: Callable[[], str], alembic: Alembic) -> str:
+    """Return the URL of a migrated database that all tests share; each test makes its own tenant."""
+    url = new_database()
+    result = alembic(url, "upgrade", "head")
+    assert result.returncode == 0, result.stderr
+    return url
+
+
+@pytest.fixture(scope="session")
+def database(database_url: str) -> Iterator[Engine]:
+    engine = create_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def new_shop(database: Engine) -> Callable[[], Shop]:
+    def create() -> Shop:
+        slug = f"shop-{uuid.uuid4().hex[:12]}"
+        email, password = f"admin@{slug}.com.br", "correct horse"
+        # The lowest cost: the tests of the cost itself make their own hashes.
+        password_hash = bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=4)).decode()
+        with database.begin() as connection:
+            tenant_id = connection.scalar(
+                text("INSERT INTO tenants (nome, slug, email) VALUES (:nome, :slug, :email) RETURNING id"),
+                {"nome": f"Loja {slug}", "slug": slug, "email": email},
+            )
+            user_id = connection.scalar(
+                text(
+                    "INSERT INTO users (tenant_id, nome, email, password_hash, role)"
+                    " VALUES (:tenant_id, 'Admin', :email, :password_hash, 'admin') RETURNING id"
+                ),
+                {"tenant_id": tenant_id, "email": email, "password_hash": password_hash},
+            )
+        assert isinstance(tenant_id, uuid.UUID)
+        assert isinstance(user_id, uuid.UUID)
+        return Shop(id=tenant_id, slug=slug, nome=f"Loja {slug}", email=email, password=password, user_id=user_id)
+
+    return create
+
+
+@pytest.fixture
+def shop(new_shop: Callable[[], Shop]) -> Shop:
+    return new_shop()
+
+
+@pytest.fixture
+def auth_settings(database_url: str) -> AuthSettings:
+    return AuthSettings(database_url=SecretStr(database_url), secret_key=SecretStr(SECRET_KEY))
+
+
+@pytest.fixture
+def auth(auth_settings: AuthSettings) -> Iterator[TestClient]:
+    with TestClient(create_auth(auth_settings), follow_redirects=False) as client:
+        yield client
+
+
+@pytest.fixture
+def construction(database_url: str) -> Iterator[TestClient]:
+    settings = ConstructionSettings(database_url=SecretStr(database_url), secret_key=SecretStr(SECRET_KEY))
+    with TestClient(create_construction(settings), follow_redirects=False) as client:
+        yield client
+
+
+@pytest.fixture
+def token(auth: TestClient, shop: Shop) -> str:
+    """Return a token as auth issues it: what construction is tested with."""
+    credentials = {"email": shop.email, "password": shop.password, "tenant_slug": shop.slug}
+    access_token: str = auth.post("/login", json=credentials).json()["access_token"]
+    return access_token
