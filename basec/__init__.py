@@ -1,0 +1,1 @@
+"""The operators' command line: bring an environment up, look at it, reach its hosts, take it down."""

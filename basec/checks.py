@@ -1,0 +1,213 @@
+"""The smoke checks: what a tenant sees through the edge, with compared bodies, and what runs on each host.
+
+A status code alone proves little: the edge answers many paths itself, so each body is compared with what only the right
+application can know.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shlex
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from basec.environments import Environment
+from basec.facts import Facts
+from basec.http import Answer, get
+from basec.remote import run_script
+from topology.errors import RemoteError
+
+SECURITY_HEADERS = {
+    "X-Frame-Options": "SAMEORIGIN",
+    "X-Content-Type-Options": "nosniff",
+    "X-XSS-Protection": "1; mode=block",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+}
+"""Each exactly once on every answer (contract 10)."""
+UNKNOWN_TENANT = "no-such-tenant"
+SSH_TIMEOUT_S = 45
+
+
+class CheckFailedError(Exception):
+    """A check found something else than it wanted; the text says both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One check of one host."""
+
+    name: str
+    host: str
+    run: Callable[[], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How one check ended."""
+
+    name: str
+    host: str
+    milliseconds: int
+    problem: str
+    """Empty when it passed."""
+
+    @property
+    def passed(self) -> bool:
+        return not self.problem
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "check": self.name,
+            "host": self.host,
+            "ms": self.milliseconds,
+            "result": "pass" if self.passed else "fail",
+            "problem": self.problem,
+        }
+
+
+def run_all(checks: list[Check]) -> list[Result]:
+    """Run the checks and answer their results in the given order; none of them stops another.
+
+    Few at a time: the edge admits 20 connections and 5 requests a second to auth per address.
+    """
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        return list(pool.map(_run, checks))
+
+
+def _run(check: Check) -> Result:
+    start = time.monotonic()
+    try:
+        check.run()
+        problem = ""
+    except (CheckFailedError, OSError, http.client.HTTPException) as error:
+        problem = str(error) or type(error).__name__
+    except RemoteError as error:
+        problem = error.message
+    return Result(name=check.name, host=check.host, milliseconds=round((time.monotonic() - start) * 1000), problem=problem)
+
+
+def public_checks(facts: Facts, tenant: str) -> list[Check]:
+    """Give the checks that anybody on the internet could make."""
+    host = f"{tenant}.{facts.domain}"
+
+    def answer(path: str, name: str = host) -> Answer:
+        return get(facts, name, path)
+
+    def health() -> None:
+        got = answer("/health")
+        body = got.json()
+        _expect("status", got.status, 200)
+        _expect("body", body, {"status": "ok", "edge": True, **({"ssl": True} if isinstance(body, dict) and "ssl" in body else {})})
+        _expect("Content-Type headers", [value.split(";")[0] for value in got.all("Content-Type")], ["application/json"])
+
+    def known_tenant() -> None:
+        got = answer("/tenant.json")
+        _expect("status", got.status, 200)
+        _expect("slug", (got.json() or {}).get("slug"), tenant)
+
+    def unknown_tenant() -> None:
+        got = answer("/tenant.json", f"{UNKNOWN_TENANT}.{facts.domain}")
+        _expect("status", got.status, 200)
+        _expect("slug", (got.json() or {}).get("slug"), "")
+
+    def no_tenant() -> None:
+        got = answer("/api/v1/produtos/", facts.domain)
+        _expect("status", got.status, 400)
+        _expect("body", got.json(), {"error": "Tenant not specified"})
+
+    def login_page() -> None:
+        got = answer("/auth/login")
+        _expect("status", got.status, 200)
+        if "/auth/login/form" not in got.text:
+            raise CheckFailedError("body: no form that posts to /auth/login/form")
+
+    def dashboard() -> None:
+        got = answer("/web/dashboard")
+        _expect("status", got.status, 302)
+        _expect("Location", got.header("Location").removeprefix(facts.url(tenant)), "/auth/login")
+
+    def api() -> None:
+        got = answer("/api/v1/produtos/")
+        _expect("status", got.status, 403)
+        _expect("body", got.json(), {"detail": "Not authenticated"})
+
+    def headers_once(path: str) -> Callable[[], None]:
+        def check() -> None:
+            got = answer(path)
+            for name, value in SECURITY_HEADERS.items():
+                _expect(name, got.all(name), [value])
+
+        return check
+
+    return [
+        Check(name="health", host="edge", run=health),
+        Check(name="tenant is known", host="edge", run=known_tenant),
+        Check(name="unknown tenant has no slug", host="edge", run=unknown_tenant),
+        Check(name="api without tenant is refused", host="edge", run=no_tenant),
+        Check(name="login page", host="edge", run=login_page),
+        Check(name="dashboard asks for login", host="vertical", run=dashboard),
+        Check(name="api without token is refused", host="vertical", run=api),
+        *(Check(name=f"security headers of {path}", host="edge", run=headers_once(path)) for path in ("/health", "/tenant.json", "/web/dashboard")),
+    ]
+
+
+def host_checks(environment: Environment, facts: Facts) -> Iterator[Check]:
+    """Yield the checks that need SSH: containers of each tier, and the two stores answering with their passwords."""
+
+    def containers(host: str, tier: str) -> Callable[[], None]:
+        def check() -> None:
+            script = f"docker ps --all --filter label=com.docker.compose.project={shlex.quote(tier)} --format '{{{{json .}}}}'"
+            rows = [json.loads(line) for line in run_script(environment, host, script, timeout_s=SSH_TIMEOUT_S).splitlines()]
+            if not rows:
+                raise CheckFailedError(f"no container of tier {tier}")
+            bad = [f"{row['Names']} is {row['Status']}" for row in rows if not _is_well(row)]
+            if bad:
+                raise CheckFailedError("; ".join(bad))
+
+        return check
+
+    for host in facts.hosts.values():
+        yield Check(name="containers", host=host.name, run=containers(host.name, host.role))
+    store = next((host.name for host in facts.hosts.values() if host.role == "infra"), None)
+    if store is not None:
+        yield Check(name="postgres answers SELECT 1", host=store, run=lambda: _store_answers(environment, store, POSTGRES, "1"))
+        yield Check(name="redis answers PING", host=store, run=lambda: _store_answers(environment, store, REDIS, "PONG"))
+
+
+# The passwords stay inside the containers: read there from the mounted secret, never in an argument list.
+POSTGRES = """set -euo pipefail
+id=$(docker ps --quiet --filter label=com.docker.compose.project=infra --filter label=com.docker.compose.service=postgres)
+docker exec --interactive "$id" sh <<'END'
+PGPASSWORD=$(cat /run/secrets/postgres_password)
+export PGPASSWORD
+exec psql --host 127.0.0.1 --username basecommerce --dbname basecommerce --tuples-only --no-align --command 'SELECT 1'
+END
+"""
+REDIS = """set -euo pipefail
+id=$(docker ps --quiet --filter label=com.docker.compose.project=infra --filter label=com.docker.compose.service=redis)
+docker exec --interactive "$id" sh <<'END'
+REDISCLI_AUTH=$(sed -n 's/^requirepass "\\{0,1\\}\\([^"]*\\)"\\{0,1\\}$/\\1/p' /run/secrets/redis_auth.conf)
+export REDISCLI_AUTH
+exec redis-cli PING </dev/null
+END
+"""
+
+
+def _store_answers(environment: Environment, host: str, script: str, wanted: str) -> None:
+    _expect("answer", run_script(environment, host, script, timeout_s=SSH_TIMEOUT_S).strip(), wanted)
+
+
+def _is_well(row: dict[str, str]) -> bool:
+    """A service runs and is not unhealthy or still starting; a one-off, such as migrate, has ended with 0."""
+    status = row["Status"]
+    if row["State"] == "running":
+        return "unhealthy" not in status and "health: starting" not in status
+    return row["State"] == "exited" and status.startswith("Exited (0)")
+
+
+def _expect(what: str, got: object, wanted: object) -> None:
+    if got != wanted:
+        raise CheckFailedError(f"{what}: got {got!r}, wanted {wanted!r}")

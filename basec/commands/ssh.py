@@ -1,0 +1,27 @@
+"""`basec ssh`: a shell or one command on a host."""
+
+from __future__ import annotations
+
+import typer
+
+from basec import facts
+from basec.environments import DEFAULT_ENVIRONMENT, resolve
+from basec.remote import interactive
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        "ssh",
+        epilog="Examples: basec ssh edge --env local; basec ssh --env local infra -- sudo docker ps",
+        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True},
+    )(ssh)
+
+
+def ssh(
+    host: str = typer.Argument(..., metavar="HOST", help="edge, vertical, infra, or an alias of one."),
+    command: list[str] = typer.Argument(None, metavar="[COMMAND...]", help="A command; without one, a shell."),
+    env: str = typer.Option(DEFAULT_ENVIRONMENT, "--env", "-e", help="The environment."),
+) -> None:
+    """Open a shell on a host, or run one command there. The exit code is the command's own."""
+    environment = resolve(env)
+    raise typer.Exit(interactive(environment, facts.load(environment), host, command or []))

@@ -1,0 +1,245 @@
+"""`basec up`, `preview` and `down`: the engine's operations on one environment."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from basec.console import Stages, print_json, say, stderr, stdout, table
+from basec.environments import DEFAULT_ENVIRONMENT, Environment, resolve
+from basec.programs import Program, last_json, run_side_by_side
+from topology.errors import BasecommerceError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from basec.engine import Engine
+    from basec.facts import Facts
+    from basec.progress import ProgressView
+    from topology.project import Project
+
+
+@dataclass
+class Flag:
+    """A switch of the root command."""
+
+    value: bool = False
+
+
+VERBOSE = Flag()
+
+
+def register(app: typer.Typer) -> None:
+    app.command("up", epilog="Examples: basec up --env local; basec up --env staging --yes")(up)
+    app.command("preview", epilog="Examples: basec preview; basec preview --env local --json")(preview)
+    app.command("down", epilog="Examples: basec down --env local; basec down --env staging --yes staging")(down)
+
+
+def up(
+    env: str = typer.Option(..., "--env", "-e", help="The environment."),
+    yes: bool = typer.Option(False, "--yes", help="Do not ask before changing a cloud environment."),
+) -> None:
+    """Bring an environment up: check, preview, then apply. Safe to repeat and to interrupt."""
+    environment = resolve(env)
+    stages = Stages()
+    try:
+        if environment.is_local:
+            _up_local(environment, stages)
+        else:
+            _up_cloud(environment, stages, yes=yes)
+    finally:
+        stderr.print(stages.table())
+
+
+def _up_local(environment: Environment, stages: Stages) -> None:
+    from basec import local_stack
+
+    cloud = local_stack.LocalCloud.load(environment)
+    with stages.stage("settings"):
+        project = check_settings(environment, local_stack.kept_images(environment))
+    if cloud.is_dry:
+        binary, images = Path(Program("toolchain").run().strip()), local_stack.kept_images(environment)
+    else:
+        binary, images = _prepare_machine(environment, stages)
+    local_stack.render(environment, images)
+    project = check_settings(environment, images)
+    engine = _engine(environment, binary, stages)
+    _preview_and_up(engine, stages)
+    known = _write_facts(environment, engine, project, cloud.http_port)
+    if not cloud.is_dry:
+        _finish_local(environment, known, stages)
+
+
+def _prepare_machine(environment: Environment, stages: Stages) -> tuple[Path, Mapping[str, object]]:
+    """Check the host, get CLI and images side by side, since each takes minutes the first time, and start what is stopped."""
+    from basec.commands.doctor import require_host
+
+    with stages.stage("doctor"):
+        require_host(environment)
+    with stages.stage("toolchain and images"):
+        toolchain, images = run_side_by_side(Program("toolchain"), Program("localcloud", ["images"]))
+    with stages.stage("power on"):
+        Program("localcloud", ["power-on", "--config", str(environment.cloud_file)]).run()
+    return Path(toolchain.strip()), last_json(images)
+
+
+def _finish_local(environment: Environment, known: Facts, stages: Stages) -> None:
+    from basec import agent, demo_tenant
+    from basec.commands import smoke
+    from basec.stack_file import StackFile
+
+    with stages.stage("demo tenant"):
+        agent.ensure_key(environment, fresh=True)
+        demo = demo_tenant.ensure(environment, StackFile(environment).secret("basecommerce:demo_password"))
+    with stages.stage("smoke"):
+        results = smoke.run(environment, known, demo_tenant.SLUG)
+    smoke.show(environment, results)
+    if not all(result.passed for result in results):
+        raise BasecommerceError(f"basec: {environment.name}: up, but smoke checks fail", f"basec smoke --env {environment.name}")
+    stdout.print(f"url       {known.url(demo_tenant.SLUG)}", markup=False, soft_wrap=True)
+    stdout.print(f"user      {demo.email}", markup=False, soft_wrap=True)
+    stdout.print(f"password  {demo.password}", markup=False, soft_wrap=True)
+
+
+def _up_cloud(environment: Environment, stages: Stages, *, yes: bool) -> None:
+    with stages.stage("settings"):
+        project = check_settings(environment, None)
+    with stages.stage("toolchain"):
+        binary = Path(Program("toolchain").run().strip())
+    engine = _engine(environment, binary, stages)
+    _preview_and_up(engine, stages, confirm=not yes)
+    _write_facts(environment, engine, project, None)
+
+
+def _engine(environment: Environment, binary: Path, stages: Stages) -> Engine:
+    """Load engine and program; the import of the providers' SDKs is timed apart from the engine's own work."""
+    with stages.stage("load program"):
+        from basec.engine import Engine
+        from basec.workspace import load_program
+
+        return Engine(environment, binary, load_program(environment.root), verbose=VERBOSE.value)
+
+
+def _preview_and_up(engine: Engine, stages: Stages, *, confirm: bool = False) -> None:
+    with stages.stage("preview"):
+        planned = engine.preview()
+    say(f"preview: {summary(planned)}")
+    if confirm and planned.changed:
+        _confirm(engine.environment, planned)
+    with stages.stage("up"):
+        done = engine.up()
+    say(f"up: {summary(done)}")
+
+
+def _confirm(environment: Environment, planned: ProgressView) -> None:
+    for step in planned.steps:
+        say(f"  {step['op']:<18} {step['resource']}")
+    if not sys.stdin.isatty():
+        raise UsageError(f"basec: up: {environment.name}: changes need a yes", f"basec up --env {environment.name} --yes")
+    if not typer.confirm(f"apply this to {environment.name}?", err=True):
+        raise typer.Exit(int(ExitCode.FAILURE))
+
+
+def summary(view: ProgressView) -> str:
+    """Say what an operation changes, e.g. `3 create, 1 update, 40 same`."""
+    counts = ", ".join(f"{count} {op}" for op, count in sorted(view.changes.items()) if count) or "nothing"
+    return f"{view.changed} changes ({counts})"
+
+
+def check_settings(environment: Environment, images: Mapping[str, object] | None) -> Project:
+    """Check everything that can be checked without a cloud, before anything is touched. Raises ConfigurationError."""
+    from basec import local_stack
+    from basec.stack_file import StackFile
+    from topology.bundle import build_bundle
+    from topology.project import load_project
+
+    if environment.is_local:
+        cloud = local_stack.LocalCloud.load(environment)
+        if not environment.stack_file.exists():
+            raise local_stack.not_initialised(environment)
+        raw: object = local_stack.settings_of(environment, cloud, images)
+    else:
+        raw = StackFile(environment).settings
+    project = load_project(environment.root, environment.name, raw, StackFile(environment).secret_names)
+    for droplet in project.inventory.droplets.values():
+        build_bundle(project, droplet.role)
+    return project
+
+
+def _write_facts(environment: Environment, engine: Engine, project: Project, http_port: int | None) -> Facts:
+    from basec import facts
+
+    roles = {name: (str(droplet.role), tuple(droplet.aliases)) for name, droplet in project.inventory.droplets.items()}
+    return facts.write(environment, engine.outputs(), roles, http_port)
+
+
+def preview(
+    env: str = typer.Option(DEFAULT_ENVIRONMENT, "--env", "-e", help="The environment."),
+    as_json: bool = typer.Option(False, "--json", help="Print counts and steps as JSON."),
+) -> None:
+    """Show what `up` would change; changes nothing."""
+    environment = resolve(env)
+    from basec import local_stack
+
+    images = local_stack.kept_images(environment) if environment.is_local else None
+    check_settings(environment, images)
+    if environment.is_local:
+        local_stack.render(environment, images)
+    stages = Stages()
+    binary = Path(Program("toolchain").run().strip())
+    view = _engine(environment, binary, stages).preview()
+    if as_json:
+        print_json({"environment": environment.name, "changes": dict(view.changes), "changed": view.changed, "steps": view.steps})
+        return
+    if view.steps:
+        rows = [(step["stage"], step["op"], step["resource"]) for step in view.steps]
+        stdout.print(table(f"preview: {environment.name}", ("stage", "change", "resource"), rows))
+    stdout.print(summary(view), markup=False)
+
+
+def down(
+    env: str = typer.Option(..., "--env", "-e", help="The environment."),
+    yes: str = typer.Option("", "--yes", metavar="STACK", help="For a cloud environment: its name, typed out."),
+) -> None:
+    """Take an environment down with all its data. A local stack leaves nothing behind but caches."""
+    environment = resolve(env)
+    if environment.is_local:
+        _down_local(environment)
+    else:
+        _down_cloud(environment, yes)
+
+
+def _down_local(environment: Environment) -> None:
+    """Ask the local cloud, not the engine: this works however broken the engine's state is. Safe to repeat."""
+    import shutil
+
+    from basec import agent
+
+    agent.stop(environment)
+    if environment.cloud_file.exists():
+        Program("localcloud", ["down", "--config", str(environment.cloud_file)]).run()
+    for directory in (environment.work_dir, environment.facts_dir):
+        shutil.rmtree(directory, ignore_errors=False) if directory.exists() else None
+        parent = directory.parent
+        if parent.exists() and not any(parent.iterdir()):
+            parent.rmdir()
+    say(f"{environment.name}: nothing is left of this stack")
+
+
+def _down_cloud(environment: Environment, typed: str) -> None:
+    if not typed and sys.stdin.isatty():
+        typed = typer.prompt(f"this destroys {environment.name} and its data; type its name", err=True)
+    if typed != environment.name:
+        raise UsageError(
+            f"basec: down: {environment.name}: not confirmed, so nothing was touched",
+            f"basec down --env {environment.name} --yes {environment.name}",
+        )
+    from basec import agent
+
+    check_settings(environment, None)
+    engine = _engine(environment, Path(Program("toolchain").run().strip()), Stages())
+    say(f"down: {summary(engine.destroy())}")
+    agent.stop(environment)

@@ -1,0 +1,57 @@
+"""What goes to the terminal: results on standard output, everything said on the way on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.table import Table
+
+stdout = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """Print one line of progress as it is, without markup and without wrapping."""
+    stderr.print(text, markup=False, soft_wrap=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> Table:
+    """Build the one kind of table that all commands print; columns named in `right` hold numbers."""
+    result = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        result.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        result.add_row(*row)
+    return result
+
+
+def print_json(document: object) -> None:
+    """Print a document for a script: one JSON value on standard output."""
+    sys.stdout.write(json.dumps(document, indent=2, sort_keys=True) + "\n")
+
+
+class Stages:
+    """Names and times the stages of a long command."""
+
+    def __init__(self) -> None:
+        self.times: list[tuple[str, float]] = []
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage; a failed one is listed as well."""
+        say(f"== {name}")
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.times.append((name, time.monotonic() - start))
+
+    def table(self) -> Table:
+        total = sum(seconds for _, seconds in self.times)
+        rows = [(name, f"{seconds:.1f}") for name, seconds in (*self.times, ("total", total))]
+        return table("stages", ("stage", "seconds"), rows, right=("seconds",))

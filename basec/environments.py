@@ -1,0 +1,74 @@
+"""Environments by name, and where each one's files live.
+
+`staging` and `production` are the tracked stacks of the repository root. A local stack is a rendered directory
+`.local/<name>/`, so that the tree stays clean and two of them can live side by side.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from topology.errors import UsageError
+
+ROOT = Path(__file__).resolve().parent.parent
+CLOUD_ENVIRONMENTS = ("staging", "production")
+DEFAULT_ENVIRONMENT = "production"
+ALIASES = {"development": "local"}
+LOCAL_NAME = re.compile(r"local(-[a-z0-9]{1,14})?")
+"""A short suffix, since the name becomes part of container and interface names."""
+PROJECT = "basecommerce"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """One environment's name and files."""
+
+    name: str
+    root: Path = ROOT
+
+    @property
+    def is_local(self) -> bool:
+        return self.name not in CLOUD_ENVIRONMENTS
+
+    @property
+    def work_dir(self) -> Path:
+        """The directory with the `Pulumi.yaml` that the engine reads."""
+        return self.root / ".local" / self.name if self.is_local else self.root
+
+    @property
+    def stack_file(self) -> Path:
+        return self.work_dir / f"Pulumi.{self.name}.yaml"
+
+    @property
+    def passphrase_file(self) -> Path:
+        """The passphrase of a local stack; the cloud stacks' is named by PULUMI_CONFIG_PASSPHRASE_FILE."""
+        return self.work_dir / "passphrase"
+
+    @property
+    def cloud_file(self) -> Path:
+        """Where the local cloud keeps its addresses."""
+        return self.work_dir / "cloud.json"
+
+    @property
+    def facts_dir(self) -> Path:
+        """What the last `up` wrote for the commands that need neither engine nor passphrase."""
+        return self.root / ".basec" / self.name
+
+
+def known_names(root: Path = ROOT) -> list[str]:
+    """List the environments a user may name, the other local stacks of this clone among them."""
+    others = (path.parent.name for path in root.glob(".local/local-*/cloud.json"))
+    return ["local", *sorted(others), *CLOUD_ENVIRONMENTS]
+
+
+def resolve(name: str, root: Path = ROOT) -> Environment:
+    """Answer the environment of that name. Raises UsageError, which names the known ones."""
+    real = ALIASES.get(name, name)
+    if real in CLOUD_ENVIRONMENTS or LOCAL_NAME.fullmatch(real):
+        return Environment(name=real, root=root)
+    raise UsageError(
+        f"basec: --env: unknown environment {name!r}",
+        f"one of {', '.join(known_names(root))} (development is local; local-<suffix> is a local stack of its own)",
+    )

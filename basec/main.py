@@ -1,0 +1,71 @@
+"""The root of the command line: one file per command group in `basec/commands/`, errors and exit codes here.
+
+Pulumi and its SDKs take seconds to import, so nothing on the way to `--help` may import them.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from basec.commands import doctor, init, smoke, ssh, stack
+from basec.console import stderr
+from topology.errors import BasecommerceError, ExitCode
+
+app = typer.Typer(
+    name="basec",
+    help="Bring the BaseCommerce platform up, look at it, reach its hosts, take it down.",
+    epilog="Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 host check failed, 4 remote command failed, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class State:
+    """Options of the root command that the error handler needs."""
+
+    verbose = False
+
+
+@app.callback()
+def root(
+    verbose: bool = typer.Option(False, "--verbose", help="Show tracebacks and the engine's own output."),
+) -> None:
+    State.verbose = verbose
+    stack.VERBOSE.value = verbose
+
+
+for group in (stack, smoke, ssh, init, doctor):
+    group.register(app)
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line and end the process; explained failures end without a traceback."""
+    sys.exit(invoke(arguments))
+
+
+def invoke(arguments: list[str] | None = None) -> int:
+    """Run the command line and answer its exit code."""
+    argv = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(args=argv, standalone_mode=True)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(ExitCode.FAILURE)
+    except BasecommerceError as error:
+        if State.verbose:
+            raise
+        stderr.print(error.render(), markup=False, highlight=False, soft_wrap=True)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        stderr.print("interrupted; the same command continues", markup=False)
+        return int(ExitCode.INTERRUPTED)
+    except Exception as error:
+        if State.verbose:
+            raise
+        stderr.print(f"basec: {type(error).__name__}: {error}", markup=False, highlight=False, soft_wrap=True)
+        stderr.print("hint: basec --verbose ... shows where", markup=False)
+        return int(ExitCode.FAILURE)
+    return int(ExitCode.OK)

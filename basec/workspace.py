@@ -1,0 +1,140 @@
+"""ONE function builds the engine's workspace for every environment; only directory and variables differ.
+
+The program runs inline: it is loaded from `__main__.py` and its `main()` is called, so no language plugin is needed.
+Pulumi is imported here and nowhere on the way to a command's help.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pulumi import automation
+from pulumi.automation.errors import create_command_error
+
+from basec.environments import PROJECT, Environment
+from topology.errors import BasecommerceError
+
+PROGRAM_MODULE = "basecommerce_program"
+OnLine = Callable[[str], Any]
+
+
+class EngineCommand(automation.PulumiCommand):
+    """The Pulumi CLI in a process group of its own.
+
+    A terminal's Ctrl-C goes to every process of the foreground group, and a second SIGINT makes the engine drop its work,
+    leaving pending operations. So the engine hears from us alone: exactly one SIGINT. Should we be killed, the kernel sends it.
+    """
+
+    def __init__(self, binary: Path) -> None:
+        # The base class looks for <root>/bin/pulumi only; the version was checked by whoever found this binary.
+        self.command = str(binary)
+        self.version = automation.PulumiCommand.__init__.__globals__["VersionInfo"].parse(_version(binary))
+        self._process: subprocess.Popen[str] | None = None
+
+    def run(
+        self,
+        args: list[str],
+        cwd: str,
+        additional_env: Mapping[str, str],
+        on_output: OnLine | None = None,
+        on_error: OnLine | None = None,
+    ) -> automation.CommandResult:
+        import os
+
+        environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
+        command = ["setpriv", "--pdeathsig", "INT", "--", self.command, "--non-interactive", *args]
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env=environment,
+            encoding="utf-8",
+            start_new_session=True,
+        ) as process:
+            self._process = process
+            errors: list[str] = []
+            reader = threading.Thread(target=_consume, args=(process.stderr, on_error, errors))
+            reader.start()
+            output: list[str] = []
+            _consume(process.stdout, on_output, output)
+            reader.join()
+            code = process.wait()
+            self._process = None
+        result = automation.CommandResult(stdout="\n".join(output), stderr="\n".join(errors), code=code)
+        if code != 0:
+            raise create_command_error(result)
+        return result
+
+    def interrupt(self) -> bool:
+        """Ask the running operation to cancel; answer whether there was one."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return False
+        process.send_signal(signal.SIGINT)
+        return True
+
+
+def _consume(stream: Any, callback: OnLine | None, lines: list[str]) -> None:
+    for line in stream:
+        text = line.rstrip()
+        if callback is not None:
+            callback(text)
+        lines.append(text)
+
+
+def _version(binary: Path) -> str:
+    run = subprocess.run([str(binary), "version"], capture_output=True, text=True, check=True)
+    return run.stdout.strip().removeprefix("v")
+
+
+def load_program(root: Path) -> Callable[[], None]:
+    """Load `__main__.py` and answer its `main`. Takes about three seconds, nearly all of it the providers' SDKs."""
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    spec = importlib.util.spec_from_file_location(PROGRAM_MODULE, root / "__main__.py")
+    if spec is None or spec.loader is None or not (root / "__main__.py").exists():
+        raise BasecommerceError(f"basec: {root / '__main__.py'}: the program is missing", "git checkout brings it back")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[PROGRAM_MODULE] = module
+    spec.loader.exec_module(module)
+    main: Callable[[], None] = module.main
+    return main
+
+
+def variables(environment: Environment) -> dict[str, str]:
+    """Give the engine's variables: a local stack keeps everything in its own directory, the cloud stacks use the user's."""
+    common = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
+    if not environment.is_local:
+        return common
+    return {
+        **common,
+        "PULUMI_HOME": str(environment.work_dir / "home"),
+        "PULUMI_BACKEND_URL": f"file://{environment.work_dir / 'state'}",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(environment.passphrase_file),
+        # One local state file is small; a backup per update would only pile up.
+        "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
+    }
+
+
+def open_stack(environment: Environment, command: EngineCommand, program: Callable[[], None] | None) -> automation.Stack:
+    """Open the environment's stack, creating a local one on its first use."""
+    options = automation.LocalWorkspaceOptions(
+        work_dir=str(environment.work_dir), pulumi_command=command, env_vars=variables(environment)
+    )
+
+    def nothing() -> None:
+        """Stand in for the program where no operation runs it."""
+
+    arguments = {"stack_name": environment.name, "project_name": PROJECT, "program": program or nothing, "opts": options}
+    if environment.is_local:
+        return automation.create_or_select_stack(**arguments)
+    return automation.select_stack(**arguments)

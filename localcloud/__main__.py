@@ -1,0 +1,143 @@
+"""The local cloud's own program: everything that `basec` asks of it goes through these commands.
+
+    python -m localcloud allocate  --directory .local/local --name local   choose subnets, write cloud.json
+    python -m localcloud doctor    --config .local/local/cloud.json        check and prepare the machine
+    python -m localcloud images                                            build what is missing; JSON on stdout
+    python -m localcloud power-on  --config .local/local/cloud.json        start what exists but is stopped
+    python -m localcloud down      --config .local/local/cloud.json        remove everything of the stack
+
+Progress goes to stderr, a line each; stdout holds only what a caller reads. Exit codes: 0 done, 1 failed, 2 usage, 3 host check.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+from localcloud.backend import CloudError
+from localcloud.config import CloudConfig, Mode
+
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_HOST = 3
+EXIT_INTERRUPTED = 130
+
+
+def default_cache() -> Path:
+    """Answer the directory of everything that outlives a stack: `BASECOMMERCE_CACHE`, else the user's cache directory."""
+    named = os.environ.get("BASECOMMERCE_CACHE")
+    if named:
+        return Path(named).resolve()
+    return (Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "basecommerce").resolve()
+
+
+def _progress(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def _allocate(arguments: argparse.Namespace) -> int:
+    from localcloud.allocate import allocate
+
+    config = allocate(
+        directory=arguments.directory.resolve(),
+        name=arguments.name,
+        mode=Mode(arguments.mode),
+        cache=default_cache(),
+        http_port=arguments.http_port,
+    )
+    sys.stdout.write(config.model_dump_json() + "\n")
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from localcloud.doctor import Host, examine
+
+    config = CloudConfig.load(arguments.config) if arguments.config else None
+    port = config.http_port if config else arguments.http_port
+    findings = examine(Host(default_cache(), repair=not arguments.no_repair), config=config, http_port=port)
+    failed = False
+    for finding in findings:
+        failed = failed or finding.failed
+        sys.stdout.write(json.dumps(finding.as_dict()) + "\n")
+        sys.stdout.flush()
+        if finding.failed and finding.final:
+            break
+    return EXIT_HOST if failed else 0
+
+
+def _images(_: argparse.Namespace) -> int:
+    from localcloud.images.build import build_all
+
+    image_set = build_all(default_cache(), _progress)
+    document = {"registry": image_set.registry, "tag": image_set.tag, "services": dict(image_set.services)}
+    sys.stdout.write(json.dumps(document) + "\n")
+    return 0
+
+
+def _power_on(arguments: argparse.Namespace) -> int:
+    from localcloud.machines.lifecycle import power_on
+
+    asyncio.run(power_on(CloudConfig.load(arguments.config), _progress))
+    return 0
+
+
+def _down(arguments: argparse.Namespace) -> int:
+    config = CloudConfig.load(arguments.config)
+    if config.mode is Mode.DRY:
+        return 0  # a dry cloud is files in its state directory, which the caller removes
+    from localcloud.machines.lifecycle import down
+
+    asyncio.run(down(config, _progress))
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the command line."""
+    root = argparse.ArgumentParser(prog="python -m localcloud", description="The local cloud's own program.")
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("allocate", help="choose subnets and write cloud.json")
+    command.add_argument("--directory", type=Path, required=True, help="the stack's directory, e.g. .local/local")
+    command.add_argument("--name", required=True)
+    command.add_argument("--mode", choices=[mode.value for mode in Mode], default=Mode.REAL.value)
+    command.add_argument("--http-port", type=int, help="port of the shop on 127.0.0.1; default: keep, else 80")
+    command.set_defaults(run=_allocate)
+
+    command = commands.add_parser("doctor", help="check and prepare the machine; one JSON finding a line")
+    command.add_argument("--config", type=Path, help="cloud.json of the stack; without it its subnets are not checked")
+    command.add_argument("--http-port", type=int, default=80)
+    command.add_argument("--no-repair", action="store_true", help="only look")
+    command.set_defaults(run=_doctor)
+
+    commands.add_parser("images", help="build the images that are missing").set_defaults(run=_images)
+    for name, run, text in (
+        ("power-on", _power_on, "start what exists but is stopped"),
+        ("down", _down, "remove everything of the stack"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--config", type=Path, required=True)
+        command.set_defaults(run=run)
+    return root
+
+
+def main(argv: list[str]) -> int:
+    """Run one command; user mistakes and failures of the cloud are text, never a traceback."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except (CloudError, OSError, ValueError) as error:
+        if os.environ.get("LOCALCLOUD_VERBOSE"):
+            raise
+        sys.stderr.write(f"local cloud: {error}\n")
+        return EXIT_FAILURE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,96 @@
+"""Choose the addresses of one local cloud and keep them in its `cloud.json`.
+
+The public network is a /27 of the documentation ranges TEST-NET-2 and TEST-NET-3 (RFC 5737): no real host has such an
+address, so a leaked packet goes nowhere. TEST-NET-1 is left out, since some virtual machine hosts use it themselves.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from localcloud.backend import CloudError
+from localcloud.config import CloudConfig, Mode
+
+PUBLIC_POOLS = (IPv4Network("198.51.100.0/24"), IPv4Network("203.0.113.0/24"))
+PUBLIC_PREFIX = 27
+VPC_POOL = IPv4Network("10.77.0.0/16")
+VPC_PREFIX = 24
+CLOUDFLARE_OFFSET = 2
+REGISTRY_OFFSET = 3
+DEFAULT_HTTP_PORT = 80
+
+
+def allocate(*, directory: Path, name: str, mode: Mode, cache: Path, http_port: int | None) -> CloudConfig:
+    """Write `<directory>/cloud.json`, or keep the one that is there; a given port replaces the kept one.
+
+    Raises CloudError when no subnet is free.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "cloud.json"
+    with _lock(cache / "allocate.lock"):
+        if path.exists():
+            config = CloudConfig.load(path)
+            if http_port is not None and http_port != config.http_port:
+                config = config.model_copy(update={"http_port": http_port})
+                _write(path, config)
+            return config
+        taken = (*_leased(directory.parent), *routed_networks())
+        public = _first_free((slice_ for pool in PUBLIC_POOLS for slice_ in pool.subnets(new_prefix=PUBLIC_PREFIX)), taken)
+        config = CloudConfig(
+            name=name,
+            mode=mode,
+            state=directory / "cloud",
+            cache=cache,
+            public_subnet=public,
+            cloudflare_address=public[CLOUDFLARE_OFFSET],
+            registry_address=public[REGISTRY_OFFSET],
+            vpc_range=_first_free(VPC_POOL.subnets(new_prefix=VPC_PREFIX), taken),
+            http_port=http_port or DEFAULT_HTTP_PORT,
+        )
+        config.state.mkdir(parents=True, exist_ok=True)
+        _write(path, config)
+        return config
+
+
+def _write(path: Path, config: CloudConfig) -> None:
+    temporary = path.with_suffix(".json.new")
+    temporary.write_text(config.model_dump_json(indent=2) + "\n")
+    temporary.replace(path)
+
+
+def _leased(clouds: Path) -> Iterator[IPv4Network]:
+    """Yield the subnets of the other local clouds of this clone, whether they run or not."""
+    for path in sorted(clouds.glob("*/cloud.json")):
+        config = CloudConfig.load(path)
+        yield config.public_subnet
+        yield config.vpc_range
+
+
+def routed_networks() -> list[IPv4Network]:
+    """List the networks that this machine has routes to, running clouds of other clones among them."""
+    run = subprocess.run(["ip", "-json", "-4", "route", "show"], capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        return []
+    return [IPv4Network(route["dst"], strict=False) for route in json.loads(run.stdout or "[]") if route["dst"] != "default"]
+
+
+def _first_free(candidates: Iterable[IPv4Network], taken: tuple[IPv4Network, ...]) -> IPv4Network:
+    for candidate in candidates:
+        if not any(candidate.overlaps(network) for network in taken):
+            return candidate
+    raise CloudError("allocate: no free subnet is left\nnext: basec down --env NAME for a local stack that is no longer used")
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Two allocations at once would choose the same slice."""
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,356 @@
+"""Check the machine before the first byte is made, and repair what root may repair: one finding, one remedy.
+
+Only missing things are touched, and each repair is said. Nothing here changes a file of the machine for good: sysctls are
+set for the running kernel only, packages come from the machine's own apt sources.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from localcloud.allocate import routed_networks
+from localcloud.config import CloudConfig
+
+DEBIAN_RELEASES = ("12", "13")
+PYTHON_MINIMUM = (3, 11)
+INOTIFY_MINIMUM = {"max_user_instances": 512, "max_user_watches": 524288}
+"""Each systemd takes tens of instances. Source: https://kind.sigs.k8s.io/docs/user/known-issues/#pod-errors-due-to-too-many-open-files"""
+DISK_COLD_GIB = 10
+"""The base root file system, seven images, their layers in two engines and a build of the CLI."""
+DISK_WARM_GIB = 3
+MEMORY_GIB = 5
+"""Three droplets (4 GiB of limits, half of it used) and the engine."""
+ENGINE_START_TIMEOUT_S = 40
+PACKAGES = {  # a program that must be there: the Debian package that brings it
+    "mmdebstrap": "mmdebstrap",
+    "iptables": "iptables",
+    "mkfs.ext4": "e2fsprogs",
+    "losetup": "mount",
+    "setpriv": "util-linux",
+    "ip": "iproute2",
+    "ssh": "openssh-client",
+    "ssh-agent": "openssh-client",
+}
+
+
+class Status(StrEnum):
+    """How a check ended; only FAILED stops a bring-up."""
+
+    OK = "ok"
+    REPAIRED = "repaired"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of the doctor's table."""
+
+    check: str
+    status: Status
+    message: str
+    remedy: str = ""
+    final: bool = False
+    """No later check makes sense after this failure."""
+
+    @property
+    def failed(self) -> bool:
+        return self.status is Status.FAILED
+
+    def as_dict(self) -> dict[str, str]:
+        return {"check": self.check, "status": self.status.value, "message": self.message, "remedy": self.remedy}
+
+
+@dataclass(frozen=True)
+class Host:
+    """This machine, and whether it may be repaired."""
+
+    cache: Path
+    repair: bool
+    root: Path = Path("/")
+
+    def run(self, *command: str, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
+        """Run a program; a missing program answers 127 like a shell."""
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+        try:
+            return subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=timeout_s, env=environment, stdin=subprocess.DEVNULL
+            )
+        except FileNotFoundError as error:
+            return subprocess.CompletedProcess(command, 127, "", str(error))
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, 124, "", f"no answer in {timeout_s:.0f} s")
+
+    def read(self, path: str) -> str | None:
+        try:
+            return (self.root / path.lstrip("/")).read_text().strip()
+        except OSError:
+            return None
+
+
+def examine(host: Host, *, config: CloudConfig | None, http_port: int) -> Iterator[Finding]:
+    """Yield findings one by one, so that a caller can show each when it is known."""
+    first = system(host)
+    yield first
+    if first.failed:
+        return
+    yield packages(host)
+    docker = engine(host)
+    yield docker
+    yield cgroup(host)
+    yield from inotify(host)
+    yield bridge_filter(host)
+    yield loop_devices(host)
+    yield disk(host)
+    yield memory(host)
+    if config is not None and not docker.failed:
+        yield subnets(host, config)
+    yield port(host, http_port, config)
+
+
+def system(host: Host) -> Finding:
+    """Refuse any system that this was never run on, with one line that says what it lacks."""
+    release = dict(line.split("=", 1) for line in (host.read("/etc/os-release") or "").splitlines() if "=" in line)
+    identity, version = release.get("ID", "unknown").strip('"'), release.get("VERSION_ID", "").strip('"')
+    wants: list[str] = []
+    if identity != "debian" or version not in DEBIAN_RELEASES:
+        wants.append(f"Debian {' or '.join(DEBIAN_RELEASES)} (this is {identity} {version})".replace(" )", ")"))
+    if platform.machine() != "x86_64":
+        wants.append(f"amd64 (this is {platform.machine()})")
+    if os.geteuid() != 0:
+        wants.append(f"root (this is user id {os.geteuid()})")
+    if sys.version_info < PYTHON_MINIMUM:
+        wants.append(f"Python {'.'.join(map(str, PYTHON_MINIMUM))} (this is {platform.python_version()})")
+    if wants:
+        return Finding(
+            check="system",
+            status=Status.FAILED,
+            final=True,
+            message=f"the local cloud needs {', '.join(wants)}",
+            remedy="run it as root on a Debian machine or virtual machine",
+        )
+    return Finding(check="system", status=Status.OK, message=f"Debian {version}, amd64, root, Python {platform.python_version()}")
+
+
+def packages(host: Host) -> Finding:
+    """Install the host programs that are missing, from the machine's own apt sources."""
+    missing = sorted({package for program, package in PACKAGES.items() if not _which(program)})
+    if not missing:
+        return Finding(check="packages", status=Status.OK, message="all host programs are there")
+    remedy = f"apt-get update && apt-get install {' '.join(missing)}"
+    if not host.repair:
+        return Finding(check="packages", status=Status.FAILED, message=f"missing: {', '.join(missing)}", remedy=remedy)
+    problem = _apt_install(host, missing)
+    if problem:
+        return Finding(check="packages", status=Status.FAILED, message=f"{', '.join(missing)}: {problem}", remedy=remedy)
+    return Finding(check="packages", status=Status.REPAIRED, message=f"installed {', '.join(missing)}")
+
+
+def engine(host: Host) -> Finding:
+    """Find a Docker engine, or install and start Debian's."""
+    version = _engine_version(host)
+    if version:
+        return Finding(check="docker", status=Status.OK, message=f"engine {version}")
+    remedy = "apt-get install docker.io, then start dockerd"
+    if not host.repair:
+        return Finding(check="docker", status=Status.FAILED, message="no Docker engine answers", remedy=remedy)
+    done: list[str] = []
+    if not _which("dockerd"):
+        problem = _apt_install(host, ["docker.io"])
+        if problem:
+            return Finding(check="docker", status=Status.FAILED, message=f"docker.io: {problem}", remedy=remedy)
+        done.append("installed docker.io")
+    if not _which("docker"):  # Debian 13 ships the client as a package of its own
+        problem = _apt_install(host, ["docker-cli"])
+        if problem:
+            return Finding(check="docker", status=Status.FAILED, message=f"docker-cli: {problem}", remedy=remedy)
+        done.append("installed docker-cli")
+    log = Path("/var/log/dockerd.log")
+    if not _engine_version(host):
+        done.append(_start_engine(host, log))
+    deadline = time.monotonic() + ENGINE_START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        version = _engine_version(host)
+        if version:
+            return Finding(check="docker", status=Status.REPAIRED, message=f"engine {version}: {', '.join(done)}")
+        time.sleep(0.5)
+    return Finding(
+        check="docker",
+        status=Status.FAILED,
+        message=f"the engine did not answer in {ENGINE_START_TIMEOUT_S} s ({', '.join(done)})",
+        remedy=f"read {log} or journalctl -u docker",
+    )
+
+
+def cgroup(host: Host) -> Finding:
+    """Say which of the two cgroup code paths the droplets take."""
+    unified = (host.root / "sys/fs/cgroup/cgroup.controllers").exists()
+    if unified:
+        return Finding(check="cgroup", status=Status.WARNING, message="version 2: the less travelled path", remedy="see docs/known-issues.md")
+    if (host.root / "sys/fs/cgroup/memory").exists():
+        return Finding(check="cgroup", status=Status.OK, message="version 1")
+    return Finding(
+        check="cgroup",
+        status=Status.FAILED,
+        message="no memory controller under /sys/fs/cgroup",
+        remedy="boot with cgroup_enable=memory, or mount the cgroup file systems",
+    )
+
+
+def inotify(host: Host) -> Iterator[Finding]:
+    """Raise the inotify limits that three more systemds need; droplets fail to boot with `too many open files` else."""
+    for name, minimum in INOTIFY_MINIMUM.items():
+        yield _sysctl(host, f"fs/inotify/{name}", minimum, check="inotify")
+
+
+def bridge_filter(host: Host) -> Finding:
+    """See that bridged packets pass the packet filter: without it the cloud firewall does not see droplet to droplet."""
+    path = "net/bridge/bridge-nf-call-iptables"
+    if host.read(f"/proc/sys/{path}") is None and host.repair:
+        host.run("modprobe", "br_netfilter")
+    if host.read(f"/proc/sys/{path}") is None:
+        return Finding(
+            check="bridge filter",
+            status=Status.FAILED,
+            message="the kernel has no br_netfilter, so the cloud firewall would not see traffic between droplets",
+            remedy="modprobe br_netfilter, or use a kernel that has it",
+        )
+    return _sysctl(host, path, 1, check="bridge filter")
+
+
+def loop_devices(host: Host) -> Finding:
+    """The data volume is a file on a loop device."""
+    if (host.root / "dev/loop-control").exists():
+        return Finding(check="loop devices", status=Status.OK, message="available")
+    return Finding(check="loop devices", status=Status.FAILED, message="/dev/loop-control is missing", remedy="modprobe loop")
+
+
+def disk(host: Host) -> Finding:
+    """A disk that fills in the middle leaves droplets that are up and run nothing."""
+    warm = any((host.cache / "rootfs").glob("*.tar"))
+    need = DISK_WARM_GIB if warm else DISK_COLD_GIB
+    places = [host.cache, Path("/var/lib/docker")]
+    free = min(shutil.disk_usage(_existing(place)).free for place in places) / 2**30
+    text = f"{free:.1f} GiB free, {need} GiB needed"
+    if free < need:
+        return Finding(check="disk", status=Status.FAILED, message=text, remedy=f"free space under {host.cache} and /var/lib/docker")
+    return Finding(check="disk", status=Status.OK, message=text)
+
+
+def memory(host: Host) -> Finding:
+    """Compare the machine's whole memory, since a running stack has its share already."""
+    fields = dict(line.split(":", 1) for line in (host.read("/proc/meminfo") or "").splitlines() if ":" in line)
+    total = int(fields.get("MemTotal", "0 kB").split()[0]) / 2**20
+    text = f"{total:.1f} GiB of memory, {MEMORY_GIB} GiB needed"
+    if total < MEMORY_GIB:
+        return Finding(check="memory", status=Status.FAILED, message=text, remedy="give the machine more memory")
+    return Finding(check="memory", status=Status.OK, message=text)
+
+
+def subnets(host: Host, config: CloudConfig) -> Finding:
+    """A route to our own subnets that is not ours would swallow the droplets' traffic (a VPN, another clone's stack)."""
+    own = host.run(
+        "docker", "network", "ls", "--quiet", "--filter", f"label=basecommerce.cloud={config.name}", timeout_s=20
+    ).stdout.split()
+    ours: set[IPv4Network] = set()
+    if own:
+        inspect = host.run("docker", "network", "inspect", "--format", "{{range .IPAM.Config}}{{.Subnet}} {{end}}", *own)
+        ours = {IPv4Network(subnet) for subnet in inspect.stdout.split()}
+    routes = [network for network in routed_networks() if network not in ours]
+    for subnet in (config.public_subnet, config.vpc_range):
+        clash = next((network for network in routes if network.overlaps(subnet)), None)
+        if clash is not None:
+            return Finding(
+                check="subnets",
+                status=Status.FAILED,
+                message=f"{subnet} overlaps the route to {clash}",
+                remedy=f"remove that route, or: basec down --env {config.name} and basec init --env {config.name} to choose others",
+            )
+    return Finding(check="subnets", status=Status.OK, message=f"{config.public_subnet} and {config.vpc_range} are free")
+
+
+def port(host: Host, http_port: int, config: CloudConfig | None) -> Finding:
+    """See that the shop's port on loopback is free, or is held by this very stack's stand-in."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", http_port))
+        except PermissionError as error:
+            return Finding(check="port", status=Status.FAILED, message=f"{http_port}: {error}", remedy="LOCAL_HTTP_PORT=8080 make up")
+        except OSError:
+            if config is not None and _published_by_us(host, http_port, config):
+                return Finding(check="port", status=Status.OK, message=f"{http_port} is held by this stack")
+            return Finding(
+                check="port",
+                status=Status.FAILED,
+                message=f"127.0.0.1:{http_port} is taken by another program",
+                remedy="LOCAL_HTTP_PORT=8080 make up",
+            )
+    return Finding(check="port", status=Status.OK, message=f"127.0.0.1:{http_port} is free")
+
+
+def _published_by_us(host: Host, http_port: int, config: CloudConfig) -> bool:
+    filters = ("--filter", f"label=basecommerce.cloud={config.name}", "--filter", f"publish={http_port}")
+    return bool(host.run("docker", "ps", "--quiet", *filters, timeout_s=20).stdout.strip())
+
+
+def _sysctl(host: Host, path: str, minimum: int, *, check: str) -> Finding:
+    name = path.replace("/", ".")
+    current = int(host.read(f"/proc/sys/{path}") or 0)
+    if current >= minimum:
+        return Finding(check=check, status=Status.OK, message=f"{name} = {current}")
+    remedy = f"sysctl -w {name}={minimum}"
+    if host.repair:
+        try:
+            (host.root / "proc/sys" / path).write_text(f"{minimum}\n")
+        except OSError as error:
+            return Finding(check=check, status=Status.FAILED, message=f"{name} = {current}, cannot be raised: {error}", remedy=remedy)
+        return Finding(check=check, status=Status.REPAIRED, message=f"{name} raised from {current} to {minimum}")
+    return Finding(check=check, status=Status.FAILED, message=f"{name} = {current}, {minimum} needed", remedy=remedy)
+
+
+def _apt_install(host: Host, names: list[str]) -> str:
+    """Install packages; answer what went wrong, or nothing. The lists are refreshed once, and only when they are needed."""
+    install = ("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *names)
+    first = host.run(*install)
+    if first.returncode == 0:
+        return ""
+    host.run("apt-get", "update", "--quiet")
+    second = host.run(*install)
+    if second.returncode == 0:
+        return ""
+    return (second.stderr.strip() or second.stdout.strip() or "apt-get failed").splitlines()[-1]
+
+
+def _engine_version(host: Host) -> str:
+    run = host.run("docker", "version", "--format", "{{.Server.Version}}", timeout_s=20)
+    return run.stdout.strip() if run.returncode == 0 else ""
+
+
+def _start_engine(host: Host, log: Path) -> str:
+    """Start the engine by systemd where that runs, else as a plain daemon that outlives us."""
+    if Path("/run/systemd/system").exists():
+        host.run("systemctl", "start", "docker")
+        return "started docker.service"
+    with log.open("ab") as output:
+        subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+    return f"started dockerd (log: {log})"
+
+
+def _which(program: str) -> str | None:
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin")
+
+
+def _existing(path: Path) -> Path:
+    return next(candidate for candidate in (path, *path.parents) if candidate.exists())

@@ -1,0 +1,1 @@
+"""How a machine comes by the Pulumi CLI; `python -m toolchain` prints its path."""
