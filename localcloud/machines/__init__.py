@@ -1,0 +1,1 @@
+"""The real local cloud: droplets are system containers, networks are bridges, the firewall is the machine's own."""

@@ -1,0 +1,93 @@
+"""Things of the cloud that have no body here: DNS records (the stand-in reads them), tags, SSH keys."""
+
+from __future__ import annotations
+
+import inspect
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from localcloud.backend import RecordSpec
+from localcloud.config import CloudConfig
+
+from .store import Store
+
+RECORDS = "records"
+RECORD_URNS = "record-urns"
+_SSH_KEY_DIGITS = 8
+
+
+async def put_record(config: CloudConfig, store: Store, urn: str, record_id: str | None, spec: RecordSpec) -> str:
+    """Make or change a record. A record's file is the RecordSpec alone, as the stand-in expects it."""
+    async with store.lock():
+        chosen = record_id or _same_record(store, urn, spec) or uuid.uuid4().hex  # 32 hex digits, as Cloudflare's
+        store.write(RECORD_URNS, chosen, {"urn": urn})
+        store.write(RECORDS, chosen, asdict(spec))
+    await _reload(config)
+    return chosen
+
+
+def read_record(store: Store, record_id: str) -> RecordSpec | None:
+    """Answer a record, None when it is gone."""
+    document = store.read(RECORDS, record_id)
+    return None if document is None else RecordSpec(**document)
+
+
+async def delete_record(config: CloudConfig, store: Store, record_id: str) -> None:
+    """Remove a record."""
+    store.delete(RECORDS, record_id)
+    store.delete(RECORD_URNS, record_id)
+    await _reload(config)
+
+
+async def put_document(
+    store: Store, kind: str, urn: str, document_id: str | None, document: Mapping[str, object]
+) -> str:
+    """Keep a document. A tag's id is its name, an SSH key's is digits, as at DigitalOcean."""
+    folder = _folder(kind)
+    async with store.lock():
+        chosen = document_id or store.find(folder, urn=urn, document=dict(document)) or _new_id(kind, document)
+        store.write(folder, chosen, {"urn": urn, "document": dict(document)})
+        return chosen
+
+
+def read_document(store: Store, kind: str, document_id: str) -> Mapping[str, object] | None:
+    """Answer a document, None when it is gone."""
+    found = store.read(_folder(kind), document_id)
+    return None if found is None else dict(found["document"])
+
+
+def delete_document(store: Store, kind: str, document_id: str) -> None:
+    """Forget a document."""
+    store.delete(_folder(kind), document_id)
+
+
+def _folder(kind: str) -> str:
+    return f"documents-{kind}"
+
+
+def _same_record(store: Store, urn: str, spec: RecordSpec) -> str | None:
+    """Find a record that a killed run made. One with other content may be the old side of a replacement."""
+    for record_id, document in store.all(RECORDS).items():
+        if document == asdict(spec) and (store.read(RECORD_URNS, record_id) or {}).get("urn") == urn:
+            return record_id
+    return None
+
+
+def _new_id(kind: str, document: Mapping[str, object]) -> str:
+    if kind == "ssh_key":
+        low = 10 ** (_SSH_KEY_DIGITS - 1)
+        return str(low + secrets.randbelow(9 * low))
+    if kind == "tag" and isinstance(document.get("name"), str):
+        return str(document["name"])
+    return str(uuid.uuid4())
+
+
+async def _reload(config: CloudConfig) -> None:
+    # Imported late: the stand-in's module imports ours for the public network.
+    from localcloud import cloudflare_edge  # noqa: PLC0415
+
+    answer = cloudflare_edge.reload(config)
+    if inspect.isawaitable(answer):
+        await answer
