@@ -66,17 +66,19 @@ def build_bundle(project: Project, tier: str) -> Bundle:
 
     Raises ConfigurationError for a link, for a file that looks like a secret, and for a template that does not render.
     """
-    files = {PurePosixPath(".env"): (_env_file(project), False)}
-    for path, name in _files(project, tier):
-        files[name.with_suffix("") if name.suffix == ".j2" else name] = _content(project, path)
+    files = {
+        name.with_suffix("") if name.suffix == ".j2" else name: _content(project, path)
+        for path, name in _files(project, tier)
+    }
+    files[PurePosixPath(".env")] = (_env_file(project, files[PurePosixPath("compose.yaml")][0].decode()), False)
     tar = _pack(files)
     return Bundle(tier=tier, digest=hashlib.sha256(tar).hexdigest(), tar=tar)
 
 
 def _files(project: Project, tier: str) -> Iterator[tuple[Path, PurePosixPath]]:
     folder = project.root / "compose" / tier
-    release = project.root / "compose" / "release.py"
-    for needed in (folder / "compose.yaml", release):
+    scripts = project.root / "compose"
+    for needed in (folder / "compose.yaml", scripts / "release.py"):
         if not needed.is_file():
             raise _refusal(project, needed, "there is no such file", "restore it with `git checkout`")
     for path in sorted(folder.rglob("*")):
@@ -89,7 +91,8 @@ def _files(project: Project, tier: str) -> Iterator[tuple[Path, PurePosixPath]]:
             )
         if path.is_file():
             yield path, name
-    yield release, PurePosixPath("release.py")
+    for path in sorted(scripts.glob("*.py")):
+        yield path, PurePosixPath(path.name)
 
 
 def _content(project: Project, path: Path) -> tuple[bytes, bool]:
@@ -121,10 +124,12 @@ def _render(project: Project, path: Path, text: str) -> str:
         ) from None
 
 
-def _env_file(project: Project) -> bytes:
+def _env_file(project: Project, compose: str) -> bytes:
+    """Write the variables that a compose file uses, and no others: a new nginx must not touch the infra tier."""
     variables = {f"IMAGE_{name.upper().replace('-', '_')}": image for name, image in project.images().items()}
     variables |= {"DOMAIN": project.settings.domain, "ENVIRONMENT": project.settings.environment}
-    return "".join(f"{name}={quote(value)}\n" for name, value in sorted(variables.items())).encode()
+    used = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]*)", compose))
+    return "".join(f"{name}={quote(variables[name])}\n" for name in sorted(used & set(variables))).encode()
 
 
 def _pack(files: Mapping[PurePosixPath, tuple[bytes, bool]]) -> bytes:

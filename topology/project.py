@@ -58,8 +58,8 @@ class Project:
         return self.physical_name(droplet)
 
     def tags(self, droplet: str) -> tuple[str, ...]:
-        """Give all tags of a droplet; lower case, letters of `[a-z0-9:_-]` only."""
-        return (PROJECT, f"stack:{self.stack}", f"role:{self.droplet(droplet).role}", self.droplet_tag(droplet))
+        """Give all tags of a droplet, the firewall's first; letters of `[a-z0-9:_-]` only."""
+        return (self.droplet_tag(droplet), PROJECT, f"stack:{self.stack}", f"role:{self.droplet(droplet).role}")
 
     def image(self, service: str) -> str:
         """Give the full image reference of a service. Raises KeyError for an unknown one."""

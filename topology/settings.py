@@ -52,11 +52,11 @@ RESERVED_RANGES: Mapping[IPv4Network, str] = {
     IPv4Network("10.246.0.0/24"): "reserved by DigitalOcean",
     IPv4Network("10.229.0.0/16"): "reserved by DigitalOcean",
     IPv4Network("172.29.0.0/24"): "Docker's own bridge on every droplet",
-    IPv4Network("172.30.0.0/24"): "the compose network of the edge",
-    IPv4Network("172.31.0.0/16"): "the other compose networks",
+    IPv4Network("172.30.0.0/22"): "the compose networks of the tiers",
+    IPv4Network("172.31.0.0/16"): "networks that Docker numbers itself",
 }
 """DigitalOcean: https://docs.digitalocean.com/products/networking/vpc/concepts/plan-your-network/ and its release notes
-of 7 March 2024 (10.229.0.0/16); Docker: `cloud-init/base.yaml.j2` and `compose/edge/compose.yaml`."""
+of 7 March 2024 (10.229.0.0/16); Docker: `cloud-init/base.yaml.j2` and `compose/*/compose.yaml`."""
 
 REGION_RANGES: Mapping[str, IPv4Network] = {"nyc1": IPv4Network("10.10.0.0/16")}
 """Reserved by DigitalOcean in one region. Source: as above."""

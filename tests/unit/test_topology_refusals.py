@@ -111,12 +111,11 @@ def test_every_field_of_the_models_has_a_refused_value() -> None:
     assert fields - rows == set()
 
 
-@pytest.mark.parametrize(
-    ("file", "key", "value", "message", "hint"), REFUSED, ids=[f"{r[0]}-{r[1]}-{r[2]}" for r in REFUSED]
-)
+@pytest.mark.parametrize("row", REFUSED, ids=[f"{file}-{key}-{value}" for file, key, value, *_ in REFUSED])
 def test_refused_value_is_reported_with_file_key_value_and_hint(
-    tmp_path: Path, file: str, key: str, value: object, message: str, hint: str
+    tmp_path: Path, row: tuple[str, str, object, str, str]
 ) -> None:
+    file, key, value, message, hint = row
     assert _render(tmp_path, file, key, value) == _expected(file, key, message, hint)
 
 
@@ -161,30 +160,28 @@ def test_refused_name_of_a_table_entry_is_reported_at_its_key(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "where", "message", "hint"),
+    ("key", "value", "where", "report"),
     [
         (
             "droplets.edge.vertical",
             "construction",
             "droplets.edge",
-            "role edge runs no vertical, but vertical is 'construction'",
-            "remove `vertical`",
+            ("role edge runs no vertical, but vertical is 'construction'", "remove `vertical`"),
         ),
         (
             "droplets.vertical.vertical",
             REMOVED,
             "droplets.vertical",
-            "role vertical needs to know which vertical it runs",
-            "add `vertical: construction`",
+            ("role vertical needs to know which vertical it runs", "add `vertical: construction`"),
         ),
-        ("firewall.0.protocol", "icmp", "firewall.0", "icmp has no ports, but ports is [80]", "remove `ports`"),
-        ("egress.0.ports", REMOVED, "egress.0", "tcp needs ports", "add `ports: [...]`"),
+        ("firewall.0.protocol", "icmp", "firewall.0", ("icmp has no ports, but ports is [80]", "remove `ports`")),
+        ("egress.0.ports", REMOVED, "egress.0", ("tcp needs ports", "add `ports: [...]`")),
     ],
 )
 def test_keys_that_do_not_fit_together_are_reported_at_their_section(
-    tmp_path: Path, key: str, value: object, where: str, message: str, hint: str
+    tmp_path: Path, key: str, value: object, where: str, report: tuple[str, str]
 ) -> None:
-    assert _render(tmp_path, "inventory", key, value) == _expected("inventory", where, message, hint)
+    assert _render(tmp_path, "inventory", key, value) == _expected("inventory", where, *report)
 
 
 def test_role_that_is_taken_and_role_that_is_missing_are_both_reported(tmp_path: Path) -> None:
