@@ -1,0 +1,138 @@
+"""The stand-in for Cloudflare's proxy: an nginx that serves the zone's proxied records, plain HTTP on loopback.
+
+It answers `http://<name>:<http_port>` on the machine as Cloudflare answers `http://<name>`: the origin gets the visitor's
+Host, `CF-Connecting-IP`, `X-Forwarded-For`, `X-Forwarded-Proto` and `CF-Ray`; an unknown name is a 530, a dead origin
+a 521 or 522. It does not cache, terminate TLS or resolve names of other zones.
+Which record answers a name is in `cloudflare_zone.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+from pathlib import Path
+
+import jinja2
+
+from localcloud import service
+from localcloud.backend import CloudError
+from localcloud.cloudflare_zone import Server, read_records, zone_servers
+from localcloud.config import CloudConfig
+from localcloud.images.build import machine_recipes
+from localcloud.machines.host import Host, LinuxHost
+
+KIND = "cloudflare"
+RELOAD_TIMEOUT_S = 10.0
+STATUS_HOST = "stand-in.localcloud.internal"
+"""Under this name the stand-in says which configuration it serves; no zone can hold it."""
+_TEMPLATE = Path(__file__).with_name("cloudflare_edge.conf.j2")
+_MOUNT = "/etc/cloudflare"
+_ACTIVE, _CANDIDATE = "nginx.conf", "candidate.conf"
+
+
+def render(servers: tuple[Server, ...]) -> str:
+    """Render the nginx configuration. It names its own digest, by which a reload is known to be done."""
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - nginx's syntax, not HTML; read_records admits names and addresses only
+    )
+    template = environment.from_string(_TEMPLATE.read_text())
+    digest = hashlib.sha256(template.render(servers=servers, status_host=STATUS_HOST, digest="").encode()).hexdigest()
+    return template.render(servers=servers, status_host=STATUS_HOST, digest=digest)
+
+
+async def ensure(config: CloudConfig, host: Host | None = None) -> None:
+    """Run the stand-in with the records of now. Raises CloudError."""
+    host = host or LinuxHost()
+    folder = _folder(config)
+    if not await service.running(config, KIND, host):
+        # Nothing to test with yet, and nothing that serves.
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _ACTIVE).write_text(_rendered(config))
+    wanted = service.Service(
+        kind=KIND,
+        address=str(config.cloudflare_address),
+        image=machine_recipes().reference("cloudflare"),
+        options=(
+            *("--publish", f"127.0.0.1:{config.http_port}:80", "--memory", "128m", "--pids-limit", "64"),
+            # The directory, not the file: a file that is renamed over would not be seen inside.
+            *("--volume", f"{folder}:{_MOUNT}:ro", "--tmpfs", "/tmp:mode=1777"),  # noqa: S108
+        ),
+    )
+    await service.ensure(config, wanted, host)
+    await reload(config, host)
+
+
+async def reload(config: CloudConfig, host: Host | None = None) -> None:
+    """Serve the records of now, and return when they are served. A configuration that nginx refuses changes nothing.
+
+    A stand-in that does not run is left alone: `ensure` reads the records. Raises CloudError.
+    """
+    host = host or LinuxHost()
+    if not await service.running(config, KIND, host):
+        return
+    folder = _folder(config)
+    text = _rendered(config)
+    name = config.physical(KIND)
+    if text != (folder / _ACTIVE).read_text():
+        (folder / _CANDIDATE).write_text(text)
+        tested = await host.run(
+            *("docker", "exec", name, "nginx", "-t", "-q", "-c", f"{_MOUNT}/{_CANDIDATE}"), check=False
+        )
+        if tested.code != 0:
+            raise CloudError(f"cloudflare: nginx refuses the records' configuration: {tested.stderr.strip()}")
+        (folder / _CANDIDATE).rename(folder / _ACTIVE)
+    if await _served(config) != _digest(text):
+        await host.run("docker", "kill", "--signal", "HUP", name)
+        await _wait(config, _digest(text), host)
+
+
+async def remove(config: CloudConfig, host: Host | None = None) -> None:
+    """Remove the stand-in; the records stay, for they are the backend's."""
+    await service.remove(config, KIND, host or LinuxHost())
+    shutil.rmtree(_folder(config), ignore_errors=True)
+
+
+def _folder(config: CloudConfig) -> Path:
+    return config.state.absolute() / "cloudflare"
+
+
+def _rendered(config: CloudConfig) -> str:
+    return render(zone_servers(read_records(config.state / "records")))
+
+
+def _digest(text: str) -> str:
+    """Take the digest out of a rendered configuration's first line."""
+    return text.partition("\n")[0].rpartition(" ")[2]
+
+
+async def _wait(config: CloudConfig, digest: str, host: Host) -> None:
+    deadline = asyncio.get_running_loop().time() + RELOAD_TIMEOUT_S
+    while (served := await _served(config)) != digest:
+        if asyncio.get_running_loop().time() > deadline:
+            log = await host.run("docker", "logs", "--tail", "5", config.physical(KIND), check=False)
+            raise CloudError(
+                f"cloudflare: configuration {digest[:12]} is not served after {RELOAD_TIMEOUT_S:.0f} s "
+                f"(last seen: {served[:12] or 'no answer'}): {(log.stdout + log.stderr).strip()}"
+            )
+        await asyncio.sleep(0.05)
+
+
+async def _served(config: CloudConfig) -> str:
+    """Ask the stand-in which configuration it serves; empty when it does not answer."""
+    writer = None
+    try:
+        async with asyncio.timeout(1):
+            reader, writer = await asyncio.open_connection("127.0.0.1", config.http_port)
+            writer.write(f"GET / HTTP/1.0\r\nHost: {STATUS_HOST}\r\n\r\n".encode())
+            answer = await reader.read()
+    except (OSError, TimeoutError):
+        return ""
+    finally:
+        if writer is not None:
+            writer.close()
+    return answer.decode(errors="replace").rpartition("\r\n\r\n")[2].strip()

@@ -1,0 +1,240 @@
+"""Build the images of the local cloud: what is missing, and nothing else.
+
+    base ── droplet, postgres, redis, haproxy, registry
+         ├─ nginx ── cloudflare
+         └─ python ── auth, construction
+
+Each image is a folder with a thin Dockerfile, named on this machine `localcloud/<image>:<recipe>`. The recipe hashes
+the folder, the parent's recipe and the application's sources, so an image with the right name is the right image and a
+build that was interrupted is simply done again. Source of the classic builder's protocol (a tar on standard input):
+https://docs.docker.com/reference/cli/docker/image/build/
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from localcloud.backend import CloudError
+from localcloud.images.process import run, succeeds
+from localcloud.images.push import REGISTRY, push_missing
+from localcloud.images.recipe import Files, context, digest, folder_files
+from localcloud.images.rootfs import Rootfs, import_command, make_tar
+
+Progress = Callable[[str], None]
+
+IMAGES = Path(__file__).parent
+APPLICATIONS = IMAGES.parents[1] / "reference_apps"
+LABEL = "basecommerce.image"
+"""On every image of ours; its value is the image's name. Nothing without it is ever removed."""
+PARALLEL_BUILDS = 2
+"""Package installation is half network, half disk: two at a time keep both busy, more only queue."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image: its folder's name, what it stands on, and whether droplets pull it."""
+
+    name: str
+    parent: str = "base"
+    application: bool = False
+    published: bool = True
+    """Pushed to the registry. What only this machine's engine runs (droplet, registry, ...) is not."""
+
+
+IMAGE_TABLE = {
+    image.name: image
+    for image in (
+        Image("droplet", published=False),
+        Image("postgres"),
+        Image("redis"),
+        Image("nginx"),
+        Image("haproxy"),
+        Image("python", published=False),
+        Image("auth", parent="python", application=True),
+        Image("construction", parent="python", application=True),
+        Image("registry", published=False),
+        Image("cloudflare", parent="nginx", published=False),
+    )
+}
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """What a build gives: where the droplets pull from, and the tags."""
+
+    registry: str
+    tag: str
+    """Of both applications."""
+    services: Mapping[str, str]
+    """Service -> full reference, as the droplets pull it."""
+    droplet_image: str
+    """On this machine; never pulled."""
+
+    def as_json(self) -> dict[str, object]:
+        """Answer what `python -m localcloud images` prints."""
+        return {"registry": self.registry, "tag": self.tag, "services": dict(self.services)}
+
+
+class Recipes:
+    """The recipes of all images, as this machine and this work tree make them."""
+
+    def __init__(self, rootfs: Rootfs, images: Path = IMAGES, applications: Path = APPLICATIONS) -> None:
+        self.rootfs = rootfs
+        self._images = images
+        self._applications = applications
+
+    def files(self, image: Image) -> Files:
+        """Read the build context: the image's folder, and for an application its sources under `app/`."""
+        files = dict(folder_files(self._images / image.name))
+        if image.application:
+            files.update(folder_files(self._applications / image.name, "app/"))
+        return files
+
+    def recipe(self, name: str) -> str:
+        return self._recipes[name]
+
+    def reference(self, name: str) -> str:
+        """Name an image on this machine."""
+        return f"localcloud/{name}:{self._recipes[name]}"
+
+    @property
+    def application_tag(self) -> str:
+        """One tag for all applications, as a commit gives the real ones."""
+        names = [image.name for image in IMAGE_TABLE.values() if image.application]
+        return "reference-" + digest({}, *(self._recipes[name] for name in names))
+
+    @cached_property
+    def _recipes(self) -> dict[str, str]:
+        recipes = {"base": self.rootfs.recipe}
+        for image in IMAGE_TABLE.values():  # parents stand before their children in the table
+            recipes[image.name] = digest(self.files(image), image.name, recipes[image.parent])
+        return recipes
+
+
+def machine_recipes() -> Recipes:
+    """Compute the recipes on this machine, which takes no build."""
+    return Recipes(Rootfs.of_this_machine())
+
+
+def build_all(cache: Path, progress: Progress) -> ImageSet:
+    """Build and push what is missing; remove the images of recipes that are no more. Raises CloudError."""
+    recipes = machine_recipes()
+    builder = _Builder(recipes, cache, progress)
+    builder.build("base")
+    with ThreadPoolExecutor(PARALLEL_BUILDS) as pool:
+        # Waves: a child starts when every image of the wave before is there.
+        for wave in _waves():
+            list(pool.map(builder.build, wave))
+    published = {
+        image.name: (recipes.application_tag if image.application else recipes.recipe(image.name))
+        for image in IMAGE_TABLE.values()
+        if image.published
+    }
+    with _lock(cache, "registry", progress):
+        push_missing(cache / "registry", recipes.reference, published, progress)
+    services = {name: f"{REGISTRY}/{name}:{tag}" for name, tag in published.items() if not IMAGE_TABLE[name].application}
+    return ImageSet(REGISTRY, recipes.application_tag, services, recipes.reference("droplet"))
+
+
+def build_image(name: str, cache: Path, progress: Progress) -> str:
+    """Build one image and what it stands on; answer its name on this machine."""
+    builder = _Builder(machine_recipes(), cache, progress)
+    for ancestor in _lineage(name):
+        builder.build(ancestor)
+    return builder.recipes.reference(name)
+
+
+def droplet_image(cache: Path, progress: Progress = lambda _: None) -> str:
+    """Answer the name of the droplet image, built if it is missing."""
+    return build_image("droplet", cache, progress)
+
+
+class _Builder:
+    def __init__(self, recipes: Recipes, cache: Path, progress: Progress) -> None:
+        self.recipes = recipes
+        self._cache = cache
+        self._progress = progress
+
+    def build(self, name: str) -> None:
+        """Build one image whose parent is there, unless it is there too."""
+        reference = self.recipes.reference(name)
+        if _exists(reference):
+            return
+        with _lock(self._cache, name, self._progress):
+            if _exists(reference):  # another process has just built it
+                return
+            started = time.monotonic()
+            if name == "base":
+                self._import_base(reference)
+            else:
+                self._docker_build(IMAGE_TABLE[name], reference)
+            self._progress(f"{name}: built in {time.monotonic() - started:.0f} s")
+            _remove_other_recipes(name, reference)
+
+    def _import_base(self, reference: str) -> None:
+        tar = make_tar(self.recipes.rootfs, self._cache, self._progress)
+        run(import_command(tar, reference, [f"{LABEL}=base"]))
+
+    def _docker_build(self, image: Image, reference: str) -> None:
+        self._progress(f"{image.name}: building")
+        argv = ["docker", "build", "--quiet", "--force-rm", "--tag", reference, "--label", f"{LABEL}={image.name}"]
+        argv += ["--build-arg", f"BASE={self.recipes.reference(image.parent)}"]
+        # The machine's own network: its mirror may be known to its own resolver, or listen on its loopback, alone.
+        argv += ["--network", "host", "-"]
+        # The classic builder, which every engine has; BuildKit's client is a package of its own on Debian.
+        try:
+            run(argv, stdin=context(self.recipes.files(image)), environment={"DOCKER_BUILDKIT": "0"})
+        except CloudError as error:
+            raise CloudError(f"images: {image.name}: build failed: {error}") from error
+
+
+def _waves() -> Iterator[list[str]]:
+    done = {"base"}
+    while rest := [image for image in IMAGE_TABLE.values() if image.name not in done]:
+        wave = [image.name for image in rest if image.parent in done]
+        yield wave
+        done.update(wave)
+
+
+def _lineage(name: str) -> list[str]:
+    """List an image and its ancestors, the oldest first."""
+    if name == "base":
+        return ["base"]
+    return [*_lineage(IMAGE_TABLE[name].parent), name]
+
+
+def _exists(reference: str) -> bool:
+    return succeeds(["docker", "image", "inspect", reference])
+
+
+def _remove_other_recipes(name: str, keep: str) -> None:
+    """Untag the older recipes of an image. The engine keeps what a container or a newer image still uses."""
+    listed = run(["docker", "image", "ls", "--filter", f"label={LABEL}={name}", "--format", "{{.Repository}}:{{.Tag}}"])
+    for reference in listed.split():
+        if reference.startswith(f"localcloud/{name}:") and reference != keep:
+            succeeds(["docker", "image", "rm", reference])
+
+
+@contextmanager
+def _lock(cache: Path, name: str, progress: Progress) -> Iterator[None]:
+    """Let one process at a time make an image: two builds of the same one would only be slower."""
+    folder = cache / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress(f"{name}: waiting for another process that makes it")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
