@@ -1,0 +1,1 @@
+"""Provider plugins of the local cloud: one thin gRPC layer and one module of handlers per package."""
