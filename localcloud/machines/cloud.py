@@ -109,13 +109,13 @@ class DockerCloud:
         await reserved_ips.unassign(self._cloud, address, droplet_id)
 
     async def put_record(self, urn: str, record_id: str | None, spec: RecordSpec) -> str:
-        return await records.put_record(self._config, self._store, urn, record_id, spec)
+        return await records.put_record(self._cloud, urn, record_id, spec)
 
     async def read_record(self, record_id: str) -> RecordSpec | None:
         return records.read_record(self._store, record_id)
 
     async def delete_record(self, record_id: str) -> None:
-        await records.delete_record(self._config, self._store, record_id)
+        await records.delete_record(self._cloud, record_id)
 
     async def put_document(self, kind: str, urn: str, document_id: str | None, document: Mapping[str, object]) -> str:
         return await records.put_document(self._store, kind, urn, document_id, document)

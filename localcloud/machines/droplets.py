@@ -31,11 +31,12 @@ _ID_DIGITS = 9  # as DigitalOcean's today
 
 
 async def create(cloud: Cloud, image: str, urn: str, spec: DropletSpec, progress: Progress) -> DropletState:
-    """Make a droplet. A healthy one of the same URN and spec is adopted, any other one of that URN is rebuilt."""
+    """Make a droplet. One of the same URN and spec is adopted, any other one of that URN is rebuilt."""
     existing = cloud.store.find(DROPLETS, urn=urn)
     if existing is not None:
         if await _is_adoptable(cloud, existing, spec):
-            await progress("found as it should be")
+            await progress("found, made by an earlier run")
+            await start(cloud, existing)
             return await update(cloud, existing, spec)
         await progress("removing what an earlier run left")
         await delete(cloud, existing)
@@ -56,7 +57,7 @@ async def create(cloud: Cloud, image: str, urn: str, spec: DropletSpec, progress
 
 
 async def start(cloud: Cloud, droplet_id: str) -> None:
-    """Start a droplet and see that it keeps running. Raises CloudError with its last log lines."""
+    """Start a droplet (one that runs is left alone) and see that it keeps running, or raise CloudError with its log."""
     name = _require(cloud.store, droplet_id)["container"]
     before = _restarts(await inspect(cloud.host, "container", name))
     await cloud.host.run("docker", "container", "start", name)
@@ -144,8 +145,7 @@ async def _is_adoptable(cloud: Cloud, droplet_id: str, spec: DropletSpec) -> boo
     document = _require(cloud.store, droplet_id)
     if not document["created"] or document["spec_hash"] != container.spec_hash(spec):
         return False
-    found = await read(cloud, droplet_id)
-    return found is not None and found.status == "active"
+    return await read(cloud, droplet_id) is not None
 
 
 async def _remove_strays(cloud: Cloud, urn: str) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network
 from pathlib import Path
 
+from localcloud import cloudflare_edge, registry
 from localcloud.backend import CloudError
 from localcloud.config import CloudConfig
 
@@ -29,8 +29,6 @@ _OWN_FOLDERS = (
 
 async def power_on(config: CloudConfig, progress: Report, host: Host | None = None) -> None:
     """Start what exists: networks, loop devices, packet filter, registry, stand-in, then the droplets."""
-    from localcloud import cloudflare_edge, registry  # noqa: PLC0415 (they import our networks)
-
     cloud = Cloud(config, host or LinuxHost(), Store(config.state))
     await networks.ensure_public_network(config, cloud.host)
     for document in cloud.store.all(networks.VPCS).values():
@@ -49,8 +47,6 @@ async def power_on(config: CloudConfig, progress: Report, host: Host | None = No
 
 async def down(config: CloudConfig, progress: Report, host: Host | None = None) -> None:
     """Remove every container, network, volume, loop device, packet-filter rule and record of the cloud."""
-    from localcloud import cloudflare_edge, registry  # noqa: PLC0415 (they import our networks)
-
     cloud = Cloud(config, host or LinuxHost(), Store(config.state))
     own = f"{labels.CLOUD}={config.name}"
     for remove in (cloudflare_edge.remove, registry.remove):
@@ -99,12 +95,8 @@ async def _connect_volumes(cloud: Cloud) -> set[str]:
 
 async def _release_loops(cloud: Cloud) -> None:
     """Detach every loop device over a file of this cloud, also one whose record is gone."""
-    result = await cloud.host.run("losetup", "--json", "--list", check=False)
-    devices = json.loads(result.stdout)["loopdevices"] if result.code == 0 and result.stdout.strip() else []
-    folder = str(cloud.store.directory.resolve() / volumes.VOLUMES) + "/"
-    for device in devices:
-        if str(device["back-file"]).startswith(folder):
-            await cloud.host.run("losetup", "--detach", device["name"])
+    for name in (await volumes.loop_devices(cloud)).values():
+        await cloud.host.run("losetup", "--detach", name)
 
 
 def _remove_state(directory: Path) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import secrets
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from localcloud import cloudflare_edge
 from localcloud.backend import RecordSpec
-from localcloud.config import CloudConfig
 
+from .context import Cloud
 from .store import Store
 
 RECORDS = "records"
@@ -18,13 +18,13 @@ RECORD_URNS = "record-urns"
 _SSH_KEY_DIGITS = 8
 
 
-async def put_record(config: CloudConfig, store: Store, urn: str, record_id: str | None, spec: RecordSpec) -> str:
+async def put_record(cloud: Cloud, urn: str, record_id: str | None, spec: RecordSpec) -> str:
     """Make or change a record. A record's file is the RecordSpec alone, as the stand-in expects it."""
-    async with store.lock():
-        chosen = record_id or _same_record(store, urn, spec) or uuid.uuid4().hex  # 32 hex digits, as Cloudflare's
-        store.write(RECORD_URNS, chosen, {"urn": urn})
-        store.write(RECORDS, chosen, asdict(spec))
-    await _reload(config)
+    async with cloud.store.lock():
+        chosen = record_id or _same_record(cloud.store, urn, spec) or uuid.uuid4().hex  # 32 hex digits, as Cloudflare's
+        cloud.store.write(RECORD_URNS, chosen, {"urn": urn})
+        cloud.store.write(RECORDS, chosen, asdict(spec))
+    await cloudflare_edge.reload(cloud.config, cloud.host)
     return chosen
 
 
@@ -34,11 +34,11 @@ def read_record(store: Store, record_id: str) -> RecordSpec | None:
     return None if document is None else RecordSpec(**document)
 
 
-async def delete_record(config: CloudConfig, store: Store, record_id: str) -> None:
+async def delete_record(cloud: Cloud, record_id: str) -> None:
     """Remove a record."""
-    store.delete(RECORDS, record_id)
-    store.delete(RECORD_URNS, record_id)
-    await _reload(config)
+    cloud.store.delete(RECORDS, record_id)
+    cloud.store.delete(RECORD_URNS, record_id)
+    await cloudflare_edge.reload(cloud.config, cloud.host)
 
 
 async def put_document(
@@ -82,12 +82,3 @@ def _new_id(kind: str, document: Mapping[str, object]) -> str:
     if kind == "tag" and isinstance(document.get("name"), str):
         return str(document["name"])
     return str(uuid.uuid4())
-
-
-async def _reload(config: CloudConfig) -> None:
-    # Imported late: the stand-in's module imports ours for the public network.
-    from localcloud import cloudflare_edge  # noqa: PLC0415
-
-    answer = cloudflare_edge.reload(config)
-    if inspect.isawaitable(answer):
-        await answer

@@ -124,11 +124,19 @@ async def detach(cloud: Cloud, volume_id: str, droplet_id: str) -> None:
     cloud.store.write(VOLUMES, volume_id, {**document, "droplet_id": None})
 
 
+async def loop_devices(cloud: Cloud) -> dict[str, str]:
+    """Answer the machine's loop devices over files of this cloud's volumes, by file."""
+    # `--associated FILE` would ask for one file, but does not know --json.
+    result = await cloud.host.run("losetup", "--json", "--list")
+    devices = json.loads(result.stdout)["loopdevices"] if result.stdout.strip() else []
+    folder = f"{cloud.store.folder(VOLUMES).resolve()}/"
+    files = {str(device["back-file"]).removesuffix(" (deleted)"): str(device["name"]) for device in devices}
+    return {file: name for file, name in files.items() if file.startswith(folder)}
+
+
 async def loop_device(cloud: Cloud, volume_id: str) -> str | None:
     """Answer the loop device that carries the volume's file, None when there is none."""
-    result = await cloud.host.run("losetup", "--json", "--associated", str(image_path(cloud, volume_id)), check=False)
-    devices = json.loads(result.stdout)["loopdevices"] if result.code == 0 and result.stdout.strip() else []
-    return str(devices[0]["name"]) if devices else None
+    return (await loop_devices(cloud)).get(str(image_path(cloud, volume_id)))
 
 
 async def _release_loop(cloud: Cloud, volume_id: str) -> None:
