@@ -9,9 +9,11 @@ import os
 from logging.config import fileConfig
 
 from alembic import context
-
-from construction_app.database import open_engine
 from construction_app.settings import load_settings
+from sqlalchemy import NullPool, create_engine
+
+# Seconds. libpq waits for ever, and a migration that hangs says nothing of why.
+CONNECT_TIMEOUT_S = 10
 
 if context.config.config_file_name is not None:
     fileConfig(context.config.config_file_name, disable_existing_loggers=False)
@@ -19,9 +21,9 @@ if context.config.config_file_name is not None:
 if context.is_offline_mode():
     raise SystemExit("alembic: --sql: not supported\nhint: run it against the database")
 
-engine = open_engine(load_settings(os.environ).database_url.get_secret_value())
+url = load_settings(os.environ).database_url.get_secret_value()
+engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
 with engine.connect() as connection:
     context.configure(connection=connection, target_metadata=None)
     with context.begin_transaction():
         context.run_migrations()
-engine.dispose()

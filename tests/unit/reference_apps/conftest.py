@@ -11,7 +11,6 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -26,28 +25,13 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from tests.unit.reference_apps.shop import SECRET_KEY, Shop
+
 CONSTRUCTION = Path(__file__).parents[3] / "reference_apps/construction"
-SECRET_KEY = "a-key-for-tests-of-at-least-32-bytes"
 START_TIMEOUT_S = 30
 
 # A database's name to its URL on the throw-away server.
 Urls = Callable[[str], str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shop:
-    """A tenant with one admin, as a local stack's demo tenant is."""
-
-    id: uuid.UUID
-    slug: str
-    nome: str
-    email: str
-    password: str
-    user_id: uuid.UUID
-
-    @property
-    def header(self) -> dict[str, str]:
-        return {"X-Tenant-Slug": self.slug}
 
 
 def _server_programs() -> Path:

@@ -5,10 +5,9 @@ import re
 import uuid
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-import jwt
 import pytest
 from auth_app.app import create_app
 from auth_app.security import BCRYPT_COST, hash_password, password_matches
@@ -16,9 +15,9 @@ from auth_app.settings import Settings
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
-from tests.unit.reference_apps.conftest import SECRET_KEY, Shop
+from tests.unit.reference_apps.shop import Shop, bearer
 
-NO_TENANT = {
+NO_TENANT: dict[str, Any] = {
     "slug": "",
     "name": "BaseCommerce",
     "logo_url": None,
@@ -31,22 +30,6 @@ NO_TENANT = {
 def log_in(auth: TestClient, shop: Shop, **changes: str | None) -> Any:
     credentials = {"email": shop.email, "password": shop.password, "tenant_slug": shop.slug, **changes}
     return auth.post("/login", json={key: value for key, value in credentials.items() if value is not None})
-
-
-def forge(shop: Shop, *, key: str = SECRET_KEY, algorithm: str | None = "HS256", **changes: object) -> str:
-    claims: dict[str, object] = {
-        "sub": str(shop.user_id),
-        "tenant_id": str(shop.id),
-        "email": shop.email,
-        "role": "admin",
-        "exp": int((datetime.now(UTC) + timedelta(hours=1)).timestamp()),
-        **changes,
-    }
-    return jwt.encode({name: value for name, value in claims.items() if value is not None}, key, algorithm)
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
 
 
 def test_about_and_health_need_no_database() -> None:
@@ -242,8 +225,8 @@ def test_me_and_validate_know_the_user_by_bearer_and_by_cookie(auth: TestClient,
     ids=["other key", "expired", "no expiry", "malformed", "unknown user", "other tenant", "algorithm none"],
 )
 def test_token_that_auth_did_not_issue_is_refused(auth: TestClient, shop: Shop, changes: dict[str, Any]) -> None:
-    assert auth.get("/validate", headers=bearer(forge(shop))).status_code == 200
-    response = auth.get("/validate", headers=bearer(forge(shop, **changes)))
+    assert auth.get("/validate", headers=bearer(shop.token())).status_code == 200
+    response = auth.get("/validate", headers=bearer(shop.token(**changes)))
     assert (response.status_code, response.json()) == (401, {"detail": "Invalid or expired token"})
 
 

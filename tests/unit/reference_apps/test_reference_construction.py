@@ -1,10 +1,9 @@
 """The construction application over HTTP, on a real database."""
 
 import uuid
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 
-import jwt
 import pytest
 from construction_app.app import create_app
 from construction_app.settings import Settings
@@ -12,25 +11,16 @@ from construction_app.title import slug_of
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
-from tests.unit.reference_apps.conftest import SECRET_KEY, Shop
+from tests.unit.reference_apps.shop import Shop, bearer
 
 CEMENT = {"codigo": "CIM-50", "nome": "Cimento CP II 50 kg", "unidade": "saco", "preco_base": "30.00"}
 
 
-def token_of(shop: Shop, *, key: str = SECRET_KEY, life: timedelta = timedelta(hours=1)) -> str:
-    claims = {"sub": str(shop.user_id), "tenant_id": str(shop.id), "email": shop.email, "role": "admin"}
-    return jwt.encode({**claims, "exp": int((datetime.now(UTC) + life).timestamp())}, key, "HS256")
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
 @pytest.fixture
-def api(construction: TestClient, token: str) -> Iterator[TestClient]:
+def api(construction: TestClient, token: str) -> TestClient:
     """Return a client of the API with the token that auth gave."""
     construction.headers.update(bearer(token))
-    yield construction
+    return construction
 
 
 def test_home_health_and_docs_need_no_database() -> None:
@@ -49,8 +39,8 @@ def test_dashboard_shows_the_tenant_s_name_to_the_logged_in(construction: TestCl
 
 
 def test_dashboard_sends_others_to_the_login_page(construction: TestClient, shop: Shop) -> None:
-    forged = token_of(shop, key="another key of at least 32 bytes.")
-    for headers in ({}, {"Cookie": f"access_token={forged}"}, bearer(token_of(shop))):
+    forged = shop.token(key="another key of at least 32 bytes.")
+    for headers in ({}, {"Cookie": f"access_token={forged}"}, bearer(shop.token())):
         response = construction.get("/web/dashboard", headers=headers)
         assert (response.status_code, response.headers["Location"]) == (302, "/auth/login")
 
@@ -66,7 +56,7 @@ def test_title_follows_the_host_and_the_data_follow_the_token(
 ) -> None:
     other = new_shop()
     add_quote(database, shop, "COT-777")
-    cookie = {"Cookie": f"access_token={token_of(shop)}"}
+    cookie = {"Cookie": f"access_token={shop.token()}"}
     response = construction.get("/web/dashboard", headers={**cookie, **other.header})
     assert f"<title>Painel · {other.nome}</title>" in response.text
     assert "COT-777" in response.text
@@ -77,7 +67,7 @@ def test_dashboard_of_an_unknown_or_inactive_tenant_has_the_product_s_title(
 ) -> None:
     with database.begin() as connection:
         connection.execute(text("UPDATE tenants SET ativo = false WHERE id = :id"), {"id": shop.id})
-    cookie = {"Cookie": f"access_token={token_of(shop)}"}
+    cookie = {"Cookie": f"access_token={shop.token()}"}
     for slug in (shop.slug, "nobody", "a'b"):
         response = construction.get("/web/dashboard", headers={**cookie, "X-Tenant-Slug": slug})
         assert "<title>Painel · BaseCommerce</title>" in response.text
@@ -124,7 +114,7 @@ def test_api_without_a_bearer_token_is_403_even_with_the_cookie(construction: Te
 
 
 def test_api_with_a_bad_token_is_401(construction: TestClient, shop: Shop) -> None:
-    bad = ("rubbish", token_of(shop, key="another key of at least 32 bytes."), token_of(shop, life=-timedelta(hours=1)))
+    bad = ("rubbish", shop.token(key="another key of at least 32 bytes."), shop.token(exp=1_000_000_000))
     for token in bad:
         response = construction.get("/api/v1/dashboard/", headers=bearer(token))
         assert (response.status_code, response.json()) == (401, {"detail": "Token inválido ou expirado"})
@@ -167,22 +157,20 @@ def test_deleted_product_is_only_deactivated(api: TestClient) -> None:
     assert len(api.get("/api/v1/produtos/").json()) == 1
 
 
-def test_duplicate_code_is_400_within_a_tenant_only(
-    api: TestClient, new_shop: Callable[[], Shop]
-) -> None:
+def test_duplicate_code_is_400_within_a_tenant_only(api: TestClient, new_shop: Callable[[], Shop]) -> None:
     assert api.post("/api/v1/produtos/", json=CEMENT).status_code == 201
     assert api.post("/api/v1/produtos/", json=CEMENT).status_code == 400
     second = api.post("/api/v1/produtos/", json={**CEMENT, "codigo": "B"}).json()
     assert api.put(f"/api/v1/produtos/{second['id']}", json={"codigo": CEMENT["codigo"]}).status_code == 400
     assert api.get(f"/api/v1/produtos/{second['id']}").json()["codigo"] == "B"
-    assert api.post("/api/v1/produtos/", json=CEMENT, headers=bearer(token_of(new_shop()))).status_code == 201
+    assert api.post("/api/v1/produtos/", json=CEMENT, headers=bearer(new_shop().token())).status_code == 201
 
 
 def test_product_of_another_tenant_is_unknown(api: TestClient, new_shop: Callable[[], Shop]) -> None:
     path = f"/api/v1/produtos/{api.post('/api/v1/produtos/', json=CEMENT).json()['id']}"
     other = new_shop()
     # The header of the edge means nothing to the API: the token alone decides.
-    headers = {**bearer(token_of(other)), **other.header}
+    headers = {**bearer(other.token()), **other.header}
     assert api.get(path, headers=headers).status_code == 404
     assert api.put(path, json={"nome": "x"}, headers=headers).status_code == 404
     assert api.delete(path, headers=headers).status_code == 404

@@ -1,7 +1,9 @@
 """The schema that the migrations make, table by table, and alembic's commands."""
 
 import re
+import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,8 @@ ROW = "id uuid, created_at timestamptz, updated_at timestamptz"
 OF_TENANT = f"{ROW}, tenant_id uuid"
 ENGINE = f"{OF_TENANT}, vertical varchar50, payload jsonb"
 ITEM = (
-    f"{OF_TENANT}, produto_id uuid, quantidade numeric10.3, preco_unitario numeric10.2, desconto_percentual? numeric5.2,"
-    " valor_total numeric10.2, observacoes? text, ordem? int"
+    f"{OF_TENANT}, produto_id uuid, quantidade numeric10.3, preco_unitario numeric10.2,"
+    " desconto_percentual? numeric5.2, valor_total numeric10.2, observacoes? text, ordem? int"
 )
 PARTY = "nome varchar255, email? varchar255, telefone? varchar20, endereco? text"
 
@@ -124,7 +126,7 @@ DEFAULT = text(
 def test_table_has_every_column_with_its_type_and_no_other(database: Engine, table: str) -> None:
     with database.connect() as connection:
         columns = set(connection.scalars(COLUMNS, {"table": table}))
-    assert columns == set(re.split(r", ", SCHEMA[table]))
+    assert columns == set(SCHEMA[table].split(", "))
 
 
 def test_schema_has_no_other_table(database: Engine) -> None:
@@ -180,12 +182,10 @@ def test_upgrade_current_and_downgrade_do_what_the_operator_expects(
     new_database: Callable[[], str], alembic: Alembic
 ) -> None:
     url = new_database()
-    assert alembic(url, "current").stdout == ""
     upgrade = alembic(url, "upgrade", "head")
     assert (upgrade.returncode, upgrade.stdout) == (0, "")
     assert "0000_initial" in upgrade.stderr  # progress
     assert alembic(url, "current").stdout == "0000_initial (head)\n"
-    assert alembic(url, "upgrade", "head").returncode == 0
     downgrade = alembic(url, "downgrade", "-1")
     assert downgrade.returncode == 0, downgrade.stderr
     engine = create_engine(url)
@@ -198,3 +198,23 @@ def test_upgrade_against_a_database_that_is_not_there_fails(urls: Callable[[str]
     result = alembic(urls("nowhere"), "upgrade", "head")
     assert result.returncode != 0
     assert 'database "nowhere" does not exist' in result.stderr
+
+
+def test_documented_first_tenant_is_inserted_once_however_often_it_is_run(database: Engine) -> None:
+    readme = (Path(__file__).parents[3] / "reference_apps/README.md").read_text()
+    found = re.search(r"```sql\n(.*?)```", readme, re.DOTALL)
+    assert found
+    statements = [statement for statement in found[1].split(";") if statement.strip()]
+    slug = f"demo-{uuid.uuid4().hex[:8]}"
+    values = {"nome": "Demo", "slug": slug, "email": "admin@example.com", "password_hash": "$2b$12$x"}
+    for _ in range(2):
+        with database.begin() as connection:
+            for statement in statements:
+                connection.execute(text(statement), values)
+    rows = text(
+        "SELECT tenants.ativo, users.ativo, role, primary_color FROM tenants"
+        " JOIN users ON users.tenant_id = tenants.id"
+        " JOIN tenant_branding ON tenant_branding.tenant_id = tenants.id WHERE slug = :slug"
+    )
+    with database.connect() as connection:
+        assert connection.execute(rows, {"slug": slug}).all() == [(True, True, "admin", "#1a73e8")]

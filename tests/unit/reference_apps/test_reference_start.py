@@ -35,14 +35,20 @@ def start(app: str, given: Mapping[str, str], directory: Path) -> subprocess.Com
     return subprocess.run(command, env=environment, cwd=directory, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("app", APPS)
-@pytest.mark.parametrize("missing", ["DATABASE_URL", "SECRET_KEY"])
+@pytest.mark.parametrize(("app", "missing"), [("auth", "DATABASE_URL"), ("construction", "SECRET_KEY")])
 def test_missing_setting_ends_the_process_with_its_name(app: str, missing: str, tmp_path: Path) -> None:
     result = start(app, {name: value for name, value in GIVEN.items() if name != missing}, tmp_path)
     assert result.returncode == 1
     assert result.stderr == (
         f"{app}: {missing}: Field required\nhint: set it in the container's environment and start again\n"
     )
+
+
+@pytest.mark.parametrize("load", [load_auth, load_construction])
+@pytest.mark.parametrize("missing", GIVEN)
+def test_no_required_setting_has_a_default(load: Callable[[Mapping[str, str]], object], missing: str) -> None:
+    with pytest.raises(SystemExit, match=f"{missing}: Field required"):
+        load({name: value for name, value in GIVEN.items() if name != missing})
 
 
 @pytest.mark.parametrize(("app", "load"), [("auth", load_auth), ("construction", load_construction)])
@@ -107,7 +113,7 @@ def test_server_logs_every_line_in_one_format_to_output_and_file_and_stops_on_si
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             try:
-                with urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:  # noqa: S310 - loopback
+                with urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
                     assert answer.status == 200
                 break
             except URLError:
@@ -128,7 +134,7 @@ def test_server_logs_every_line_in_one_format_to_output_and_file_and_stops_on_si
 
 @pytest.mark.parametrize("app", APPS)
 def test_log_file_rotates_at_10_mb_and_keeps_5(app: str, tmp_path: Path) -> None:
-    code = f"import logging, {app}_app.main; file = logging.getLogger().handlers[1]; print(file.maxBytes, file.backupCount)"
-    command = [sys.executable, "-c", code]
+    show = "file = logging.getLogger().handlers[1]; print(file.maxBytes, file.backupCount)"
+    command = [sys.executable, "-c", f"import logging, {app}_app.main; {show}"]
     result = subprocess.run(command, env=environment_of(app, GIVEN), cwd=tmp_path, capture_output=True, check=True)
     assert result.stdout == b"10485760 5\n"

@@ -17,7 +17,8 @@ def configure_logging() -> None:
         LOG_FILE.parent.mkdir(parents=True, exist_ok=True)
         file = RotatingFileHandler(LOG_FILE, maxBytes=LOG_FILE_MAX_BYTES, backupCount=LOG_FILE_BACKUPS)
     except OSError as error:
-        raise SystemExit(f"auth: {LOG_FILE}: {error.strerror}\nhint: mount a writable directory there") from None
+        problem = f"auth: {LOG_FILE}: {error.strerror}"
+        raise SystemExit(f"{problem}\nhint: mount a writable directory there") from None
     logging.basicConfig(level=logging.INFO, format=LINE, handlers=[logging.StreamHandler(sys.stdout), file], force=True)
     # uvicorn installs handlers of its own before it imports the application; without this its
     # lines would come in another format and would not reach the file.

@@ -3,7 +3,6 @@
 A quote's status and the like are not checked here: rows written by other versions of the
 applications have to be accepted.
 """
-# ruff: noqa: N999 - alembic's file names start with the revision
 
 from typing import Any
 

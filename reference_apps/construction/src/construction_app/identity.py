@@ -46,9 +46,7 @@ _bearer = HTTPBearer(auto_error=False, description="Token of auth's POST /login"
 _cookie = APIKeyCookie(name=COOKIE_NAME, auto_error=False, description="Cookie of auth's POST /login/form")
 
 
-def _api_claims(
-    request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> Claims:
+def _api_claims(request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Claims:
     if bearer is None:
         # 403 as the contract has it, and said here because FastAPI's own answer differs by version.
         raise HTTPException(403, "Not authenticated")

@@ -73,6 +73,7 @@ def login_page(request: Request, tenant: CurrentTenant, user: OptionalUser) -> R
 
 @router.post("/login/form", response_class=HTMLResponse)
 def login_form(
+    *,
     request: Request,
     database: Database,
     settings: CurrentSettings,

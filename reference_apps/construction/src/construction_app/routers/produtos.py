@@ -87,6 +87,7 @@ def _commit(database: Session) -> None:
 
 @router.get("/")
 def list_produtos(
+    *,
     database: Database,
     claims: ApiClaims,
     skip: Annotated[int, Query(ge=0, le=MAX_SKIP)] = 0,
