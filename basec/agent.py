@@ -24,7 +24,7 @@ AGENT_UNREACHABLE = 2
 
 
 def socket_path(environment: Environment) -> Path:
-    """Answer the agent's socket: beside the environment's facts, or, where that path is too long, in a private run directory."""
+    """Answer the agent's socket: beside the environment's facts, or in a run directory where that path is too long."""
     beside = environment.facts_dir / "agent"
     if len(str(beside)) <= SOCKET_PATH_MAX:
         return beside
@@ -89,7 +89,9 @@ def _list(socket: Path) -> int:
 
 
 def _ssh_add(socket: Path, *arguments: str, key: str | None = None) -> None:
-    run = subprocess.run(["ssh-add", "-q", *arguments], input=key, capture_output=True, text=True, check=False, env=_environment(socket))
+    run = subprocess.run(
+        ["ssh-add", "-q", *arguments], input=key, capture_output=True, text=True, check=False, env=_environment(socket)
+    )
     if run.returncode != 0:
         raise BasecommerceError(f"basec: ssh-add: {run.stderr.strip()}", "basec --verbose ssh HOST")
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from basec.environments import Environment
 from basec.facts import Facts
@@ -86,72 +87,90 @@ def _run(check: Check) -> Result:
         problem = str(error) or type(error).__name__
     except RemoteError as error:
         problem = error.message
-    return Result(name=check.name, host=check.host, milliseconds=round((time.monotonic() - start) * 1000), problem=problem)
+    return Result(
+        name=check.name, host=check.host, milliseconds=round((time.monotonic() - start) * 1000), problem=problem
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    """One tenant's shop as anybody on the internet sees it; each method is a check."""
+
+    facts: Facts
+    tenant: str
+
+    def get(self, path: str, host: str | None = None) -> Answer:
+        return get(self.facts, host or f"{self.tenant}.{self.facts.domain}", path)
+
+    def health(self) -> None:
+        answer = self.get("/health")
+        body = answer.json()
+        # Whether it speaks of TLS depends on the stack; it must say nothing else.
+        wanted = {"status": "ok", "edge": True, **({"ssl": True} if isinstance(body, dict) and "ssl" in body else {})}
+        _expect("status", answer.status, 200)
+        _expect("body", body, wanted)
+        kinds = [value.split(";")[0] for value in answer.all("Content-Type")]
+        _expect("Content-Type headers", kinds, ["application/json"])
+
+    def known_tenant(self) -> None:
+        answer = self.get("/tenant.json")
+        _expect("status", answer.status, 200)
+        _expect("slug", _slug(answer), self.tenant)
+
+    def unknown_tenant(self) -> None:
+        answer = self.get("/tenant.json", f"{UNKNOWN_TENANT}.{self.facts.domain}")
+        _expect("status", answer.status, 200)
+        _expect("slug", _slug(answer), "")
+
+    def no_tenant(self) -> None:
+        answer = self.get("/api/v1/produtos/", self.facts.domain)
+        _expect("status", answer.status, 400)
+        _expect("body", answer.json(), {"error": "Tenant not specified"})
+
+    def login_page(self) -> None:
+        answer = self.get("/auth/login")
+        _expect("status", answer.status, 200)
+        if "/auth/login/form" not in answer.text:
+            raise CheckFailedError("body: no form that posts to /auth/login/form")
+
+    def dashboard(self) -> None:
+        answer = self.get("/web/dashboard")
+        _expect("status", answer.status, 302)
+        _expect("Location", answer.header("Location").removeprefix(self.facts.url(self.tenant)), "/auth/login")
+
+    def api(self) -> None:
+        answer = self.get("/api/v1/produtos/")
+        _expect("status", answer.status, 403)
+        _expect("body", answer.json(), {"detail": "Not authenticated"})
+
+    def security_headers(self, path: str) -> None:
+        answer = self.get(path)
+        for name, value in SECURITY_HEADERS.items():
+            _expect(name, answer.all(name), [value])
 
 
 def public_checks(facts: Facts, tenant: str) -> list[Check]:
     """Give the checks that anybody on the internet could make."""
-    host = f"{tenant}.{facts.domain}"
-
-    def answer(path: str, name: str = host) -> Answer:
-        return get(facts, name, path)
-
-    def health() -> None:
-        got = answer("/health")
-        body = got.json()
-        _expect("status", got.status, 200)
-        _expect("body", body, {"status": "ok", "edge": True, **({"ssl": True} if isinstance(body, dict) and "ssl" in body else {})})
-        _expect("Content-Type headers", [value.split(";")[0] for value in got.all("Content-Type")], ["application/json"])
-
-    def known_tenant() -> None:
-        got = answer("/tenant.json")
-        _expect("status", got.status, 200)
-        _expect("slug", (got.json() or {}).get("slug"), tenant)
-
-    def unknown_tenant() -> None:
-        got = answer("/tenant.json", f"{UNKNOWN_TENANT}.{facts.domain}")
-        _expect("status", got.status, 200)
-        _expect("slug", (got.json() or {}).get("slug"), "")
-
-    def no_tenant() -> None:
-        got = answer("/api/v1/produtos/", facts.domain)
-        _expect("status", got.status, 400)
-        _expect("body", got.json(), {"error": "Tenant not specified"})
-
-    def login_page() -> None:
-        got = answer("/auth/login")
-        _expect("status", got.status, 200)
-        if "/auth/login/form" not in got.text:
-            raise CheckFailedError("body: no form that posts to /auth/login/form")
-
-    def dashboard() -> None:
-        got = answer("/web/dashboard")
-        _expect("status", got.status, 302)
-        _expect("Location", got.header("Location").removeprefix(facts.url(tenant)), "/auth/login")
-
-    def api() -> None:
-        got = answer("/api/v1/produtos/")
-        _expect("status", got.status, 403)
-        _expect("body", got.json(), {"detail": "Not authenticated"})
-
-    def headers_once(path: str) -> Callable[[], None]:
-        def check() -> None:
-            got = answer(path)
-            for name, value in SECURITY_HEADERS.items():
-                _expect(name, got.all(name), [value])
-
-        return check
-
+    shop = Shop(facts=facts, tenant=tenant)
+    paths = ("/health", "/tenant.json", "/web/dashboard")
     return [
-        Check(name="health", host="edge", run=health),
-        Check(name="tenant is known", host="edge", run=known_tenant),
-        Check(name="unknown tenant has no slug", host="edge", run=unknown_tenant),
-        Check(name="api without tenant is refused", host="edge", run=no_tenant),
-        Check(name="login page", host="edge", run=login_page),
-        Check(name="dashboard asks for login", host="vertical", run=dashboard),
-        Check(name="api without token is refused", host="vertical", run=api),
-        *(Check(name=f"security headers of {path}", host="edge", run=headers_once(path)) for path in ("/health", "/tenant.json", "/web/dashboard")),
+        Check(name="health", host="edge", run=shop.health),
+        Check(name="tenant is known", host="edge", run=shop.known_tenant),
+        Check(name="unknown tenant has no slug", host="edge", run=shop.unknown_tenant),
+        Check(name="api without tenant is refused", host="edge", run=shop.no_tenant),
+        Check(name="login page", host="edge", run=shop.login_page),
+        Check(name="dashboard asks for login", host="vertical", run=shop.dashboard),
+        Check(name="api without token is refused", host="vertical", run=shop.api),
+        *(
+            Check(name=f"security headers of {path}", host="edge", run=partial(shop.security_headers, path))
+            for path in paths
+        ),
     ]
+
+
+def _slug(answer: Answer) -> object:
+    body = answer.json()
+    return body.get("slug") if isinstance(body, dict) else None
 
 
 def host_checks(environment: Environment, facts: Facts) -> Iterator[Check]:
@@ -159,8 +178,11 @@ def host_checks(environment: Environment, facts: Facts) -> Iterator[Check]:
 
     def containers(host: str, tier: str) -> Callable[[], None]:
         def check() -> None:
-            script = f"docker ps --all --filter label=com.docker.compose.project={shlex.quote(tier)} --format '{{{{json .}}}}'"
-            rows = [json.loads(line) for line in run_script(environment, host, script, timeout_s=SSH_TIMEOUT_S).splitlines()]
+            project = shlex.quote(f"label=com.docker.compose.project={tier}")
+            script = f"docker ps --all --filter {project} --format '{{{{json .}}}}'"
+            rows = [
+                json.loads(line) for line in run_script(environment, host, script, timeout_s=SSH_TIMEOUT_S).splitlines()
+            ]
             if not rows:
                 raise CheckFailedError(f"no container of tier {tier}")
             bad = [f"{row['Names']} is {row['Status']}" for row in rows if not _is_well(row)]
@@ -173,13 +195,18 @@ def host_checks(environment: Environment, facts: Facts) -> Iterator[Check]:
         yield Check(name="containers", host=host.name, run=containers(host.name, host.role))
     store = next((host.name for host in facts.hosts.values() if host.role == "infra"), None)
     if store is not None:
-        yield Check(name="postgres answers SELECT 1", host=store, run=lambda: _store_answers(environment, store, POSTGRES, "1"))
-        yield Check(name="redis answers PING", host=store, run=lambda: _store_answers(environment, store, REDIS, "PONG"))
+        yield Check(
+            name="postgres answers SELECT 1", host=store, run=lambda: _store_answers(environment, store, POSTGRES, "1")
+        )
+        yield Check(
+            name="redis answers PING", host=store, run=lambda: _store_answers(environment, store, REDIS, "PONG")
+        )
 
 
 # The passwords stay inside the containers: read there from the mounted secret, never in an argument list.
 POSTGRES = """set -euo pipefail
-id=$(docker ps --quiet --filter label=com.docker.compose.project=infra --filter label=com.docker.compose.service=postgres)
+tier=label=com.docker.compose.project=infra
+id=$(docker ps --quiet --filter $tier --filter label=com.docker.compose.service=postgres)
 docker exec --interactive "$id" sh <<'END'
 PGPASSWORD=$(cat /run/secrets/postgres_password)
 export PGPASSWORD
@@ -187,7 +214,8 @@ exec psql --host 127.0.0.1 --username basecommerce --dbname basecommerce --tuple
 END
 """
 REDIS = """set -euo pipefail
-id=$(docker ps --quiet --filter label=com.docker.compose.project=infra --filter label=com.docker.compose.service=redis)
+tier=label=com.docker.compose.project=infra
+id=$(docker ps --quiet --filter $tier --filter label=com.docker.compose.service=redis)
 docker exec --interactive "$id" sh <<'END'
 REDISCLI_AUTH=$(sed -n 's/^requirepass "\\{0,1\\}\\([^"]*\\)"\\{0,1\\}$/\\1/p' /run/secrets/redis_auth.conf)
 export REDISCLI_AUTH

@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
+if TYPE_CHECKING:  # rich takes a fifth of a second, and help needs none of it
+    from rich.console import Console
+    from rich.table import Table
 
-stdout = Console(highlight=False)
-stderr = Console(stderr=True, highlight=False)
+
+@cache
+def stderr() -> Console:
+    """Answer the terminal for progress; live text and lines must go through the same object."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
 
 
 def say(text: str) -> None:
     """Print one line of progress as it is, without markup and without wrapping."""
-    stderr.print(text, markup=False, soft_wrap=True)
+    stderr().print(text, markup=False, soft_wrap=True)
+
+
+def answer(text: str) -> None:
+    """Print one line of the result on standard output."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def show(table: Table, *, progress: bool = False) -> None:
+    """Print a table: a result on standard output, or what belongs to progress."""
+    from rich.console import Console
+
+    if progress:
+        stderr().print(table)
+    else:
+        Console(highlight=False).print(table)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> Table:
     """Build the one kind of table that all commands print; columns named in `right` hold numbers."""
+    from rich.table import Table
+
     result = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
         result.add_column(column, justify="right" if column in right else "left", overflow="fold")
@@ -32,6 +57,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], rig
 
 def print_json(document: object) -> None:
     """Print a document for a script: one JSON value on standard output."""
+    import json
+
     sys.stdout.write(json.dumps(document, indent=2, sort_keys=True) + "\n")
 
 

@@ -1,7 +1,7 @@
 """Insert the demo tenant and its admin into a local stack, if they are absent.
 
-The program runs in the construction container, whose image has SQLAlchemy and the database's URL. Everything, the password
-too, travels on standard input; every value is a bound parameter.
+The program runs in the construction container, whose image has SQLAlchemy and the database's URL. Everything, the
+password too, travels on standard input; every value is a bound parameter.
 """
 
 from __future__ import annotations

@@ -72,7 +72,9 @@ def locks(environment: Environment) -> list[Lock]:
 class Engine:
     """The engine of one environment. `operate` runs up, preview, destroy and refresh the same way."""
 
-    def __init__(self, environment: Environment, binary: Path, program: Callable[[], None] | None, *, verbose: bool = False) -> None:
+    def __init__(
+        self, environment: Environment, binary: Path, program: Callable[[], None] | None, *, verbose: bool = False
+    ) -> None:
         self.environment = environment
         self._command = EngineCommand(binary)
         self._verbose = verbose
@@ -98,13 +100,13 @@ class Engine:
         return {name: output.value for name, output in self.stack.outputs().items()}
 
     def clear_stale_locks(self) -> None:
-        """Clear locks of dead processes of this machine; wait for live ones. Raises EngineError for what is not ours."""
+        """Clear locks of dead processes of this machine, wait for live ones. Raises EngineError for other machines'."""
         deadline = time.monotonic() + LOCK_WAIT_S
         said = False
         while held := locks(self.environment):
             for lock in held:
                 if lock.is_dead:
-                    say(f"{self.environment.name}: the stack was locked by process {lock.pid}, which is gone; lock cleared")
+                    say(f"{self.environment.name}: cleared the lock of process {lock.pid}, which is gone")
                     lock.path.unlink(missing_ok=True)
                 elif not lock.is_ours or time.monotonic() > deadline:
                     raise EngineError(
@@ -113,7 +115,7 @@ class Engine:
                     )
                 elif not said:
                     said = True
-                    say(f"{self.environment.name}: process {lock.pid} holds the stack; waiting up to {LOCK_WAIT_S} s for it to end")
+                    say(f"{self.environment.name}: process {lock.pid} holds the stack; waiting for it to end")
             time.sleep(0.3)
 
     def _pending_operations(self) -> bool:
@@ -125,7 +127,7 @@ class Engine:
         return bool(latest.get("pending_operations"))
 
     def _operate(self, name: str, operation: Callable[..., object], *, preview: bool = False) -> ProgressView:
-        view = ProgressView(stderr, preview=preview)
+        view = ProgressView(stderr(), preview=preview)
         options: dict[str, Any] = {"on_event": view.on_event, "color": "never"}
         if self._verbose:
             options["on_output"] = lambda line: say(f"  engine: {line}")
@@ -134,7 +136,7 @@ class Engine:
         def work() -> None:
             try:
                 operation(**options)
-            except BaseException as error:  # noqa: BLE001 - carried to the main thread below
+            except BaseException as error:
                 failure.append(error)
 
         # A thread of its own: Python delivers signals to the main one, which must stay free to pass them on.
@@ -171,7 +173,10 @@ class Engine:
 
     def _explain(self, name: str, error: BaseException, view: ProgressView) -> BaseException:
         if isinstance(error, automation.ConcurrentUpdateError):
-            return EngineError(f"basec: {self.environment.name}: the stack is locked by another run", "wait for it to end, or: pulumi cancel")
+            return EngineError(
+                f"basec: {self.environment.name}: the stack is locked by another run",
+                "wait for it to end, or: pulumi cancel",
+            )
         if not isinstance(error, automation.CommandError):
             return error
         blocks = [

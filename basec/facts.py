@@ -82,10 +82,17 @@ def load(environment: Environment) -> Facts:
         for name, host in document[environment.name].items()
     }
     platform = document["platform"]
-    return Facts(environment=environment.name, domain=platform["domain"], http_port=platform.get("http_port"), hosts=hosts)
+    return Facts(
+        environment=environment.name, domain=platform["domain"], http_port=platform.get("http_port"), hosts=hosts
+    )
 
 
-def write(environment: Environment, outputs: Mapping[str, Any], roles: Mapping[str, tuple[str, tuple[str, ...]]], http_port: int | None) -> Facts:
+def write(
+    environment: Environment,
+    outputs: Mapping[str, Any],
+    roles: Mapping[str, tuple[str, tuple[str, ...]]],
+    http_port: int | None,
+) -> Facts:
     """Write the three files from the stack's exports; `roles` gives role and aliases of each droplet."""
     hosts = {
         name: Host(
@@ -126,11 +133,16 @@ def _inventory(facts: Facts) -> str:
     platform: dict[str, object] = {"domain": facts.domain}
     if facts.http_port is not None:
         platform["http_port"] = facts.http_port
-    return "# Written by `basec up`; no secrets.\n" + yaml.safe_dump({facts.environment: hosts, "platform": platform}, sort_keys=False)
+    return "# Written by `basec up`; no secrets.\n" + yaml.safe_dump(
+        {facts.environment: hosts, "platform": platform}, sort_keys=False
+    )
 
 
 def _known_hosts(facts: Facts, public_keys: Mapping[str, str]) -> str:
-    return "".join(f"{host_alias(facts.environment, name)} {' '.join(key.split()[:2])}\n" for name, key in sorted(public_keys.items()))
+    return "".join(
+        f"{host_alias(facts.environment, name)} {' '.join(key.split()[:2])}\n"
+        for name, key in sorted(public_keys.items())
+    )
 
 
 def _ssh_config(environment: Environment, facts: Facts) -> str:

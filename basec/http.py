@@ -1,6 +1,7 @@
 """A small HTTP client for checks: it connects where it is told and sends the Host header of a tenant.
 
-Browsers and curl resolve `*.localhost` by themselves, other programs may not; so a local stack is always reached at 127.0.0.1.
+Browsers and curl resolve `*.localhost` by themselves, other programs may not; so a local stack is always reached at
+127.0.0.1.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ class Answer:
 def get(facts: Facts, host: str, path: str, headers: Mapping[str, str] | None = None) -> Answer:
     """GET a path of a public host name. Raises OSError or http.client.HTTPException."""
     if facts.http_port is None:
-        connection: http.client.HTTPConnection = http.client.HTTPSConnection(host, timeout=TIMEOUT_S, context=ssl.create_default_context())
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            host, timeout=TIMEOUT_S, context=ssl.create_default_context()
+        )
         name = host
     else:
         connection = http.client.HTTPConnection("127.0.0.1", facts.http_port, timeout=TIMEOUT_S)

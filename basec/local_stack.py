@@ -66,11 +66,13 @@ class LocalCloud:
 
 
 def not_initialised(environment: Environment) -> UsageError:
-    return UsageError(f"basec: {environment.name}: this local stack is not initialised", f"basec init --env {environment.name}")
+    return UsageError(
+        f"basec: {environment.name}: this local stack is not initialised", f"basec init --env {environment.name}"
+    )
 
 
 def settings_of(environment: Environment, cloud: LocalCloud, images: Mapping[str, object] | None) -> dict[str, Any]:
-    """Give the stack's settings: the tracked template with this cloud's addresses, and the built images once there are."""
+    """Give the stack's settings: the tracked template with this cloud's addresses, and the built images if any."""
     template = read_yaml(environment.root / TEMPLATE)
     config = template.get("config")
     settings = config.get(SETTINGS_KEY) if isinstance(config, dict) else None

@@ -10,14 +10,15 @@ import sys
 import typer
 
 from basec.commands import doctor, init, smoke, ssh, stack
-from basec.console import stderr
+from basec.console import say
 from topology.errors import BasecommerceError, ExitCode
 
 app = typer.Typer(
     name="basec",
     help="Bring the BaseCommerce platform up, look at it, reach its hosts, take it down.",
-    epilog="Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 host check failed, 4 remote command failed, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 host check, 4 remote command, 130 interrupted.",
     no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: rich alone would take longer than all the rest
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -57,15 +58,15 @@ def invoke(arguments: list[str] | None = None) -> int:
     except BasecommerceError as error:
         if State.verbose:
             raise
-        stderr.print(error.render(), markup=False, highlight=False, soft_wrap=True)
+        say(error.render())
         return int(error.exit_code)
     except KeyboardInterrupt:
-        stderr.print("interrupted; the same command continues", markup=False)
+        say("interrupted; the same command continues")
         return int(ExitCode.INTERRUPTED)
     except Exception as error:
         if State.verbose:
             raise
-        stderr.print(f"basec: {type(error).__name__}: {error}", markup=False, highlight=False, soft_wrap=True)
-        stderr.print("hint: basec --verbose ... shows where", markup=False)
+        say(f"basec: {type(error).__name__}: {error}")
+        say("hint: basec --verbose ... shows where")
         return int(ExitCode.FAILURE)
     return int(ExitCode.OK)

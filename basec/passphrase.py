@@ -1,10 +1,11 @@
 """Encrypt and decrypt stack secrets with a passphrase, in Pulumi's own file format.
 
-Why not by the CLI: `pulumi config set-all`, and so the Automation API, takes the values on its command line, where every
-user of the machine can read them, and nine `config set` calls derive the key nine times. Reading needs no engine either.
+Why not by the CLI: `pulumi config set-all`, and so the Automation API, takes the values on its command line, where
+every user of the machine can read them, and nine `config set` calls derive the key nine times. Reading needs no engine
+either.
 
-The format is AES-256-GCM under PBKDF2-SHA256 with a million rounds; each text is `v1:<base64 nonce>:<base64 ciphertext>`;
-the file's `encryptionsalt` is `v1:<base64 salt>:<"pulumi" encrypted>`, by which a wrong passphrase is noticed.
+The format is AES-256-GCM under PBKDF2-SHA256 with a million rounds; each text is `v1:<base64 nonce>:<base64 text>`; the
+file's `encryptionsalt` is `v1:<base64 salt>:<"pulumi" encrypted>`, by which a wrong passphrase is noticed.
 Source: https://github.com/pulumi/pulumi/blob/v3.259.0/sdk/go/common/resource/config/crypt.go
 """
 

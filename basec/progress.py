@@ -1,4 +1,4 @@
-"""Turn the engine's events into compact progress: one line for each finished resource, live text for those under way."""
+"""Turn the engine's events into compact progress: a line for each finished resource, live text for those under way."""
 
 from __future__ import annotations
 
@@ -94,7 +94,9 @@ class ProgressView:
         elif event.diagnostic_event is not None:
             self._diagnose(event.diagnostic_event)
         elif event.summary_event is not None:
-            self.changes.update({str(getattr(op, "value", op)): n for op, n in event.summary_event.resource_changes.items()})
+            self.changes.update(
+                {str(getattr(op, "value", op)): n for op, n in event.summary_event.resource_changes.items()}
+            )
         self._refresh()
 
     @property
@@ -109,14 +111,22 @@ class ProgressView:
         self._started[metadata.urn] = time.monotonic()
         self._live[metadata.urn] = ""
         if self._preview and ":Stack::" not in metadata.urn and op not in ("read", "refresh"):
-            self.steps.append({"op": op, "resource": name_of(metadata.urn), "stage": stage_of(metadata.urn), "urn": metadata.urn})
+            self.steps.append(
+                {"op": op, "resource": name_of(metadata.urn), "stage": stage_of(metadata.urn), "urn": metadata.urn}
+            )
 
     def _end(self, metadata: Any) -> None:
         op = _op(metadata)
         start = self._started.pop(metadata.urn, None)
         self._live.pop(metadata.urn, None)
         # A component is done as soon as it is declared; its children are what takes time.
-        if self._preview or op in QUIET or start is None or "basecommerce:" in metadata.type or metadata.type == "pulumi:pulumi:Stack":
+        if (
+            self._preview
+            or op in QUIET
+            or start is None
+            or "basecommerce:" in metadata.type
+            or metadata.type == "pulumi:pulumi:Stack"
+        ):
             return
         seconds = time.monotonic() - start
         self._print(f"  {stage_of(metadata.urn):<9} {DONE.get(op, op):<9} {name_of(metadata.urn):<48} {seconds:6.1f} s")
@@ -149,7 +159,9 @@ class ProgressView:
     def _refresh(self) -> None:
         if self._status is None:
             return
-        shown = [f"{name_of(urn).split(' ')[0]}{': ' + text if text else ''}" for urn, text in list(self._live.items())[-3:]]
+        shown = [
+            f"{name_of(urn).split(' ')[0]}{': ' + text if text else ''}" for urn, text in list(self._live.items())[-3:]
+        ]
         self._status.update(", ".join(shown)[: self._console.width - 4] or "working")
 
 

@@ -28,7 +28,9 @@ def interactive(environment: Environment, facts: Facts, host: str, command: Sequ
     ensure_key(environment)
     options = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
     # One argument joined by spaces, as ssh itself does it: the remote shell sees what the operator typed.
-    return subprocess.run([*ssh_command(environment, name, *options), *command], check=False, env=dict(os.environ)).returncode
+    return subprocess.run(
+        [*ssh_command(environment, name, *options), *command], check=False, env=dict(os.environ)
+    ).returncode
 
 
 def run_script(environment: Environment, host: str, script: str, *, timeout_s: float = 60) -> str:
@@ -53,7 +55,9 @@ def run_with_input(environment: Environment, host: str, command: Sequence[str], 
             timeout=timeout_s,
         )
     except subprocess.TimeoutExpired:
-        raise RemoteError(f"{host}: {' '.join(command)}: no end after {timeout_s:.0f} s", f"basec ssh {host} --env {environment.name}") from None
+        raise RemoteError(
+            f"{host}: {' '.join(command)}: no end after {timeout_s:.0f} s", f"basec ssh {host} --env {environment.name}"
+        ) from None
     if run.returncode == 0:
         return run.stdout
     tail = "\n  ".join((run.stderr.strip() or run.stdout.strip()).splitlines()[-10:])

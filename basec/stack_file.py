@@ -14,8 +14,8 @@ from basec.passphrase import Crypter, WrongPassphraseError
 from topology.errors import ConfigurationError, Problem
 
 SETTINGS_KEY = "basecommerce:settings"
-PASSPHRASE_FILE_VARIABLE = "PULUMI_CONFIG_PASSPHRASE_FILE"
-PASSPHRASE_VARIABLE = "PULUMI_CONFIG_PASSPHRASE"
+PASSPHRASE_FILE_VARIABLE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105 - the name of a variable
+PASSPHRASE_VARIABLE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 - the name of a variable
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -23,12 +23,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        raise ConfigurationError([Problem(file=path.name, path="", message=f"{path} is missing", hint="git checkout brings it back")]) from None
+        raise ConfigurationError(
+            [Problem(file=path.name, path="", message=f"{path} is missing", hint="git checkout brings it back")]
+        ) from None
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f"line {where.line + 1}" if where else "unknown line"
         text = f"is not YAML: {line}: {getattr(error, 'problem', error)}"
-        raise ConfigurationError([Problem(file=path.name, path="", message=text, hint="mend the file at that line")]) from None
+        raise ConfigurationError(
+            [Problem(file=path.name, path="", message=text, hint="mend the file at that line")]
+        ) from None
     if not isinstance(document, dict):
         text = f"holds a {type(document).__name__}, wanted a mapping"
         raise ConfigurationError([Problem(file=path.name, path="", message=text, hint="see Pulumi.local.yaml")])
@@ -85,7 +89,9 @@ class StackFile:
         try:
             return Crypter.of_state(passphrase, str(state))
         except WrongPassphraseError:
-            raise self._problem("encryptionsalt", "the passphrase does not fit this file", "name the right passphrase file") from None
+            raise self._problem(
+                "encryptionsalt", "the passphrase does not fit this file", "name the right passphrase file"
+            ) from None
 
     def _passphrase(self) -> str:
         named = os.environ.get(PASSPHRASE_FILE_VARIABLE)
@@ -94,14 +100,22 @@ class StackFile:
             try:
                 return path.read_text().strip()
             except OSError as error:
-                hint = f"basec down --env {self.environment.name} and make up start anew" if self.environment.is_local else "mend the path"
+                hint = (
+                    f"basec down --env {self.environment.name} and make up start anew"
+                    if self.environment.is_local
+                    else "mend the path"
+                )
                 raise self._problem("passphrase", f"{path}: {error.strerror}", hint) from None
         if PASSPHRASE_VARIABLE in os.environ:
             return os.environ[PASSPHRASE_VARIABLE]
-        raise self._problem("passphrase", "none is known for this environment", f"set {PASSPHRASE_FILE_VARIABLE} to its file")
+        raise self._problem(
+            "passphrase", "none is known for this environment", f"set {PASSPHRASE_FILE_VARIABLE} to its file"
+        )
 
     def _problem(self, path: str, message: str, hint: str) -> ConfigurationError:
-        return ConfigurationError([Problem(file=self.environment.stack_file.name, path=path, message=message, hint=hint)])
+        return ConfigurationError(
+            [Problem(file=self.environment.stack_file.name, path=path, message=message, hint=hint)]
+        )
 
     def write(self) -> None:
         """Replace the file as a whole, readable by its owner only; an unchanged text is left alone."""

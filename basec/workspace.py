@@ -7,6 +7,7 @@ Pulumi is imported here and nowhere on the way to a command's help.
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 
 from pulumi import automation
 from pulumi.automation.errors import create_command_error
+from semver import VersionInfo
 
 from basec.environments import PROJECT, Environment
 from topology.errors import BasecommerceError
@@ -28,14 +30,15 @@ OnLine = Callable[[str], Any]
 class EngineCommand(automation.PulumiCommand):
     """The Pulumi CLI in a process group of its own.
 
-    A terminal's Ctrl-C goes to every process of the foreground group, and a second SIGINT makes the engine drop its work,
-    leaving pending operations. So the engine hears from us alone: exactly one SIGINT. Should we be killed, the kernel sends it.
+    A terminal's Ctrl-C goes to every process of the foreground group, and a second SIGINT makes the engine drop its
+    work, leaving pending operations. So the engine hears from us alone: exactly one SIGINT. Should we be killed, the
+    kernel sends it.
     """
 
     def __init__(self, binary: Path) -> None:
         # The base class looks for <root>/bin/pulumi only; the version was checked by whoever found this binary.
         self.command = str(binary)
-        self.version = automation.PulumiCommand.__init__.__globals__["VersionInfo"].parse(_version(binary))
+        self.version = VersionInfo.parse(_version(binary))
         self._process: subprocess.Popen[str] | None = None
 
     def run(
@@ -46,8 +49,6 @@ class EngineCommand(automation.PulumiCommand):
         on_output: OnLine | None = None,
         on_error: OnLine | None = None,
     ) -> automation.CommandResult:
-        import os
-
         environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
         command = ["setpriv", "--pdeathsig", "INT", "--", self.command, "--non-interactive", *args]
         with subprocess.Popen(
@@ -111,7 +112,7 @@ def load_program(root: Path) -> Callable[[], None]:
 
 
 def variables(environment: Environment) -> dict[str, str]:
-    """Give the engine's variables: a local stack keeps everything in its own directory, the cloud stacks use the user's."""
+    """Give the engine's variables: a local stack keeps all in its own directory, a cloud stack uses the user's."""
     common = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
     if not environment.is_local:
         return common
@@ -125,7 +126,9 @@ def variables(environment: Environment) -> dict[str, str]:
     }
 
 
-def open_stack(environment: Environment, command: EngineCommand, program: Callable[[], None] | None) -> automation.Stack:
+def open_stack(
+    environment: Environment, command: EngineCommand, program: Callable[[], None] | None
+) -> automation.Stack:
     """Open the environment's stack, creating a local one on its first use."""
     options = automation.LocalWorkspaceOptions(
         work_dir=str(environment.work_dir), pulumi_command=command, env_vars=variables(environment)
@@ -134,7 +137,5 @@ def open_stack(environment: Environment, command: EngineCommand, program: Callab
     def nothing() -> None:
         """Stand in for the program where no operation runs it."""
 
-    arguments = {"stack_name": environment.name, "project_name": PROJECT, "program": program or nothing, "opts": options}
-    if environment.is_local:
-        return automation.create_or_select_stack(**arguments)
-    return automation.select_stack(**arguments)
+    open_ = automation.create_or_select_stack if environment.is_local else automation.select_stack
+    return open_(stack_name=environment.name, project_name=PROJECT, program=program or nothing, opts=options)

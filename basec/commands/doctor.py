@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import typer
 
-from basec.console import print_json, say, stdout, table
+from basec.console import print_json, say, show, table
 from basec.environments import Environment, resolve
-from basec.programs import Program
 from topology.errors import HostCheckError, UsageError
 
 
@@ -24,19 +21,25 @@ def doctor(
     """Check that this machine can run the local cloud. Exits 3 if it cannot."""
     environment = resolve(env)
     if not environment.is_local:
-        raise UsageError(f"basec: doctor: {environment.name}: only machines of local stacks are checked", "basec doctor --env local")
+        raise UsageError(
+            f"basec: doctor: {environment.name}: only machines of local stacks are checked", "basec doctor --env local"
+        )
     findings = check_host(environment, repair=repair)
     if as_json:
         print_json(findings)
     else:
         rows = [(finding["check"], finding["status"], finding["message"], finding["remedy"]) for finding in findings]
-        stdout.print(table(f"doctor: {environment.name}", ("check", "status", "finding", "remedy"), rows))
+        show(table(f"doctor: {environment.name}", ("check", "status", "finding", "remedy"), rows))
     if any(finding["status"] == "failed" for finding in findings):
         raise typer.Exit(int(HostCheckError.exit_code))
 
 
 def check_host(environment: Environment, *, repair: bool) -> list[dict[str, str]]:
     """Run the host checks and answer the findings; a failed check is a finding here, not an error."""
+    import json
+
+    from basec.programs import Program
+
     arguments = ["doctor"]
     if environment.cloud_file.exists():
         arguments += ["--config", str(environment.cloud_file)]

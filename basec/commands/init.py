@@ -8,8 +8,6 @@ import typer
 
 from basec.console import say
 from basec.environments import Environment, resolve
-from basec.local_stack import fill_secrets, kept_images, make_passphrase, render
-from basec.programs import Program
 from topology.errors import UsageError
 
 MAX_PORT = 65535
@@ -34,6 +32,9 @@ def init(
 
 def initialise(environment: Environment) -> None:
     """Do the work of `init` for a local stack and say what was made."""
+    from basec.local_stack import fill_secrets, kept_images, make_passphrase, render
+    from basec.programs import Program
+
     new = not environment.cloud_file.exists()
     arguments = ["allocate", "--directory", str(environment.work_dir), "--name", environment.name]
     Program("localcloud", [*arguments, *_port_arguments()]).run()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from basec import facts
 from basec.environments import DEFAULT_ENVIRONMENT, resolve
-from basec.remote import interactive
 
 
 def register(app: typer.Typer) -> None:
@@ -23,5 +21,8 @@ def ssh(
     env: str = typer.Option(DEFAULT_ENVIRONMENT, "--env", "-e", help="The environment."),
 ) -> None:
     """Open a shell on a host, or run one command there. The exit code is the command's own."""
+    from basec import facts
+    from basec.remote import interactive
+
     environment = resolve(env)
     raise typer.Exit(interactive(environment, facts.load(environment), host, command or []))

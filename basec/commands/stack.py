@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from basec.console import Stages, print_json, say, stderr, stdout, table
+from basec.console import Stages, answer, print_json, say, show, table
 from basec.environments import DEFAULT_ENVIRONMENT, Environment, resolve
-from basec.programs import Program, last_json, run_side_by_side
 from topology.errors import BasecommerceError, ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def up(
         else:
             _up_cloud(environment, stages, yes=yes)
     finally:
-        stderr.print(stages.table())
+        show(stages.table(), progress=True)
 
 
 def _up_local(environment: Environment, stages: Stages) -> None:
@@ -61,7 +60,7 @@ def _up_local(environment: Environment, stages: Stages) -> None:
     with stages.stage("settings"):
         project = check_settings(environment, local_stack.kept_images(environment))
     if cloud.is_dry:
-        binary, images = Path(Program("toolchain").run().strip()), local_stack.kept_images(environment)
+        binary, images = _toolchain(), local_stack.kept_images(environment)
     else:
         binary, images = _prepare_machine(environment, stages)
     local_stack.render(environment, images)
@@ -74,8 +73,9 @@ def _up_local(environment: Environment, stages: Stages) -> None:
 
 
 def _prepare_machine(environment: Environment, stages: Stages) -> tuple[Path, Mapping[str, object]]:
-    """Check the host, get CLI and images side by side, since each takes minutes the first time, and start what is stopped."""
+    """Check the host, get CLI and images side by side (each takes minutes the first time), start what is stopped."""
     from basec.commands.doctor import require_host
+    from basec.programs import Program, last_json, run_side_by_side
 
     with stages.stage("doctor"):
         require_host(environment)
@@ -84,6 +84,13 @@ def _prepare_machine(environment: Environment, stages: Stages) -> tuple[Path, Ma
     with stages.stage("power on"):
         Program("localcloud", ["power-on", "--config", str(environment.cloud_file)]).run()
     return Path(toolchain.strip()), last_json(images)
+
+
+def _toolchain() -> Path:
+    """Find or get the Pulumi CLI and answer its path."""
+    from basec.programs import Program
+
+    return Path(Program("toolchain").run().strip())
 
 
 def _finish_local(environment: Environment, known: Facts, stages: Stages) -> None:
@@ -98,17 +105,19 @@ def _finish_local(environment: Environment, known: Facts, stages: Stages) -> Non
         results = smoke.run(environment, known, demo_tenant.SLUG)
     smoke.show(environment, results)
     if not all(result.passed for result in results):
-        raise BasecommerceError(f"basec: {environment.name}: up, but smoke checks fail", f"basec smoke --env {environment.name}")
-    stdout.print(f"url       {known.url(demo_tenant.SLUG)}", markup=False, soft_wrap=True)
-    stdout.print(f"user      {demo.email}", markup=False, soft_wrap=True)
-    stdout.print(f"password  {demo.password}", markup=False, soft_wrap=True)
+        raise BasecommerceError(
+            f"basec: {environment.name}: up, but smoke checks fail", f"basec smoke --env {environment.name}"
+        )
+    answer(f"url       {known.url(demo_tenant.SLUG)}")
+    answer(f"user      {demo.email}")
+    answer(f"password  {demo.password}")
 
 
 def _up_cloud(environment: Environment, stages: Stages, *, yes: bool) -> None:
     with stages.stage("settings"):
         project = check_settings(environment, None)
     with stages.stage("toolchain"):
-        binary = Path(Program("toolchain").run().strip())
+        binary = _toolchain()
     engine = _engine(environment, binary, stages)
     _preview_and_up(engine, stages, confirm=not yes)
     _write_facts(environment, engine, project, None)
@@ -138,7 +147,9 @@ def _confirm(environment: Environment, planned: ProgressView) -> None:
     for step in planned.steps:
         say(f"  {step['op']:<18} {step['resource']}")
     if not sys.stdin.isatty():
-        raise UsageError(f"basec: up: {environment.name}: changes need a yes", f"basec up --env {environment.name} --yes")
+        raise UsageError(
+            f"basec: up: {environment.name}: changes need a yes", f"basec up --env {environment.name} --yes"
+        )
     if not typer.confirm(f"apply this to {environment.name}?", err=True):
         raise typer.Exit(int(ExitCode.FAILURE))
 
@@ -189,15 +200,22 @@ def preview(
     if environment.is_local:
         local_stack.render(environment, images)
     stages = Stages()
-    binary = Path(Program("toolchain").run().strip())
+    binary = _toolchain()
     view = _engine(environment, binary, stages).preview()
     if as_json:
-        print_json({"environment": environment.name, "changes": dict(view.changes), "changed": view.changed, "steps": view.steps})
+        print_json(
+            {
+                "environment": environment.name,
+                "changes": dict(view.changes),
+                "changed": view.changed,
+                "steps": view.steps,
+            }
+        )
         return
     if view.steps:
         rows = [(step["stage"], step["op"], step["resource"]) for step in view.steps]
-        stdout.print(table(f"preview: {environment.name}", ("stage", "change", "resource"), rows))
-    stdout.print(summary(view), markup=False)
+        show(table(f"preview: {environment.name}", ("stage", "change", "resource"), rows))
+    answer(summary(view))
 
 
 def down(
@@ -217,6 +235,7 @@ def _down_local(environment: Environment) -> None:
     import shutil
 
     from basec import agent
+    from basec.programs import Program
 
     agent.stop(environment)
     if environment.cloud_file.exists():
@@ -240,6 +259,6 @@ def _down_cloud(environment: Environment, typed: str) -> None:
     from basec import agent
 
     check_settings(environment, None)
-    engine = _engine(environment, Path(Program("toolchain").run().strip()), Stages())
+    engine = _engine(environment, _toolchain(), Stages())
     say(f"down: {summary(engine.destroy())}")
     agent.stop(environment)

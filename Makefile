@@ -1,0 +1,29 @@
+# Two commands: `make up` and `make test`. Everything here is a thin caller of scripts/ and basec.
+.PHONY: help up down test lint unit clean
+.DEFAULT_GOAL := help
+basec := .venv/bin/basec
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+up: ## Bring the local stack up: http://demo.localhost (LOCAL_HTTP_PORT=8080 for another port)
+	@scripts/bootstrap
+	@$(basec) init --env local
+	@$(basec) up --env local
+
+down: ## Remove everything of the local stack; caches stay
+	@scripts/bootstrap
+	@$(basec) down --env local
+
+test: ## Run everything that CI runs
+	@scripts/test
+
+lint: ## Run the static checks
+	@scripts/bootstrap dev
+	@scripts/check
+
+unit: ## Run the static checks and the tests that need neither engine nor Docker
+	@scripts/test unit
+
+clean: ## Remove the caches as well: CLI, images, virtual environment
+	@scripts/clean
