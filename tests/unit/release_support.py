@@ -1,0 +1,175 @@
+"""A droplet for tests of release.py: a temporary root, and recording stand-ins for `docker` and `systemctl`."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib
+import io
+import json
+import os
+import re
+import stat
+import sys
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COMPOSE = Path(__file__).parents[2] / "compose"
+sys.path.insert(0, str(COMPOSE))  # as on the droplet, where the two scripts lie side by side
+release: Any = importlib.import_module("release")
+files: Any = importlib.import_module("release_files")
+
+# -I -S: no site-packages, which is most of an interpreter's start.
+STAND_IN = """#!{python} -IS
+import json, re, sys, time
+here, _, name = __file__.rpartition("/")
+argv = [name, *sys.argv[1:]]
+with open(here + "/calls", "a") as calls:
+    calls.write(json.dumps(argv) + "\\n")
+answers = json.load(open(here + "/answers.json"))
+for answer in answers:
+    if re.search(answer["pattern"], " ".join(argv)) and answer["times"] != 0:
+        answer["times"] -= 1
+        json.dump(answers, open(here + "/answers.json", "w"))
+        time.sleep(answer["sleep"])
+        sys.stdout.write(answer["stdout"])
+        sys.stderr.write(answer["stderr"])
+        sys.exit(answer["rc"])
+"""
+SERVICES = {"infra": ["postgres", "redis"], "vertical": ["construction", "haproxy"], "edge": ["auth", "nginx"]}
+FOR_EVER = 10**6
+PASSWORD = "a-password-of-26-letters-x"
+
+
+def bundle(tier: str, tag: str = "1", extra: Mapping[str, str] | None = None) -> bytes:
+    """A small bundle; another tag is another digest."""
+    content = {
+        "compose.yaml": "services: {}\n",
+        ".env": f"DOMAIN='basecommerce.example'\nIMAGE_APP='registry.example/app:{tag}'\n",
+        "release.py": (COMPOSE / "release.py").read_text(),
+        "release_files.py": (COMPOSE / "release_files.py").read_text(),
+        "config/service.conf": "shared by all tags\n",
+        **(extra or {}),
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, text in sorted(content.items()):
+            member = tarfile.TarInfo(name)
+            member.size = len(text.encode())
+            member.mode = 0o644
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return buffer.getvalue()
+
+
+def digest_of(tar: bytes) -> str:
+    return hashlib.sha256(tar).hexdigest()
+
+
+class Droplet:
+    """One tier on a made-up droplet."""
+
+    def __init__(self, directory: Path, tier: str) -> None:
+        self.tier = tier
+        self.directory = directory
+        self.paths = files.Paths(directory / "opt", directory / "units", directory / "data")
+        self.home = self.paths.root / tier
+        self.bin = directory / "bin"
+        for made in (self.bin, self.paths.units, self.paths.data):
+            made.mkdir()
+        for name in ("docker", "systemctl"):
+            (self.bin / name).write_text(STAND_IN.format(python=sys.executable))
+            (self.bin / name).chmod(0o755)
+        profiles = {"migrate": {"image": "registry.example/app:1", "profiles": ["migrate"]}} if tier == "infra" else {}
+        services = {name: {"image": f"registry.example/{name}:1"} for name in SERVICES[tier]} | profiles
+        self.answers: list[dict[str, Any]] = [
+            {"pattern": "config --format json", "stdout": json.dumps({"services": services})},
+            {"pattern": "ps -a --format json", "stdout": self.ps()},
+            {"pattern": "ps -a -q", "stdout": "0123456789ab\n"},
+        ]
+        self.answer("nothing matches this")
+
+    def ps(self, **states: tuple[str, str]) -> str:
+        """What `docker compose ps` prints; services not named are healthy."""
+        rows = [(name, *states.get(name, ("running", "healthy"))) for name in SERVICES[self.tier]]
+        return "".join(json.dumps({"Service": n, "State": s, "Health": h}) + "\n" for n, s, h in rows)
+
+    def answer(self, pattern: str, *, rc: int = 0, stdout: str = "", stderr: str = "", times: int = FOR_EVER) -> None:
+        """From now on calls that match answer so; the newest rule wins."""
+        self.answers.insert(0, {"pattern": pattern, "rc": rc, "stdout": stdout, "stderr": stderr, "times": times})
+        whole = [{"rc": 0, "stderr": "", "times": FOR_EVER, "sleep": 0, **answer} for answer in self.answers]
+        (self.bin / "answers.json").write_text(json.dumps(whole))
+
+    def heal(self) -> None:
+        """Forgets all rules but the first three."""
+        del self.answers[:-3]
+        self.answer("nothing matches this")
+
+    def payload(self, tar: bytes, password: str = PASSWORD, address: str = "127.0.0.1", **changes: Any) -> Path:
+        secret = {"content": f"PASSWORD='{password}'\n", "uid": os.getuid(), "gid": os.getgid()}
+        payload = {
+            "bundle": base64.b64encode(tar).decode(),
+            "digest": digest_of(tar),
+            "hosts": {"INFRA_ADDRESS": "10.20.0.2", "PRIVATE_ADDRESS": address},
+            "secrets": {"app.env": secret},
+            **changes,
+        }
+        path = self.directory / "payload.json"
+        path.write_text(json.dumps(payload))
+        return path
+
+    def activate(self, tag: str = "1", *, extra: Mapping[str, str] | None = None, **payload: Any) -> int:
+        tar = bundle(self.tier, tag, extra)
+        file = self.payload(tar, **payload)
+        return self.run("activate", self.tier, digest_of(tar), "--payload", str(file))
+
+    def run(self, *argv: str) -> int:
+        code: int = release.main(argv, self.paths)
+        return code
+
+    def calls(self) -> list[str]:
+        """The calls since the last question: program and arguments, compose's own options left out."""
+        log = self.bin / "calls"
+        lines = log.read_text().splitlines() if log.exists() else []
+        log.unlink(missing_ok=True)
+        texts = [" ".join(json.loads(line)) for line in lines]
+        return [
+            re.sub(r"-p (\w+) --project-directory \S*/(\w{8})\w* .*?compose.yaml", r"\1@\2", text) for text in texts
+        ]
+
+    def steps(self) -> list[str]:
+        """The calls that change something."""
+        looking = re.compile(r" (config|ps|logs|inspect|image inspect) ")
+        return [call for call in self.calls() if not looking.search(call)]
+
+    def state(self) -> list[dict[str, str]]:
+        releases: list[dict[str, str]] = json.loads((self.home / "state.json").read_text())["releases"]
+        return releases
+
+    def variables(self) -> dict[str, str]:
+        lines = (self.home / "hosts.env").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def tree(self) -> dict[str, tuple[int, bytes]]:
+        """Everything under /opt and the units: modification time and content, the lock's holder line apart."""
+        found = {}
+        for root in (self.paths.root, self.paths.units):
+            for path in sorted(root.rglob("*")):
+                if path.is_file() and not path.is_symlink() and path.name != "lock":
+                    found[str(path)] = (path.stat().st_mtime_ns, path.read_bytes())
+        return found
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def make_droplet(directory: Path, tier: str, monkeypatch: pytest.MonkeyPatch) -> Droplet:
+    droplet = Droplet(directory, tier)
+    monkeypatch.setenv("PATH", f"{droplet.bin}:{os.environ['PATH']}")
+    monkeypatch.setattr(release, "ADDRESS_WAIT", 0.2)
+    monkeypatch.setattr(release, "LOCK_WAIT", 0.3)
+    return droplet

@@ -1,0 +1,485 @@
+"""release.py: order of steps, no-op, rollback, secrets, lock and reboot, with a recording `docker`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.unit.release_support import (
+    COMPOSE,
+    PASSWORD,
+    Droplet,
+    bundle,
+    digest_of,
+    files,
+    make_droplet,
+    mode,
+)
+
+ONE = digest_of(bundle("vertical", "1"))
+TWO = digest_of(bundle("vertical", "2"))
+
+
+@pytest.fixture
+def vertical(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Droplet:
+    return make_droplet(tmp_path, "vertical", monkeypatch)
+
+
+@pytest.fixture
+def infra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Droplet:
+    droplet = make_droplet(tmp_path, "infra", monkeypatch)
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == droplet.paths.data)
+    monkeypatch.setattr(os, "chown", lambda *_: None)
+    return droplet
+
+
+def kind(step: str) -> str:
+    """A step without its options."""
+    words = [word for word in step.split() if not word.startswith("-")]
+    return " ".join(words[2:4] if words[1] == "compose" else words[:3])
+
+
+# ---- the order of a good activation --------------------------------------------------------------------------
+
+
+def test_the_first_activation_starts_the_containers_and_installs_the_unit(vertical: Droplet) -> None:
+    assert vertical.activate() == 0
+    assert vertical.steps() == [
+        f"docker compose vertical@{ONE[:8]} up -d --wait --wait-timeout 180 --remove-orphans",
+        "systemctl daemon-reload",
+        "systemctl enable basecommerce-vertical.service",
+        "systemctl start --no-block basecommerce-vertical.service",
+    ]
+    assert vertical.state()[0]["digest"] == ONE
+    assert (vertical.home / "current" / "compose.yaml").is_file()
+
+
+def test_infra_migrates_after_postgresql_is_healthy_and_before_all_is_started(infra: Droplet) -> None:
+    assert infra.activate() == 0
+    at = f"infra@{digest_of(bundle('infra', '1'))[:8]}"
+    assert infra.steps()[:5] == [
+        f"docker compose {at} up -d --wait --wait-timeout 180 postgres",
+        f"docker compose {at} exec -T postgres psql -qX -Ubasecommerce -f /etc/basecommerce/password.sql",
+        "docker rm -f infra-migrate",
+        f"docker compose {at} --profile migrate run --rm -T --no-deps --name infra-migrate migrate",
+        f"docker compose {at} up -d --wait --wait-timeout 180 --remove-orphans",
+    ]
+
+
+def test_a_missing_image_is_pulled_before_anything_is_started(vertical: Droplet) -> None:
+    vertical.answer("image inspect .*haproxy", rc=1)
+    assert vertical.activate() == 0
+    assert vertical.steps()[:2] == [
+        "docker pull --quiet registry.example/haproxy:1",
+        f"docker compose vertical@{ONE[:8]} up -d --wait --wait-timeout 180 --remove-orphans",
+    ]
+
+
+def test_the_unit_waits_for_the_data_volume_on_infra_only(infra: Droplet) -> None:
+    assert infra.activate() == 0
+    unit = (infra.paths.units / "basecommerce-infra.service").read_text()
+    assert f"RequiresMountsFor={infra.paths.data}\n" in unit
+    assert f"ExecStart=/usr/bin/python3 -B {infra.paths.root}/scripts/release.py start infra\n" in unit
+    assert b"RequiresMountsFor" not in files.unit("vertical", infra.paths)
+
+
+def test_a_restart_of_docker_does_not_stop_the_containers() -> None:
+    assert b"Wants=docker.service" in files.unit("edge", files.Paths())
+    assert b"Requires=docker.service" not in files.unit("edge", files.Paths())
+
+
+# ---- nothing to do -------------------------------------------------------------------------------------------
+
+
+def test_the_same_release_again_changes_no_file_and_no_container(
+    vertical: Droplet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vertical.activate()
+    units = vertical.paths.units / "multi-user.target.wants"
+    units.mkdir()
+    (units / "basecommerce-vertical.service").symlink_to("../basecommerce-vertical.service")  # as systemctl enable does
+    before = vertical.tree()
+    vertical.calls()
+    capsys.readouterr()
+    assert vertical.activate() == 0
+    assert "already active" in capsys.readouterr().err
+    assert vertical.tree() == before
+    assert vertical.steps() == ["systemctl start --no-block basecommerce-vertical.service"]
+
+
+@pytest.mark.parametrize("state", [("exited", ""), ("running", "unhealthy"), ("missing", "")])
+def test_the_same_release_with_a_sick_container_is_brought_up_again(vertical: Droplet, state: tuple[str, str]) -> None:
+    vertical.activate()
+    vertical.calls()
+    vertical.answer("ps -a --format json", stdout=vertical.ps(construction=state), times=1)
+    assert vertical.activate() == 0
+    assert kind(vertical.steps()[0]) == f"vertical@{ONE[:8]} up"
+
+
+# ---- what a change touches -----------------------------------------------------------------------------------
+
+
+def test_a_changed_secret_changes_only_the_path_of_its_own_file(vertical: Droplet) -> None:
+    both = {"app.env": secret("one-one-one-one-one-one-one"), "other.env": secret("kept-kept-kept-kept-kept-kept")}
+    vertical.activate(secrets=both)
+    before = vertical.variables()
+    vertical.activate(secrets={**both, "app.env": secret("two-two-two-two-two-two-two")})
+    after = vertical.variables()
+    assert {name for name in before if before[name] != after[name]} == {"SECRET_APP_ENV"}
+    assert Path(after["SECRET_APP_ENV"]).read_text() == "two-two-two-two-two-two-two"
+
+
+def test_a_new_tag_leaves_the_mounted_files_where_they_are(vertical: Droplet) -> None:
+    vertical.activate("1")
+    before = vertical.variables()
+    vertical.activate("2")
+    assert vertical.variables() == before
+    assert vertical.state()[0]["digest"] == TWO
+
+
+def test_a_changed_file_changes_the_path_of_its_directory(vertical: Droplet) -> None:
+    vertical.activate(extra={"other/a.conf": "a"})
+    before = vertical.variables()
+    vertical.activate(extra={"other/a.conf": "b"})
+    after = vertical.variables()
+    assert {name for name in before if before[name] != after[name]} == {"OTHER_DIR"}
+    assert (Path(after["OTHER_DIR"]) / "a.conf").read_text() == "b"
+
+
+def test_a_changed_address_activates_the_same_bundle_again(vertical: Droplet) -> None:
+    vertical.activate()
+    vertical.calls()
+    hosts = {"INFRA_ADDRESS": "10.20.0.99", "PRIVATE_ADDRESS": "127.0.0.1"}
+    assert vertical.activate(hosts=hosts) == 0
+    assert kind(vertical.steps()[0]) == f"vertical@{ONE[:8]} up"
+    assert vertical.variables()["INFRA_ADDRESS"] == "10.20.0.99"
+
+
+# ---- secrets -------------------------------------------------------------------------------------------------
+
+
+def secret(content: str) -> dict[str, object]:
+    return {"content": content, "uid": os.getuid(), "gid": os.getgid()}
+
+
+def test_secret_files_are_0400_in_a_directory_for_root_alone(vertical: Droplet) -> None:
+    vertical.activate()
+    path = Path(vertical.variables()["SECRET_APP_ENV"])
+    assert path.read_text() == f"PASSWORD='{PASSWORD}'\n"
+    assert (mode(path), mode(path.parent)) == (0o400, 0o700)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_secret_files_belong_to_the_containers_user(vertical: Droplet) -> None:
+    vertical.activate(secrets={"app.env": {"content": "x", "uid": 10001, "gid": 10001}})
+    have = Path(vertical.variables()["SECRET_APP_ENV"]).stat()
+    assert (have.st_uid, have.st_gid) == (10001, 10001)
+
+
+def test_a_secret_file_with_a_wrong_mode_is_healed(vertical: Droplet) -> None:
+    vertical.activate()
+    path = Path(vertical.variables()["SECRET_APP_ENV"])
+    path.chmod(0o644)
+    vertical.activate()
+    assert mode(path) == 0o400
+
+
+def test_no_secret_is_in_any_argument_list_or_output(vertical: Droplet, capsys: pytest.CaptureFixture[str]) -> None:
+    vertical.answer(" up ", rc=1, stderr=f"bad URL: postgresql://user:{PASSWORD}@host\n")
+    vertical.answer("ps -a --format json", stdout=vertical.ps(construction=("running", "unhealthy")))
+    vertical.answer(" logs ", stdout=f"cannot use {PASSWORD}\n")
+    vertical.answer("docker inspect", stdout=f"refused {PASSWORD}\n")
+    assert vertical.activate() == 1
+    said = capsys.readouterr()
+    assert "cannot use [secret]" in said.err
+    assert PASSWORD not in said.err + said.out + "".join(vertical.calls())
+
+
+def test_files_laid_under_a_tight_umask_are_readable_by_the_containers(vertical: Droplet) -> None:
+    before = os.umask(0o077)
+    try:
+        vertical.activate()
+    finally:
+        os.umask(before)
+    directory = Path(vertical.variables()["CONFIG_DIR"])
+    assert (mode(directory), mode(directory / "service.conf")) == (0o755, 0o644)
+
+
+# ---- refusals before anything is touched ------------------------------------------------------------------------
+
+
+def test_a_bundle_that_does_not_have_the_digest_is_refused(
+    vertical: Droplet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payload = vertical.payload(bundle("vertical", "2"), digest=ONE)
+    assert vertical.run("activate", "vertical", ONE, "--payload", str(payload)) == 1
+    assert f"vertical: digest: {ONE} was asked for, the bundle is {TWO}" in capsys.readouterr().err
+    assert vertical.calls() == []
+    assert not (vertical.home / "releases").exists()
+
+
+def test_a_bundle_that_leaves_its_directory_is_refused(vertical: Droplet, capsys: pytest.CaptureFixture[str]) -> None:
+    assert vertical.activate(extra={"../evil": "x"}) == 1
+    assert "bundle: ../evil: not a plain file" in capsys.readouterr().err
+
+
+def test_an_image_that_cannot_be_pulled_leaves_the_running_release_alone(vertical: Droplet) -> None:
+    vertical.activate("1")
+    vertical.calls()
+    vertical.answer("image inspect", rc=1)
+    vertical.answer("pull", rc=1, stderr="manifest unknown\n")
+    assert vertical.activate("2") == 1
+    assert vertical.steps() == ["docker pull --quiet registry.example/construction:1"]
+    assert vertical.state()[0]["digest"] == ONE
+
+
+def test_without_the_private_address_nothing_is_started(vertical: Droplet, capsys: pytest.CaptureFixture[str]) -> None:
+    assert vertical.activate(address="192.0.2.77") == 1
+    assert "PRIVATE_ADDRESS: 192.0.2.77 is on no interface" in capsys.readouterr().err
+    assert vertical.steps() == []
+
+
+def test_without_the_data_volume_no_database_is_started(
+    infra: Droplet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Path, "is_mount", lambda _: False)
+    assert infra.activate() == 1
+    assert "the data volume is not mounted" in capsys.readouterr().err
+    assert infra.steps() == []
+    assert list(infra.paths.data.iterdir()) == []
+
+
+# ---- failures bring the previous release back --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "failing",
+    ["up .*postgres$", "psql", "run .*migrate$", "up .*remove-orphans"],
+    ids=["postgres", "password", "migrate", "up"],
+)
+def test_a_failed_step_brings_the_previous_release_back(
+    infra: Droplet, failing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    infra.activate("1")
+    state, variables, target = infra.state(), infra.variables(), (infra.home / "current").readlink()
+    infra.calls()
+    new = digest_of(bundle("infra", "2"))
+    infra.answer(f"{new}.*{failing}", rc=1, stderr="it broke\n")
+    assert infra.activate("2", password="another-password-of-31-letters") == 1
+    assert kind(infra.steps()[-1]) == f"infra@{state[0]['digest'][:8]} up"
+    assert (infra.state(), infra.variables(), (infra.home / "current").readlink()) == (state, variables, target)
+    said = capsys.readouterr().err
+    assert "it broke" in said
+    assert f"{state[0]['digest'][:12]} serves again" in said
+
+
+def test_the_message_names_the_sick_service_its_check_and_its_last_20_log_lines(
+    vertical: Droplet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vertical.activate("1")
+    sick = vertical.ps(construction=("running", "unhealthy"))
+    vertical.answer(f"{TWO}.* up ", rc=1)
+    vertical.answer("ps -a --format json", stdout=sick, times=1)
+    vertical.answer("docker inspect", stdout="first\n\nConnection refused\n")
+    vertical.answer("logs .*construction", stdout="".join(f"line {n}\n" for n in range(30)))
+    assert vertical.activate("2") == 1
+    said = capsys.readouterr().err
+    assert "vertical: construction: running unhealthy" in said
+    assert "health: Connection refused" in said
+    assert [line for line in said.splitlines() if "log: " in line] == [f"  log: line {n}" for n in range(10, 30)]
+    assert "haproxy" not in said
+
+
+def test_a_release_whose_containers_die_after_the_wait_is_not_recorded(vertical: Droplet) -> None:
+    vertical.activate("1")
+    vertical.answer(f"{TWO}.*ps -a --format json", stdout=vertical.ps(construction=("restarting", "")))
+    assert vertical.activate("2") == 1
+    assert vertical.state()[0]["digest"] == ONE
+
+
+def test_a_first_release_that_fails_leaves_nothing_running_and_no_unit(vertical: Droplet) -> None:
+    vertical.answer(" up ", rc=1)
+    assert vertical.activate() == 1
+    assert vertical.steps()[-1] == f"docker compose vertical@{ONE[:8]} down --remove-orphans"
+    assert not (vertical.home / "state.json").exists()
+    assert list(vertical.paths.units.iterdir()) == []
+
+
+def test_after_a_failure_the_same_release_can_be_activated(vertical: Droplet) -> None:
+    vertical.activate("1")
+    vertical.answer(f"{TWO}.* up ", rc=1)
+    assert vertical.activate("2") == 1
+    vertical.heal()
+    assert vertical.activate("2") == 0
+    assert [r["digest"] for r in vertical.state()] == [TWO, ONE]
+
+
+# ---- interruption and lock ---------------------------------------------------------------------------------------
+
+
+def start_elsewhere(droplet: Droplet, tag: str) -> subprocess.Popen[bytes]:
+    """The same activation as a process of its own."""
+    tar = bundle(droplet.tier, tag)
+    payload = droplet.payload(tar)
+    program = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import release, release_files as f;"
+        "d = Path(sys.argv[2]); sys.exit(release.main(sys.argv[3:], f.Paths(d / 'opt', d / 'units', d / 'data')))"
+    )
+    argv = [sys.executable, "-c", program, str(COMPOSE), str(droplet.directory)]
+    argv += ["activate", droplet.tier, digest_of(tar), "--payload", str(payload)]
+    return subprocess.Popen(argv, stderr=subprocess.DEVNULL)
+
+
+def wait_for_call(droplet: Droplet, text: str) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        log = droplet.bin / "calls"
+        if log.exists() and text in log.read_text():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"no call of {text} in 10 s")
+
+
+def slow_up(droplet: Droplet, seconds: float) -> None:
+    droplet.answers.insert(0, {"pattern": " up ", "stdout": "", "sleep": seconds, "times": 1})
+    droplet.answer("nothing matches this")
+
+
+def test_a_second_activation_is_refused_and_told_who_holds_the_lock(
+    vertical: Droplet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow_up(vertical, 2)
+    first = start_elsewhere(vertical, "1")
+    wait_for_call(vertical, '"up"')
+    assert vertical.activate("2") == 1
+    assert f"held for more than 0 s by `activate vertical {ONE[:12]}`, pid {first.pid}" in capsys.readouterr().err
+    assert first.wait(10) == 0
+    assert vertical.state()[0]["digest"] == ONE
+
+
+def test_an_activation_killed_in_the_middle_is_healed_by_the_next(vertical: Droplet) -> None:
+    vertical.activate("1")
+    slow_up(vertical, 0.5)
+    vertical.calls()
+    process = start_elsewhere(vertical, "2")
+    wait_for_call(vertical, '"up"')
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    assert vertical.state()[0]["digest"] == ONE
+    # Its `docker compose up` still runs and holds the lock, so the next one does not run into it.
+    assert vertical.activate("2") == 1
+    time.sleep(0.7)
+    assert vertical.activate("2") == 0
+    assert vertical.state()[0]["digest"] == TWO
+
+
+def test_leftovers_of_a_killed_run_are_replaced(vertical: Droplet) -> None:
+    half = vertical.home / "releases" / f".{ONE}.new"
+    half.mkdir(parents=True)
+    (half / "compose.yaml").write_text("half")
+    assert vertical.activate() == 0
+    assert (vertical.home / "releases" / ONE / "compose.yaml").read_text() == "services: {}\n"
+    assert not half.exists()
+
+
+def test_an_edited_file_of_a_release_is_put_right(vertical: Droplet) -> None:
+    vertical.activate()
+    (vertical.home / "releases" / ONE / "compose.yaml").write_text("edited")
+    vertical.activate()
+    assert (vertical.home / "releases" / ONE / "compose.yaml").read_text() == "services: {}\n"
+
+
+# ---- pruning -----------------------------------------------------------------------------------------------------
+
+
+def test_three_releases_are_kept_and_the_image_of_the_fourth_is_removed(vertical: Droplet) -> None:
+    for tag in "1234":
+        assert vertical.activate(tag, password=f"password-number-{tag}-of-the-day") == 0
+    kept = [digest_of(bundle("vertical", tag)) for tag in "432"]
+    assert [r["digest"] for r in vertical.state()] == kept
+    assert sorted(path.name for path in (vertical.home / "releases").iterdir()) == sorted(kept)
+    assert len(list((vertical.home / "secrets").iterdir())) == 3
+    assert [call for call in vertical.steps() if "image rm" in call] == ["docker image rm registry.example/app:1"]
+
+
+def test_going_back_to_an_older_release_keeps_it_startable(vertical: Droplet) -> None:
+    for tag in ("1", "2", "1"):
+        assert vertical.activate(tag) == 0
+    assert [r["digest"] for r in vertical.state()] == [ONE, TWO]
+    assert vertical.run("start", "vertical") == 0
+
+
+# ---- start, stop, status -----------------------------------------------------------------------------------------
+
+
+def test_start_brings_up_the_recorded_release_and_pulls_nothing(vertical: Droplet) -> None:
+    vertical.activate()
+    vertical.calls()
+    assert vertical.run("start", "vertical") == 0
+    assert vertical.steps() == [f"docker compose vertical@{ONE[:8]} up -d --wait --wait-timeout 180 --remove-orphans"]
+
+
+def test_start_refuses_without_the_data_volume(infra: Droplet, monkeypatch: pytest.MonkeyPatch) -> None:
+    infra.activate()
+    infra.calls()
+    monkeypatch.setattr(Path, "is_mount", lambda _: False)
+    assert infra.run("start", "infra") == 1
+    assert infra.steps() == []
+
+
+def test_start_waits_for_an_address_that_comes_late(vertical: Droplet, monkeypatch: pytest.MonkeyPatch) -> None:
+    vertical.activate()
+    answers = iter([False, False, True])
+    monkeypatch.setattr(files, "is_local", lambda _: next(answers))
+    monkeypatch.setattr("release.ADDRESS_WAIT", 10)
+    assert vertical.run("start", "vertical") == 0
+
+
+def test_start_without_any_release_says_so(vertical: Droplet, capsys: pytest.CaptureFixture[str]) -> None:
+    assert vertical.run("start", "vertical") == 1
+    said = capsys.readouterr().err
+    assert "vertical: state.json: no release is active" in said
+    assert "hint: " in said
+
+
+def test_stop_stops_the_containers_and_keeps_them(vertical: Droplet) -> None:
+    vertical.activate()
+    vertical.calls()
+    assert vertical.run("stop", "vertical") == 0
+    assert vertical.steps() == [f"docker compose vertical@{ONE[:8]} stop"]
+
+
+def test_status_shows_digest_time_and_health(vertical: Droplet, capsys: pytest.CaptureFixture[str]) -> None:
+    vertical.activate()
+    vertical.answer("ps -a --format json", stdout=vertical.ps(haproxy=("exited", "")))
+    capsys.readouterr()
+    assert vertical.run("status", "vertical", "--json") == 0
+    status = json.loads(capsys.readouterr().out)
+    assert (status["tier"], status["digest"]) == ("vertical", ONE)
+    assert status["since"] == vertical.state()[0]["since"]
+    assert status["services"] == [
+        {"name": "construction", "state": "running", "health": "healthy"},
+        {"name": "haproxy", "state": "exited", "health": ""},
+    ]
+
+
+@pytest.mark.parametrize("argv", [["activate", "vertical"], ["activate", "vertical", "abc"], ["start", "nowhere"], []])
+def test_a_wrong_call_exits_2(vertical: Droplet, argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        vertical.run(*argv)
+    assert ended.value.code == 2
+
+
+def test_the_variables_of_the_caller_do_not_reach_compose(vertical: Droplet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would override the env files."""
+    monkeypatch.setenv("IMAGE_APP", "evil:latest")
+    (vertical.bin / "docker").write_text(f"#!/bin/sh\nenv >> {vertical.bin}/environment\nexit 1\n")
+    vertical.run("activate", "vertical", ONE, "--payload", str(vertical.payload(bundle("vertical"))))
+    assert "IMAGE_APP" not in (vertical.bin / "environment").read_text()
