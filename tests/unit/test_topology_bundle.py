@@ -1,0 +1,202 @@
+"""A bundle has the same bytes wherever it is built, holds no secret, and unpacks by the bootstrap."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.unit.topology_support import project, raw_settings, tree_copy, with_value
+from topology.bundle import BOOTSTRAP, Bundle, build_bundle
+from topology.errors import ConfigurationError
+from topology.project import load_project
+from topology.settings import SECRET_KEYS
+
+COMPOSE = "services:\n  nginx:\n    image: ${IMAGE_NGINX}\n    environment: {NAME: $DOMAIN}\n"
+RELEASE = """
+import sys
+from pathlib import Path
+print(*sys.argv[1:4], sorted(path.name for path in Path(__file__).parent.iterdir()))
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A small tree with one tier, `edge`."""
+    folder = tree_copy(tmp_path) / "compose" / "edge" / "nginx"
+    folder.mkdir(parents=True)
+    (folder.parent / "compose.yaml").write_text(COMPOSE)
+    (folder / "site.conf.j2").write_text(
+        "{% for range in cloudflare_ranges[:2] %}allow {{ range }};\n{% endfor %}# {{ domain }}\n"
+    )
+    (folder / "reload.sh").write_text("#!/bin/sh\n")
+    (folder / "reload.sh").chmod(0o755)
+    (folder.parent.parent / "release.py").write_text(RELEASE)
+    return tmp_path
+
+
+def _build(root: Path) -> Bundle:
+    return build_bundle(project(root=root), "edge")
+
+
+def _entries(bundle: Bundle) -> dict[str, tarfile.TarInfo]:
+    with tarfile.open(fileobj=io.BytesIO(bundle.tar)) as archive:
+        return {entry.name: entry for entry in archive}
+
+
+def _read(bundle: Bundle, name: str) -> str:
+    with tarfile.open(fileobj=io.BytesIO(bundle.tar)) as archive:
+        file = archive.extractfile(name)
+        assert file is not None
+        return file.read().decode()
+
+
+def _refusal(root: Path) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        _build(root)
+    return caught.value.render()
+
+
+def test_digest_is_that_of_the_tar_and_shows_in_the_command(root: Path) -> None:
+    bundle = _build(root)
+    assert bundle.digest == hashlib.sha256(bundle.tar).hexdigest()
+    assert bundle.activation.splitlines()[0] == f"# activate edge {bundle.digest[:12]}"
+
+
+def test_bytes_depend_on_neither_times_nor_umask_nor_owner(root: Path) -> None:
+    first = _build(root).tar
+    for path in (root / "compose").rglob("*"):
+        os.utime(path, (1, 1))
+        if path.is_file():
+            path.chmod(path.stat().st_mode & 0o700)
+    assert _build(root).tar == first
+
+
+def test_entries_are_sorted_and_anonymous(root: Path) -> None:
+    entries = _entries(_build(root))
+    assert list(entries) == [".env", "compose.yaml", "nginx", "nginx/reload.sh", "nginx/site.conf", "release.py"]
+    for entry in entries.values():
+        assert (entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname) == (0, 0, 0, "", "")
+    modes = {name: oct(entry.mode) for name, entry in entries.items()}
+    assert {modes.pop("nginx"), modes.pop("nginx/reload.sh")} == {"0o755"}
+    assert set(modes.values()) == {"0o644"}
+
+
+def test_change_of_one_byte_changes_the_digest(root: Path) -> None:
+    before = _build(root).digest
+    (root / "compose" / "edge" / "compose.yaml").write_text(COMPOSE + "#")
+    assert _build(root).digest != before
+
+
+def test_template_is_rendered_and_loses_its_suffix(root: Path) -> None:
+    assert _read(_build(root), "nginx/site.conf") == (
+        "allow 173.245.48.0/20;\nallow 103.21.244.0/22;\n# staging-basecommerce.com.br\n"
+    )
+
+
+def test_template_with_an_unknown_variable_is_refused(root: Path) -> None:
+    (root / "compose" / "edge" / "x.j2").write_text("{{ zone }}")
+    assert _refusal(root) == (
+        "compose/edge/x.j2: does not render: 'zone' is undefined\n"
+        "hint: templates may use: domain, environment, vpc_ip_range, cloudflare_ranges"
+    )
+
+
+def test_env_file_holds_the_variables_that_the_tier_uses_and_no_others(root: Path) -> None:
+    image = project().image("nginx")
+    assert _read(_build(root), ".env") == f"DOMAIN='staging-basecommerce.com.br'\nIMAGE_NGINX='{image}'\n"
+
+
+def test_new_tag_of_the_applications_leaves_a_tier_without_them_alone(root: Path) -> None:
+    settings = with_value(raw_settings(), "images.tag", "sha-7654321")
+    assert build_bundle(load_project(root, "staging", settings, SECRET_KEYS), "edge").digest == _build(root).digest
+
+
+def test_what_is_for_developers_only_is_not_shipped(root: Path) -> None:
+    before = _build(root).digest
+    for name in ("env.example", ".env", "README.md"):
+        (root / "compose" / "edge" / name).write_text("X='for running by hand'\n")
+    (root / "compose" / "__pycache__").mkdir()
+    assert _build(root).digest == before
+
+
+def test_link_is_refused(root: Path) -> None:
+    (root / "compose" / "edge" / "hosts").symlink_to("/etc/hosts")
+    assert _refusal(root) == (
+        "compose/edge/hosts: is a link, which would carry a file from elsewhere\nhint: put the file itself here"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("origin.key", ""),
+        ("origin.pem", ""),
+        (".env.production", ""),
+        ("auth.env", ""),
+        ("id_ed25519", ""),
+        ("postgres_password", ""),
+        ("redis_password.txt", ""),
+        ("notes.conf", "-----BEGIN OPENSSH PRIVATE KEY-----\n"),
+        ("token.conf", "dop_v1_" + "0" * 64),
+    ],
+)
+def test_file_that_looks_like_a_secret_is_refused(root: Path, name: str, text: str) -> None:
+    (root / "compose" / "edge" / name).write_text(text)
+    assert _refusal(root) == (
+        f"compose/edge/{name}: looks like a secret\nhint: secrets come from the stack's settings; remove the file"
+    )
+
+
+@pytest.mark.parametrize("name", ["compose/edge/compose.yaml", "compose/release.py"])
+def test_bundle_without_its_main_files_is_refused(root: Path, name: str) -> None:
+    (root / name).unlink()
+    assert _refusal(root) == f"{name}: there is no such file\nhint: restore it with `git checkout`"
+
+
+@pytest.mark.parametrize("tier", ["infra", "vertical", "edge"])
+@pytest.mark.parametrize("stack", ["local", "staging", "production"])
+def test_tracked_tier_builds(stack: str, tier: str) -> None:
+    assert {"compose.yaml", "release.py", ".env"} <= set(_entries(build_bundle(project(stack), tier)))
+
+
+def _bootstrap(bundle: Bundle, tmp_path: Path, tar: bytes) -> subprocess.CompletedProcess[str]:
+    """Run the activation with a directory of the test instead of /run."""
+    (tmp_path / "run").mkdir()
+    payload = json.dumps({"bundle": base64.b64encode(tar).decode(), "secrets": {}})
+    script = bundle.activation.replace("/run/basecommerce", f"{tmp_path}/run/basecommerce")
+    return subprocess.run(["bash", "-c", script], input=payload, capture_output=True, text=True, check=False)
+
+
+def test_bootstrap_unpacks_the_payload_runs_release_py_and_leaves_nothing(root: Path, tmp_path: Path) -> None:
+    bundle = _build(root)
+    result = _bootstrap(bundle, tmp_path, bundle.tar)
+    assert result.stderr == ""
+    assert result.stdout.startswith(f"activate edge {bundle.digest} ['.env', 'compose.yaml', 'nginx', 'release.py']")
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_bootstrap_refuses_a_bundle_with_another_digest(root: Path, tmp_path: Path) -> None:
+    bundle = _build(root)
+    result = _bootstrap(bundle, tmp_path, bundle.tar + b"\0")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"the bundle does not have the digest {bundle.digest}\n"
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_bootstrap_fails_when_release_py_fails(root: Path, tmp_path: Path) -> None:
+    (root / "compose" / "release.py").write_text("raise SystemExit(7)\n")
+    bundle = _build(root)
+    assert _bootstrap(bundle, tmp_path, bundle.tar).returncode == 7
+
+
+def test_bootstrap_stops_at_the_first_failure() -> None:
+    assert BOOTSTRAP.startswith("set -euo pipefail\numask 077\n")
+    assert "|| true" not in BOOTSTRAP

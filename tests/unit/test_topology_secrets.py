@@ -1,0 +1,132 @@
+"""Secret files hold what the services read, quoted for shell and compose; unfit secrets are refused unseen."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.unit.topology_support import private_key, project, secret_values
+from topology.errors import ConfigurationError
+from topology.secrets import check_secrets, quote, service_secrets
+
+DATABASE_URL = "postgresql+psycopg2://basecommerce:postgres-password-for-tests@infra.internal:5432/basecommerce"
+
+
+def _variables(tier: str, name: str) -> dict[str, str]:
+    """Read an environment file as the services do: by a shell."""
+    content = service_secrets(project(), tier, secret_values())[name]["content"]
+    shell = subprocess.run(
+        ["sh", "-c", 'set -a; eval "$(cat)"; exec env -0'],
+        input=content,
+        env={},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    pairs = (entry.partition("=") for entry in shell.stdout.split("\0") if entry)
+    return {key: value for key, _, value in pairs if key not in ("PWD", "OLDPWD", "SHLVL", "_")}
+
+
+@pytest.mark.parametrize(
+    ("tier", "owners"),
+    [
+        ("infra", {"postgres_password": 999, "redis_auth.conf": 999, "migrate.env": 10001}),
+        ("vertical", {"construction.env": 10001}),
+        ("edge", {"auth.env": 10001}),
+    ],
+)
+def test_each_tier_has_its_files_owned_by_the_user_of_the_service(tier: str, owners: dict[str, int]) -> None:
+    files = service_secrets(project(), tier, secret_values())
+    assert {name: file["uid"] for name, file in files.items()} == owners
+    assert {name: file["gid"] for name, file in files.items()} == owners
+
+
+def test_postgres_and_redis_read_their_passwords_from_files() -> None:
+    files = service_secrets(project(), "infra", secret_values())
+    assert files["postgres_password"]["content"] == "postgres-password-for-tests"
+    assert files["redis_auth.conf"]["content"] == "requirepass redis_password_for_tests_1\n"
+
+
+def test_migrations_get_database_and_key_only() -> None:
+    assert _variables("infra", "migrate.env") == {
+        "DATABASE_URL": DATABASE_URL,
+        "SECRET_KEY": "token-key-for-tests-12345",
+    }
+
+
+def test_construction_gets_what_it_reads_and_no_developer_origins() -> None:
+    assert _variables("vertical", "construction.env") == {
+        "DATABASE_URL": DATABASE_URL,
+        "SECRET_KEY": "token-key-for-tests-12345",
+        "CORS_ORIGINS": "",
+        "FORWARDED_ALLOW_IPS": "*",
+    }
+
+
+def test_auth_gets_the_environment_that_decides_on_secure_cookies() -> None:
+    assert _variables("edge", "auth.env") == {
+        "DATABASE_URL": DATABASE_URL,
+        "SECRET_KEY": "token-key-for-tests-12345",
+        "ENVIRONMENT": "staging",
+        "CORS_ORIGINS": "",
+        "FORWARDED_ALLOW_IPS": "*",
+    }
+
+
+@pytest.mark.parametrize("text", ["", "plain", "two words", "$HOME `id` $(id)", 'a "quoted" word', "*?#~"])
+def test_quoted_value_is_read_unchanged_by_a_shell(text: str) -> None:
+    shell = subprocess.run(["sh", "-c", f'x={quote(text)}; printf %s "$x"'], capture_output=True, text=True, check=True)
+    assert shell.stdout == text
+
+
+@pytest.mark.parametrize("text", ["it's", "a\\b", "a\nb", "a\rb", "a\0b"])
+def test_value_that_shell_and_compose_would_read_differently_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="cannot be written in an environment file"):
+        quote(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "postgres_password",
+            "short",
+            "this secret (5 characters) is not made of 24 or more letters, digits, '_' and '-'",
+        ),
+        (
+            "postgres_password",
+            "a-percent%sign-breaks-alembic",
+            "this secret (29 characters) is not made of 24 or more letters, digits, '_' and '-'",
+        ),
+        (
+            "redis_password",
+            "two words are two arguments",
+            "this secret (27 characters) is not made of 24 or more letters, digits, '_' and '-'",
+        ),
+        ("token_key", "", "this secret (0 characters) is not made of 24 or more letters, digits, '_' and '-'"),
+        ("login_private_key", "made-up", "this secret is not an unencrypted private key in OpenSSH format"),
+        ("host_key_edge", private_key(1).lower(), "this secret is not an unencrypted private key in OpenSSH format"),
+    ],
+)
+def test_unfit_secret_is_refused_with_its_key_and_never_its_value(name: str, value: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        check_secrets(project(), {**secret_values(), name: value})
+    assert caught.value.render() == (
+        f"Pulumi.staging.yaml: basecommerce:{name}: {message}\n"
+        f"hint: run `pulumi config set --stack staging --secret basecommerce:{name}` with a new value"
+    )
+
+
+def test_all_unfit_secrets_are_reported_at_once() -> None:
+    values = {**secret_values(), "token_key": "x", "host_key_infra": "y"}
+    with pytest.raises(ConfigurationError) as caught:
+        service_secrets(project(), "edge", values)
+    assert [problem.path for problem in caught.value.problems] == [
+        "basecommerce:token_key",
+        "basecommerce:host_key_infra",
+    ]
+
+
+def test_fit_secrets_pass() -> None:
+    check_secrets(project(), secret_values())
