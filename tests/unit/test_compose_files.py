@@ -1,0 +1,188 @@
+"""The compose files as data: limits, hardening, ports, networks and secrets of every service."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+COMPOSE = Path(__file__).parents[2] / "compose"
+TIERS = {tier: yaml.safe_load((COMPOSE / tier / "compose.yaml").read_text()) for tier in ("infra", "vertical", "edge")}
+SERVICES = [(tier, name) for tier, content in TIERS.items() for name in content["services"]]
+LASTING = [(tier, name) for tier, name in SERVICES if "profiles" not in TIERS[tier]["services"][name]]
+DROPLET_MIB = {"infra": 2048, "vertical": 1024, "edge": 1024}  # s-1vcpu-2gb, s-1vcpu-1gb
+# A release without a gap runs both colours side by side.
+COLOURS = {"construction": 2, "auth": 2}
+# Limits of what comes later: auth's own HAProxy; the relay and the engines worker.
+RESERVED_MIB = {"infra": 128 + 160, "vertical": 0, "edge": 32}
+USERS = {
+    "postgres": "999:999",
+    "redis": "999:999",
+    "migrate": "10001:10001",
+    "haproxy": "99:99",
+    "construction": "10001:10001",
+    "nginx": "101:101",
+    "auth": "10001:10001",
+}
+
+
+def service(tier: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = TIERS[tier]["services"][name]
+    return found
+
+
+def mib(limit: str) -> int:
+    assert limit.endswith("m"), limit
+    return int(limit[:-1])
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_memory_limits_with_both_colours_are_at_most_80_percent_of_the_droplet(tier: str) -> None:
+    limits = {name: mib(s["mem_limit"]) * COLOURS.get(name, 1) for name, s in TIERS[tier]["services"].items()}
+    assert sum(limits.values()) + RESERVED_MIB[tier] <= 0.8 * DROPLET_MIB[tier]
+
+
+def test_construction_and_haproxy_have_the_limits_of_the_budget() -> None:
+    assert service("vertical", "construction")["mem_limit"] == "384m"
+    assert service("vertical", "haproxy")["mem_limit"] == "32m"
+
+
+def test_postgresql_fits_its_limit_with_all_connections_in_use() -> None:
+    text = (COMPOSE / "infra" / "postgres" / "postgresql.conf").read_text()
+    settings = dict(re.findall(r"^(\w+) = '?([^'#\s]+)", text, re.MULTILINE))
+    shared, connections = int(settings["shared_buffers"][:-2]), int(settings["max_connections"])
+    workers = int(settings["autovacuum_max_workers"]) * int(settings["autovacuum_work_mem"][:-2])
+    assert shared + workers + connections * 5 <= mib(service("infra", "postgres")["mem_limit"])
+
+
+def test_connections_suffice_for_both_colours() -> None:
+    """Pools: construction 30 and auth 15 a process; relay 1, engines 2, migrate 1; 3 are the superuser's."""
+    text = (COMPOSE / "infra" / "postgres" / "postgresql.conf").read_text()
+    found = re.search(r"^max_connections = (\d+)", text, re.MULTILINE)
+    assert found
+    assert int(found[1]) >= 2 * 30 + 2 * 15 + 1 + 2 + 1 + 3
+
+
+@pytest.mark.parametrize(("tier", "name"), SERVICES)
+def test_every_service_is_confined(tier: str, name: str) -> None:
+    found = service(tier, name)
+    assert found["user"] == USERS[name]
+    assert found["cap_drop"] == ["ALL"]
+    assert "cap_add" not in found
+    assert found["security_opt"] == ["no-new-privileges:true"]
+    assert found["read_only"] is True
+    assert 0 < found["pids_limit"] <= 256
+    assert not {"privileged", "network_mode", "pid", "ipc", "devices", "env_file", "container_name"} & set(found)
+    assert "docker.sock" not in str(found)
+
+
+@pytest.mark.parametrize(("tier", "name"), SERVICES)
+def test_every_log_is_bounded_by_the_local_driver(tier: str, name: str) -> None:
+    logging = service(tier, name)["logging"]
+    assert logging["driver"] == "local"
+    assert logging["options"]["max-size"] == "10m"
+    assert 1 < int(logging["options"]["max-file"]) <= 5
+
+
+@pytest.mark.parametrize(("tier", "name"), LASTING)
+def test_every_lasting_service_restarts_has_time_to_stop_and_a_health_check(tier: str, name: str) -> None:
+    found = service(tier, name)
+    assert found["restart"] == "unless-stopped"
+    assert "stop_grace_period" in found
+    assert {"test", "interval", "timeout", "retries", "start_period", "start_interval"} <= set(found["healthcheck"])
+    assert found["healthcheck"]["test"][0] == "CMD"
+    assert "curl" not in found["healthcheck"]["test"]  # in neither Debian's nor the official nginx and HAProxy images
+
+
+def test_migrate_runs_once_and_only_when_asked() -> None:
+    migrate = service("infra", "migrate")
+    assert (migrate["profiles"], migrate["restart"], migrate["init"]) == (["migrate"], "no", True)
+
+
+@pytest.mark.parametrize(("tier", "name"), SERVICES)
+def test_images_come_from_the_bundle_and_no_tag_is_written_here(tier: str, name: str) -> None:
+    assert re.fullmatch(r"\$\{IMAGE_[A-Z]+:\?\}", service(tier, name)["image"])
+
+
+def test_ports_are_published_on_the_private_address_but_the_edges() -> None:
+    ports = {f"{tier}/{name}": service(tier, name).get("ports", []) for tier, name in SERVICES}
+    assert {name: found for name, found in ports.items() if found} == {
+        "infra/postgres": ["${PRIVATE_ADDRESS:?}:5432:5432"],
+        "infra/redis": ["${PRIVATE_ADDRESS:?}:6379:6379"],
+        "vertical/haproxy": ["${PRIVATE_ADDRESS:?}:8000:8000"],
+        "edge/nginx": ["0.0.0.0:80:80"],
+    }
+
+
+@pytest.mark.parametrize(("tier", "name"), SERVICES)
+def test_no_secret_is_where_docker_inspect_shows_it(tier: str, name: str) -> None:
+    found = service(tier, name)
+    assert set(found.get("environment", {})) <= {
+        "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD_FILE", "PGDATA", "POSTGRES_INITDB_ARGS",
+        "POSTGRES_HOST_AUTH_METHOD", "ENVIRONMENT",
+    }  # fmt: skip
+    shown = str([found.get(key) for key in ("environment", "command", "entrypoint", "healthcheck", "labels")])
+    assert "SECRET_" not in shown
+
+
+@pytest.mark.parametrize(("tier", "name"), SERVICES)
+def test_every_mount_but_the_data_is_read_only(tier: str, name: str) -> None:
+    for volume in service(tier, name).get("volumes", []):
+        if isinstance(volume, dict):
+            assert volume["source"].startswith("${DATA_DIR:-/mnt/data}/")
+            assert volume["bind"] == {"create_host_path": False}
+        else:
+            assert volume.endswith(":ro")
+
+
+def test_networks_are_named_disjoint_and_keep_auths_address() -> None:
+    subnets = {}
+    for tier, content in TIERS.items():
+        network = content["networks"][tier]
+        assert network["name"] == f"basecommerce-{tier}"
+        assert network["driver_opts"] == {"com.docker.network.bridge.name": f"bc-{tier}"}
+        subnets[tier] = ipaddress.IPv4Network(network["ipam"]["config"][0]["subnet"])
+    assert subnets["edge"] == ipaddress.IPv4Network("172.30.0.0/24")
+    assert len({subnet.network_address for subnet in subnets.values()}) == 3
+    assert all(subnet.subnet_of(ipaddress.IPv4Network("172.30.0.0/22")) for subnet in subnets.values())
+    assert service("edge", "auth")["networks"]["edge"]["ipv4_address"] == "172.30.0.10"
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_env_example_gives_every_variable_that_has_no_default(tier: str) -> None:
+    wanted = set(re.findall(r"\$\{(\w+):\?\}", (COMPOSE / tier / "compose.yaml").read_text()))
+    given = set(re.findall(r"^(\w+)=.", (COMPOSE / tier / "env.example").read_text(), re.MULTILINE))
+    assert wanted <= given
+
+
+def test_postgresql_gets_time_for_its_last_checkpoint() -> None:
+    postgres = service("infra", "postgres")
+    assert (postgres["stop_signal"], postgres["stop_grace_period"]) == ("SIGINT", "90s")
+
+
+def test_redis_keeps_every_event() -> None:
+    lines = (COMPOSE / "infra" / "redis" / "redis.conf").read_text().splitlines()
+    assert {"appendonly yes", "appendfsync everysec", "maxmemory 256mb", "maxmemory-policy noeviction"} <= set(lines)
+    for command in ("FLUSHDB", "FLUSHALL", "DEBUG", "CONFIG"):
+        assert f'rename-command {command} ""' in lines
+
+
+def test_haproxy_has_one_thread_and_waits_longer_than_the_edge() -> None:
+    text = (COMPOSE / "vertical" / "haproxy" / "haproxy.cfg").read_text()
+    assert re.search(r"^ {4}nbthread 1$", text, re.MULTILINE)
+    client, server = re.search(r"timeout http-keep-alive (\d+)s", text), re.search(r"timeout server (\d+)s", text)
+    assert client
+    assert server
+    assert min(int(client[1]), int(server[1])) > 60  # the edge's keepalive_timeout and proxy_read_timeout
+
+
+def test_files_are_at_most_400_lines() -> None:
+    assert [
+        str(p)
+        for p in COMPOSE.rglob("*")
+        if p.is_file() and p.suffix != ".pyc" and len(p.read_bytes().splitlines()) > 400
+    ] == []
