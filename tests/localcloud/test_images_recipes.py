@@ -1,0 +1,100 @@
+"""Recipes decide what is built again: they must change with the content, and with nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from localcloud.images.apt_sources import Source
+from localcloud.images.build import IMAGE_TABLE, IMAGES, Recipes
+from localcloud.images.recipe import context, digest, folder_files
+from localcloud.images.rootfs import Rootfs
+
+SOURCE = Source("http://mirror.example/debian", "trixie")
+
+
+def make_tree(root: Path) -> tuple[Path, Path]:
+    images, applications = root / "images", root / "apps"
+    for name in IMAGE_TABLE:
+        (images / name).mkdir(parents=True)
+        (images / name / "Dockerfile").write_text(f"ARG BASE\nFROM ${{BASE}}\n# {name}\n")
+    for name in ("auth", "construction"):
+        (applications / name / "src").mkdir(parents=True)
+        (applications / name / "src/main.py").write_text(f"name = {name!r}\n")
+    return images, applications
+
+
+def recipes_of(tree: tuple[Path, Path], source: Source = SOURCE) -> Recipes:
+    return Recipes(Rootfs((source,), (), ()), *tree)
+
+
+def all_recipes(recipes: Recipes) -> dict[str, str]:
+    return {name: recipes.recipe(name) for name in ("base", *IMAGE_TABLE)}
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_the_same_tree_gives_the_same_recipes(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path)
+    assert all_recipes(recipes_of(tree)) == all_recipes(recipes_of(tree))
+
+
+def test_an_edited_image_changes_its_own_recipe_and_its_children_only(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path)
+    before = all_recipes(recipes_of(tree))
+    (tree[0] / "nginx/Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nRUN true\n")
+    assert changed(before, all_recipes(recipes_of(tree))) == {"nginx", "cloudflare"}
+
+
+def test_another_mirror_changes_every_recipe(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path)
+    before = all_recipes(recipes_of(tree))
+    after = all_recipes(recipes_of(tree, Source("http://other.example/debian", "trixie")))
+    assert changed(before, after) == set(before)
+
+
+def test_an_edited_application_changes_its_image_and_the_one_tag_of_both(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path)
+    before = recipes_of(tree)
+    recipes, tag = all_recipes(before), before.application_tag
+    (tree[1] / "auth/src/main.py").write_text("name = 'other'\n")
+    after = recipes_of(tree)
+    assert changed(recipes, all_recipes(after)) == {"auth"}
+    assert after.application_tag != tag
+
+
+def test_the_application_tag_is_reference_and_twelve_hexadecimal_digits(tmp_path: Path) -> None:
+    prefix, _, digits = recipes_of(make_tree(tmp_path)).application_tag.partition("-")
+    assert prefix == "reference"
+    assert len(digits) == 12
+    assert int(digits, 16) >= 0
+
+
+def test_caches_and_tests_in_a_folder_do_not_change_a_recipe(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path)
+    before = all_recipes(recipes_of(tree))
+    for litter in ("auth/src/__pycache__/main.cpython-311.pyc", "auth/tests/test_main.py", "auth/src/old.pyc"):
+        (tree[1] / litter).parent.mkdir(parents=True, exist_ok=True)
+        (tree[1] / litter).write_text("litter")
+    assert all_recipes(recipes_of(tree)) == before
+
+
+def test_a_file_moved_between_two_names_changes_the_digest() -> None:
+    assert digest({"a": (b"xy", 0o644), "b": (b"", 0o644)}) != digest({"a": (b"x", 0o644), "b": (b"y", 0o644)})
+    assert digest({}, "ab", "c") != digest({}, "a", "bc")
+
+
+def test_the_umask_does_not_change_a_build_context(tmp_path: Path) -> None:
+    (tmp_path / "run.sh").write_text("#!/bin/sh\n")
+    (tmp_path / "run.sh").chmod(0o700)
+    strict = context(folder_files(tmp_path))
+    (tmp_path / "run.sh").chmod(0o755)
+    assert context(folder_files(tmp_path)) == strict
+
+
+@pytest.mark.parametrize("name", sorted(IMAGE_TABLE))
+def test_every_image_stands_on_the_given_base_and_names_no_registry(name: str) -> None:
+    lines = (IMAGES / name / "Dockerfile").read_text().splitlines()
+    assert [line for line in lines if line.startswith("FROM")] == ["FROM ${BASE}"]
+    assert "ARG BASE" in lines
