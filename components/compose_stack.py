@@ -1,0 +1,92 @@
+"""One tier's compose project on its droplet, activated by ONE remote command.
+
+The bundle (files and their digest) is known at preview, so an edit of one tier's file shows as a change of that tier
+alone. Addresses and secrets are no part of it: they travel beside it on standard input, which is secret as a whole,
+and the bundle's own `release.py` does the rest on the droplet. Stopping and removing is left to `release.py`, too:
+a `delete` here would take down what a replacement has just started.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pulumi
+
+from components.remote import Access, command, command_text
+from topology.bundle import Bundle
+from topology.secrets import SecretFile
+
+SecretFiles = Callable[[Mapping[str, str]], Mapping[str, SecretFile]]
+"""Gives the tier's secret files (by file name) from the values of the stack's secrets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComposeStackArgs:
+    """`addresses` are the private addresses by droplet name, `secrets` the stack's secret values by key."""
+
+    droplet_name: str
+    droplet_id: pulumi.Input[str]
+    access: Access
+    bundle: Bundle
+    addresses: Mapping[str, pulumi.Input[str]]
+    secrets: Mapping[str, pulumi.Output[str]]
+    secret_files: SecretFiles
+
+
+def host_variables(addresses: Mapping[str, str], droplet: str) -> dict[str, str]:
+    """Name the addresses as the compose files do, e.g. `INFRA_ADDRESS`; `PRIVATE_ADDRESS` is the droplet's own."""
+    named = {f"{name.upper().replace('-', '_')}_ADDRESS": address for name, address in addresses.items()}
+    return {**named, "PRIVATE_ADDRESS": addresses[droplet]}
+
+
+def payload(bundle: Bundle, hosts: Mapping[str, str], files: Mapping[str, SecretFile]) -> str:
+    """Render what `release.py` reads; equal inputs give equal text, so that nothing runs without a reason."""
+    return json.dumps(
+        {
+            "bundle": base64.b64encode(bundle.tar).decode(),
+            "digest": bundle.digest,
+            "hosts": dict(hosts),
+            "secrets": dict(files),
+        },
+        sort_keys=True,
+    )
+
+
+class ComposeStack(pulumi.ComponentResource):
+    """A running tier. Outputs: `digest` of the bundle, known once it serves."""
+
+    digest: pulumi.Output[str]
+
+    def __init__(self, name: str, args: ComposeStackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("basecommerce:compose:ComposeStack", name, {}, opts)
+        bundle = args.bundle
+
+        def text(droplet_id: str) -> str:
+            return command_text(
+                droplet_id=droplet_id,
+                title=f"activate {bundle.tier} {bundle.digest[:12]}",
+                script=bundle.activation,
+                variables={},
+            )
+
+        def stdin(values: Mapping[str, Mapping[str, str]]) -> str:
+            hosts = host_variables(values["addresses"], args.droplet_name)
+            return payload(bundle, hosts, args.secret_files(values["secrets"]))
+
+        activation = command(
+            f"{name}-activation",
+            access=args.access,
+            text=pulumi.Output.from_input(args.droplet_id).apply(text),
+            stdin=pulumi.Output.secret(
+                pulumi.Output.all(
+                    addresses=pulumi.Output.all(**args.addresses), secrets=pulumi.Output.all(**args.secrets)
+                ).apply(stdin)
+            ),
+            timeout="20m",
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.digest = activation.id.apply(lambda _: bundle.digest)
+        self.register_outputs({"digest": self.digest})

@@ -1,0 +1,141 @@
+"""A droplet made ready over SSH: first boot finished, sshd told its peers, swap, data volume mounted.
+
+Readiness is here and not in `droplet.py`, since a peer is reached through the bastion, which is made last. A peer is
+first waited for on the bastion: a proxied connection retries its handshake on a dead socket.
+UFW is in `ufw_firewall.py`; services are in `compose_stack.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pulumi
+
+from components.remote import READINESS_DIAL_ERRORS, SSH_PORT, Access, command, command_text, read_script
+from topology.cloud_init import SSHD_PEERS_FILE
+
+PEER_WAIT_S = 300
+"""Seconds a peer may take from creation to sshd's greeting; DigitalOcean names 55 s for a create."""
+SMALL_MEMORY_MIB = 1024
+"""Droplets up to this size get swap of the same size: a release pulls and starts beside the running one."""
+VOLUME_DEVICE = "/dev/disk/by-id/scsi-0DO_Volume_{name}"
+"""Source: https://docs.digitalocean.com/products/volumes/how-to/mount/"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MountArgs:
+    """Where a data volume goes: `volume_name` as DigitalOcean knows it, ext4 `label`, absolute `mount` point."""
+
+    volume_name: str
+    label: str
+    mount: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostArgs:
+    """`bastion_address` is private, as peers see the bastion."""
+
+    droplet_name: str
+    droplet_id: pulumi.Input[str]
+    access: Access
+    authorized_key: pulumi.Input[str]
+    bastion_address: pulumi.Input[str]
+    memory_mib: int
+    # Only the bastion forwards, and to nobody that is not named here: private addresses by droplet name.
+    forward_to: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    mount: MountArgs | None = None  # most droplets keep nothing
+
+
+def swap_mib(memory_mib: int) -> int:
+    """Give the size of the swap file in MiB, 0 for none."""
+    return memory_mib if memory_mib <= SMALL_MEMORY_MIB else 0
+
+
+def sshd_peers(bastion_address: str, forward_to: tuple[str, ...]) -> str:
+    """Render what sshd must know of its peers.
+
+    All inner logins come from the bastion's one address, so sshd's penalty for a failed one would lock all out
+    (PerSourcePenalties, on by default since OpenSSH 9.8: https://www.openssh.com/txt/release-9.8).
+    """
+    forwarding = ["AllowTcpForwarding no"]
+    if forward_to:
+        targets = " ".join(f"{address}:{SSH_PORT}" for address in forward_to)
+        forwarding = ["AllowTcpForwarding local", f"PermitOpen {targets}"]
+    exempt = f"PerSourcePenaltyExemptList {bastion_address},127.0.0.1"
+    return "\n".join(["# Written by `basec up`; edits are lost.", *forwarding, exempt])
+
+
+class Host(pulumi.ComponentResource):
+    """A ready droplet. Outputs: `droplet_id`, known once the machine is ready."""
+
+    droplet_id: pulumi.Output[str]
+
+    def __init__(self, name: str, args: HostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("basecommerce:host:Host", name, {}, opts)
+        before: list[pulumi.Resource] = []
+        if args.access.bastion is not None:
+            on_bastion = Access(user=args.access.user, private_key=args.access.private_key, target=args.access.bastion)
+            before.append(
+                command(
+                    f"{name}-reachable",
+                    access=on_bastion,
+                    text=_wait_text(args),
+                    timeout="6m",
+                    opts=pulumi.ResourceOptions(parent=self),
+                )
+            )
+        ready = command(
+            f"{name}-ready",
+            access=args.access,
+            text=_prepare_text(args),
+            dial_errors=READINESS_DIAL_ERRORS,
+            timeout="20m",
+            # No data flows from the wait; sshd must answer before the first byte goes through the bastion.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
+        )
+        self.droplet_id = pulumi.Output.all(args.droplet_id, ready.id).apply(lambda ids: str(ids[0]))
+        self.register_outputs({"droplet_id": self.droplet_id})
+
+
+def _wait_text(args: HostArgs) -> pulumi.Output[str]:
+    def render(values: list[str]) -> str:
+        droplet_id, address = values
+        return command_text(
+            droplet_id=droplet_id,
+            title=f"wait-peer {args.droplet_name}",
+            script=read_script("lib.sh", "wait-peer.sh"),
+            variables={
+                "PEER_NAME": args.droplet_name,
+                "PEER_ADDRESS": address,
+                "PEER_PORT": str(SSH_PORT),
+                "WAIT_SECONDS": str(PEER_WAIT_S),
+            },
+        )
+
+    return pulumi.Output.all(args.droplet_id, args.access.target.address).apply(render)
+
+
+def _prepare_text(args: HostArgs) -> pulumi.Output[str]:
+    def render(values: list[str]) -> str:
+        droplet_id, authorized_key, bastion_address, *forward_to = values
+        mount = args.mount
+        return command_text(
+            droplet_id=droplet_id,
+            title=f"prepare-host {args.droplet_name}",
+            script=read_script("lib.sh", "prepare-host.sh"),
+            variables={
+                "LOGIN_USER": args.access.user,
+                "AUTHORIZED_KEY": authorized_key,
+                "SSHD_PEERS_FILE": SSHD_PEERS_FILE,
+                "SSHD_PEERS": sshd_peers(bastion_address, tuple(forward_to)),
+                "SWAP_MIB": str(swap_mib(args.memory_mib)),
+                "SCRUB_SCRIPT": read_script("scrub-user-data.sh"),
+                "VOLUME_DEVICE": VOLUME_DEVICE.format(name=mount.volume_name) if mount else "",
+                "VOLUME_LABEL": mount.label if mount else "",
+                "VOLUME_MOUNT": mount.mount if mount else "",
+            },
+        )
+
+    inputs = (args.droplet_id, args.authorized_key, args.bastion_address, *args.forward_to.values())
+    return pulumi.Output.all(*inputs).apply(render)

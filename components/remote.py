@@ -1,0 +1,115 @@
+"""SSH connections and remote commands: the one place that builds either.
+
+Facts about pulumi-command 1.2.1 that shape it (read in its source, https://github.com/pulumi/pulumi-command):
+a connection without `host_key` checks nothing; output is stored in clear unless named in `additional_secret_outputs`;
+`triggers` replaces and then runs the OLD `delete`; without `update`, a changed input runs `create` again.
+So every command here is idempotent, has neither triggers nor delete, checks both hops and logs nothing.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+from pulumi_command import remote
+
+SSH_PORT = 22
+SSH_DIAL_TIMEOUT_S = 15
+"""Seconds for one dial attempt; the provider's own default, said so that it cannot change under us."""
+READINESS_DIAL_ERRORS = 30
+"""A machine that boots refuses connections for a while. At 0.1 s growing to 5 s a try this is about two minutes."""
+DIAL_ERRORS = 3
+"""A machine that was ready needs few tries; a wrong host key is retried like anything else, so more only hides it."""
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """One sshd: where it answers and the public key (`ssh-ed25519 AAAA...`) that it must prove."""
+
+    address: pulumi.Input[str]
+    host_key: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """How the program logs in to one droplet: directly, or through the bastion."""
+
+    user: str
+    private_key: pulumi.Output[str]
+    target: Endpoint
+    bastion: Endpoint | None = None  # None: the droplet is the bastion itself
+
+    def connection(self, dial_errors: int) -> remote.ConnectionArgs:
+        """Build the provider's form; `dial_errors` is the number of failed dials after which it gives up."""
+        proxy = None
+        if self.bastion is not None:
+            proxy = remote.ProxyConnectionArgs(
+                host=self.bastion.address,
+                port=SSH_PORT,
+                user=self.user,
+                private_key=self.private_key,
+                host_key=self.bastion.host_key,
+                dial_error_limit=dial_errors,
+                per_dial_timeout=SSH_DIAL_TIMEOUT_S,
+            )
+        return remote.ConnectionArgs(
+            host=self.target.address,
+            port=SSH_PORT,
+            user=self.user,
+            private_key=self.private_key,
+            host_key=self.target.host_key,
+            dial_error_limit=dial_errors,
+            per_dial_timeout=SSH_DIAL_TIMEOUT_S,
+            proxy=proxy,
+        )
+
+
+def read_script(*names: str) -> str:
+    """Join files of `components/scripts/` to one script; variables are put before it by `command_text`."""
+    return "\n".join((SCRIPTS / name).read_text() for name in names)
+
+
+def command_text(
+    *, droplet_id: str, title: str, script: str, variables: Mapping[str, str], arguments: tuple[str, ...] = ()
+) -> str:
+    """Render what sshd hands to the login shell: the script, run by root's bash, standard input left free for data.
+
+    The droplet's id is part of the text: a replaced droplet must run its commands again, and an unchanged command
+    never runs. The script travels in argv, so it must hold no secret: those go through standard input.
+    """
+    body = "".join(f"{key}={shlex.quote(value)}\n" for key, value in variables.items()) + script
+    words = shlex.join((body, title.split(" ", maxsplit=1)[0], *arguments))
+    return f"# droplet {droplet_id}\n# {title}\nexec sudo -n bash -c {words}\n"
+
+
+def command(
+    name: str,
+    *,
+    access: Access,
+    text: pulumi.Input[str],
+    opts: pulumi.ResourceOptions,
+    stdin: pulumi.Input[str] | None = None,
+    dial_errors: int = DIAL_ERRORS,
+    timeout: str = "10m",
+) -> remote.Command:
+    """Declare one remote command. `timeout` is Pulumi's form (`90s`, `10m`); the scripts keep shorter ones."""
+    return remote.Command(
+        name,
+        connection=access.connection(dial_errors),
+        create=text,
+        stdin=stdin,
+        logging=remote.Logging.NONE,
+        add_previous_output_in_env=False,
+        opts=pulumi.ResourceOptions.merge(
+            opts,
+            pulumi.ResourceOptions(
+                additional_secret_outputs=["stdout", "stderr"],
+                custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout),
+            ),
+        ),
+    )

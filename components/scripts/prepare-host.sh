@@ -1,0 +1,186 @@
+# shellcheck shell=bash
+# Brings a booted droplet to the state that the tiers need: keys, sshd, swap, data volume.
+# Variables: LOGIN_USER AUTHORIZED_KEY SSHD_PEERS_FILE SSHD_PEERS SWAP_MIB SCRUB_SCRIPT
+#            VOLUME_DEVICE VOLUME_LABEL VOLUME_MOUNT (all three empty: no volume)
+
+SCRIPTS_DIR=/opt/basecommerce/scripts
+UNITS_DIR=/etc/systemd/system
+
+wait_for_cloud_init() {
+  # `cloud-init status --wait` asks systemd over this socket and gives up at once while it is missing.
+  wait_until 120 "the system bus socket /run/dbus/system_bus_socket" test -S /run/dbus/system_bus_socket
+  local status=0
+  timeout 900 cloud-init status --wait >/dev/null 2>&1 || status=$?
+  case $status in
+    0) ;;
+    2) say "cloud-init finished with warnings" ;; # its code for recoverable errors; what we need is checked below
+    124) fail "cloud-init: not done within 900 s" ;;
+    *)
+      cloud-init status --long >&2 || say "cloud-init gives no status" >&2
+      fail "cloud-init ended with status $status"
+      ;;
+  esac
+  local tool
+  for tool in docker ufw python3; do
+    command -v "$tool" >/dev/null || fail "cloud-init left the machine without $tool"
+  done
+  wait_until 120 "the Docker engine" docker_answers
+}
+
+docker_answers() { docker version >/dev/null 2>&1; }
+
+install_authorized_key() {
+  local home
+  home=$(getent passwd "$LOGIN_USER" | cut --delimiter=: --fields=6)
+  [[ -n $home ]] || fail "no user $LOGIN_USER"
+  install --directory --mode=0700 --owner="$LOGIN_USER" --group="$LOGIN_USER" "$home/.ssh"
+  put "$home/.ssh/authorized_keys" 0600 "$LOGIN_USER" <<<"$AUTHORIZED_KEY"
+}
+
+# Takes over the file of the first boot, which knew no peer.
+configure_sshd() {
+  local pending=/run/basecommerce-sshd-reload old
+  old=$(mktemp /run/basecommerce.XXXXXX)
+  cat "$SSHD_PEERS_FILE" >"$old"
+  put "$SSHD_PEERS_FILE" 0644 <<<"$SSHD_PEERS"
+  # The mark makes a run that was cut off between writing and reloading catch up.
+  if [[ $WRITTEN == yes ]]; then touch "$pending"; fi
+  if [[ -e $pending ]]; then
+    if ! sshd -t; then
+      put "$SSHD_PEERS_FILE" 0644 <"$old"
+      fail "sshd refuses the new $SSHD_PEERS_FILE; the earlier one is back"
+    fi
+    systemctl reload ssh.service
+    rm --force "$pending"
+  fi
+  rm --force "$old"
+}
+
+# enable_unit NAME: start it at boot from now on. Asked first, since enabling writes its links anew.
+enable_unit() {
+  systemctl is-enabled --quiet "$1" || systemctl enable --quiet "$1"
+}
+
+install_scrubber() {
+  install --directory --mode=0755 "$SCRIPTS_DIR"
+  put "$SCRIPTS_DIR/scrub-user-data.sh" 0755 <<<"$SCRUB_SCRIPT"
+  put "$UNITS_DIR/basecommerce-scrub.service" 0644 <<UNIT
+[Unit]
+Description=Remove the SSH host key from cloud-init's copies of the user data
+After=cloud-final.service
+
+[Service]
+Type=oneshot
+ExecStart=$SCRIPTS_DIR/scrub-user-data.sh
+
+[Install]
+WantedBy=cloud-init.target
+UNIT
+  if [[ $WRITTEN == yes ]]; then systemctl daemon-reload; fi
+  enable_unit basecommerce-scrub.service
+  "$SCRIPTS_DIR/scrub-user-data.sh"
+}
+
+install_swap() {
+  ((SWAP_MIB > 0)) || return 0
+  # swapon is refused inside a container: there the condition skips the unit instead of failing it.
+  put "$UNITS_DIR/basecommerce-swap.service" 0644 <<UNIT
+[Unit]
+Description=Swap of $SWAP_MIB MiB in /swapfile
+Before=docker.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecCondition=/bin/sh -c '! systemd-detect-virt --quiet --container'
+ExecStart=/bin/sh -c 'umask 077; [ -e /swapfile ] || { fallocate -l ${SWAP_MIB}M /swapfile.new && mkswap -q /swapfile.new && mv /swapfile.new /swapfile; }'
+ExecStart=/sbin/swapon /swapfile
+ExecStop=/sbin/swapoff /swapfile
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+  if [[ $WRITTEN == yes ]]; then systemctl daemon-reload; fi
+  enable_unit basecommerce-swap.service
+  if ! systemd-detect-virt --quiet --container; then systemctl start basecommerce-swap.service; fi
+}
+
+# probe FIELD: what blkid finds on the device itself (no cache); empty when nothing.
+probe() {
+  local status=0
+  blkid --probe --output value --match-tag "$1" "$VOLUME_DEVICE" || status=$?
+  # 2: nothing found. Anything else must not be mistaken for a blank volume.
+  ((status == 0 || status == 2)) || fail "blkid cannot read $VOLUME_DEVICE (status $status)"
+}
+
+make_file_system() {
+  local kind label
+  kind=$(probe TYPE)
+  if [[ -z $kind ]]; then
+    # blkid answers "nothing" for an unreadable device and for a partition table, too: format zeros only.
+    cmp --silent --bytes=1048576 "$VOLUME_DEVICE" /dev/zero ||
+      fail "$VOLUME_DEVICE holds no file system but is not blank; look at it by hand, it is not formatted over"
+    say "formatting the blank volume $VOLUME_DEVICE"
+    mkfs.ext4 -q -m 1 -L "$VOLUME_LABEL" "$VOLUME_DEVICE"
+    return
+  fi
+  [[ $kind == ext4 ]] || fail "$VOLUME_DEVICE holds $kind, wanted ext4; it is not formatted over"
+  label=$(probe LABEL)
+  if [[ -z $label ]]; then
+    e2label "$VOLUME_DEVICE" "$VOLUME_LABEL"
+  elif [[ $label != "$VOLUME_LABEL" ]]; then
+    fail "$VOLUME_DEVICE has the label $label, wanted $VOLUME_LABEL: is this another machine's volume?"
+  fi
+}
+
+# The file system does not grow with its volume by itself. Asked first, so that an equal size touches nothing.
+grow_file_system() {
+  local blocks block_size device_size
+  blocks=$(dumpe2fs -h "$VOLUME_DEVICE" 2>/dev/null | sed --quiet 's/^Block count: *//p')
+  block_size=$(dumpe2fs -h "$VOLUME_DEVICE" 2>/dev/null | sed --quiet 's/^Block size: *//p')
+  device_size=$(blockdev --getsize64 "$VOLUME_DEVICE")
+  if ((device_size - blocks * block_size >= 1048576)); then
+    mountpoint --quiet "$VOLUME_MOUNT" || e2fsck -f -p "$VOLUME_DEVICE" >/dev/null
+    resize2fs "$VOLUME_DEVICE" >/dev/null
+    say "the file system of $VOLUME_DEVICE grew to $device_size bytes"
+  fi
+}
+
+mount_volume() {
+  [[ -n $VOLUME_DEVICE ]] || return 0
+  local unit
+  wait_until 120 "the volume $VOLUME_DEVICE" test -b "$VOLUME_DEVICE"
+  make_file_system
+  install --directory --mode=0755 "$VOLUME_MOUNT"
+  grow_file_system
+  unit=$(systemd-escape --path --suffix=mount "$VOLUME_MOUNT")
+  # By the volume's own name, which udev and DigitalOcean's documentation use; the label was checked above.
+  # https://docs.digitalocean.com/products/volumes/how-to/mount/
+  put "$UNITS_DIR/$unit" 0644 <<UNIT
+[Unit]
+Description=Data volume $VOLUME_LABEL
+Before=docker.service
+
+[Mount]
+What=$VOLUME_DEVICE
+Where=$VOLUME_MOUNT
+Type=ext4
+Options=noatime
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+  # A changed unit counts from the next boot on: remounting now would pull the data from under PostgreSQL.
+  if [[ $WRITTEN == yes ]]; then systemctl daemon-reload; fi
+  enable_unit "$unit"
+  mountpoint --quiet "$VOLUME_MOUNT" || systemctl start "$unit"
+  mountpoint --quiet "$VOLUME_MOUNT" || fail "$VOLUME_MOUNT is not mounted"
+}
+
+wait_for_cloud_init
+install_authorized_key
+configure_sshd
+install_scrubber
+install_swap
+mount_volume
+say "host is ready"
