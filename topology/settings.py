@@ -56,7 +56,7 @@ RESERVED_RANGES: Mapping[IPv4Network, str] = {
     IPv4Network("172.31.0.0/16"): "networks that Docker numbers itself",
 }
 """DigitalOcean: https://docs.digitalocean.com/products/networking/vpc/concepts/plan-your-network/ and its release notes
-of 7 March 2024 (10.229.0.0/16); Docker: `cloud-init/base.yaml.j2` and `compose/*/compose.yaml`."""
+of 7 March 2025 (10.229.0.0/16); Docker: `cloud-init/base.yaml.j2` and `compose/*/compose.yaml`."""
 
 REGION_RANGES: Mapping[str, IPv4Network] = {"nyc1": IPv4Network("10.10.0.0/16")}
 """Reserved by DigitalOcean in one region. Source: as above."""

@@ -1,0 +1,64 @@
+"""docs/topology.md shows what the code really says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.topology_support import ROOT, raw_settings, tree_copy, with_value
+from topology.errors import ConfigurationError
+from topology.inventory import Inventory
+from topology.project import load_project
+from topology.settings import SECRET_KEYS, CloudflareSettings, ImageSettings, Settings, SshSettings
+
+DOCUMENT = (ROOT / "docs" / "topology.md").read_text()
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def _report(root: Path, settings: object, secrets: set[str]) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load_project(root, "staging", settings, secrets)
+    return caught.value.render()
+
+
+def test_report_of_seven_mistakes_is_the_one_that_is_shown(tmp_path: Path) -> None:
+    root = tree_copy(tmp_path)
+    _edit(root / "inventory.yaml", "size: s-1vcpu-2gb", "sise: s-1vcpu-2gb")
+    (root / "versions.yaml").write_text((root / "versions.yaml").read_text() + "debian:\n  suite: trixie\n")
+    settings = raw_settings()
+    for key, value in (("vpc_ip_range", "10.244.0.0/20"), ("images.tag", "latest"), ("protect", "yes")):
+        settings = with_value(settings, key, value)
+    report = _report(root, settings, set(SECRET_KEYS) - {"token_key"})
+    assert report.count("hint: ") == 7
+    assert f"```text\n{report}\n```" in DOCUMENT
+
+
+def test_report_of_a_misspelt_droplet_is_the_one_that_is_shown(tmp_path: Path) -> None:
+    root = tree_copy(tmp_path)
+    _edit(root / "inventory.yaml", "from: [vertical, edge]", "from: [vertical, egde]")
+    assert f"```text\n{_report(root, raw_settings(), set(SECRET_KEYS))}\n```" in DOCUMENT
+
+
+@pytest.mark.parametrize(
+    ("prefix", "model"),
+    [("", Settings), ("ssh.", SshSettings), ("cloudflare.", CloudflareSettings), ("images.", ImageSettings)],
+)
+def test_every_setting_is_explained(prefix: str, model: type[Settings]) -> None:
+    sections = {"ssh", "cloudflare", "images"}
+    assert [key for key in model.model_fields if key not in sections and f"`{prefix}{key}`" not in DOCUMENT] == []
+
+
+@pytest.mark.parametrize("key", [field.alias or name for name, field in Inventory.model_fields.items()])
+def test_every_table_of_the_inventory_is_explained(key: str) -> None:
+    assert f"`{key}`" in DOCUMENT or f"`{key}.<" in DOCUMENT
+
+
+@pytest.mark.parametrize("key", SECRET_KEYS)
+def test_every_secret_is_explained(key: str) -> None:
+    assert key in DOCUMENT or f":{key}`" in DOCUMENT or f"`_{key.rpartition('_')[2]}`" in DOCUMENT
