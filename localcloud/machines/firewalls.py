@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import asdict
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from localcloud.backend import FirewallRule, FirewallSpec
 from localcloud.config import CloudConfig
 
 from . import packet_filter
 from .context import Cloud
+from .networks import VPCS
 from .store import Document, Store
 
 FIREWALLS = "firewalls"
@@ -43,7 +44,10 @@ async def delete(cloud: Cloud, firewall_id: str) -> None:
 async def apply(cloud: Cloud) -> None:
     """Write the packet filter anew from the records. The caller holds the lock."""
     specs = [_spec(document) for document in cloud.store.all(FIREWALLS).values()]
-    await packet_filter.apply(cloud.config, cloud.host, members(cloud.config, cloud.store), specs)
+    ranges = [IPv4Network(document["ip_range"]) for document in cloud.store.all(VPCS).values()]
+    bridges = packet_filter.bridges_of(cloud.config, ranges[0] if ranges else cloud.config.vpc_range)
+    chains = packet_filter.prefix(cloud.config.name)
+    await packet_filter.apply(cloud.host, chains, bridges, members(cloud.config, cloud.store), specs)
 
 
 def members(config: CloudConfig, store: Store) -> list[packet_filter.Member]:

@@ -23,7 +23,7 @@ Report = Callable[[str], None]
 
 _OWN_FOLDERS = (
     *(networks.VPCS, DROPLETS, firewalls.FIREWALLS, volumes.VOLUMES, reserved_ips.RESERVED),
-    *(records.RECORDS, records.RECORD_URNS, "documents-tag", "documents-ssh_key", "disk"),
+    *(records.RECORDS, records.RECORD_URNS, "documents-tag", "documents-ssh_key", "disk", "cloudflare"),
 )
 
 
@@ -36,7 +36,7 @@ async def power_on(config: CloudConfig, progress: Report, host: Host | None = No
     renewed = await _connect_volumes(cloud)
     async with cloud.store.lock():
         await firewalls.apply(cloud)
-    await asyncio.gather(registry.ensure(config), cloudflare_edge.ensure(config))
+    await asyncio.gather(registry.ensure(config, cloud.host), cloudflare_edge.ensure(config, cloud.host))
     known = cloud.store.all(DROPLETS)
     results = await asyncio.gather(
         *(_power_on_droplet(cloud, droplet_id, droplet_id in renewed, progress) for droplet_id in known),
@@ -50,7 +50,7 @@ async def down(config: CloudConfig, progress: Report, host: Host | None = None) 
     cloud = Cloud(config, host or LinuxHost(), Store(config.state))
     own = f"{labels.CLOUD}={config.name}"
     for remove in (cloudflare_edge.remove, registry.remove):
-        await remove(config)
+        await remove(config, cloud.host)
     containers = await labelled(cloud.host, "container", own)
     if containers:
         progress(f"removing {len(containers)} containers")

@@ -44,8 +44,12 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Bridges:
+    """Interface names of the two bridges, and the addresses that belong on each."""
+
     public: str
     vpc: str
+    public_subnet: IPv4Network
+    vpc_subnet: IPv4Network
 
 
 def prefix(cloud: str) -> str:
@@ -108,10 +112,21 @@ def render_ipv6(chains: str, bridges: Bridges, current: str) -> str:
     return "\n".join([*lines, "COMMIT", ""])
 
 
-async def apply(config: CloudConfig, host: Host, members: Sequence[Member], firewalls: Sequence[FirewallSpec]) -> None:
+def bridges_of(config: CloudConfig, vpc_subnet: IPv4Network) -> Bridges:
+    """Name the bridges of a cloud."""
+    return Bridges(
+        public=bridge(config, "p"),
+        vpc=bridge(config, "v"),
+        public_subnet=config.public_subnet,
+        vpc_subnet=vpc_subnet,
+    )
+
+
+async def apply(
+    host: Host, chains: str, bridges: Bridges, members: Sequence[Member], firewalls: Sequence[FirewallSpec]
+) -> None:
     """Put the rules into the kernel, whole or not at all. The caller holds the cloud's lock."""
     await check_bridge_filtering(host)
-    chains, bridges = prefix(config.name), Bridges(public=bridge(config, "p"), vpc=bridge(config, "v"))
     current = (await host.run("iptables-save", "-t", "filter")).stdout
     if ":DOCKER-USER " not in current:
         raise CloudError("cloud firewall: no chain DOCKER-USER\nnext: Docker has to run with its option `iptables` on")
@@ -148,6 +163,9 @@ async def _restore(host: Host, program: str, text: str) -> None:
 def _forward(chains: str, bridges: Bridges, members: Sequence[Member]) -> list[str]:
     rules = [f"-i {name} -d {_LINK_LOCAL} -j DROP" for name in (bridges.public, bridges.vpc)]
     rules.append(_ESTABLISHED)
+    # Otherwise a private address, sent over the public bridge, would count as that peer.
+    rules.append(f"-i {bridges.public} ! -s {bridges.public_subnet} -j DROP")
+    rules.append(f"-i {bridges.vpc} ! -s {bridges.vpc_subnet} -j DROP")
     for member in members:
         rules += [f"-o {bridges.public} -d {address}/32 -j {chains}-i{member.number}" for address in member.public]
         rules.append(f"-o {bridges.vpc} -d {member.private}/32 -j {chains}-i{member.number}")
