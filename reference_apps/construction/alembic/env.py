@@ -11,6 +11,7 @@ from logging.config import fileConfig
 from alembic import context
 from construction_app.settings import load_settings
 from sqlalchemy import NullPool, create_engine
+from sqlalchemy.exc import OperationalError
 
 # Seconds. libpq waits for ever, and a migration that hangs says nothing of why.
 CONNECT_TIMEOUT_S = 10
@@ -23,7 +24,11 @@ if context.is_offline_mode():
 
 url = load_settings(os.environ).database_url.get_secret_value()
 engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
-with engine.connect() as connection:
+try:
+    connected = engine.connect()
+except OperationalError as error:
+    raise SystemExit(f"alembic: DATABASE_URL: {str(error.orig).strip()}\nhint: is the database up?") from None
+with connected as connection:
     context.configure(connection=connection, target_metadata=None)
     with context.begin_transaction():
         context.run_migrations()
