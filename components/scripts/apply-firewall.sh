@@ -71,6 +71,8 @@ user_chain() {
   # What containers begin: to each other and outwards.
   say '-A DOCKER-USER -i docker0 -j RETURN'
   say '-A DOCKER-USER -i br-+ -j RETURN'
+  # Compose networks whose bridge has a name of ours.
+  say '-A DOCKER-USER -i bc-+ -j RETURN'
   for rule in "${DOCKER_RULES[@]}"; do
     read -r protocol port source destination <<<"$rule"
     if [[ $source == *:* ]]; then [[ $family == 6 ]] || continue; else [[ $family == 4 ]] || continue; fi
