@@ -132,7 +132,7 @@ class Tier:
         """Runs docker compose on the release."""
         bundle = self.directory / "releases" / release.digest
         variables = self.directory / "hosts" / f"{release.hosts}.env"
-        argv = ["docker", "compose", "-p", self.name, "--project-directory", str(bundle)]
+        argv = ["docker", "compose", "--ansi", "never", "-p", self.name, "--project-directory", str(bundle)]
         argv += ["--env-file", str(bundle / ".env"), "--env-file", str(variables), "-f", str(bundle / "compose.yaml")]
         return self.run([*argv, *arguments], deadline, f"docker compose {' '.join(arguments)}")
 
@@ -251,13 +251,13 @@ class Tier:
         """Prints state, last health check and last log lines of what does not serve."""
         check = "{{if .State.Health}}{{range .State.Health.Log}}{{println .Output}}{{end}}{{end}}"
         with contextlib.suppress(ReleaseError):
-            for container in self.unhealthy(release):
+            for container in (c for c in self.unhealthy(release) if c["state"] != "missing"):
                 name = container["name"]
                 say(f"{self.name}: {name}: {container['state']} {container['health']}".rstrip())
                 identity = self.compose(release, "ps", "-a", "-q", name).strip()
                 checks = self.run(["docker", "inspect", "--format", check, identity], 30) if identity else ""
                 logs = self.compose(release, "logs", "--no-color", "--no-log-prefix", "--tail", str(LOG_LINES), name)
-                lines = [f"  health: {line}" for line in checks.split("\n\n")[-1].splitlines()[-3:]]
+                lines = [f"  health: {line}" for line in checks.strip().splitlines()[-1:]]
                 lines += [f"  log: {line}" for line in logs.splitlines()[-LOG_LINES:]]
                 print(self.clean("\n".join(lines)), file=sys.stderr, flush=True)
 

@@ -137,7 +137,8 @@ class Droplet:
         log.unlink(missing_ok=True)
         texts = [" ".join(json.loads(line)) for line in lines]
         return [
-            re.sub(r"-p (\w+) --project-directory \S*/(\w{8})\w* .*?compose.yaml", r"\1@\2", text) for text in texts
+            re.sub(r"--ansi never -p (\w+) --project-directory \S*/(\w{8})\w* .*?compose.yaml", r"\1@\2", text)
+            for text in texts
         ]
 
     def steps(self) -> list[str]:
