@@ -1,0 +1,287 @@
+"""The whole program for each stack: order, parents, secrets, exposure, and what previews with unknown values."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pulumi
+import pytest
+from conftest import RESERVED_IP, ROOT, SECRETS, STACKS, Recorder, Registration, configuration, run, settings_of, unwrap
+
+COMMAND = "command:remote:Command"
+TOKENS = {
+    "basecommerce:network:Network",
+    "basecommerce:firewall:CloudFirewall",
+    "basecommerce:droplet:Droplet",
+    "basecommerce:host:Host",
+    "basecommerce:firewall:UfwFirewall",
+    "basecommerce:compose:ComposeStack",
+    "basecommerce:dns:Dns",
+}
+ORDER = (
+    ("basecommerce:droplet:Droplet", "infra"),
+    ("basecommerce:droplet:Droplet", "vertical"),
+    ("basecommerce:droplet:Droplet", "edge"),
+    ("basecommerce:host:Host", "edge-host"),
+    ("basecommerce:host:Host", "infra-host"),
+    ("basecommerce:host:Host", "vertical-host"),
+    ("basecommerce:firewall:UfwFirewall", "infra-ufw"),
+    ("basecommerce:compose:ComposeStack", "infra-stack"),
+    ("basecommerce:firewall:UfwFirewall", "vertical-ufw"),
+    ("basecommerce:compose:ComposeStack", "vertical-stack"),
+    ("basecommerce:firewall:UfwFirewall", "edge-ufw"),
+    ("basecommerce:compose:ComposeStack", "edge-stack"),
+    ("basecommerce:dns:Dns", "dns"),
+)
+CANARIES = [value for key, value in SECRETS.items() if "key_" not in key and "login" not in key] + [
+    line for value in SECRETS.values() if "PRIVATE KEY" in value for line in value.splitlines()[2:4]
+]
+
+
+def main() -> None:
+    """Run `__main__.py` as the engine does: loaded anew, then called."""
+    load: Callable[..., dict[str, Any]] = runpy.run_path
+    load(str(ROOT / "__main__.py"), run_name="program")["main"]()
+
+
+@pytest.fixture(scope="module", params=STACKS)
+def program(request: pytest.FixtureRequest) -> tuple[str, Recorder]:
+    """Each stack's program, run once; the tests only look at what was recorded."""
+    return request.param, run(main, stack=request.param, config=configuration(request.param))
+
+
+@pytest.fixture(scope="module")
+def staging() -> Recorder:
+    return run(main, stack="staging", config=configuration("staging"))
+
+
+def children(recorder: Recorder, component: Registration) -> list[Registration]:
+    return [item for item in recorder.registered if item.parent == component.urn]
+
+
+def test_every_step_waits_for_all_resources_of_the_step_before(program: tuple[str, Recorder]) -> None:
+    _, recorder = program
+    for earlier, later in zip(ORDER, ORDER[1:], strict=False):
+        before = {item.urn for item in children(recorder, recorder.one(*earlier))}
+        for item in children(recorder, recorder.one(*later)):
+            assert before <= recorder.after(item), f"{item.name} does not wait for {earlier}"
+
+
+def test_network_and_firewalls_are_there_before_the_first_droplet(program: tuple[str, Recorder]) -> None:
+    _, recorder = program
+    (droplet,) = (item for item in recorder.of("digitalocean:index/droplet:Droplet") if item.name == "infra-droplet")
+    firewalls = recorder.of("digitalocean:index/firewall:Firewall")
+    assert len(firewalls) == 3
+    assert {item.urn for item in firewalls} <= recorder.after(droplet)
+
+
+def test_the_bastion_is_prepared_after_all_three_droplets(program: tuple[str, Recorder]) -> None:
+    _, recorder = program
+    host = recorder.one("basecommerce:host:Host", "edge-host")
+    droplets = {item.urn for item in recorder.of("digitalocean:index/droplet:Droplet")}
+    assert len(droplets) == 3
+    assert droplets <= host.dependencies
+
+
+def test_a_peer_is_waited_for_on_the_bastion_before_it_is_dialled_through_it(staging: Recorder) -> None:
+    for name in ("infra", "vertical"):
+        wait = staging.one(COMMAND, f"{name}-host-reachable")
+        ready = staging.one(COMMAND, f"{name}-host-ready")
+        assert wait.urn in ready.dependencies
+        assert "proxy" not in wait.plain("connection")
+        assert wait.plain("connection")["host"] == RESERVED_IP
+        assert ready.plain("connection")["proxy"]["host"] == RESERVED_IP
+
+
+def test_components_are_the_seven_known_ones(program: tuple[str, Recorder]) -> None:
+    _, recorder = program
+    assert {item.type for item in recorder.registered if not item.custom} == TOKENS
+
+
+def test_every_resource_but_the_login_key_has_a_component_as_parent(program: tuple[str, Recorder]) -> None:
+    _, recorder = program
+    components = {item.urn for item in recorder.registered if not item.custom}
+    orphans = [item.name for item in recorder.registered if item.custom and item.parent not in components]
+    assert orphans == ["login-key"]
+
+
+def test_children_are_named_after_their_component(program: tuple[str, Recorder]) -> None:
+    _, recorder = program
+    for component in (item for item in recorder.registered if not item.custom):
+        for child in children(recorder, component):
+            assert child.name.startswith(f"{component.name}-")
+
+
+def test_every_command_checks_host_keys_logs_nothing_and_hides_its_output(program: tuple[str, Recorder]) -> None:
+    _, recorder = program
+    commands = recorder.of(COMMAND)
+    assert len(commands) == 5 + 3 + 3
+    for item in commands:
+        connection = item.plain("connection")
+        assert connection["hostKey"].startswith("ssh-ed25519 "), item.name
+        if "proxy" in connection:
+            assert connection["proxy"]["hostKey"].startswith("ssh-ed25519 "), item.name
+            assert connection["proxy"]["hostKey"] != connection["hostKey"], item.name
+        assert connection["user"] == "basec"
+        assert item.plain("logging") == "none"
+        assert item.plain("addPreviousOutputInEnv") is False
+        assert {"stdout", "stderr", "connection"} <= set(item.secret_outputs)
+        assert not {"environment", "triggers", "delete", "update"} & set(item.inputs)
+        assert item.create_timeout, f"{item.name} has no time-out"
+
+
+def test_only_readiness_has_many_dial_retries(staging: Recorder) -> None:
+    retries = {item.name: item.plain("connection")["dialErrorLimit"] for item in staging.of(COMMAND)}
+    assert {name for name, limit in retries.items() if limit == 30} == {
+        "edge-host-ready",
+        "infra-host-ready",
+        "vertical-host-ready",
+    }
+    assert set(retries.values()) == {3, 30}
+
+
+def test_every_command_carries_the_identity_of_its_droplet(staging: Recorder) -> None:
+    numbers = {name: staging.resources[staging.one("digitalocean:index/droplet:Droplet", f"{name}-droplet").urn].id
+               for name in ("infra", "vertical", "edge")}  # fmt: skip
+    for item in staging.of(COMMAND):
+        assert item.plain("create").startswith(f"# droplet {numbers[item.name.split('-')[0]]}\n"), item.name
+
+
+def test_secrets_are_flagged_wherever_they_go_and_nowhere_else(program: tuple[str, Recorder]) -> None:
+    _, recorder = program
+    for item in recorder.registered:
+        for key, value in item.inputs.items():
+            text = json.dumps(unwrap(value))
+            if any(json.dumps(canary)[1:-1] in text for canary in CANARIES):
+                assert (item.type, key) in {
+                    (COMMAND, "connection"),
+                    (COMMAND, "stdin"),
+                    ("digitalocean:index/droplet:Droplet", "userData"),
+                }, f"{item.name}.{key} holds a secret"
+                if key == "connection":  # its private keys are wrapped one by one, and all of it is a secret output
+                    assert "connection" in item.secret_outputs
+                else:
+                    assert item.secret(key), f"{item.name}.{key} is not marked secret"
+    exports = json.dumps(recorder.exports)
+    assert not [canary for canary in CANARIES if canary in exports]
+
+
+def test_nothing_but_the_edge_admits_the_public(program: tuple[str, Recorder]) -> None:
+    stack, recorder = program
+    cloudflare = settings_of(stack)["cloudflare"]["ranges"]
+    for name in ("infra", "vertical", "edge"):
+        rules = recorder.one("digitalocean:index/firewall:Firewall", f"cloud-firewall-{name}").plain("inboundRules")
+        public = {rule["portRange"]: rule["sourceAddresses"] for rule in rules if "sourceAddresses" in rule}
+        assert public == ({"80": cloudflare, "22": ["0.0.0.0/0"]} if name == "edge" else {})
+        tags = [tag for rule in rules for tag in rule.get("sourceTags", ())]
+        assert all(tag.startswith(f"basecommerce-{stack}-") for tag in tags)
+
+
+def test_firewalls_know_droplets_by_their_own_tag_only(program: tuple[str, Recorder]) -> None:
+    stack, recorder = program
+    for name in ("infra", "vertical", "edge"):
+        firewall = recorder.one("digitalocean:index/firewall:Firewall", f"cloud-firewall-{name}")
+        droplet = recorder.one("digitalocean:index/droplet:Droplet", f"{name}-droplet")
+        assert firewall.plain("tags") == [f"basecommerce-{stack}-{name}"]
+        assert set(firewall.plain("tags")) <= set(droplet.plain("tags"))
+        assert "dropletIds" not in firewall.inputs
+
+
+def test_droplets_are_born_with_all_that_would_replace_them_later(program: tuple[str, Recorder]) -> None:
+    stack, recorder = program
+    for item in recorder.of("digitalocean:index/droplet:Droplet"):
+        wanted = {"monitoring": True, "dropletAgent": True, "ipv6": False, "resizeDisk": False, "gracefulShutdown": True}
+        assert {key: item.plain(key) for key in wanted} == wanted
+        assert item.plain("image") == "debian-13-x64"
+        assert item.plain("vpcUuid")
+        assert "publicNetworking" not in item.inputs
+        assert item.ignore_changes == ("userData", "sshKeys", "image")
+        assert item.delete_before_replace
+        assert item.protect == settings_of(stack)["protect"]
+
+
+def test_what_holds_data_or_an_address_is_protected_where_the_setting_says_so(program: tuple[str, Recorder]) -> None:
+    stack, recorder = program
+    for type_ in ("digitalocean:index/volume:Volume", "digitalocean:index/reservedIp:ReservedIp"):
+        (item,) = recorder.of(type_)
+        assert item.protect == settings_of(stack)["protect"]
+
+
+def test_attachments_get_the_droplet_id_as_a_number(staging: Recorder) -> None:
+    (volume,) = staging.of("digitalocean:index/volumeAttachment:VolumeAttachment")
+    (address,) = staging.of("digitalocean:index/reservedIpAssignment:ReservedIpAssignment")
+    assert isinstance(volume.plain("dropletId"), float | int)
+    assert isinstance(address.plain("dropletId"), float | int)
+
+
+def test_names_of_the_shop_point_to_the_reserved_address_through_the_proxy(program: tuple[str, Recorder]) -> None:
+    stack, recorder = program
+    domain = settings_of(stack)["domain"]
+    records = {item.plain("name"): item for item in recorder.of("cloudflare:index/dnsRecord:DnsRecord")}
+    assert set(records) == {domain, f"*.{domain}"}
+    for item in records.values():
+        assert (item.plain("type"), item.plain("content")) == ("A", RESERVED_IP)
+        assert (item.plain("proxied"), item.plain("ttl")) == (True, 1)
+
+
+def test_the_exports_are_the_documented_ones(program: tuple[str, Recorder]) -> None:
+    stack, recorder = program
+    exports: Mapping[str, Any] = recorder.exports
+    assert set(exports) == {
+        "domain", "url", "edge_reserved_ip", "droplets", "host_public_keys", "ssh_user", "releases",
+    }  # fmt: skip
+    assert exports["edge_reserved_ip"] == RESERVED_IP
+    assert set(exports["droplets"]) == {"infra", "vertical", "edge"}
+    assert all(set(value) == {"id", "public_ip", "private_ip", "template_digest"} for value in exports["droplets"].values())
+    assert all(key.startswith("ssh-ed25519 ") for key in exports["host_public_keys"].values())
+    assert set(exports["releases"]) == {"infra", "vertical", "edge"}
+
+
+def test_every_public_attribute_of_a_component_is_registered(staging: Recorder) -> None:
+    for item in (entry for entry in staging.registered if not entry.custom):
+        assert staging.outputs.get(item.urn), f"{item.name} registers no outputs"
+
+
+def test_no_text_holds_an_output_that_was_never_resolved(program: tuple[str, Recorder]) -> None:
+    _, recorder = program
+    for item in recorder.registered:
+        text = json.dumps(unwrap(dict(item.inputs)))
+        assert "__str__ on an Output" not in text, item.name
+        assert "<pulumi.output" not in text, item.name
+
+
+def test_an_edit_of_one_tier_changes_the_command_of_that_tier_alone(staging: Recorder) -> None:
+    digests = [item.plain("create").splitlines()[1] for item in staging.of(COMMAND) if item.name.endswith("-activation")]
+    assert sorted(line.split()[2] for line in digests) == ["edge", "infra", "vertical"]
+    assert len({line.split()[3] for line in digests}) == 3
+
+
+def test_the_preview_shows_the_same_resources_with_unknown_values() -> None:
+    preview = run(main, stack="production", preview=True, config=configuration("production"))
+    done = run(main, stack="production", config=configuration("production"))
+    assert {item.urn for item in preview.registered} == {item.urn for item in done.registered}
+
+
+@pytest.mark.parametrize("broken", ["settings", "secret"])
+def test_a_wrong_configuration_is_refused_before_any_resource(broken: str) -> None:
+    config = configuration("staging")
+    if broken == "settings":
+        config["basecommerce:settings"] = json.dumps({**settings_of("staging"), "region": "Mars!"})
+    else:
+        config["basecommerce:postgres_password"] = "short"
+    recorders: list[Recorder] = []
+    with pytest.raises(pulumi.RunError) as caught:
+        run(main, stack="staging", config=config, started=recorders.append)
+    assert "hint:" in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+    assert "short" not in str(caught.value)
+    assert recorders[0].registered == []
+
+
+def test_the_preview_does_not_know_what_the_cloud_will_choose() -> None:
+    preview = run(main, stack="staging", preview=True, config=configuration("staging"))
+    (record, _) = preview.of("cloudflare:index/dnsRecord:DnsRecord")
+    assert record.plain("content") in (None, "04da6b54-80e4-46f7-96ec-b56ff0331ba9")
