@@ -21,7 +21,7 @@ from basec.console import say, stderr
 from basec.environments import PROJECT, Environment
 from basec.progress import ProgressView
 from basec.workspace import EngineCommand, open_stack
-from topology.errors import BasecommerceError
+from topology.errors import BasecommerceError, ExitCode
 
 LOCK_WAIT_S = 60
 """How long to wait for an engine that was told to stop: it ends its current steps first."""
@@ -31,6 +31,12 @@ UP_HINT = "mend the cause and run the same command again: it continues where it 
 
 class EngineError(BasecommerceError):
     """An operation failed; the message holds what the engine said about each resource."""
+
+
+class InterruptedOperationError(BasecommerceError):
+    """The user interrupted an operation, and the engine has ended it in order."""
+
+    exit_code = ExitCode.INTERRUPTED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +114,7 @@ class Engine:
                 if lock.is_dead:
                     say(f"{self.environment.name}: cleared the lock of process {lock.pid}, which is gone")
                     lock.path.unlink(missing_ok=True)
+                    lock.path.with_name(f"{lock.path.name}.attrs").unlink(missing_ok=True)
                 elif not lock.is_ours or time.monotonic() > deadline:
                     raise EngineError(
                         f"basec: {self.environment.name}: the stack is locked by process {lock.pid} on {lock.host}",
@@ -146,7 +153,7 @@ class Engine:
             while worker.is_alive():
                 worker.join(0.1)
         if interrupted.is_set():
-            raise KeyboardInterrupt
+            raise InterruptedOperationError(f"basec: {self.environment.name}: {name} interrupted", "the same command continues")
         if failure:
             raise self._explain(name, failure[0], view)
         return view
@@ -179,6 +186,9 @@ class Engine:
             )
         if not isinstance(error, automation.CommandError):
             return error
+        if self._command.last_code < 0:
+            text = f"basec: {self.environment.name}: {name}: the engine was ended by signal {-self._command.last_code}"
+            return EngineError(text, "run the same command again: it continues where it stopped")
         blocks = [
             "\n  ".join([f"{failure.resource}:", *_short("\n".join(failure.messages))])
             for urn, failure in view.failures.items()

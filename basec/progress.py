@@ -31,6 +31,8 @@ DONE = {
     "read": "read",
     "import": "imported",
 }
+UNTOLD = ("basecommerce:", "pulumi:")
+"""Types that make nothing themselves: components, which are done once declared, the stack, and providers."""
 QUIET = {"same", "discard", "remove-pending-replace"}
 NOISE = re.compile(r"<\{%\w+%\}>")
 
@@ -44,11 +46,10 @@ class Failure:
 
 
 def name_of(urn: str) -> str:
-    """Answer `edge-compose (remote:Command)` for a URN."""
+    """Answer `edge-stack-activation (Command)` for a URN."""
     parts = urn.split("::")
-    kind = parts[2].split("$")[-1] if len(parts) > 2 else ""
-    short = re.sub(r"^(\w+):(?:(\w+)/\w+|index/\w+):(\w+)$", lambda m: f"{m[2] or m[1]}:{m[3]}", kind)
-    return f"{parts[-1]} ({short})" if short else parts[-1]
+    kind = parts[2].split("$")[-1].split(":")[-1] if len(parts) > 2 else ""
+    return f"{parts[-1]} ({kind})" if kind else parts[-1]
 
 
 def stage_of(urn: str) -> str:
@@ -110,7 +111,7 @@ class ProgressView:
             return
         self._started[metadata.urn] = time.monotonic()
         self._live[metadata.urn] = ""
-        if self._preview and ":Stack::" not in metadata.urn and op not in ("read", "refresh"):
+        if self._preview and not metadata.type.startswith(UNTOLD) and op not in ("read", "refresh"):
             self.steps.append(
                 {"op": op, "resource": name_of(metadata.urn), "stage": stage_of(metadata.urn), "urn": metadata.urn}
             )
@@ -119,7 +120,6 @@ class ProgressView:
         op = _op(metadata)
         start = self._started.pop(metadata.urn, None)
         self._live.pop(metadata.urn, None)
-        # A component is done as soon as it is declared; its children are what takes time.
         if (
             self._preview
             or op in QUIET

@@ -39,6 +39,7 @@ class EngineCommand(automation.PulumiCommand):
         # The base class looks for <root>/bin/pulumi only; the version was checked by whoever found this binary.
         self.command = str(binary)
         self.version = VersionInfo.parse(_version(binary))
+        self.last_code = 0
         self._process: subprocess.Popen[str] | None = None
 
     def run(
@@ -68,7 +69,7 @@ class EngineCommand(automation.PulumiCommand):
             output: list[str] = []
             _consume(process.stdout, on_output, output)
             reader.join()
-            code = process.wait()
+            self.last_code = code = process.wait()
             self._process = None
         result = automation.CommandResult(stdout="\n".join(output), stderr="\n".join(errors), code=code)
         if code != 0:

@@ -50,7 +50,8 @@ def up(
         else:
             _up_cloud(environment, stages, yes=yes)
     finally:
-        show(stages.table(), progress=True)
+        if stages.times:
+            show(stages.table(), progress=True)
 
 
 def _up_local(environment: Environment, stages: Stages) -> None:

@@ -1,0 +1,69 @@
+"""A clone of the tracked files that a test may spoil, and basec run in it as people run it, with a pinned width."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from basec import environments, main
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TRACKED = (
+    "inventory.yaml",
+    "versions.yaml",
+    "Pulumi.yaml",
+    "Pulumi.local.yaml",
+    "Pulumi.staging.yaml",
+    "Pulumi.production.yaml",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one command line ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a repository root of the test's own."""
+    root = tmp_path / "clone"
+    root.mkdir()
+    for name in TRACKED:
+        shutil.copy2(REPOSITORY / name, root / name)
+    for name in ("compose", "cloud-init"):
+        shutil.copytree(REPOSITORY / name, root / name)
+    monkeypatch.setattr(environments.resolve, "__defaults__", (root,))
+    monkeypatch.setattr(environments.known_names, "__defaults__", (root,))
+    monkeypatch.setenv("BASECOMMERCE_CACHE", str(tmp_path / "cache"))
+    for name in ("LOCAL_HTTP_PORT", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    return root
+
+
+@pytest.fixture
+def basec(clone: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a command line of basec and answer code and output."""
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*arguments: str) -> Outcome:
+        from basec.console import stderr
+
+        stderr.cache_clear()
+        capfd.readouterr()
+        code = main.invoke(list(arguments))
+        out, err = capfd.readouterr()
+        return Outcome(code, out, err)
+
+    return run
