@@ -269,41 +269,44 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         work: Callable[[Job], Coroutine[Any, Any, T]],
         flagged: Mapping[str, Value],
     ) -> T:
-        """Run a handler under its deadline, cancellable; turn every error into one message. Never returns on error."""
-        limit_s = timeout_s or handler.timeout_s
+        """Run a handler; write its line in the event log; turn every error into one message."""
         started = time.monotonic()
-        outcome = "failed"
         try:
-            task = asyncio.ensure_future(self._work(operation, work))
-            self._running.add(task)
-            try:
-                async with asyncio.timeout(limit_s) as deadline:
-                    result = await task
-            except TimeoutError as error:
-                if not deadline.expired():
-                    raise
-                raise CloudError(
-                    f"{operation.what}: not done within {limit_s:g} s; last stage: {operation.stage}\n"
-                    "next: run the same command again, or give the resource longer customTimeouts"
-                ) from error
-            except asyncio.CancelledError:
-                if not task.cancelled() or (current := asyncio.current_task()) is None or current.cancelling():
-                    raise  # the engine hung up
-                raise OperationCancelledError(
-                    f"{operation.what}: cancelled at stage: {operation.stage}\nnext: run the same command again"
-                ) from None
-            finally:
-                self._running.discard(task)
-                task.cancel()
-            outcome = "done"
-            return result  # noqa: TRY300 - an `else` would come after the `finally` below in reading order
-        except NotReadyError as error:
-            await self._abort_not_ready(operation, error, flagged, context)
+            result = await self._attempt(operation, timeout_s or handler.timeout_s, work)
         except Exception as error:
+            self._record(operation, handler, flagged, "failed", time.monotonic() - started)
+            if isinstance(error, NotReadyError):
+                await self._abort_not_ready(operation, error, flagged, context)
             await self._abort(operation, error, context)
+        self._record(operation, handler, flagged, "done", time.monotonic() - started)
+        return result
+
+    async def _attempt(
+        self, operation: _Operation, limit_s: float, work: Callable[[Job], Coroutine[Any, Any, T]]
+    ) -> T:
+        """Run a handler under its deadline, so that Cancel can end it. The engine enforces no time-out itself."""
+        task = asyncio.ensure_future(self._work(operation, work))
+        self._running.add(task)
+        try:
+            async with asyncio.timeout(limit_s) as deadline:
+                return await task
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise CloudError(
+                f"{operation.what}: not done within {limit_s:g} s; last stage: {operation.stage}\n"
+                "next: run the same command again, or give the resource longer customTimeouts"
+            ) from error
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if not task.cancelled() or current is None or current.cancelling():
+                raise  # the engine hung up
+            raise OperationCancelledError(
+                f"{operation.what}: cancelled at stage: {operation.stage}\nnext: run the same command again"
+            ) from None
         finally:
-            if operation.op != "read":
-                self._record(operation, handler, flagged, outcome, time.monotonic() - started)
+            self._running.discard(task)
+            task.cancel()
 
     async def _work(self, operation: _Operation, work: Callable[[Job], Coroutine[Any, Any, T]]) -> T:
         async def progress(line: str) -> None:
@@ -323,6 +326,8 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
     def _record(
         self, operation: _Operation, handler: Handler, flagged: Mapping[str, Value], outcome: str, seconds: float
     ) -> None:
+        if operation.op == "read":
+            return
         self._events.append(
             {
                 "op": operation.op,
