@@ -153,7 +153,9 @@ class Engine:
             while worker.is_alive():
                 worker.join(0.1)
         if interrupted.is_set():
-            raise InterruptedOperationError(f"basec: {self.environment.name}: {name} interrupted", "the same command continues")
+            raise InterruptedOperationError(
+                f"basec: {self.environment.name}: {name} interrupted", "the same command continues"
+            )
         if failure:
             raise self._explain(name, failure[0], view)
         return view

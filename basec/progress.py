@@ -45,11 +45,16 @@ class Failure:
     messages: list[str] = field(default_factory=list)
 
 
+def kind_of(urn: str) -> str:
+    """Answer a resource's own type, e.g. `digitalocean:index/droplet:Droplet`."""
+    parts = urn.split("::")
+    return parts[2].split("$")[-1] if len(parts) > 2 else ""
+
+
 def name_of(urn: str) -> str:
     """Answer `edge-stack-activation (Command)` for a URN."""
-    parts = urn.split("::")
-    kind = parts[2].split("$")[-1].split(":")[-1] if len(parts) > 2 else ""
-    return f"{parts[-1]} ({kind})" if kind else parts[-1]
+    name, kind = urn.rsplit("::", maxsplit=1)[-1], kind_of(urn).split(":")[-1]
+    return f"{name} ({kind})" if kind else name
 
 
 def stage_of(urn: str) -> str:
@@ -111,7 +116,7 @@ class ProgressView:
             return
         self._started[metadata.urn] = time.monotonic()
         self._live[metadata.urn] = ""
-        if self._preview and not metadata.type.startswith(UNTOLD) and op not in ("read", "refresh"):
+        if self._preview and not kind_of(metadata.urn).startswith(UNTOLD) and op not in ("read", "refresh"):
             self.steps.append(
                 {"op": op, "resource": name_of(metadata.urn), "stage": stage_of(metadata.urn), "urn": metadata.urn}
             )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from basec import environments, main
+from basec.console import stderr
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TRACKED = (
@@ -58,8 +59,6 @@ def basec(clone: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
     monkeypatch.setenv("NO_COLOR", "1")
 
     def run(*arguments: str) -> Outcome:
-        from basec.console import stderr
-
         stderr.cache_clear()
         capfd.readouterr()
         code = main.invoke(list(arguments))

@@ -85,17 +85,18 @@ def test_every_command_has_help_with_an_example(basec: Run) -> None:
         assert "Example" in outcome.stdout
 
 
-def test_help_imports_neither_pulumi_nor_rich() -> None:
-    code = "import sys; from basec.main import invoke; invoke(['--help']); print(sorted({'pulumi', 'rich', 'pydantic'} & set(sys.modules)))"
+def test_help_imports_nothing_heavy() -> None:
+    heavy = "{'pulumi', 'rich', 'pydantic', 'yaml'} & set(sys.modules)"
+    code = f"import sys; from basec.main import invoke; invoke(['--help']); print(sorted({heavy}))"
     run = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "[]"
 
 
 def test_help_is_there_at_once() -> None:
-    times = []
+    times: list[float] = []
     for _ in range(3):
-        start = time.process_time(), time.monotonic()
+        start = time.monotonic()
         subprocess.run([sys.executable, "-m", "basec", "--help"], cwd=REPOSITORY, capture_output=True, check=True)
-        times.append(time.monotonic() - start[1])
+        times.append(time.monotonic() - start)
     # The promise is 0.3 s; the limit leaves room for a machine that is busy with other tests.
-    assert min(times) < 0.6
+    assert min(times) < 0.9

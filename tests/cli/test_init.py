@@ -7,10 +7,13 @@ import re
 import stat
 from pathlib import Path
 
+import pytest
 import yaml
 
 from basec.environments import Environment
 from basec.stack_file import StackFile
+from localcloud.allocate import allocate
+from localcloud.config import Mode
 from tests.cli.conftest import Run
 from topology.keys import public_key
 from topology.project import load_project
@@ -19,9 +22,6 @@ NAME = "local-test"
 
 
 def allocate_dry(clone: Path) -> None:
-    from localcloud.allocate import allocate
-    from localcloud.config import Mode
-
     allocate(directory=clone / ".local" / NAME, name=NAME, mode=Mode.DRY, cache=clone / "cache", http_port=None)
 
 
@@ -79,9 +79,8 @@ def test_a_lost_passphrase_is_named(basec: Run, clone: Path) -> None:
     path.write_text(path.read_text().replace("basecommerce:token_key:", "basecommerce:unused_key:"))
     outcome = basec("init", "--env", NAME)
     assert outcome.code == 2
-    assert outcome.stderr == (
-        f"Pulumi.{NAME}.yaml: encryptionsalt: the passphrase does not fit this file\nhint: name the right passphrase file\n"
-    )
+    problem = f"Pulumi.{NAME}.yaml: encryptionsalt: the passphrase does not fit this file"
+    assert outcome.stderr == f"{problem}\nhint: name the right passphrase file\n"
 
 
 def test_a_wrong_setting_is_refused_before_anything_is_touched(basec: Run, clone: Path) -> None:
@@ -99,15 +98,8 @@ def test_a_wrong_setting_is_refused_before_anything_is_touched(basec: Run, clone
     assert sorted(clone.rglob("*")) == before
 
 
-def test_a_wrong_port_variable_is_refused(basec: Run, monkeypatch: object) -> None:
-    import os
-
-    os.environ["LOCAL_HTTP_PORT"] = "http"
-    try:
-        outcome = basec("init", "--env", NAME)
-    finally:
-        del os.environ["LOCAL_HTTP_PORT"]
-    assert (outcome.code, outcome.stderr) == (
-        2,
-        "basec: LOCAL_HTTP_PORT: 'http' is no port\nhint: LOCAL_HTTP_PORT=8080 make up\n",
-    )
+def test_a_wrong_port_variable_is_refused(basec: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_HTTP_PORT", "http")
+    outcome = basec("init", "--env", NAME)
+    wanted = "basec: LOCAL_HTTP_PORT: 'http' is no port\nhint: LOCAL_HTTP_PORT=8080 make up\n"
+    assert (outcome.code, outcome.stderr) == (2, wanted)

@@ -1,0 +1,54 @@
+"""Rooms import only what the design lets them; this reads the sources, so an unused module counts as well."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = {"basec", "components", "localcloud", "policy", "reference_apps", "tests", "toolchain", "topology"}
+ALLOWED = {
+    "topology": set[str](),
+    "components": {"topology"},
+    "basec": {"topology"},
+    "localcloud": set[str](),
+    "reference_apps": set[str](),
+    "toolchain": set[str](),
+    "compose": set[str](),
+}
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """List the rooms that a file imports from, inside functions as well."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module)
+    return {name.split(".")[0] for name in names} & ROOMS
+
+
+@pytest.mark.parametrize("room", sorted(ALLOWED))
+def test_a_room_imports_only_what_it_may(room: str) -> None:
+    files = sorted((ROOT / room).rglob("*.py"))
+    assert files
+    wrong = {
+        str(path.relative_to(ROOT)): sorted(found)
+        for path in files
+        if (found := imported_rooms(path) - ALLOWED[room] - {room})
+    }
+    assert wrong == {}
+
+
+def test_topology_never_imports_pulumi() -> None:
+    for path in sorted((ROOT / "topology").rglob("*.py")):
+        assert "import pulumi" not in path.read_text(), path
+
+
+def test_pulumi_is_imported_by_two_files_of_basec_only() -> None:
+    """Everything else must stay out of its way: the SDKs take seconds to import."""
+    using = [path.name for path in sorted((ROOT / "basec").rglob("*.py")) if "from pulumi" in path.read_text()]
+    assert using == ["engine.py", "workspace.py"]
