@@ -137,7 +137,8 @@ class Tier:
         return self.run([*argv, *arguments], deadline, f"docker compose {' '.join(arguments)}")
 
     def clean(self, text: str) -> str:
-        """The text without any secret of the payload."""
+        """The text without terminal control sequences and without any secret of the payload."""
+        text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
         for secret in self.redact:
             text = text.replace(secret, "[secret]")
         return text
