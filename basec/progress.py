@@ -125,13 +125,8 @@ class ProgressView:
         op = _op(metadata)
         start = self._started.pop(metadata.urn, None)
         self._live.pop(metadata.urn, None)
-        if (
-            self._preview
-            or op in QUIET
-            or start is None
-            or "basecommerce:" in metadata.type
-            or metadata.type == "pulumi:pulumi:Stack"
-        ):
+        # A component is done as soon as it is declared; its children are what takes time.
+        if self._preview or op in QUIET or start is None or kind_of(metadata.urn).startswith(UNTOLD):
             return
         seconds = time.monotonic() - start
         self._print(f"  {stage_of(metadata.urn):<9} {DONE.get(op, op):<9} {name_of(metadata.urn):<48} {seconds:6.1f} s")

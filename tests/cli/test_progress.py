@@ -1,0 +1,91 @@
+"""What a person sees of an engine operation: a line for each resource that took work, errors kept for the end."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from basec.progress import ProgressView, name_of, stage_of
+
+HEAD = "urn:pulumi:local::basecommerce::"
+DROPLET = HEAD + "basecommerce:droplet:Droplet$digitalocean:index/droplet:Droplet::edge-droplet"
+COMPONENT = HEAD + "basecommerce:droplet:Droplet::edge"
+PROVIDER = HEAD + "pulumi:providers:digitalocean::default_4_84_1"
+KINDS = ("resource_pre_event", "res_outputs_event", "res_op_failed_event", "diagnostic_event", "summary_event")
+
+
+def event(kind: str, **fields: Any) -> SimpleNamespace:
+    return SimpleNamespace(**{**dict.fromkeys(KINDS), kind: SimpleNamespace(**fields)})
+
+
+def step(kind: str, urn: str, op: str) -> SimpleNamespace:
+    return event(kind, metadata=SimpleNamespace(urn=urn, op=op))
+
+
+def diagnostic(urn: str, message: str, *, severity: str = "error", ephemeral: bool = False) -> SimpleNamespace:
+    return event("diagnostic_event", urn=urn, message=message, severity=severity, ephemeral=ephemeral)
+
+
+def shown(*events: SimpleNamespace, preview: bool = False) -> tuple[str, ProgressView]:
+    text = io.StringIO()
+    view = ProgressView(Console(file=text, width=120), preview=preview)
+    with view:
+        for one in events:
+            view.on_event(one)
+    return text.getvalue(), view
+
+
+@pytest.mark.parametrize(
+    ("urn", "stage", "name"),
+    [
+        (DROPLET, "droplets", "edge-droplet (Droplet)"),
+        (
+            HEAD + "basecommerce:compose:ComposeStack$command:remote:Command::infra-stack",
+            "tiers",
+            "infra-stack (Command)",
+        ),
+        (HEAD + "basecommerce:firewall:UfwFirewall$command:remote:Command::ufw", "firewall", "ufw (Command)"),
+        (HEAD + "pulumi:pulumi:Stack::basecommerce-local", "stack", "basecommerce-local (Stack)"),
+    ],
+)
+def test_a_resource_is_named_as_a_person_knows_it(urn: str, stage: str, name: str) -> None:
+    assert (stage_of(urn), name_of(urn)) == (stage, name)
+
+
+def test_a_finished_resource_is_one_line_with_its_seconds() -> None:
+    text, _ = shown(step("resource_pre_event", DROPLET, "create"), step("res_outputs_event", DROPLET, "create"))
+    assert text == f"  droplets  created   {'edge-droplet (Droplet)':<48}    0.0 s\n"
+
+
+@pytest.mark.parametrize(("urn", "op"), [(DROPLET, "same"), (COMPONENT, "create"), (PROVIDER, "create")])
+def test_what_took_no_work_is_not_shown(urn: str, op: str) -> None:
+    assert shown(step("resource_pre_event", urn, op), step("res_outputs_event", urn, op))[0] == ""
+
+
+def test_live_lines_of_a_resource_stay_out_of_a_pipe() -> None:
+    start = step("resource_pre_event", DROPLET, "create")
+    assert shown(start, diagnostic(DROPLET, "cloud-init", severity="info", ephemeral=True))[0] == ""
+
+
+def test_errors_are_kept_by_resource_without_the_engines_marks() -> None:
+    message = "<{%reset%}>disk is full<{%reset%}>\n"
+    _, view = shown(diagnostic(DROPLET, message), diagnostic(DROPLET, message))
+    assert view.failures[DROPLET].messages == ["disk is full"]
+    assert view.failures[DROPLET].resource == "edge-droplet (Droplet)"
+
+
+def test_a_preview_lists_the_steps_that_do_something() -> None:
+    text, view = shown(
+        step("resource_pre_event", COMPONENT, "create"),
+        step("resource_pre_event", DROPLET, "replace"),
+        step("resource_pre_event", DROPLET, "same"),
+        event("summary_event", resource_changes={"same": 3, "create": 1, "replace": 1}),
+        preview=True,
+    )
+    assert text == ""
+    assert [(one["op"], one["resource"]) for one in view.steps] == [("replace", "edge-droplet (Droplet)")]
+    assert view.changed == 2

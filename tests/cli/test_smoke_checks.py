@@ -1,0 +1,116 @@
+"""The smoke checks find what they are for: each is run against a server that gets one thing wrong."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from basec.checks import SECURITY_HEADERS, Result, public_checks, run_all
+from basec.facts import Facts
+
+
+@dataclass
+class Page:
+    status: int = 200
+    body: object = ""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+
+Shop = Callable[[str, str], Page]
+
+
+def good_shop(host: str, path: str) -> Page:
+    """Answer as the real edge does for tenant demo."""
+    slug = host.partition(":")[0].removesuffix("localhost").removesuffix(".")
+    pages: Mapping[str, Page] = {
+        "/health": Page(body={"status": "ok", "edge": True}),
+        "/tenant.json": Page(body={"slug": slug if slug == "demo" else ""}),
+        "/auth/login": Page(body='<form action="/auth/login/form">'),
+        "/web/dashboard": Page(302, headers=[("Location", "/auth/login")]),
+        "/api/v1/produtos/": Page(403, {"detail": "Not authenticated"})
+        if slug
+        else Page(400, {"error": "Tenant not specified"}),
+    }
+    page = pages[path]
+    kind = "text/html" if isinstance(page.body, str) else "application/json"
+    return Page(page.status, page.body, [("Content-Type", kind), *SECURITY_HEADERS.items(), *page.headers])
+
+
+@pytest.fixture
+def smoke() -> Iterator[Callable[[Shop], list[Result]]]:
+    """Run the public checks against a shop on loopback."""
+    shops: list[Shop] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            page = shops[-1](self.headers["Host"], self.path)
+            body = (page.body if isinstance(page.body, str) else json.dumps(page.body)).encode()
+            self.send_response(page.status)
+            for name, value in (*page.headers, ("Content-Length", str(len(body)))):
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def run(shop: Shop) -> list[Result]:
+        shops.append(shop)
+        return run_all(
+            public_checks(
+                Facts(environment="local", domain="localhost", http_port=server.server_port, hosts={}), "demo"
+            )
+        )
+
+    yield run
+    server.shutdown()
+    server.server_close()
+
+
+def failures(results: list[Result]) -> dict[str, str]:
+    return {result.name: result.problem for result in results if not result.passed}
+
+
+def test_a_shop_that_serves_passes_every_check(smoke: Callable[[Shop], list[Result]]) -> None:
+    assert failures(smoke(good_shop)) == {}
+
+
+def test_a_health_page_of_another_service_is_not_taken_for_the_edge(smoke: Callable[[Shop], list[Result]]) -> None:
+    def shop(host: str, path: str) -> Page:
+        page = good_shop(host, path)
+        return Page(200, {"status": "ok"}, page.headers) if path == "/health" else page
+
+    assert failures(smoke(shop)) == {"health": "body: got {'status': 'ok'}, wanted {'status': 'ok', 'edge': True}"}
+
+
+def test_an_unknown_host_that_gets_a_tenant_fails(smoke: Callable[[Shop], list[Result]]) -> None:
+    def shop(host: str, path: str) -> Page:
+        return good_shop("demo.localhost" if path == "/tenant.json" else host, path)
+
+    assert failures(smoke(shop)) == {"unknown tenant has no slug": "slug: got 'demo', wanted ''"}
+
+
+def test_a_security_header_sent_twice_fails(smoke: Callable[[Shop], list[Result]]) -> None:
+    def shop(host: str, path: str) -> Page:
+        page = good_shop(host, path)
+        return Page(page.status, page.body, [*page.headers, ("X-Frame-Options", "SAMEORIGIN")])
+
+    wanted = "X-Frame-Options: got ['SAMEORIGIN', 'SAMEORIGIN'], wanted ['SAMEORIGIN']"
+    assert set(failures(smoke(shop)).values()) == {wanted}
+    assert len(failures(smoke(shop))) == 3
+
+
+def test_a_dashboard_that_is_open_fails(smoke: Callable[[Shop], list[Result]]) -> None:
+    def shop(host: str, path: str) -> Page:
+        page = good_shop(host, path)
+        return Page(200, "welcome", page.headers) if path == "/web/dashboard" else page
+
+    assert failures(smoke(shop)) == {"dashboard asks for login": "status: got 200, wanted 302"}
