@@ -1,8 +1,9 @@
 """Which record answers a name: the zone's rules, as nginx servers. Pure, but for reading the records' files.
 
-The rules are DNS's (RFC 4592, https://www.rfc-editor.org/rfc/rfc4592): the exact name first; a wildcard covers any depth
-below it (`*.example.com` answers a.b.example.com too) unless a nearer name exists, which hides the wildcard from itself
-and from all below it. Cloudflare's universal certificate covers ONE label only, but that is TLS's limit: here is HTTP.
+The rules are DNS's (RFC 4592, https://www.rfc-editor.org/rfc/rfc4592): the exact name first; a wildcard covers any
+depth below it (`*.example.com` answers a.b.example.com too) unless a nearer name exists, which hides the wildcard from
+itself and from all below it. Cloudflare's universal certificate covers ONE label only, but that is TLS's limit: this
+is HTTP.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def _check_origin(path: Path, record: RecordSpec) -> None:
 
 def _existing(names: Iterable[str]) -> set[str]:
     """List the names that exist: each name, and all between it and the top, a wildcard's own suffix among them."""
-    existing = set()
+    existing: set[str] = set()
     for name in names:
         labels = name.removeprefix("*.").split(".")
         existing.update(".".join(labels[start:]) for start in range(len(labels)))

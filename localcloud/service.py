@@ -1,4 +1,4 @@
-"""Keep one service container of a cloud (registry, Cloudflare stand-in) as described; labels hold what it was made of."""
+"""Keep one service container of a cloud (registry, Cloudflare stand-in) as described by its caller."""
 
 from __future__ import annotations
 

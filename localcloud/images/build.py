@@ -140,7 +140,9 @@ def build_all(cache: Path, progress: Progress) -> ImageSet:
     }
     with _lock(cache, "registry", progress):
         push_missing(cache / "registry", recipes.reference, published, progress)
-    services = {name: f"{REGISTRY}/{name}:{tag}" for name, tag in published.items() if not IMAGE_TABLE[name].application}
+    services = {
+        name: f"{REGISTRY}/{name}:{tag}" for name, tag in published.items() if not IMAGE_TABLE[name].application
+    }
     return ImageSet(REGISTRY, recipes.application_tag, services, recipes.reference("droplet"))
 
 

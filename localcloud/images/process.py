@@ -7,6 +7,7 @@ Children start through `setpriv --pdeathsig`: a build whose caller was killed mu
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
 
@@ -39,13 +40,13 @@ def failure_text(argv: list[str], status: int, output: bytes) -> str:
 def _start(
     argv: list[str], stdin: bytes | None, environment: Mapping[str, str] | None
 ) -> subprocess.CompletedProcess[bytes]:
-    try:
-        return subprocess.run(
-            ["setpriv", "--pdeathsig", "KILL", "--", *argv],
-            input=b"" if stdin is None else stdin,
-            capture_output=True,
-            env={**os.environ, **(environment or {})},
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise CloudError(f"{error.filename}: program not found\nhint: python -m localcloud doctor names what to install") from error
+    for program in ("setpriv", argv[0]):
+        if shutil.which(program) is None:
+            raise CloudError(f"{program}: program not found\nhint: python -m localcloud doctor says what to install")
+    return subprocess.run(
+        ["setpriv", "--pdeathsig", "KILL", "--", *argv],
+        input=b"" if stdin is None else stdin,
+        capture_output=True,
+        env={**os.environ, **(environment or {})},
+        check=False,
+    )

@@ -53,10 +53,12 @@ def _registry(storage: Path, image: str) -> Iterator[str]:
     """Run a writable registry on loopback, which the engine trusts without TLS, at a port that the kernel chooses."""
     _remove_leftovers()
     container = run(
-        ["docker", "run", "--detach", "--rm", "--label", LABEL, "--publish", "127.0.0.1::80"]
-        # Files belong to whoever owns the cache.
-        + ["--user", f"{os.getuid()}:{os.getgid()}", "--cap-drop", "ALL", "--read-only", "--tmpfs", "/tmp"]  # noqa: S108
-        + ["--volume", f"{storage}:/var/lib/registry", image, "/etc/docker/registry/writable.yml"]
+        [
+            *("docker", "run", "--detach", "--rm", "--label", LABEL, "--publish", "127.0.0.1::80"),
+            # Files belong to whoever owns the cache.
+            *("--user", f"{os.getuid()}:{os.getgid()}", "--cap-drop", "ALL", "--read-only"),
+            *("--volume", f"{storage}:/var/lib/registry", image, "/etc/docker/registry/writable.yml"),
+        ]
     ).strip()
     try:
         address = run(["docker", "port", container, "80/tcp"]).split()[0]

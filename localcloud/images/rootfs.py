@@ -23,7 +23,11 @@ _KEPT = "/usr/share/doc/*/copyright"
 _HELPERS = Path(__file__).parent / "base"
 _LOCAL_CERTIFICATES = Path("/usr/local/share/ca-certificates")
 _WORK = Path("/var/tmp/basecommerce-rootfs")  # noqa: S108 - made with mode 0755 by root; apt's own user must reach it
-_ENVIRONMENT = ("ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "ENV LANG=C.UTF-8", 'CMD ["bash"]')
+_ENVIRONMENT = (
+    "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "ENV LANG=C.UTF-8",
+    'CMD ["bash"]',
+)
 
 
 @dataclass(frozen=True)

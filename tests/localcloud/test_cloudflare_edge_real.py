@@ -29,6 +29,16 @@ SUBNET = IPv4Network("198.51.100.224/27")
 """The last slice of the range; allocation begins at the other end."""
 ORIGIN = SUBNET[8]
 DEAD_ORIGIN = SUBNET[9]
+SEEN = {
+    "host": "$http_host",
+    "cf": "$http_cf_connecting_ip",
+    "xff": "$http_x_forwarded_for",
+    "proto": "$http_x_forwarded_proto",
+    "ray": "$http_cf_ray",
+    "upgrade": "$http_upgrade",
+    "te": "$http_te",
+    "connection": "$http_connection",
+}
 ECHO = """
 server {
     listen 80;
@@ -36,7 +46,7 @@ server {
     location = /cut { return 444; }
     location / {
         default_type application/json;
-        return 200 '{"host":"$http_host","cf":"$http_cf_connecting_ip","xff":"$http_x_forwarded_for","proto":"$http_x_forwarded_proto","ray":"$http_cf_ray","upgrade":"$http_upgrade","te":"$http_te","connection":"$http_connection"}';
+        return 200 '$seen';
     }
 }
 """
@@ -83,7 +93,7 @@ def config(tmp_path: Path) -> Iterator[CloudConfig]:
 
 def start_origin(config: CloudConfig, folder: Path) -> None:
     folder.mkdir()
-    (folder / "echo.conf").write_text(ECHO)
+    (folder / "echo.conf").write_text(ECHO.replace("$seen", json.dumps(SEEN)))
     docker(
         *("run", "--detach", "--name", config.physical("origin"), "--user", "101:101"),
         *("--network", public_network(config), "--ip", str(ORIGIN)),
@@ -101,7 +111,7 @@ def put_record(config: CloudConfig, name: str, address: IPv4Address = ORIGIN, *,
 
 def get(config: CloudConfig, host: str, path: str = "/", **headers: str) -> tuple[int, str]:
     sent = {"Host": host, **{name.replace("_", "-"): value for name, value in headers.items()}}
-    request = urllib.request.Request(f"http://127.0.0.1:{config.http_port}{path}", headers=sent)  # noqa: S310
+    request = urllib.request.Request(f"http://127.0.0.1:{config.http_port}{path}", headers=sent)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             return answer.status, answer.read().decode()
@@ -156,7 +166,8 @@ async def test_a_dead_origin_is_521_a_cut_answer_520_and_an_origins_own_502_pass
     assert get(config, "demo.localhost", "/cut")[0] == 520
     assert get(config, "dead.localhost")[0] == 521
     docker("kill", config.physical("origin"))
-    assert get(config, "demo.localhost")[0] == 521
+    # The machine may still remember where the address was: then the connection is not refused but times out (19 s).
+    assert get(config, "demo.localhost")[0] in {521, 522}
 
 
 async def test_a_bad_record_changes_nothing_that_is_served(config: CloudConfig, tmp_path: Path) -> None:
@@ -197,7 +208,7 @@ async def test_the_registry_serves_the_built_tags_and_takes_no_push(config: Clou
     assert images.tag in tags["tags"]
     refused = urllib.request.Request(f"http://{address}/v2/auth/blobs/uploads/", method="POST")
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(refused, timeout=5)
+        await asyncio.to_thread(urllib.request.urlopen, refused, timeout=5)
     assert caught.value.code == 405
     labels = docker("inspect", "--format", "{{json .Config.Labels}}", config.physical("registry"))
     assert json.loads(labels)["basecommerce.cloud"] == config.name
