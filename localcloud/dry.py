@@ -5,7 +5,7 @@ Several plugins share the file: every change is read, modify, write under a lock
 Faults for tests: `<state>/faults.json` holds a list of
 `{"when": "before"|"after", "op": "create", "type": "<token>", "name": "<name>", "seconds": 5, "error": "..."}`.
 A change that fits waits so many seconds and then fails with the error, if there is one; `*` works in op, type and name.
-`before` = nothing was made yet; `after` = it was made, but the engine does not know.
+`before` = nothing was made yet; `after` = it was made, but the engine does not know. `<state>/fault.hit` then appears.
 """
 
 from __future__ import annotations
@@ -349,6 +349,7 @@ async def apply_faults(state: Path, when: str, op: str, token: str, name: str) -
     for fault in faults:
         wanted = (fault.get("op", "*"), fault.get("type", "*"), fault.get("name", "*"))
         if fault["when"] == when and all(map(fnmatchcase, (op, token, name), wanted)):
+            (state / "fault.hit").touch()
             await asyncio.sleep(float(fault.get("seconds", 0)))
             if "error" in fault:
                 raise CloudError(str(fault["error"]))

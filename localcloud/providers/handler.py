@@ -101,7 +101,7 @@ class Package:
         self._handlers = {handler.type_name: handler for handler in handlers}
 
     @property
-    def tokens(self) -> tuple[str, ...]:
+    def type_names(self) -> tuple[str, ...]:
         """All implemented types, sorted."""
         return tuple(sorted(self._handlers))
 
@@ -111,5 +111,5 @@ class Package:
             return self._handlers[token]
         except KeyError:
             raise UnsupportedTypeError(
-                f"local cloud does not implement {token}\nnext: use one of {', '.join(self.tokens)}"
+                f"local cloud does not implement {token}\nnext: use one of {', '.join(self.type_names)}"
             ) from None

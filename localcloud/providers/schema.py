@@ -98,7 +98,7 @@ def check_properties(
 def _check_value(schema: Property, value: Value, path: str) -> Iterator[Failure]:
     is_misplaced_bool = isinstance(value, bool) and schema.kind in (Kind.INTEGER, Kind.NUMBER)
     if not isinstance(value, _PYTHON_TYPES[schema.kind]) or is_misplaced_bool:
-        yield Failure(property=path, reason=f"expected a {schema.kind.value}, got {_describe(value)}")
+        yield Failure(property=path, reason=f"expected type {schema.kind.value}, got {_describe(value)}")
         return
     if schema.check is not None and (reason := schema.check(value)):
         yield Failure(property=path, reason=reason)

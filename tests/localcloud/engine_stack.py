@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +91,45 @@ class EngineStack:
     def faults(self, *faults: Mapping[str, Any]) -> None:
         """Inject faults (see localcloud/dry.py); without any, go back to normal."""
         (self.state / "faults.json").write_text(json.dumps(list(faults)))
+
+    def kill_during(self, fault: Mapping[str, Any], deadline_s: float = 90) -> None:
+        """Run `up` and kill -9 the CLI in the middle of the change that the fault names."""
+        hit = self.state / "fault.hit"
+        hit.unlink(missing_ok=True)
+        self.faults({"seconds": 120, **fault})
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            running = pool.submit(self.up)
+            ends = time.monotonic() + deadline_s
+            while not hit.exists():
+                if running.done() or time.monotonic() > ends:
+                    raise AssertionError(f"`up` never came to {fault}: {running.exception() if running.done() else ''}")
+                time.sleep(0.05)
+            os.kill(self.lock_holder(), signal.SIGKILL)
+            if running.exception() is None:
+                raise AssertionError("a killed `up` ended without an error")
+        self.faults()
+
+    def lock_holder(self) -> int:
+        """Answer the pid in the stack's lock."""
+        (lock,) = (self.directory / "backend").rglob("locks/**/*.json")
+        return int(json.loads(lock.read_text())["pid"])
+
+    def heal(self) -> None:
+        """Do what `basec up` does after a crash: clear the dead holder's lock and the pending creates, then `up`."""
+        if not Path(f"/proc/{self.lock_holder()}").exists():
+            self.stack.cancel()
+        self.stack.refresh(clear_pending_creates=True)
+        self.up()
+
+    def plugin_processes(self) -> list[int]:
+        """List the plugins of this stack that still run."""
+        mark = f"LOCALCLOUD_CONFIG={self.directory}/cloud.json".encode()
+        found = []
+        for environment in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                if mark in environment.read_bytes():
+                    found.append(int(environment.parent.name))
+        return found
 
     def deployment(self) -> dict[str, Any]:
         """Export the state; secrets stay encrypted."""

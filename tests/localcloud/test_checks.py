@@ -1,0 +1,143 @@
+"""Values the real APIs refuse are refused by the local cloud, at preview, in their words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sample_program import PUBLIC_KEY, ZONE
+
+from localcloud.plugin import package
+from localcloud.providers.schema import check_properties
+from localcloud.providers.values import UNKNOWN
+
+DO = "digitalocean:index"
+RULE = {"protocol": "tcp", "portRange": "22", "sourceAddresses": ["198.51.100.2/32"]}
+HOP = {"host": "198.51.100.24", "privateKey": "key", "hostKey": PUBLIC_KEY}
+
+VALID: dict[str, dict[str, Any]] = {
+    f"{DO}/vpc:Vpc": {"name": "net", "region": "nyc3", "ipRange": "10.77.1.0/24"},
+    f"{DO}/tag:Tag": {"name": "stack:local"},
+    f"{DO}/sshKey:SshKey": {"name": "login", "publicKey": PUBLIC_KEY},
+    f"{DO}/firewall:Firewall": {"name": "edge", "tags": ["edge"], "inboundRules": [RULE]},
+    f"{DO}/droplet:Droplet": {
+        "name": "edge",
+        "region": "nyc3",
+        "size": "s-1vcpu-1gb",
+        "image": "debian-13-x64",
+        "vpcUuid": "8e8f1f0c-0d5f-4c38-9c3a-000000000000",
+        "sshKeys": ["400000001"],
+        "tags": ["edge"],
+    },
+    f"{DO}/volume:Volume": {"name": "data", "region": "nyc3", "size": 10},
+    f"{DO}/volumeAttachment:VolumeAttachment": {"dropletId": 4, "volumeId": "v"},
+    f"{DO}/reservedIp:ReservedIp": {"region": "nyc3"},
+    f"{DO}/reservedIpAssignment:ReservedIpAssignment": {"dropletId": 4, "ipAddress": "198.51.100.24"},
+    "cloudflare:index/dnsRecord:DnsRecord": {
+        "zoneId": ZONE,
+        "name": "*.example.com",
+        "type": "A",
+        "content": "198.51.100.24",
+        "ttl": 1,
+        "proxied": True,
+    },
+    "command:remote:Command": {"connection": {**HOP, "proxy": HOP}, "create": "true", "logging": "none"},
+}
+
+REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
+    (f"{DO}/vpc:Vpc", {"ipRange": "10.77.1.0/15"}, "ipRange", "not valid CIDR"),
+    (f"{DO}/vpc:Vpc", {"ipRange": "10.0.0.0/15"}, "ipRange", "between /16 and /28"),
+    (f"{DO}/vpc:Vpc", {"ipRange": "10.77.1.0/29"}, "ipRange", "between /16 and /28"),
+    (f"{DO}/vpc:Vpc", {"ipRange": "10.244.4.0/24"}, "ipRange", "overlaps 10.244.0.0/16"),
+    (f"{DO}/vpc:Vpc", {"ipRange": "8.8.8.0/24"}, "ipRange", "not a private one"),
+    (f"{DO}/vpc:Vpc", {"region": "mars1"}, "region", "The region is invalid: 'mars1'"),
+    (f"{DO}/vpc:Vpc", {"name": "under_score"}, "name", "Only valid hostname characters are allowed"),
+    (f"{DO}/vpc:Vpc", {"name": None}, "name", "missing required property"),
+    (f"{DO}/tag:Tag", {"name": "Upper"}, "name", "lower-case letters"),
+    (f"{DO}/tag:Tag", {"name": "a b"}, "name", "Tag name 'a b' is invalid"),
+    (f"{DO}/sshKey:SshKey", {"publicKey": "ssh-ed25519 AAAA"}, "publicKey", "Key invalid"),
+    (f"{DO}/firewall:Firewall", {"tags": ["Bad"]}, "tags", "lower-case"),
+    (f"{DO}/firewall:Firewall", {"dropletIds": [1]}, "dropletIds", "does not implement the property"),
+    (f"{DO}/firewall:Firewall", {"inboundRules": [{**RULE, "portRange": "0"}]}, "inboundRules[0].portRange", "1-65535"),
+    (f"{DO}/firewall:Firewall", {"inboundRules": [{**RULE, "portRange": "9-1"}]}, "inboundRules[0].portRange", "range"),
+    (f"{DO}/firewall:Firewall", {"inboundRules": [{**RULE, "portRange": "70000"}]}, "inboundRules[0].portRange", "65535"),
+    (f"{DO}/firewall:Firewall", {"inboundRules": [{"protocol": "tcp"}]}, "inboundRules[0].portRange", "is required"),
+    (f"{DO}/firewall:Firewall", {"inboundRules": [{**RULE, "protocol": "icmp"}]}, "inboundRules[0].portRange", "icmp"),
+    (f"{DO}/firewall:Firewall", {"inboundRules": [{**RULE, "protocol": "ip"}]}, "inboundRules[0].protocol", "one of"),
+    (
+        f"{DO}/firewall:Firewall",
+        {"inboundRules": [{**RULE, "sourceAddresses": ["10.0.0.1/8"]}]},
+        "inboundRules[0].sourceAddresses",
+        "valid IP address or CIDR",
+    ),
+    (f"{DO}/droplet:Droplet", {"size": "huge"}, "size", "invalid size for Droplet creation: 'huge'"),
+    (f"{DO}/droplet:Droplet", {"image": "debian-6"}, "image", "invalid image for Droplet creation: 'debian-6'"),
+    (f"{DO}/droplet:Droplet", {"tags": ["ROLE"]}, "tags", "lower-case"),
+    (f"{DO}/droplet:Droplet", {"sshKeys": ["aa:bb"]}, "sshKeys", "invalid key identifiers"),
+    (f"{DO}/droplet:Droplet", {"publicNetworking": False}, "publicNetworking", "does not implement False"),
+    (f"{DO}/droplet:Droplet", {"ipv6": True}, "ipv6", "does not implement True"),
+    (f"{DO}/droplet:Droplet", {"monitoring": "yes"}, "monitoring", "expected type boolean, got a string"),
+    (f"{DO}/droplet:Droplet", {"vpcUuid": None}, "vpcUuid", "missing required property"),
+    (f"{DO}/volume:Volume", {"size": 0}, "size", "between 1GB and 16384GB"),
+    (f"{DO}/volume:Volume", {"size": 1.5}, "size", "expected type integer"),
+    (f"{DO}/volume:Volume", {"name": "Data"}, "name", "lower-case"),
+    (f"{DO}/volumeAttachment:VolumeAttachment", {"dropletId": "4"}, "dropletId", "expected type integer, got a string"),
+    (f"{DO}/reservedIp:ReservedIp", {"dropletId": 4}, "dropletId", "does not implement the property"),
+    ("cloudflare:index/dnsRecord:DnsRecord", {"name": "shop"}, "name", "is not a full, lower-case name"),
+    ("cloudflare:index/dnsRecord:DnsRecord", {"name": "Shop.example.com"}, "name", "lower-case"),
+    ("cloudflare:index/dnsRecord:DnsRecord", {"ttl": 300}, "ttl", "must be set to 1 when `proxied` is true, got 300"),
+    ("cloudflare:index/dnsRecord:DnsRecord", {"ttl": 30, "proxied": False}, "ttl", "TTL must be between 60 and 86400"),
+    ("cloudflare:index/dnsRecord:DnsRecord", {"content": "::1"}, "content", "valid IPv4 address. (9005)"),
+    ("cloudflare:index/dnsRecord:DnsRecord", {"type": "MX"}, "type", "does not implement 'MX'"),
+    ("cloudflare:index/dnsRecord:DnsRecord", {"zoneId": "example"}, "zoneId", "Could not route to /zones/example"),
+    ("command:remote:Command", {"environment": {"A": "b"}}, "environment", "send values by `stdin`"),
+    ("command:remote:Command", {"logging": None}, "logging", "missing required property"),
+    ("command:remote:Command", {"logging": "stdout"}, "logging", "does not implement 'stdout'"),
+    ("command:remote:Command", {"addPreviousOutputInEnv": True}, "addPreviousOutputInEnv", "does not implement True"),
+    ("command:remote:Command", {"connection": {**HOP, "hostKey": None}}, "connection.hostKey", "missing required"),
+    ("command:remote:Command", {"connection": {**HOP, "password": "x"}}, "connection.password", "does not implement"),
+    (
+        "command:remote:Command",
+        {"connection": {**HOP, "proxy": {**HOP, "hostKey": None}}},
+        "connection.proxy.hostKey",
+        "missing required",
+    ),
+]
+
+
+def failures(type_name: str, inputs: dict[str, Any], old: dict[str, Any] | None = None) -> list[tuple[str, str]]:
+    handler = package(type_name.split(":")[0]).handler(type_name)
+    found = list(check_properties(handler.properties, inputs)) or list(handler.check(inputs, old or {}))
+    return [(failure.property, failure.reason) for failure in found]
+
+
+@pytest.mark.parametrize("type_name", VALID)
+def test_what_the_program_declares_is_accepted(type_name: str) -> None:
+    assert failures(type_name, VALID[type_name]) == []
+
+
+@pytest.mark.parametrize("type_name", VALID)
+def test_unknown_values_are_accepted_everywhere(type_name: str) -> None:
+    assert failures(type_name, dict.fromkeys(VALID[type_name], UNKNOWN)) == []
+
+
+@pytest.mark.parametrize(("type_name", "change", "path", "words"), REFUSED)
+def test_a_bad_value_is_refused_by_name(type_name: str, change: dict[str, Any], path: str, words: str) -> None:
+    ((found_path, reason),) = failures(type_name, {**VALID[type_name], **change})
+    assert found_path == path
+    assert words in reason
+
+
+def test_a_volume_cannot_shrink() -> None:
+    valid = VALID[f"{DO}/volume:Volume"]
+    assert failures(f"{DO}/volume:Volume", {**valid, "size": 5}, valid) == [
+        ("size", "volumes `size` can only be expanded and not shrunk: 10 -> 5 GiB")
+    ]
+
+
+def test_no_key_or_password_is_in_a_refusal() -> None:
+    secret = "secret-value-of-the-user"
+    connection = {**HOP, "privateKey": 4, "hostKey": secret, "password": secret}
+    reasons = failures("command:remote:Command", {"connection": connection, "logging": "none"})
+    assert reasons
+    assert secret not in str(reasons)
