@@ -193,7 +193,13 @@ def test_firewalls_know_droplets_by_their_own_tag_only(program: tuple[str, Recor
 def test_droplets_are_born_with_all_that_would_replace_them_later(program: tuple[str, Recorder]) -> None:
     stack, recorder = program
     for item in recorder.of("digitalocean:index/droplet:Droplet"):
-        wanted = {"monitoring": True, "dropletAgent": True, "ipv6": False, "resizeDisk": False, "gracefulShutdown": True}
+        wanted = {
+            "monitoring": True,
+            "dropletAgent": True,
+            "ipv6": False,
+            "resizeDisk": False,
+            "gracefulShutdown": True,
+        }
         assert {key: item.plain(key) for key in wanted} == wanted
         assert item.plain("image") == "debian-13-x64"
         assert item.plain("vpcUuid")
@@ -228,14 +234,16 @@ def test_names_of_the_shop_point_to_the_reserved_address_through_the_proxy(progr
 
 
 def test_the_exports_are_the_documented_ones(program: tuple[str, Recorder]) -> None:
-    stack, recorder = program
+    _, recorder = program
     exports: Mapping[str, Any] = recorder.exports
     assert set(exports) == {
         "domain", "url", "edge_reserved_ip", "droplets", "host_public_keys", "ssh_user", "releases",
     }  # fmt: skip
     assert exports["edge_reserved_ip"] == RESERVED_IP
     assert set(exports["droplets"]) == {"infra", "vertical", "edge"}
-    assert all(set(value) == {"id", "public_ip", "private_ip", "template_digest"} for value in exports["droplets"].values())
+    assert all(
+        set(value) == {"id", "public_ip", "private_ip", "template_digest"} for value in exports["droplets"].values()
+    )
     assert all(key.startswith("ssh-ed25519 ") for key in exports["host_public_keys"].values())
     assert set(exports["releases"]) == {"infra", "vertical", "edge"}
 
@@ -254,7 +262,9 @@ def test_no_text_holds_an_output_that_was_never_resolved(program: tuple[str, Rec
 
 
 def test_an_edit_of_one_tier_changes_the_command_of_that_tier_alone(staging: Recorder) -> None:
-    digests = [item.plain("create").splitlines()[1] for item in staging.of(COMMAND) if item.name.endswith("-activation")]
+    digests = [
+        item.plain("create").splitlines()[1] for item in staging.of(COMMAND) if item.name.endswith("-activation")
+    ]
     assert sorted(line.split()[2] for line in digests) == ["edge", "infra", "vertical"]
     assert len({line.split()[3] for line in digests}) == 3
 

@@ -1,0 +1,153 @@
+"""Each component alone: two instances never collide, and pure parts by value."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pulumi
+import pytest
+from conftest import run
+
+from components.cloud_firewall import CloudFirewall, CloudFirewallArgs, DropletRules
+from components.compose_stack import ComposeStack, ComposeStackArgs, host_variables, payload
+from components.dns import Dns, DnsArgs
+from components.droplet import Droplet, DropletArgs, VolumeArgs
+from components.host import Host, HostArgs, MountArgs, sshd_peers, swap_mib
+from components.network import Network, NetworkArgs
+from components.remote import Access, Endpoint, command_text
+from components.ufw_firewall import UfwFirewall, UfwFirewallArgs, rule_table
+from topology.bundle import Bundle
+from topology.firewall import CloudRules, HostRule
+
+ADDRESSES = {"infra": "10.80.0.2", "edge": "10.80.0.4"}
+BUNDLE = Bundle(tier="infra", digest="ab" * 32, tar=b"files")
+RULE = HostRule(name="postgres", protocol="tcp", port="5432", sources=("10.80.0.4/32",))
+
+
+def access() -> Access:
+    return Access(
+        user="basec",
+        private_key=pulumi.Output.secret("key"),
+        target=Endpoint(address="10.80.0.2", host_key="ssh-ed25519 A"),
+        bastion=Endpoint(address="198.51.100.24", host_key="ssh-ed25519 B"),
+    )
+
+
+def network(name: str) -> pulumi.Resource:
+    return Network(name, NetworkArgs(vpc_name=name, region="nyc3", ip_range=IPv4Network("10.80.0.0/20")))
+
+
+def cloud_firewall(name: str) -> pulumi.Resource:
+    plan = DropletRules(firewall_name=name, tag=name, rules=CloudRules(inbound=(), outbound=()))
+    return CloudFirewall(name, CloudFirewallArgs(droplets={"edge": plan}))
+
+
+def droplet(name: str) -> pulumi.Resource:
+    args = DropletArgs(
+        droplet_name=name, region="nyc3", size="s-1vcpu-1gb", image="debian-13-x64", tags=(name,), vpc_id="vpc",
+        ssh_key_id="1", user_data=pulumi.Output.secret("#cloud-config"), protect=True, reserved_ip=True,
+        volume=VolumeArgs(name="data", size_gib=10),
+    )  # fmt: skip
+    return Droplet(name, args)
+
+
+def host(name: str) -> pulumi.Resource:
+    args = HostArgs(
+        droplet_name="infra", droplet_id="1", access=access(), authorized_key="ssh-ed25519 L",
+        bastion_address="10.80.0.4", memory_mib=2048,
+        mount=MountArgs(volume_name="data", label="bc-data", mount="/mnt/data"),
+    )  # fmt: skip
+    return Host(name, args)
+
+
+def ufw_firewall(name: str) -> pulumi.Resource:
+    args = UfwFirewallArgs(
+        droplet_name="infra", droplet_id="1", access=access(), addresses=ADDRESSES,
+        machine_rules=lambda _: (RULE,), container_rules=lambda _: (RULE,),
+    )  # fmt: skip
+    return UfwFirewall(name, args)
+
+
+def compose_stack(name: str) -> pulumi.Resource:
+    args = ComposeStackArgs(
+        droplet_name="infra", droplet_id="1", access=access(), bundle=BUNDLE, addresses=ADDRESSES,
+        secrets={"token_key": pulumi.Output.secret("canary")},
+        secret_files=lambda values: {"a.env": {"content": values["token_key"], "uid": 1, "gid": 1}},
+    )  # fmt: skip
+    return ComposeStack(name, args)
+
+
+def dns(name: str) -> pulumi.Resource:
+    return Dns(name, DnsArgs(zone_id="0" * 32, domain="example.org", address="198.51.100.24"))
+
+
+@pytest.mark.parametrize("make", [network, cloud_firewall, droplet, host, ufw_firewall, compose_stack, dns])
+def test_two_instances_share_no_urn(make: Callable[[str], pulumi.Resource]) -> None:
+    recorder = run(lambda: [make("one"), make("two")])
+    urns = [item.urn for item in recorder.registered]
+    assert len(urns) == len(set(urns))
+    assert len(urns) % 2 == 0
+
+
+def test_the_payload_of_a_tier_is_secret_and_complete() -> None:
+    recorder = run(lambda: compose_stack("infra-stack"))
+    (activation,) = recorder.of("command:remote:Command")
+    assert activation.secret("stdin")
+    assert json.loads(activation.plain("stdin")) == {
+        "bundle": "ZmlsZXM=",
+        "digest": "ab" * 32,
+        "hosts": {"INFRA_ADDRESS": "10.80.0.2", "EDGE_ADDRESS": "10.80.0.4", "PRIVATE_ADDRESS": "10.80.0.2"},
+        "secrets": {"a.env": {"content": "canary", "uid": 1, "gid": 1}},
+    }
+
+
+def test_the_payload_is_the_same_for_the_same_inputs_in_any_order() -> None:
+    hosts = host_variables(ADDRESSES, "infra")
+    assert payload(BUNDLE, hosts, {}) == payload(BUNDLE, dict(reversed(hosts.items())), {})
+
+
+def test_only_the_bastion_forwards_and_only_to_its_peers() -> None:
+    assert "AllowTcpForwarding no" in sshd_peers("10.80.0.4", ())
+    assert "PermitOpen" not in sshd_peers("10.80.0.4", ())
+    edge = sshd_peers("10.80.0.4", ("10.80.0.2", "10.80.0.3"))
+    assert "PermitOpen 10.80.0.2:22 10.80.0.3:22\n" in edge
+    assert "AllowTcpForwarding local\n" in edge
+    assert edge.endswith("PerSourcePenaltyExemptList 10.80.0.4,127.0.0.1")
+
+
+def test_small_droplets_get_swap_and_bigger_ones_none() -> None:
+    assert (swap_mib(1024), swap_mib(2048)) == (1024, 0)
+
+
+def test_container_ports_of_peers_are_bound_to_the_private_address_and_public_ones_are_not() -> None:
+    public = HostRule(name="edge-http", protocol="tcp", port="80", sources=("173.245.48.0/20",))
+    table = rule_table((RULE,), (RULE, public), ADDRESSES, "infra")
+    assert table.splitlines() == [
+        "ufw tcp 5432 10.80.0.4/32 postgres",
+        "docker tcp 5432 10.80.0.4/32 10.80.0.2",
+        "docker tcp 80 173.245.48.0/20 any",
+    ]
+
+
+def test_a_value_with_quotes_reaches_the_script_as_it_is() -> None:
+    text = command_text(
+        droplet_id="7", title="say it", script='printf %s "$VALUE"', variables={"VALUE": 'a\'b "c" $(d)'}
+    )
+    assert text.startswith("# droplet 7\n# say it\nexec sudo -n bash -c ")
+
+
+def test_no_undecorated_test_asserts_inside_apply() -> None:
+    """Such an assertion never runs to a failure: only `@pulumi.runtime.test` waits for outputs."""
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and not node.decorator_list:
+                applies = [
+                    call for call in ast.walk(node)
+                    if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "apply"
+                ]  # fmt: skip
+                asserts = [call for call in applies if any(isinstance(part, ast.Assert) for part in ast.walk(call))]
+                assert not asserts, f"{path.name}: {node.name} asserts inside apply"
