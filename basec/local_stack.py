@@ -138,6 +138,13 @@ def new_ed25519_key() -> str:
     return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
 
 
+def new_password() -> str:
+    """Make a password that starts with a letter or digit: with `-` in front, a pasted one reads as an option."""
+    while not (password := secrets.token_urlsafe(PASSWORD_BYTES))[0].isalnum():
+        pass
+    return password
+
+
 def make_passphrase(path: Path) -> bool:
     """Make the stack's passphrase if there is none; answer whether one was made."""
     if path.exists():
@@ -167,5 +174,5 @@ def _generate(name: str) -> str:
     if name in FAKE_TOKENS:
         return FAKE_TOKENS[name]
     if name in PASSWORD_KEYS or name in OPTIONAL_SECRET_KEYS:
-        return secrets.token_urlsafe(PASSWORD_BYTES)
+        return new_password()
     return new_ed25519_key()
