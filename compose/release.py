@@ -13,8 +13,8 @@ mount it, and the previous release stays startable as it was until it is pruned.
                              state.json                 which release is active, and the ones before it
                              current, hosts.env         links for people; state.json decides
 
-Order of `activate`: lay, pull, (PostgreSQL, its password, migrate), up, health gate, record. Until "up" nothing
-that runs is touched; from there on any failure brings the previous release back and exits 1.
+Order of `activate`: lay, pull, (PostgreSQL, its password, migrate), up, health gate, record. A failure before the
+pull is done touches nothing that runs; one after it brings the previous release back. Either exits 1.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ ADDRESS_WAIT = 60  # seconds; at boot the private address can come after Docker
 PULL_DEADLINE = 900  # seconds for one image
 MIGRATE_DEADLINE = 300  # seconds
 HEALTH_DEADLINE = 180  # seconds until all containers are healthy
+RECOVERY_WAIT = 25  # seconds: two health checks of a container that was unhealthy before
 LOG_LINES = 20  # of an unhealthy service, and of a failed program
 KINDS = {"releases": 0o755, "files": 0o755, "hosts": 0o755, "secrets": 0o700}  # directories of a tier
 LINES_ABOVE = "the lines above say why"
@@ -229,7 +230,15 @@ class Tier:
     def up(self, release: Release, *services: str) -> None:
         """Starts and waits until all is healthy."""
         wait = ["up", "-d", "--wait", "--wait-timeout", str(HEALTH_DEADLINE)]
-        self.compose(release, *wait, *(services or ["--remove-orphans"]), deadline=HEALTH_DEADLINE + 60)
+        try:
+            self.compose(release, *wait, *(services or ["--remove-orphans"]), deadline=HEALTH_DEADLINE + 60)
+        except ReleaseError as error:
+            # It gives up on what is unhealthy now, also if the next check will pass: HAProxy with construction back.
+            deadline = time.monotonic() + RECOVERY_WAIT
+            while "is unhealthy" not in str(error) or self.unhealthy(release):
+                if "is unhealthy" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(1)
         if not services and (bad := self.unhealthy(release)):
             names = ", ".join(f"{c['name']} is {c['state']} {c['health']}".strip() for c in bad)
             raise ReleaseError(f"{self.name}: health: {names}", LINES_ABOVE)

@@ -173,4 +173,5 @@ def make_droplet(directory: Path, tier: str, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("PATH", f"{droplet.bin}:{os.environ['PATH']}")
     monkeypatch.setattr(release, "ADDRESS_WAIT", 0.2)
     monkeypatch.setattr(release, "LOCK_WAIT", 0.3)
+    monkeypatch.setattr(release, "RECOVERY_WAIT", 3)
     return droplet
