@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pulumi
 import pytest
-from conftest import run
 
 from components.cloud_firewall import CloudFirewall, CloudFirewallArgs, DropletRules
 from components.compose_stack import ComposeStack, ComposeStackArgs, host_variables, payload
@@ -20,6 +19,7 @@ from components.host import Host, HostArgs, MountArgs, sshd_peers, swap_mib
 from components.network import Network, NetworkArgs
 from components.remote import Access, Endpoint, command_text
 from components.ufw_firewall import UfwFirewall, UfwFirewallArgs, rule_table
+from tests.program.recording import run
 from topology.bundle import Bundle
 from topology.firewall import CloudRules, HostRule
 

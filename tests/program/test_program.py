@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import runpy
 from collections.abc import Callable, Mapping
@@ -9,7 +10,19 @@ from typing import Any
 
 import pulumi
 import pytest
-from conftest import RESERVED_IP, ROOT, SECRETS, STACKS, Recorder, Registration, configuration, run, settings_of, unwrap
+
+from tests.program.recording import (
+    RESERVED_IP,
+    ROOT,
+    SECRETS,
+    STACKS,
+    Recorder,
+    Registration,
+    configuration,
+    run,
+    settings_of,
+    unwrap,
+)
 
 COMMAND = "command:remote:Command"
 TOKENS = {
@@ -64,7 +77,7 @@ def children(recorder: Recorder, component: Registration) -> list[Registration]:
 
 def test_every_step_waits_for_all_resources_of_the_step_before(program: tuple[str, Recorder]) -> None:
     _, recorder = program
-    for earlier, later in zip(ORDER, ORDER[1:], strict=False):
+    for earlier, later in itertools.pairwise(ORDER):
         before = {item.urn for item in children(recorder, recorder.one(*earlier))}
         for item in children(recorder, recorder.one(*later)):
             assert before <= recorder.after(item), f"{item.name} does not wait for {earlier}"
