@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from localcloud import cloudflare_edge, registry
-from localcloud.backend import CloudError
+from localcloud.backend import CloudError, NotReadyError
 from localcloud.config import CloudConfig
 
 from . import droplets, firewalls, labels, networks, packet_filter, records, reserved_ips, volumes
@@ -69,9 +69,9 @@ async def down(config: CloudConfig, progress: Report, host: Host | None = None) 
 
 async def _power_on_droplet(cloud: Cloud, droplet_id: str, renewed: bool, progress: Report) -> None:
     found = await droplets.read(cloud, droplet_id)
-    if found is None:
+    document = cloud.store.read(DROPLETS, droplet_id)
+    if found is None or document is None or not document["created"]:
         return  # half-made, or removed by hand: the engine decides
-    document = cloud.store.read(DROPLETS, droplet_id) or {}
     if found.status == "active" and renewed:
         # Docker brought it back before its disk was there, so what needs the disk has failed to start.
         progress(f"restarting {document['name']}: its volume was away")
@@ -81,7 +81,11 @@ async def _power_on_droplet(cloud: Cloud, droplet_id: str, renewed: bool, progre
     else:
         progress(f"starting {document['name']}")
     await droplets.start(cloud, droplet_id)
-    await droplets.wait_for_ssh(cloud, droplet_id)
+    try:
+        await droplets.wait_for_ssh(cloud, droplet_id)
+    except NotReadyError as error:
+        # Said, but no reason to stop: the engine may be about to repair or replace this very droplet.
+        progress(str(error))
 
 
 async def _connect_volumes(cloud: Cloud) -> set[str]:

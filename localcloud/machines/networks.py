@@ -15,7 +15,7 @@ from localcloud.backend import CloudError, VpcSpec
 from localcloud.config import CloudConfig
 
 from . import addresses, labels
-from .host import Host, LinuxHost, inspect
+from .host import CommandError, Host, LinuxHost, inspect
 from .store import Store
 
 VPCS = "vpcs"
@@ -130,7 +130,7 @@ async def _create(
 ) -> None:
     own = {labels.CLOUD: config.name, labels.KIND: "network", labels.URN: urn}
     mtu = await _machine_mtu(host)
-    await host.run(
+    result = await host.run(
         "docker",
         "network",
         "create",
@@ -144,7 +144,15 @@ async def _create(
         f"--opt=com.docker.network.driver.mtu={mtu}",
         *labels.arguments(own),
         name,
+        check=False,
     )
+    if "overlaps" in result.stderr:
+        raise CloudError(
+            f"network {name}: another network of this machine holds part of {subnet}\n"
+            "next: find it with `docker network ls` and `ip route`, remove it, or give this cloud another subnet"
+        )
+    if result.code != 0:
+        raise CommandError("docker network create", result)
 
 
 async def _machine_mtu(host: Host) -> int:

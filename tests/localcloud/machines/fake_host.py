@@ -21,6 +21,7 @@ class FakeHost:
     networks: dict[str, dict[str, Any]] = field(default_factory=dict)
     crash: set[str] = field(default_factory=set)
     sshd: bool = True
+    overlap: bool = False
     bridge_filtering: str = "1"
     filter_table: str = EMPTY_FILTER
 
@@ -59,6 +60,8 @@ class FakeHost:
         if verb == "inspect":
             return self._inspect({"container": self.containers, "network": self.networks}[kind], rest[0])
         if (kind, verb) == ("network", "create"):
+            if self.overlap:
+                return Result(1, "", "Error response from daemon: Pool overlaps with other one on this address space")
             subnet = next(word.partition("=")[2] for word in rest if word.startswith("--subnet="))
             self.networks[rest[-1]] = {"IPAM": {"Config": [{"Subnet": subnet}]}}
         elif (kind, verb) == ("container", "create"):

@@ -195,6 +195,14 @@ async def test_a_second_vpc_is_refused(cloud: DockerCloud) -> None:
         await cloud.create_vpc("urn:other", VpcSpec(name="b", region="nyc3", ip_range="10.78.0.0/24"))
 
 
+async def test_a_taken_subnet_is_named(cloud: DockerCloud, host: FakeHost) -> None:
+    host.overlap = True
+    with pytest.raises(
+        CloudError, match=r"network bc-local-mt-vpc: another network .* part of 10\.77\.1\.0/24\nnext: "
+    ):
+        await spec(cloud)
+
+
 async def test_a_droplet_in_an_unknown_vpc_is_refused(cloud: DockerCloud) -> None:
     with pytest.raises(CloudError, match="vpc_uuid 'nope' not found"):
         await cloud.create_droplet("urn:edge", await spec(cloud, vpc_id="nope"), silent)
