@@ -194,10 +194,15 @@ class Engine:
         blocks = [
             "\n  ".join([f"{failure.resource}:", *_short("\n".join(failure.messages))])
             for urn, failure in view.failures.items()
-            if failure.messages and not (urn.split("::")[2:3] == ["pulumi:pulumi:Stack"] and len(view.failures) > 1)
+            if failure.messages and (len(view.failures) == 1 or not _is_echo(urn))
         ]
         text = "\n".join(blocks) or "\n".join(_short(_last_words(str(error))))
         return EngineError(f"basec: {self.environment.name}: {name} failed\n{text}", UP_HINT)
+
+
+def _is_echo(urn: str) -> bool:
+    """The engine repeats on the stack, and on no resource at all, that something failed."""
+    return not urn or "pulumi:pulumi:Stack::" in urn
 
 
 def _short(text: str) -> list[str]:

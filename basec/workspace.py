@@ -120,7 +120,9 @@ def variables(environment: Environment) -> dict[str, str]:
     return {
         **common,
         "PULUMI_HOME": str(environment.work_dir / "home"),
-        "PULUMI_BACKEND_URL": f"file://{environment.work_dir / 'state'}",
+        # Without side files of metadata: a kill while one is written leaves it empty, and then no command can read
+        # the checkpoint beside it any more (`failed to load checkpoint: EOF`).
+        "PULUMI_BACKEND_URL": f"file://{environment.work_dir / 'state'}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(environment.passphrase_file),
         # One local state file is small; a backup per update would only pile up.
         "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
