@@ -281,9 +281,7 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         self._record(operation, handler, flagged, "done", time.monotonic() - started)
         return result
 
-    async def _attempt(
-        self, operation: _Operation, limit_s: float, work: Callable[[Job], Coroutine[Any, Any, T]]
-    ) -> T:
+    async def _attempt(self, operation: _Operation, limit_s: float, work: Callable[[Job], Coroutine[Any, Any, T]]) -> T:
         """Run a handler under its deadline, so that Cancel can end it. The engine enforces no time-out itself."""
         task = asyncio.ensure_future(self._work(operation, work))
         self._running.add(task)

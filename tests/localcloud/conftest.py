@@ -10,10 +10,8 @@ from typing import Any, ClassVar
 
 import grpc.aio
 import pytest
-from engine_stack import EngineStack
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc
-from sample_program import Sample
 from typing_extensions import override
 
 from localcloud.backend import Backend
@@ -24,6 +22,8 @@ from localcloud.providers.reporting import EngineLog
 from localcloud.providers.schema import Kind, Property
 from localcloud.providers.servicer import ProviderServicer
 from localcloud.providers.values import Value, decode_struct, encode_struct
+from tests.localcloud.engine_stack import EngineStack
+from tests.localcloud.sample_program import Sample
 
 THING = "test:index:Thing"
 

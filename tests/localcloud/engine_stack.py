@@ -46,7 +46,9 @@ class EngineStack:
         (directory / "backend").mkdir()
         self.environment = {
             "PULUMI_HOME": str(directory / "home"),
-            "PULUMI_BACKEND_URL": f"file://{directory / 'backend'}",
+            # Without `metadata=skip` each file has an `.attrs` beside it that is not written atomically: a kill in that
+            # moment leaves it empty, and every later command fails with `failed to load checkpoint: EOF`.
+            "PULUMI_BACKEND_URL": f"file://{directory / 'backend'}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sample_program import PUBLIC_KEY, ZONE
 
 from localcloud.plugin import package
 from localcloud.providers.schema import check_properties
 from localcloud.providers.values import UNKNOWN
+from tests.localcloud.sample_program import PUBLIC_KEY, ZONE
 
 DO = "digitalocean:index"
 RULE = {"protocol": "tcp", "portRange": "22", "sourceAddresses": ["198.51.100.2/32"]}
@@ -60,7 +60,12 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     (f"{DO}/firewall:Firewall", {"dropletIds": [1]}, "dropletIds", "does not implement the property"),
     (f"{DO}/firewall:Firewall", {"inboundRules": [{**RULE, "portRange": "0"}]}, "inboundRules[0].portRange", "1-65535"),
     (f"{DO}/firewall:Firewall", {"inboundRules": [{**RULE, "portRange": "9-1"}]}, "inboundRules[0].portRange", "range"),
-    (f"{DO}/firewall:Firewall", {"inboundRules": [{**RULE, "portRange": "70000"}]}, "inboundRules[0].portRange", "65535"),
+    (
+        f"{DO}/firewall:Firewall",
+        {"inboundRules": [{**RULE, "portRange": "70000"}]},
+        "inboundRules[0].portRange",
+        "65535",
+    ),
     (f"{DO}/firewall:Firewall", {"inboundRules": [{"protocol": "tcp"}]}, "inboundRules[0].portRange", "is required"),
     (f"{DO}/firewall:Firewall", {"inboundRules": [{**RULE, "protocol": "icmp"}]}, "inboundRules[0].portRange", "icmp"),
     (f"{DO}/firewall:Firewall", {"inboundRules": [{**RULE, "protocol": "ip"}]}, "inboundRules[0].protocol", "one of"),
@@ -106,7 +111,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
 
 
 def failures(type_name: str, inputs: dict[str, Any], old: dict[str, Any] | None = None) -> list[tuple[str, str]]:
-    handler = package(type_name.split(":")[0]).handler(type_name)
+    handler = package(type_name.split(":", maxsplit=1)[0]).handler(type_name)
     found = list(check_properties(handler.properties, inputs)) or list(handler.check(inputs, old or {}))
     return [(failure.property, failure.reason) for failure in found]
 

@@ -11,8 +11,9 @@ import pulumi
 import pulumi.automation as auto
 import pulumi_digitalocean as digitalocean
 import pytest
-from engine_stack import EngineStack
-from sample_program import PUBLIC_KEY, STDIN_SECRET, USER_DATA_SECRET, Sample
+
+from tests.localcloud.engine_stack import EngineStack
+from tests.localcloud.sample_program import PUBLIC_KEY, STDIN_SECRET, USER_DATA_SECRET, Sample
 
 pytestmark = pytest.mark.engine
 
@@ -74,7 +75,7 @@ def test_an_edit_changes_what_it_names_and_nothing_else(stack: EngineStack) -> N
         before = len(stack.events())
         edited = dataclasses.replace(edited, **edit)
         stack.use(edited)
-        summary = stack.up().summary.resource_changes or {}
+        summary = {str(op): count for op, count in (stack.up().summary.resource_changes or {}).items()}
         assert summary.get("update", 0) == len(expected), edit
         assert summary["same"] == RESOURCES - len(expected), edit
         assert changes(stack, before) == expected

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 
 import pytest
-from engine_stack import EngineStack
+
+from tests.localcloud.engine_stack import EngineStack
 
 pytestmark = pytest.mark.engine
 
-STEPS = ("net", "login", "edge-fw", "infra", "data-on-infra", "front-on-edge", "wildcard")
-"""One of each kind, in the order in which they are made: each kill comes later than the one before."""
+STEPS = ("net", "edge-fw", "infra", "edge", "activate", "wildcard")
+"""In the order in which they are made: each kill comes later than the one before."""
 
 
 def test_a_kill_at_any_step_is_healed_and_nothing_is_made_twice(stack: EngineStack) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from conftest import Behaviour, Plugin, failed_details, thing_urn
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2
 
@@ -17,6 +16,7 @@ from localcloud.backend import CloudError, NotReadyError
 from localcloud.config import CloudConfig
 from localcloud.providers.handler import Created, Found, Job, Values
 from localcloud.providers.values import UNKNOWN, UNKNOWN_SENTINEL, Secret, decode_struct
+from tests.localcloud.conftest import Behaviour, Plugin, failed_details, thing_urn
 
 DIFF_SOME = provider_pb2.DiffResponse.DIFF_SOME
 DIFF_NONE = provider_pb2.DiffResponse.DIFF_NONE
@@ -84,14 +84,14 @@ async def test_a_secret_input_is_plain_for_the_handler_and_flagged_in_the_answer
 
 
 async def test_a_refresh_keeps_the_flag_of_a_secret_that_has_changed(plugin: Plugin, behaviour: Behaviour) -> None:
-    behaviour.read = lambda job, inputs: Found(inputs={"label": "new value"}, outputs={"fixed": "f"})
+    behaviour.read = lambda *_: Found(inputs={"label": "new value"}, outputs={"fixed": "f"})
     answer = await plugin.read({"label": Secret("old value")}, {})
     assert decode_struct(answer.inputs) == {"label": Secret("new value")}
     assert decode_struct(answer.properties)["label"] == Secret("new value")
 
 
 async def test_a_vanished_resource_is_answered_with_an_empty_id(plugin: Plugin, behaviour: Behaviour) -> None:
-    behaviour.read = lambda job, inputs: None
+    behaviour.read = lambda *_: None
     assert (await plugin.read({"size": "s"}, {})).id == ""
 
 
@@ -102,7 +102,7 @@ async def test_an_unknown_value_never_reaches_a_real_create(plugin: Plugin) -> N
 
 
 async def test_an_unknown_value_never_reaches_the_state(plugin: Plugin, behaviour: Behaviour) -> None:
-    behaviour.create = lambda job, inputs: Created(id="7", outputs={"address": f"{UNKNOWN_SENTINEL}"})
+    behaviour.create = lambda *_: Created(id="7", outputs={"address": f"{UNKNOWN_SENTINEL}"})
     with pytest.raises(grpc.aio.AioRpcError):
         await plugin.create({})
 

@@ -209,7 +209,7 @@ async def test_a_machine_that_comes_up_meanwhile_is_reached(bastion: Machine) ->
 
 
 async def test_a_machine_that_says_nothing_is_given_up_after_the_dial_time_out() -> None:
-    mute = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    mute = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = mute.sockets[0].getsockname()[1]
     silent_machine = Machine(port, STRANGER)
     started = time.monotonic()
