@@ -116,12 +116,11 @@ class EngineStack:
         (lock,) = (self.directory / "backend").rglob("locks/**/*.json")
         return int(json.loads(lock.read_text())["pid"])
 
-    def heal(self) -> None:
-        """Do what `basec up` does after a crash: clear the dead holder's lock and the pending creates, then `up`."""
+    def clear_after_kill(self) -> None:
+        """Do what `basec up` does first after a crash: clear the dead holder's lock and the pending creates."""
         if not Path(f"/proc/{self.lock_holder()}").exists():
             self.stack.cancel()
         self.stack.refresh(clear_pending_creates=True)
-        self.up()
 
     def plugin_processes(self) -> list[int]:
         """List the plugins of this stack that still run."""

@@ -20,8 +20,7 @@ def test_a_kill_at_any_step_is_healed_and_nothing_is_made_twice(stack: EngineSta
         if name in ("net", "infra"):
             assert_plugins_gone(stack)
         made = {kind: set(records) for kind, records in stack.records().items()}
-        stack.stack.cancel()
-        stack.stack.refresh(clear_pending_creates=True)
+        stack.clear_after_kill()
         kept = {kind: set(records) for kind, records in stack.records().items()}
         assert kept == made, f"the refresh after the kill at {name} changed the cloud"
     stack.up()
