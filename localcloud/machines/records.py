@@ -24,8 +24,9 @@ async def put_record(cloud: Cloud, urn: str, record_id: str | None, spec: Record
         chosen = record_id or _same_record(cloud.store, urn, spec) or uuid.uuid4().hex  # 32 hex digits, as Cloudflare's
         cloud.store.write(RECORD_URNS, chosen, {"urn": urn})
         cloud.store.write(RECORDS, chosen, asdict(spec))
-    await cloudflare_edge.reload(cloud.config, cloud.host)
-    return chosen
+        # Under the lock: the engine makes several records at once, and the stand-in has one configuration.
+        await cloudflare_edge.reload(cloud.config, cloud.host)
+        return chosen
 
 
 def read_record(store: Store, record_id: str) -> RecordSpec | None:
@@ -36,9 +37,10 @@ def read_record(store: Store, record_id: str) -> RecordSpec | None:
 
 async def delete_record(cloud: Cloud, record_id: str) -> None:
     """Remove a record."""
-    cloud.store.delete(RECORDS, record_id)
-    cloud.store.delete(RECORD_URNS, record_id)
-    await cloudflare_edge.reload(cloud.config, cloud.host)
+    async with cloud.store.lock():
+        cloud.store.delete(RECORDS, record_id)
+        cloud.store.delete(RECORD_URNS, record_id)
+        await cloudflare_edge.reload(cloud.config, cloud.host)
 
 
 async def put_document(
