@@ -133,7 +133,7 @@ class EngineStack:
         return found
 
     def deployment(self) -> dict[str, Any]:
-        """Export the state; secrets stay encrypted."""
+        """Export the state, with its secrets in clear: the Automation API asks for that."""
         return dict(self.stack.export_stack().deployment or {})
 
     def _write_cloud(self) -> None:
