@@ -102,13 +102,13 @@ def test_every_security_header_is_there_exactly_once(stack: LocalStack, host: st
 
 def test_droplets_come_in_order_and_tiers_after_hosts(stack: LocalStack) -> None:
     made = [e["name"] for e in stack.journal() if e["op"] == "create" and e["type"].endswith("Droplet")]
-    assert [name.rsplit("-", 1)[-1] for name in made] == list(TIERS)
+    assert [name.removesuffix("-droplet") for name in made] == list(TIERS)
     tiers = [
         tier
         for event in stack.journal()
         if event["op"] == "create"
         for tier in TIERS
-        if event["type"].endswith("Command") and f"activate {tier} " in event.get("detail", "")
+        if event["type"].endswith("Command") and f"activate {tier} " in event.get("text", "")
     ]
     assert tiers == list(TIERS)
 

@@ -37,7 +37,7 @@ def test_an_edit_of_one_tiers_file_changes_that_tier_alone(stack: LocalStack) ->
     stack.up()
     changed = [event for event in stack.journal()[events:] if event["op"] != "read"]
     assert [event["op"] for event in changed] == ["update"]
-    assert "activate vertical " in changed[0]["detail"]
+    assert "activate vertical " in changed[0]["text"]
     after = stack.container_ids()
     assert {k: v for k, v in after.items() if not k.startswith("vertical/")} == {
         k: v for k, v in before.items() if not k.startswith("vertical/")
