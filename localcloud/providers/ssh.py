@@ -23,7 +23,8 @@ FIRST_DELAY_S, DELAY_FACTOR, LAST_DELAY_S = 0.1, 1.5, 5.0
 """Source: connection.go of pulumi-command, and pulumi/sdk/go/common/util/retry."""
 KEEPALIVE_S, KEEPALIVE_MISSED_MAX = 15, 4
 """A droplet that went away ends the command in a minute instead of never."""
-TAIL_LINES = 20
+TAIL_LINES = 40
+"""Room for what `release.py` says of a failed service: its name, its last check and 20 log lines."""
 _TRANSIENT = (OSError, asyncssh.DisconnectError, asyncssh.ChannelOpenError, TimeoutError)
 
 

@@ -185,13 +185,18 @@ def assert_known(values: Mapping[str, Value], what: str) -> None:
         raise UnknownValueError(f"{what}: unknown values outside of a preview: {', '.join(unknown)}")
 
 
+PUBLIC_FIELDS = frozenset({"host", "hostKey", "user"})
+"""The SDK flags a Command's `connection` as a whole; without these parts no message could name the host."""
+
+
 def secret_texts(value: Value, *, inside: bool = False) -> Iterator[str]:
     """Yield every text that is secret, for redaction; short ones would blank out innocent words and are skipped."""
     if isinstance(value, Secret):
         yield from secret_texts(value.value, inside=True)
     elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from secret_texts(item, inside=inside)
+        for key, item in value.items():
+            if not (inside and key in PUBLIC_FIELDS):
+                yield from secret_texts(item, inside=inside)
     elif isinstance(value, list):
         for item in value:
             yield from secret_texts(item, inside=inside)
