@@ -70,8 +70,8 @@ def test_a_release_that_never_gets_healthy_keeps_the_old_one_serving(stack: Loca
         output = stack.basec("up", "--env", STACK, expect=1)
     finally:
         config.write_text(text)
-    assert "haproxy" in output
-    assert "this line" in output, "the message shows the failed service's last log lines"
+    assert "vertical: haproxy: " in output, "the message names the service"
+    assert "unknown keyword 'this'" in output, "the message shows the service's last log lines"
     assert stack.get("/web/login").status == 302
     assert stack.get("/docs").status == 200
     # The same `up` with the file mended heals, by finding the release of before.

@@ -24,7 +24,7 @@ def image() -> str:
 def every_port(stack: LocalStack) -> dict[str, set[int]]:
     """Of each droplet: every port of the inventory, every listening and every published one."""
     rules = yaml.safe_load((stack.root / "inventory.yaml").read_text())["firewall"]
-    named = {int(port) for rule in rules for port in str(rule["ports"]).split("-")}
+    named = {int(port) for rule in rules for ports in rule["ports"] for port in str(ports).split("-")}
     return {d: named | listening_ports(stack, d) | published_ports(stack, d) for d in TIERS}
 
 

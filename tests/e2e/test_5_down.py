@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +21,8 @@ def left_behind(stack: LocalStack) -> dict[str, str]:
     label = f"label=basecommerce.cloud={STACK}"
     prefix = f"bc-{STACK}-"
     found = {
-        "containers": docker("ps", "--all", "--quiet", "--filter", label) + docker("ps", "-aq", "--filter", f"name={prefix}"),
+        "containers": docker("ps", "--all", "--quiet", "--filter", label)
+        + docker("ps", "-aq", "--filter", f"name={prefix}"),
         "networks": docker("network", "ls", "--quiet", "--filter", f"name={prefix}"),
         "volumes": docker("volume", "ls", "--quiet", "--filter", f"name={prefix}"),
         "loops": "\n".join(line for line in run("losetup", "--list").splitlines() if STACK in line),
@@ -45,17 +48,36 @@ def test_down_again_is_no_failure(stack: LocalStack) -> None:
 
 
 def kill_when(stack: LocalStack, reached: Callable[[], bool], what: str) -> None:
-    """Start `up` and kill the CLI as soon as `reached` says that it is in the middle of one step."""
+    """Start `up`, and kill basec and Pulumi's CLI as soon as `reached` says that it is in the middle of one step."""
     process = stack.start("up", "--env", STACK)
     deadline = time.monotonic() + 300
     while not reached():
         if process.poll() is not None or time.monotonic() > deadline:
-            os.killpg(process.pid, signal.SIGKILL)
+            kill(process)
             output, _ = process.communicate()
             raise AssertionError(f"`up` was never seen at {what}:\n{output}")
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
+    kill(process)
     process.communicate()
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Send SIGKILL to basec and to the engine that it started; provider plugins have to notice by themselves."""
+    for pid in (*engines_of(process.pid), process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def engines_of(pid: int) -> list[int]:
+    """List the Pulumi CLIs among the processes below one. What ends while we look is passed over."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        if Path(f"/proc/{pid}/comm").read_text().strip() == "pulumi":
+            found.append(pid)
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found += engines_of(child)
+    return found
 
 
 def test_a_bring_up_that_is_killed_three_times_is_healed_by_the_same_command(stack: LocalStack) -> None:
@@ -75,7 +97,9 @@ def test_a_bring_up_that_is_killed_three_times_is_healed_by_the_same_command(sta
     kill_when(stack, tier_is_coming, "tiers")
     stack.up()
     label = f"label=basecommerce.cloud={STACK}"
-    names = docker("ps", "-a", "--format", "{{.Names}}", "--filter", label, "--filter", "label=basecommerce.kind=droplet")
+    names = docker(
+        "ps", "-a", "--format", "{{.Names}}", "--filter", label, "--filter", "label=basecommerce.kind=droplet"
+    )
     assert sorted(names.split()) == sorted(stack.container(droplet) for droplet in TIERS)
     output = stack.basec("preview", "--env", STACK)
     assert "pending" not in output
