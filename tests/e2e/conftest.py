@@ -33,7 +33,7 @@ def copy_tree(target: Path) -> None:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
     """Give the stack's command runner. The tree lies at a fixed place: a run that was killed is healed by the next."""
-    work = Path(os.environ.get("BASECOMMERCE_E2E", "/var/tmp/basecommerce-e2e"))  # noqa: S108 - root's own, fixed on purpose
+    work = Path(os.environ.get("BASECOMMERCE_E2E", "/var/tmp/basecommerce-e2e"))
     root = work / "tree"
     logs = work / "logs"
     stack = LocalStack(root, python_of_this_run(), logs)

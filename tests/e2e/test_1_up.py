@@ -17,6 +17,11 @@ SECURITY_HEADERS = {
     "referrer-policy": "strict-origin-when-cross-origin",
 }
 
+EVERY_KIND_OF_PATH = (
+    *("/health", "/", "/tenant.json", "/auth/login", "/auth/nothing", "/web/dashboard", "/web/login"),
+    *("/web/static/app.css", "/api/v1/produtos/", "/docs", "/nothing-here", "/nginx-status"),
+)
+
 
 @pytest.fixture(scope="module")
 def cookie(stack: LocalStack) -> str:
@@ -88,11 +93,7 @@ def test_a_forged_tenant_header_changes_no_answer(stack: LocalStack, host: str, 
     assert (plain.status, plain.body) == (forged.status, forged.body)
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/health", "/", "/tenant.json", "/auth/login", "/auth/nothing", "/web/dashboard", "/web/login"]
-    + ["/web/static/app.css", "/api/v1/produtos/", "/docs", "/nothing-here", "/nginx-status"],
-)
+@pytest.mark.parametrize("path", EVERY_KIND_OF_PATH)
 @pytest.mark.parametrize("host", ["demo.localhost", "localhost"])
 def test_every_security_header_is_there_exactly_once(stack: LocalStack, host: str, path: str) -> None:
     answer = stack.get(path, host=host)
