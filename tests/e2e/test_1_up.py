@@ -101,17 +101,22 @@ def test_every_security_header_is_there_exactly_once(stack: LocalStack, host: st
     assert answer.all("strict-transport-security") == [], "the visitor did not come by https"
 
 
-def test_droplets_come_in_order_and_tiers_after_hosts(stack: LocalStack) -> None:
+def test_droplets_come_in_order(stack: LocalStack) -> None:
     made = [e["name"] for e in stack.journal() if e["op"] == "create" and e["type"].endswith("Droplet")]
-    assert [name.removesuffix("-droplet") for name in made] == list(TIERS)
-    tiers = [
-        tier
-        for event in stack.journal()
-        if event["op"] == "create"
-        for tier in TIERS
-        if event["type"].endswith("Command") and f"activate {tier} " in event.get("text", "")
-    ]
-    assert tiers == list(TIERS)
+    assert [name.removesuffix("-droplet") for name in made] == ["infra", "vertical", "edge"]
+
+
+def test_hosts_come_bastion_first_and_tiers_database_first(stack: LocalStack) -> None:
+    def first(droplet: str, words: str) -> float:
+        """Find in a droplet's own journal when root was first asked for this; seconds since 1970."""
+        lines = stack.inside(droplet, "journalctl --output short-unix --identifier sudo --no-pager").splitlines()
+        return min(float(line.split()[0]) for line in lines if words in line)
+
+    ready = {droplet: first(droplet, "'LOGIN_USER=") for droplet in TIERS}
+    assert sorted(ready, key=ready.__getitem__) == ["edge", "infra", "vertical"]
+    activated = {tier: first(tier, f"# activate {tier} ") for tier in TIERS}
+    assert sorted(activated, key=activated.__getitem__) == ["infra", "vertical", "edge"]
+    assert max(ready.values()) < min(activated.values())
 
 
 def test_every_inner_container_is_healthy_and_bounded(stack: LocalStack) -> None:
