@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import pulumi
 import pulumi_digitalocean as digitalocean
 
-from topology.firewall import CloudRules
+from components.stack_config import StackConfig
+from topology.firewall import CloudRules, cloud_rules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,20 @@ class CloudFirewallArgs:
     """`droplets` maps the inventory's droplet names to their plans."""
 
     droplets: Mapping[str, DropletRules]
+
+    @classmethod
+    def from_config(cls, config: StackConfig) -> Self:
+        """Plan the firewalls of all droplets."""
+        project = config.project
+        plans = {
+            name: DropletRules(
+                firewall_name=project.physical_name(name),
+                tag=project.droplet_tag(name),
+                rules=cloud_rules(project, name),
+            )
+            for name in project.inventory.droplets
+        }
+        return cls(droplets=plans)
 
 
 class CloudFirewall(pulumi.ComponentResource):

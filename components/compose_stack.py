@@ -12,12 +12,15 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Self
 
 import pulumi
 
 from components.remote import Access, command, command_text
+from components.stack_config import StackConfig
 from topology.bundle import Bundle
-from topology.secrets import SecretFile
+from topology.secrets import SecretFile, service_secrets
 
 SecretFiles = Callable[[Mapping[str, str]], Mapping[str, SecretFile]]
 """Gives the tier's secret files (by file name) from the values of the stack's secrets."""
@@ -34,6 +37,27 @@ class ComposeStackArgs:
     addresses: Mapping[str, pulumi.Input[str]]
     secrets: Mapping[str, pulumi.Output[str]]
     secret_files: SecretFiles
+
+    @classmethod
+    def from_config(
+        cls,
+        config: StackConfig,
+        name: str,
+        *,
+        droplet_id: pulumi.Input[str],
+        access: Access,
+        addresses: Mapping[str, pulumi.Input[str]],
+    ) -> Self:
+        """Plan the tier of a droplet of the inventory: its bundle, and the secret files of its role."""
+        return cls(
+            droplet_name=name,
+            droplet_id=droplet_id,
+            access=access,
+            bundle=config.bundles[name],
+            addresses=addresses,
+            secrets=config.secrets,
+            secret_files=partial(service_secrets, config.project, config.project.droplet(name).role),
+        )
 
 
 def host_variables(addresses: Mapping[str, str], droplet: str) -> dict[str, str]:
@@ -85,7 +109,7 @@ class ComposeStack(pulumi.ComponentResource):
                     addresses=pulumi.Output.all(**args.addresses), secrets=pulumi.Output.all(**args.secrets)
                 ).apply(stdin)
             ),
-            timeout="20m",
+            timeout="40m",  # `release.py` must end by itself: cut off, it would not bring the earlier release back
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.digest = activation.id.apply(lambda _: bundle.digest)

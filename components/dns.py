@@ -8,9 +8,12 @@ differs from what the API answers and shows as a change at each preview
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import pulumi
 import pulumi_cloudflare as cloudflare
+
+from components.stack_config import StackConfig
 
 AUTOMATIC_TTL = 1
 
@@ -22,6 +25,12 @@ class DnsArgs:
     zone_id: str
     domain: str
     address: pulumi.Input[str]
+
+    @classmethod
+    def from_config(cls, config: StackConfig, *, address: pulumi.Input[str]) -> Self:
+        """Plan the stack's names, all on one `address`."""
+        settings = config.project.settings
+        return cls(zone_id=settings.cloudflare.zone_id, domain=settings.domain, address=address)
 
 
 class Dns(pulumi.ComponentResource):

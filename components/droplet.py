@@ -10,9 +10,13 @@ VPC) is set at birth. Source: `ForceNew` in digitalocean/resource_droplet.go of 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import pulumi
 import pulumi_digitalocean as digitalocean
+
+from components.stack_config import StackConfig
+from topology.cloud_init import render_user_data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,32 @@ class DropletArgs:
     protect: bool
     reserved_ip: bool = False  # without one the droplet has no address that outlives it, as peers need none
     volume: VolumeArgs | None = None  # most droplets keep nothing
+
+    @classmethod
+    def from_config(
+        cls, config: StackConfig, name: str, *, vpc_id: pulumi.Input[str], ssh_key_id: pulumi.Input[str]
+    ) -> Self:
+        """Plan a droplet of the inventory. Its user data is a secret, since the host key is part of it."""
+        project, spec = config.project, config.project.droplet(name)
+
+        def user_data(keys: list[str]) -> str:
+            return render_user_data(project, name, *keys)
+
+        return cls(
+            droplet_name=project.physical_name(name),
+            region=project.settings.region,
+            size=spec.size,
+            image=spec.image,
+            tags=project.tags(name),
+            vpc_id=vpc_id,
+            ssh_key_id=ssh_key_id,
+            user_data=pulumi.Output.all(config.login_key, config.host_private_keys[name]).apply(user_data),
+            protect=project.settings.protect,
+            reserved_ip=spec.reserved_ip,
+            volume=VolumeArgs(name=project.physical_name(spec.volume.name), size_gib=spec.volume.size_gib)
+            if spec.volume
+            else None,
+        )
 
 
 class Droplet(pulumi.ComponentResource):

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 import pulumi
 
 from components.remote import READINESS_DIAL_ERRORS, SSH_PORT, Access, command, command_text, read_script
+from components.stack_config import StackConfig
 from topology.cloud_init import SSHD_PEERS_FILE
 
 PEER_WAIT_S = 300
@@ -45,6 +47,33 @@ class HostArgs:
     # Only the bastion forwards, and to nobody that is not named here: private addresses by droplet name.
     forward_to: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     mount: MountArgs | None = None  # most droplets keep nothing
+
+    @classmethod
+    def from_config(
+        cls,
+        config: StackConfig,
+        name: str,
+        *,
+        droplet_id: pulumi.Input[str],
+        access: Access,
+        addresses: Mapping[str, pulumi.Input[str]],
+    ) -> Self:
+        """Plan a droplet of the inventory; `addresses` are the private ones of all droplets."""
+        project = config.project
+        bastion, volume = project.inventory.bastion, project.droplet(name).volume
+        peers = {peer: address for peer, address in addresses.items() if peer != bastion}
+        return cls(
+            droplet_name=name,
+            droplet_id=droplet_id,
+            access=access,
+            authorized_key=config.login_key,
+            bastion_address=addresses[bastion],
+            memory_mib=project.size(name).memory_mib,
+            forward_to=peers if name == bastion else {},
+            mount=MountArgs(volume_name=project.physical_name(volume.name), label=volume.label, mount=volume.mount)
+            if volume
+            else None,
+        )
 
 
 def swap_mib(memory_mib: int) -> int:
@@ -90,7 +119,7 @@ class Host(pulumi.ComponentResource):
             access=args.access,
             text=_prepare_text(args),
             dial_errors=READINESS_DIAL_ERRORS,
-            timeout="20m",
+            timeout="30m",  # 30 dials of 15 s, then the script's own waits, come to 29 minutes
             # No data flows from the wait; sshd must answer before the first byte goes through the bastion.
             opts=pulumi.ResourceOptions(parent=self, depends_on=before),
         )

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network
+from typing import Self
 
 import pulumi
 import pulumi_digitalocean as digitalocean
+
+from components.stack_config import StackConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +22,12 @@ class NetworkArgs:
     vpc_name: str
     region: str
     ip_range: IPv4Network
+
+    @classmethod
+    def from_config(cls, config: StackConfig) -> Self:
+        """Plan the stack's network."""
+        settings = config.project.settings
+        return cls(vpc_name=config.project.physical_name("vpc"), region=settings.region, ip_range=settings.vpc_ip_range)
 
 
 class Network(pulumi.ComponentResource):

@@ -16,6 +16,8 @@ from pathlib import Path
 import pulumi
 from pulumi_command import remote
 
+from components.stack_config import StackConfig
+
 SSH_PORT = 22
 SSH_DIAL_TIMEOUT_S = 15
 """Seconds for one dial attempt; the provider's own default, said so that it cannot change under us."""
@@ -67,6 +69,25 @@ class Access:
             per_dial_timeout=SSH_DIAL_TIMEOUT_S,
             proxy=proxy,
         )
+
+
+def access_by_droplet(
+    config: StackConfig, addresses: Mapping[str, pulumi.Input[str]], bastion_address: pulumi.Input[str]
+) -> dict[str, Access]:
+    """Give the way into each droplet: straight to the bastion's public address, through it to the private others."""
+    user, private_key = config.project.settings.ssh.user, config.secrets["login_private_key"]
+    bastion = config.project.inventory.bastion
+    entry = Endpoint(address=bastion_address, host_key=config.host_keys[bastion])
+    access = {
+        name: Access(
+            user=user,
+            private_key=private_key,
+            target=Endpoint(address=address, host_key=config.host_keys[name]),
+            bastion=entry,
+        )
+        for name, address in addresses.items()
+    }
+    return {**access, bastion: Access(user=user, private_key=private_key, target=entry)}
 
 
 def read_script(*names: str) -> str:

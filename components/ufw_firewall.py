@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Self
 
 import pulumi
 
 from components.remote import Access, command, command_text, read_script
-from topology.firewall import HostRule
+from components.stack_config import StackConfig
+from topology.firewall import HostRule, docker_user_rules, ufw_rules
 
 Plan = Callable[[Mapping[str, str]], tuple[HostRule, ...]]
 """Gives rules once the private addresses (droplet name -> address) are known."""
@@ -28,6 +31,26 @@ class UfwFirewallArgs:
     addresses: Mapping[str, pulumi.Input[str]]
     machine_rules: Plan
     container_rules: Plan
+
+    @classmethod
+    def from_config(
+        cls,
+        config: StackConfig,
+        name: str,
+        *,
+        droplet_id: pulumi.Input[str],
+        access: Access,
+        addresses: Mapping[str, pulumi.Input[str]],
+    ) -> Self:
+        """Plan the packet filter of a droplet of the inventory."""
+        return cls(
+            droplet_name=name,
+            droplet_id=droplet_id,
+            access=access,
+            addresses=addresses,
+            machine_rules=partial(ufw_rules, config.project, name),
+            container_rules=partial(docker_user_rules, config.project, name),
+        )
 
 
 def rule_table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
 from collections.abc import Callable
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -19,7 +20,7 @@ from components.host import Host, HostArgs, MountArgs, sshd_peers, swap_mib
 from components.network import Network, NetworkArgs
 from components.remote import Access, Endpoint, command_text
 from components.ufw_firewall import UfwFirewall, UfwFirewallArgs, rule_table
-from tests.program.recording import run
+from tests.program.recording import ROOT, run
 from topology.bundle import Bundle
 from topology.firewall import CloudRules, HostRule
 
@@ -133,11 +134,25 @@ def test_container_ports_of_peers_are_bound_to_the_private_address_and_public_on
     ]
 
 
-def test_a_value_with_quotes_reaches_the_script_as_it_is() -> None:
-    text = command_text(
-        droplet_id="7", title="say it", script='printf %s "$VALUE"', variables={"VALUE": 'a\'b "c" $(d)'}
-    )
+def test_a_value_with_quotes_reaches_the_script_as_it_is(tmp_path: Path) -> None:
+    value = 'a\'b "c" $(d)'
+    text = command_text(droplet_id="7", title="say it", script='printf %s "$VALUE"', variables={"VALUE": value})
     assert text.startswith("# droplet 7\n# say it\nexec sudo -n bash -c ")
+    sudo = tmp_path / "sudo"
+    sudo.write_text('#!/bin/sh\nshift\nexec "$@"\n')
+    sudo.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    done = subprocess.run(["sh", "-c", text], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == (value, 0), done.stderr
+
+
+def test_settings_are_read_in_one_place() -> None:
+    readers = [
+        path.name
+        for path in (ROOT / "__main__.py", *sorted((ROOT / "components").glob("*.py")))
+        if any(word in path.read_text() for word in ("pulumi.Config(", "get_config(", "os.environ"))
+    ]
+    assert readers == ["stack_config.py"]
 
 
 def test_no_undecorated_test_asserts_inside_apply() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import runpy
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -49,6 +50,8 @@ ORDER = (
     ("basecommerce:compose:ComposeStack", "edge-stack"),
     ("basecommerce:dns:Dns", "dns"),
 )
+SCRIPT_WAIT = re.compile(r"(?:wait_until|timeout|WAIT_SECONDS=) ?(\d{2,})\b")
+RELEASE_LIMIT = re.compile(r"^([A-Z_]+(?:WAIT|DEADLINE)) = (\d+)", re.MULTILINE)
 CANARIES = [value for key, value in SECRETS.items() if "key_" not in key and "login" not in key] + [
     line for value in SECRETS.values() if "PRIVATE KEY" in value for line in value.splitlines()[2:4]
 ]
@@ -69,6 +72,10 @@ def program(request: pytest.FixtureRequest) -> tuple[str, Recorder]:
 @pytest.fixture(scope="module")
 def staging() -> Recorder:
     return run(main, stack="staging", config=configuration("staging"))
+
+
+def seconds_of(timeout: str) -> int:
+    return int(timeout.removesuffix("m")) * 60
 
 
 def children(recorder: Recorder, component: Registration) -> list[Registration]:
@@ -144,6 +151,22 @@ def test_every_command_checks_host_keys_logs_nothing_and_hides_its_output(progra
         assert {"stdout", "stderr", "connection"} <= set(item.secret_outputs)
         assert not {"environment", "triggers", "delete", "update"} & set(item.inputs)
         assert item.create_timeout, f"{item.name} has no time-out"
+
+
+def test_a_remote_script_reaches_its_own_deadline_before_the_engine_cuts_it_off(staging: Recorder) -> None:
+    """Cut off from outside, a script names no reason and brings no earlier release back."""
+    limits = {name: int(value) for name, value in RELEASE_LIMIT.findall((ROOT / "compose/release.py").read_text())}
+    up = limits["HEALTH_DEADLINE"] + 60 + limits["RECOVERY_WAIT"]
+    # The database, the release, the earlier release; one image at its limit.
+    activation = limits["LOCK_WAIT"] + limits["PULL_DEADLINE"] + limits["MIGRATE_DEADLINE"] + 3 * up
+    for item in staging.of(COMMAND):
+        connection = item.plain("connection")
+        script = sum(int(seconds) for seconds in SCRIPT_WAIT.findall(item.plain("create")))
+        if item.name.endswith("-activation"):
+            script = activation
+        assert script or item.name.endswith("-rules"), f"{item.name}: no wait found"
+        dials = connection["dialErrorLimit"] * connection["perDialTimeout"]
+        assert dials + script < seconds_of(item.create_timeout), item.name
 
 
 def test_only_readiness_has_many_dial_retries(staging: Recorder) -> None:
@@ -250,7 +273,7 @@ def test_the_exports_are_the_documented_ones(program: tuple[str, Recorder]) -> N
     _, recorder = program
     exports: Mapping[str, Any] = recorder.exports
     assert set(exports) == {
-        "domain", "url", "edge_reserved_ip", "droplets", "host_public_keys", "ssh_user", "releases",
+        "domain", "edge_reserved_ip", "droplets", "host_public_keys", "ssh_user", "releases",
     }  # fmt: skip
     assert exports["edge_reserved_ip"] == RESERVED_IP
     assert set(exports["droplets"]) == {"infra", "vertical", "edge"}
@@ -288,16 +311,19 @@ def test_the_preview_shows_the_same_resources_with_unknown_values() -> None:
     assert {item.urn for item in preview.registered} == {item.urn for item in done.registered}
 
 
-@pytest.mark.parametrize("broken", ["settings", "secret"])
+@pytest.mark.parametrize("broken", ["settings", "text", "secret"])
 def test_a_wrong_configuration_is_refused_before_any_resource(broken: str) -> None:
     config = configuration("staging")
     if broken == "settings":
         config["basecommerce:settings"] = json.dumps({**settings_of("staging"), "region": "Mars!"})
+    elif broken == "text":
+        config["basecommerce:settings"] = "region nyc3"
     else:
         config["basecommerce:postgres_password"] = "short"
     recorders: list[Recorder] = []
     with pytest.raises(pulumi.RunError) as caught:
         run(main, stack="staging", config=config, started=recorders.append)
+    assert "Pulumi.staging.yaml: basecommerce:" in str(caught.value)
     assert "hint:" in str(caught.value)
     assert "Traceback" not in str(caught.value)
     assert "short" not in str(caught.value)
