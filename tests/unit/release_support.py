@@ -175,3 +175,9 @@ def make_droplet(directory: Path, tier: str, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(release, "LOCK_WAIT", 0.3)
     monkeypatch.setattr(release, "RECOVERY_WAIT", 3)
     return droplet
+
+
+def kind(step: str) -> str:
+    """A step without its options."""
+    words = [word for word in step.split() if not word.startswith("-")]
+    return " ".join(words[2:4] if words[1] == "compose" else words[:3])

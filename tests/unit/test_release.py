@@ -14,31 +14,12 @@ from tests.unit.release_support import (
     bundle,
     digest_of,
     files,
-    make_droplet,
+    kind,
     mode,
 )
 
 ONE = digest_of(bundle("vertical", "1"))
 TWO = digest_of(bundle("vertical", "2"))
-
-
-@pytest.fixture
-def vertical(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Droplet:
-    return make_droplet(tmp_path, "vertical", monkeypatch)
-
-
-@pytest.fixture
-def infra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Droplet:
-    droplet = make_droplet(tmp_path, "infra", monkeypatch)
-    monkeypatch.setattr(Path, "is_mount", lambda path: path == droplet.paths.data)
-    monkeypatch.setattr(os, "chown", lambda *_: None)
-    return droplet
-
-
-def kind(step: str) -> str:
-    """A step without its options."""
-    words = [word for word in step.split() if not word.startswith("-")]
-    return " ".join(words[2:4] if words[1] == "compose" else words[:3])
 
 
 # ---- the order of a good activation --------------------------------------------------------------------------

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -16,30 +14,11 @@ from tests.unit.release_support import (
     Droplet,
     bundle,
     digest_of,
-    make_droplet,
+    kind,
 )
 
 ONE = digest_of(bundle("vertical", "1"))
 TWO = digest_of(bundle("vertical", "2"))
-
-
-@pytest.fixture
-def vertical(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Droplet:
-    return make_droplet(tmp_path, "vertical", monkeypatch)
-
-
-@pytest.fixture
-def infra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Droplet:
-    droplet = make_droplet(tmp_path, "infra", monkeypatch)
-    monkeypatch.setattr(Path, "is_mount", lambda path: path == droplet.paths.data)
-    monkeypatch.setattr(os, "chown", lambda *_: None)
-    return droplet
-
-
-def kind(step: str) -> str:
-    """A step without its options."""
-    words = [word for word in step.split() if not word.startswith("-")]
-    return " ".join(words[2:4] if words[1] == "compose" else words[:3])
 
 
 # ---- failures bring the previous release back --------------------------------------------------------------------

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
 
 import pytest
 
 from localcloud.backend import CloudError, DropletSpec, FirewallRule, FirewallSpec, NotReadyError, VolumeSpec, VpcSpec
-from localcloud.config import CloudConfig, Mode
+from localcloud.config import CloudConfig
 from localcloud.machines import droplets
 from localcloud.machines.cloud import DockerCloud
 from tests.localcloud.machines.fake_host import FakeHost
@@ -23,26 +21,6 @@ SECRET = "very-secret"
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(droplets, "SETTLE_S", 0.0)
     monkeypatch.setattr(droplets, "SSH_DEADLINE_S", 0.0)
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> CloudConfig:
-    return CloudConfig(
-        name="local-mt",
-        mode=Mode.REAL,
-        state=tmp_path / "state",
-        cache=tmp_path / "cache",
-        public_subnet=IPv4Network("198.51.100.0/27"),
-        cloudflare_address=IPv4Address("198.51.100.2"),
-        registry_address=IPv4Address("198.51.100.3"),
-        vpc_range=IPv4Network("10.77.1.0/24"),
-        http_port=8080,
-    )
-
-
-@pytest.fixture
-def host() -> FakeHost:
-    return FakeHost()
 
 
 @pytest.fixture

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
-
 import pytest
 
 from localcloud import cloudflare_edge, registry
 from localcloud.backend import CloudError, DropletSpec, VpcSpec
-from localcloud.config import CloudConfig, Mode
+from localcloud.config import CloudConfig
 from localcloud.machines import droplets, lifecycle
 from localcloud.machines.cloud import DockerCloud
 from tests.localcloud.machines.fake_host import FakeHost
@@ -27,26 +24,6 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (registry, cloudflare_edge):
         monkeypatch.setattr(module, "ensure", nothing)
         monkeypatch.setattr(module, "remove", nothing)
-
-
-@pytest.fixture
-def host() -> FakeHost:
-    return FakeHost()
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> CloudConfig:
-    return CloudConfig(
-        name="local-mt",
-        mode=Mode.REAL,
-        state=tmp_path / "state",
-        cache=tmp_path / "cache",
-        public_subnet=IPv4Network("198.51.100.0/27"),
-        cloudflare_address=IPv4Address("198.51.100.2"),
-        registry_address=IPv4Address("198.51.100.3"),
-        vpc_range=IPv4Network("10.77.1.0/24"),
-        http_port=8080,
-    )
 
 
 async def make_edge(config: CloudConfig, host: FakeHost) -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
 
 import pytest
 
 from localcloud import cloudflare_edge
 from localcloud.backend import RecordSpec
-from localcloud.config import CloudConfig, Mode
+from localcloud.config import CloudConfig
 from localcloud.machines.cloud import DockerCloud
 from tests.localcloud.machines.fake_host import FakeHost
 
 
 async def test_the_stand_in_is_reloaded_for_one_record_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: CloudConfig, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = 0
     most = 0
@@ -29,18 +27,7 @@ async def test_the_stand_in_is_reloaded_for_one_record_at_a_time(
         running -= 1
 
     monkeypatch.setattr(cloudflare_edge, "reload", slow_reload)
-    config = CloudConfig(
-        name="local-mt",
-        mode=Mode.REAL,
-        state=tmp_path / "state",
-        cache=tmp_path / "cache",
-        public_subnet=IPv4Network("198.51.100.0/27"),
-        cloudflare_address=IPv4Address("198.51.100.2"),
-        registry_address=IPv4Address("198.51.100.3"),
-        vpc_range=IPv4Network("10.77.0.0/24"),
-        http_port=8080,
-    )
-    cloud = DockerCloud(config, host=FakeHost(), image="droplet:1")
+    cloud = DockerCloud(config, host=host, image="droplet:1")
 
     def record(name: str) -> RecordSpec:
         return RecordSpec(zone_id="0" * 32, name=name, type="A", content="198.51.100.24", proxied=True, ttl=1)

@@ -1,0 +1,84 @@
+"""The documents hold together: links lead somewhere, and the lists that they give are the code's."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from topology.errors import ExitCode
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "reference_apps/**/*.md", "compose/**/*.md")
+    for path in ROOT.glob(pattern)
+)
+_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def _prose(path: Path) -> str:
+    return _FENCE.sub("", path.read_text())
+
+
+def _anchors(path: Path) -> set[str]:
+    """List a document's headings as GitHub names them."""
+    headings = re.findall(r"^#+ (.+)$", _prose(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _broken(path: Path) -> list[str]:
+    broken = []
+    for link in _LINK.findall(_prose(path)):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        name, _, anchor = unquote(link).partition("#")
+        target = (path.parent / name).resolve() if name else path
+        if not target.exists() or (anchor and anchor not in _anchors(target)):
+            broken.append(link)
+    return broken
+
+
+def _table(document: str, heading: str) -> list[str]:
+    """List the first cells of the first table below a heading or a header row."""
+    lines = document[document.index(heading) :].splitlines()
+    rows = [line for line in lines[: next((n for n, line in enumerate(lines) if n > 2 and line == ""), None) or None]]
+    cells = [row.split("|")[1].strip() for row in rows if row.startswith("|")]
+    return cells[2:]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_relative_links_resolve(path: Path) -> None:
+    assert _broken(path) == []
+
+
+def test_a_broken_link_and_a_broken_anchor_are_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A title\n[a](gone.md) [b](#a-title) [c](#gone) [d](page.md#gone) [e](https://example.com/x)\n")
+    assert _broken(page) == ["gone.md", "#gone", "page.md#gone"]
+
+
+def test_every_export_is_in_the_readme() -> None:
+    calls = (node for node in ast.walk(ast.parse((ROOT / "__main__.py").read_text())) if isinstance(node, ast.Call))
+    exported = [
+        call.args[0].value
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "export" and isinstance(call.args[0], ast.Constant)
+    ]
+    listed = _table((ROOT / "README.md").read_text(), "## Exports of the stack")
+    assert [name.strip("`") for name in listed] == exported
+
+
+def test_every_exit_code_is_in_the_readme() -> None:
+    listed = _table((ROOT / "README.md").read_text(), "| exit code |")
+    assert [int(code) for code in listed] == sorted(int(code) for code in ExitCode)
+
+
+def test_every_decision_is_in_the_index() -> None:
+    index = (ROOT / "docs/adr/README.md").read_text()
+    decisions = sorted(path.name for path in (ROOT / "docs/adr").glob("[0-9]*.md"))
+    assert re.findall(r"\((\d{4}-[a-z-]+\.md)\)", index) == decisions
