@@ -1,110 +1,13 @@
-"""Rules between keys: of one file, and across settings, inventory and versions."""
+"""Rules between keys of the settings, and across settings, inventory and versions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from topology.errors import Problem
-from topology.inventory import CLOUDFLARE, ROLES, SSH_SOURCES, Inventory
+from topology.inventory import Inventory
 from topology.settings import REGION_RANGES, Settings
 from topology.versions import Versions
-
-
-def inventory_problems(file: str, inventory: Inventory) -> tuple[Problem, ...]:
-    """Check what no single key of `inventory.yaml` can know."""
-    return (
-        *_droplet_problems(file, inventory),
-        *_name_problems(file, inventory),
-        *_role_problems(file, inventory),
-        *_rule_problems(file, inventory),
-    )
-
-
-def _droplet_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
-    for name, spec in inventory.droplets.items():
-        if spec.size not in inventory.sizes:
-            yield Problem(
-                file=file,
-                path=f"droplets.{name}.size",
-                message=f"'{spec.size}' is not in the table of sizes",
-                hint="use one of: " + ", ".join(inventory.sizes) + "; or add it to `sizes`",
-            )
-        if spec.image not in inventory.images:
-            yield Problem(
-                file=file,
-                path=f"droplets.{name}.image",
-                message=f"'{spec.image}' is not among the allowed images",
-                hint="use one of: " + ", ".join(inventory.images),
-            )
-        if spec.role == "edge" and not spec.reserved_ip:
-            yield Problem(
-                file=file,
-                path=f"droplets.{name}.reserved_ip",
-                message="is false, but DNS points at the edge's reserved IP",
-                hint="write `reserved_ip: true`",
-            )
-
-
-def _name_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
-    taken: dict[str, str] = {name: name for name in inventory.droplets}
-    for special in (SSH_SOURCES, CLOUDFLARE):
-        taken[special] = "the rule table"
-    for name, spec in inventory.droplets.items():
-        for index, alias in enumerate(spec.aliases):
-            if alias in taken:
-                yield Problem(
-                    file=file,
-                    path=f"droplets.{name}.aliases.{index}",
-                    message=f"'{alias}' already means {taken[alias]}",
-                    hint="choose another alias",
-                )
-            taken.setdefault(alias, name)
-
-
-def _role_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
-    for role in ROLES:
-        names = inventory.by_role(role)
-        if not names:
-            yield Problem(
-                file=file,
-                path="droplets",
-                message=f"no droplet has the role {role}",
-                hint=f"add one with `role: {role}`",
-            )
-        if len(names) > 1:
-            yield Problem(
-                file=file,
-                path=f"droplets.{names[1]}.role",
-                message=f"'{role}' is already the role of {names[0]}",
-                hint="one droplet a role, for now",
-            )
-
-
-def _rule_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
-    droplets = ", ".join(inventory.droplets)
-    names: set[str] = set()
-    for index, rule in enumerate(inventory.rules):
-        path = f"firewall.{index}"
-        if rule.name in names:
-            yield Problem(
-                file=file, path=f"{path}.name", message=f"'{rule.name}' is already a rule", hint="choose another name"
-            )
-        names.add(rule.name)
-        if rule.droplet not in inventory.droplets:
-            yield Problem(
-                file=file,
-                path=f"{path}.droplet",
-                message=f"'{rule.droplet}' is not a droplet",
-                hint=f"use one of: {droplets}",
-            )
-        for position, source in enumerate(rule.sources):
-            if source not in (SSH_SOURCES, CLOUDFLARE) and source not in inventory.droplets:
-                yield Problem(
-                    file=file,
-                    path=f"{path}.from.{position}",
-                    message=f"'{source}' is not a source",
-                    hint=f"use {SSH_SOURCES}, {CLOUDFLARE} or one of: {droplets}",
-                )
 
 
 def settings_problems(file: str, prefix: str, stack: str, settings: Settings) -> Iterator[Problem]:
