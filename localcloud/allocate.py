@@ -7,8 +7,7 @@ address, so a leaked packet goes nowhere. TEST-NET-1 is left out, since some vir
 from __future__ import annotations
 
 import fcntl
-import json
-import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Network
@@ -24,6 +23,10 @@ VPC_PREFIX = 24
 CLOUDFLARE_OFFSET = 2
 REGISTRY_OFFSET = 3
 DEFAULT_HTTP_PORT = 80
+ROUTE_TABLE = Path("/proc/net/route")
+"""One route a line; columns 1 and 7 are destination and mask in hexadecimal, in the machine's byte order."""
+SHORTEST_PREFIX = 2
+"""A default route holds everything, and so do the two halves (/1) of one that VPN clients set; our /27 goes first."""
 
 
 def allocate(*, directory: Path, name: str, mode: Mode, cache: Path, http_port: int | None) -> CloudConfig:
@@ -75,14 +78,19 @@ def _leased(clouds: Path) -> Iterator[IPv4Network]:
         yield config.vpc_range
 
 
-def routed_networks() -> list[IPv4Network]:
-    """List the networks that this machine has routes to, running clouds of other clones among them."""
-    run = subprocess.run(["ip", "-json", "-4", "route", "show"], capture_output=True, text=True, check=False)
-    if run.returncode != 0:
-        return []
-    return [
-        IPv4Network(route["dst"], strict=False) for route in json.loads(run.stdout or "[]") if route["dst"] != "default"
-    ]
+def routed_networks(table: Path = ROUTE_TABLE) -> list[IPv4Network]:
+    """List the networks that this machine has routes to, running clouds of other clones among them.
+
+    Read from the kernel, since addresses are chosen before the doctor has seen that the program `ip` is there.
+    """
+    networks: list[IPv4Network] = []
+    for line in table.read_text().splitlines()[1:]:
+        fields = line.split()
+        address, mask = (int.from_bytes(bytes.fromhex(fields[column]), sys.byteorder) for column in (1, 7))
+        network = IPv4Network((address, mask.bit_count()))
+        if network.prefixlen >= SHORTEST_PREFIX:
+            networks.append(network)
+    return networks
 
 
 def _first_free(candidates: Iterable[IPv4Network], taken: tuple[IPv4Network, ...]) -> IPv4Network:

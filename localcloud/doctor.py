@@ -32,6 +32,8 @@ DISK_WARM_GIB = 3
 MEMORY_GIB = 5
 """Three droplets (4 GiB of limits, half of it used) and the engine."""
 ENGINE_START_TIMEOUT_S = 40
+OTHER_PORT = 8080
+"""What the hint offers where a port is taken."""
 PACKAGES = {  # a program that must be there: the Debian package that brings it
     "mmdebstrap": "mmdebstrap",
     "iptables": "iptables",
@@ -82,7 +84,7 @@ class Host:
 
     def run(self, *command: str, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
         """Run a program; a missing program answers 127 like a shell."""
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+        environment = {**os.environ, "PATH": _path(), "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
         try:
             return subprocess.run(
                 command,
@@ -306,6 +308,7 @@ def subnets(host: Host, config: CloudConfig) -> Finding:
 
 def port(host: Host, http_port: int, config: CloudConfig | None) -> Finding:
     """See that the shop's port on loopback is free, or is held by this very stack's stand-in."""
+    remedy = f"LOCAL_HTTP_PORT={OTHER_PORT if http_port != OTHER_PORT else OTHER_PORT + 1} make up"
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -315,7 +318,7 @@ def port(host: Host, http_port: int, config: CloudConfig | None) -> Finding:
                 check="port",
                 status=Status.FAILED,
                 message=f"{http_port}: {error}",
-                remedy="LOCAL_HTTP_PORT=8080 make up",
+                remedy=remedy,
             )
         except OSError:
             if config is not None and _published_by_us(host, http_port, config):
@@ -324,7 +327,7 @@ def port(host: Host, http_port: int, config: CloudConfig | None) -> Finding:
                 check="port",
                 status=Status.FAILED,
                 message=f"127.0.0.1:{http_port} is taken by another program",
-                remedy="LOCAL_HTTP_PORT=8080 make up",
+                remedy=remedy,
             )
     return Finding(check="port", status=Status.OK, message=f"127.0.0.1:{http_port} is free")
 
@@ -378,12 +381,24 @@ def _start_engine(host: Host, log: Path) -> str:
         host.run("systemctl", "start", "docker")
         return "started docker.service"
     with log.open("ab") as output:
-        subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+        subprocess.Popen(
+            [_which("dockerd") or "dockerd"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env={**os.environ, "PATH": _path()},
+        )
     return f"started dockerd (log: {log})"
 
 
+def _path() -> str:
+    """Give PATH with the administrators' directories, which a shell made by plain `su` lacks."""
+    return f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
+
+
 def _which(program: str) -> str | None:
-    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin")
+    return shutil.which(program, path=_path())
 
 
 def _existing(path: Path) -> Path:
