@@ -25,7 +25,7 @@ from topology.errors import BasecommerceError, ExitCode
 
 LOCK_WAIT_S = 60
 """How long to wait for an engine that was told to stop: it ends its current steps first."""
-MESSAGE_LINES = 25
+MESSAGE_LINES = 50
 UP_HINT = "mend the cause and run the same command again: it continues where it stopped"
 
 
@@ -57,9 +57,12 @@ class Lock:
         if not self.is_ours:
             return False
         try:
-            return "pulumi" not in Path(f"/proc/{self.pid}/comm").read_text()
+            text = Path(f"/proc/{self.pid}/status").read_text()
         except OSError:
             return True
+        fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+        # A killed engine stays as a zombie where process 1 of a container does not reap, and holds nothing any more.
+        return "pulumi" not in fields["Name"] or fields["State"].split()[0] in {"Z", "X"}
 
 
 def locks(environment: Environment) -> list[Lock]:
@@ -148,6 +151,7 @@ class Engine:
 
         # A thread of its own: Python delivers signals to the main one, which must stay free to pass them on.
         worker = threading.Thread(target=work, name=name)
+        self._command.allow()
         with view, self._interruptible() as interrupted:
             worker.start()
             while worker.is_alive():

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from basec.environments import PROJECT, Environment
-from basec.stack_file import SETTINGS_KEY, StackFile, read_yaml, write_private
+from basec.stack_file import SETTINGS_KEY, StackFile, read_mapping, write_private
 from topology.errors import UsageError
 from topology.project import required_secrets
 from topology.settings import OPTIONAL_SECRET_KEYS, PASSWORD_KEYS
@@ -73,7 +73,7 @@ def not_initialised(environment: Environment) -> UsageError:
 
 def settings_of(environment: Environment, cloud: LocalCloud, images: Mapping[str, object] | None) -> dict[str, Any]:
     """Give the stack's settings: the tracked template with this cloud's addresses, and the built images if any."""
-    template = read_yaml(environment.root / TEMPLATE)
+    template = read_mapping(environment.root / TEMPLATE)
     config = template.get("config")
     settings = config.get(SETTINGS_KEY) if isinstance(config, dict) else None
     if not isinstance(settings, dict):
@@ -90,7 +90,7 @@ def kept_images(environment: Environment) -> Mapping[str, object] | None:
     """Give the images of the last render, so that a preview does not have to build any."""
     if not environment.stack_file.exists():
         return None
-    config = read_yaml(environment.stack_file).get("config") or {}
+    config = read_mapping(environment.stack_file).get("config") or {}
     images = (config.get(SETTINGS_KEY) or {}).get("images")
     return images if isinstance(images, dict) else None
 

@@ -5,6 +5,7 @@ Pulumi and its SDKs take seconds to import, so nothing on the way to `--help` ma
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import typer
@@ -45,6 +46,7 @@ for group in (stack, smoke, ssh, init, doctor):
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process; explained failures end without a traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end, it ends as for Ctrl-C
     sys.exit(invoke(arguments))
 
 

@@ -17,6 +17,7 @@ from basec.environments import ROOT
 from topology.errors import BasecommerceError, ExitCode, HostCheckError
 
 OnLine = Callable[[str], None]
+STOP_GRACE_S = 1.0
 
 
 class ProgramError(BasecommerceError):
@@ -49,8 +50,14 @@ class Program:
         ) as self._process:
             reader = threading.Thread(target=self._read_progress, args=(self._process.stderr,), daemon=True)
             reader.start()
-            output = self._read_result(self._process.stdout)
-            code = self._process.wait()
+            try:
+                output = self._read_result(self._process.stdout)
+                code = self._process.wait()
+            except BaseException:
+                # A signal sent to us alone; without this the program would go on behind our back.
+                self.stop()
+                self._process.wait()
+                raise
             reader.join()
         if code == 0:
             return output
@@ -62,8 +69,12 @@ class Program:
         raise ProgramError(text)
 
     def stop(self) -> None:
-        """End the program, which finishes or undoes its current step by itself."""
-        if self._process is not None and self._process.poll() is None:
+        """End the program, which undoes its current step by itself; a Ctrl-C at the terminal has told it already."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(STOP_GRACE_S)
+        except subprocess.TimeoutExpired:
             self._process.terminate()
 
     def _read_progress(self, stream: IO[str] | None) -> None:

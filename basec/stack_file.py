@@ -12,27 +12,16 @@ import yaml
 from basec.environments import Environment
 from basec.passphrase import Crypter, WrongPassphraseError
 from topology.errors import ConfigurationError, Problem
+from topology.files import read_yaml
 
 SETTINGS_KEY = "basecommerce:settings"
 PASSPHRASE_FILE_VARIABLE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105 - the name of a variable
 PASSPHRASE_VARIABLE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 - the name of a variable
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping. Raises ConfigurationError for a missing file and for anything else."""
-    try:
-        document = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise ConfigurationError(
-            [Problem(file=path.name, path="", message=f"{path} is missing", hint="git checkout brings it back")]
-        ) from None
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f"line {where.line + 1}" if where else "unknown line"
-        text = f"is not YAML: {line}: {getattr(error, 'problem', error)}"
-        raise ConfigurationError(
-            [Problem(file=path.name, path="", message=text, hint="mend the file at that line")]
-        ) from None
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping as strictly as all our files. Raises ConfigurationError."""
+    document = read_yaml(path)
     if not isinstance(document, dict):
         text = f"holds a {type(document).__name__}, wanted a mapping"
         raise ConfigurationError([Problem(file=path.name, path="", message=text, hint="see Pulumi.local.yaml")])
@@ -44,7 +33,7 @@ class StackFile:
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
-        self.document = read_yaml(environment.stack_file)
+        self.document = read_mapping(environment.stack_file)
         self._crypter: Crypter | None = None
 
     @property

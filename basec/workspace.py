@@ -41,6 +41,8 @@ class EngineCommand(automation.PulumiCommand):
         self.version = VersionInfo.parse(_version(binary))
         self.last_code = 0
         self._process: subprocess.Popen[str] | None = None
+        self._starting = threading.Lock()
+        self._interrupted = False
 
     def run(
         self,
@@ -52,17 +54,21 @@ class EngineCommand(automation.PulumiCommand):
     ) -> automation.CommandResult:
         environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
         command = ["setpriv", "--pdeathsig", "INT", "--", self.command, "--non-interactive", *args]
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=environment,
-            encoding="utf-8",
-            start_new_session=True,
-        ) as process:
-            self._process = process
+        with self._starting:
+            if self._interrupted:  # between two commands of one operation there is no process to tell
+                raise KeyboardInterrupt
+            started = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=cwd,
+                env=environment,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+            self._process = started
+        with started as process:
             errors: list[str] = []
             reader = threading.Thread(target=_consume, args=(process.stderr, on_error, errors))
             reader.start()
@@ -76,13 +82,17 @@ class EngineCommand(automation.PulumiCommand):
             raise create_command_error(result)
         return result
 
-    def interrupt(self) -> bool:
-        """Ask the running operation to cancel; answer whether there was one."""
-        process = self._process
-        if process is None or process.poll() is not None:
-            return False
-        process.send_signal(signal.SIGINT)
-        return True
+    def allow(self) -> None:
+        """Begin an operation: its commands run until `interrupt` is called."""
+        self._interrupted = False
+
+    def interrupt(self) -> None:
+        """Ask the running command to cancel, and start no other one of this operation."""
+        with self._starting:
+            self._interrupted = True
+            process = self._process
+        if process is not None:
+            process.send_signal(signal.SIGINT)
 
 
 def _consume(stream: Any, callback: OnLine | None, lines: list[str]) -> None:

@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -141,4 +142,6 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    # Asked to end, it ends as for Ctrl-C: its own programs are stopped and half-made files removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

@@ -6,6 +6,7 @@ python -m toolchain --recipe   print the cache key only
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from toolchain.pulumi_cli import ToolchainError, ensure_pulumi, recipe
@@ -31,4 +32,6 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+# Asked to end, it ends as for Ctrl-C: the build is stopped and its directory removed.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 sys.exit(main(sys.argv[1:]))
