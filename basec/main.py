@@ -25,6 +25,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+INTERRUPTED = "interrupted; the same command continues"
+
 
 class State:
     """Options of the root command that the error handler needs."""
@@ -56,6 +58,9 @@ def invoke(arguments: list[str] | None = None) -> int:
     try:
         app(args=argv, standalone_mode=True)
     except SystemExit as end:
+        # typer turns Ctrl-C into Exit(130) without a word; a remote command that ended with 130 is not meant.
+        if end.__context__ is not None and isinstance(end.__context__.__cause__, KeyboardInterrupt):
+            say(INTERRUPTED)
         return end.code if isinstance(end.code, int) else int(ExitCode.FAILURE)
     except BasecommerceError as error:
         if State.verbose:
@@ -63,7 +68,7 @@ def invoke(arguments: list[str] | None = None) -> int:
         say(error.render())
         return int(error.exit_code)
     except KeyboardInterrupt:
-        say("interrupted; the same command continues")
+        say(INTERRUPTED)
         return int(ExitCode.INTERRUPTED)
     except Exception as error:
         if State.verbose:

@@ -1,0 +1,195 @@
+"""One Ctrl-C ends a command in order, with exit code 130; the engine hears of it exactly once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from basec.programs import Program, ProgramError, run_side_by_side
+from basec.workspace import EngineCommand
+from tests.cli.conftest import REPOSITORY
+from topology.errors import HostCheckError
+
+ENGINE = """\
+#!/bin/sh
+# A stand-in for the engine: it counts the interrupts that it hears, and ends half a second after the first.
+case "$*" in *version) echo v3.259.0; exit 0 ;; esac
+cd "$(dirname "$0")"
+trap 'echo interrupt >> heard; stop=1' INT
+echo "$@" >> started
+for i in $(seq 100); do
+  [ -z "$stop" ] || { sleep 0.5; exit 255; }
+  sleep 0.05
+done
+"""
+UP = """\
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from basec import engine, environments, main
+from basec.commands import stack
+
+def open_stack(environment, command, program):
+    return SimpleNamespace(up=lambda **_: command.run(["up"], os.getcwd(), {}))
+
+engine.open_stack = open_stack
+def up_local(environment, stages):
+    engine.Engine(environment, Path("pulumi").resolve(), None).up()
+stack._up_local = up_local
+main.run(["up", "--env", "local-none"])
+"""
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    engine = tmp_path / "pulumi"
+    engine.write_text(ENGINE)
+    engine.chmod(0o755)
+    return tmp_path
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path.name} never came"
+        time.sleep(0.02)
+
+
+def start(directory: Path, code: str) -> subprocess.Popen[str]:
+    """Start Python in a process group of its own, as a terminal's shell does."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_interrupt_ends_up_with_130_and_reaches_the_engine_once(directory: Path, number: signal.Signals) -> None:
+    with start(directory, UP) as process:
+        wait_for(directory / "started")
+        os.killpg(process.pid, number)  # as Ctrl-C does: to every process of the group
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert (directory / "heard").read_text() == "interrupt\n"
+    assert errors == (
+        "interrupted: the engine ends what it is doing; please wait\n"
+        "basec: local-none: up interrupted\n"
+        "hint: the same command continues\n"
+    )
+
+
+def test_a_second_interrupt_is_answered_and_not_passed_on(directory: Path) -> None:
+    with start(directory, UP) as process:
+        wait_for(directory / "started")
+        os.killpg(process.pid, signal.SIGINT)
+        wait_for(directory / "heard")
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert (directory / "heard").read_text() == "interrupt\n"
+    assert "still waiting for the engine: stopping it now would leave half-made things behind\n" in errors
+
+
+def test_the_engine_is_interrupted_when_basec_is_killed(directory: Path) -> None:
+    with start(directory, UP) as process:
+        wait_for(directory / "started")
+        process.kill()
+        process.wait()
+        wait_for(directory / "heard")
+
+
+def test_an_interrupt_between_two_engine_commands_starts_no_other(directory: Path) -> None:
+    command = EngineCommand(directory / "pulumi")
+    command.allow()
+    command.interrupt()
+    with pytest.raises(KeyboardInterrupt):
+        command.run(["up"], str(directory), {})
+    assert not (directory / "started").exists()
+    command.allow()
+    assert command.run(["version"], str(directory), {}).code == 0
+
+
+def module(monkeypatch: pytest.MonkeyPatch, directory: Path, name: str, code: str) -> None:
+    """Make a program that `python -m <name>` runs."""
+    (directory / f"{name}.py").write_text(textwrap.dedent(code))
+    monkeypatch.setattr("basec.programs.ROOT", directory)
+
+
+SLOW = """\
+import os, pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+pathlib.Path("pid").write_text(str(os.getpid()))
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    pathlib.Path("cleaned").touch()
+    sys.exit(130)
+"""
+RUN = """\
+import pathlib
+import basec.programs, basec.main
+from basec.commands import stack
+basec.programs.ROOT = pathlib.Path.cwd()
+stack._up_local = lambda *_: basec.programs.Program("slow").run()
+basec.main.run(["up", "--env", "local-none"])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+def test_an_interrupt_ends_our_programs_too_and_they_clean_up(
+    directory: Path, send: object, number: signal.Signals
+) -> None:
+    (directory / "slow.py").write_text(SLOW)
+    with start(directory, RUN) as process:
+        wait_for(directory / "pid")
+        time.sleep(0.1)
+        (os.kill if send is os.kill else os.killpg)(process.pid, number)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert (directory / "cleaned").exists()
+    assert errors == "interrupted; the same command continues\n"
+
+
+def test_the_first_failure_stops_the_programs_beside_it(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module(monkeypatch, directory, "slow", SLOW)
+    wait = 'import pathlib, sys, time\nwhile not pathlib.Path("pid").exists(): time.sleep(0.02)\nsys.exit("no disk")'
+    module(monkeypatch, directory, "bad", wait)
+    with pytest.raises(ProgramError, match="no disk"):
+        run_side_by_side(Program("bad"), Program("slow"))
+    assert (directory / "cleaned").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "text"),
+    [
+        (3, HostCheckError, "last words"),
+        (1, ProgramError, "last words"),
+        (130, KeyboardInterrupt, None),
+    ],
+)
+def test_a_programs_exit_code_decides_the_error(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, code: int, kind: type[BaseException], text: str | None
+) -> None:
+    module(monkeypatch, directory, "ends", f"import sys; print('last words', file=sys.stderr); sys.exit({code})")
+    lines: list[str] = []
+    with pytest.raises(kind, match=text):
+        Program("ends", on_line=lines.append).run()
+    assert lines == ["last words"]
+
+
+def test_a_program_that_ends_without_a_word_is_named(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module(monkeypatch, directory, "mute", "raise SystemExit(1)")
+    with pytest.raises(ProgramError, match="mute: ended with exit code 1 and no word"):
+        Program("mute").run()
