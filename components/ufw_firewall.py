@@ -62,7 +62,11 @@ def rule_table(
     address forged on the public network opens nothing.
     """
     peers = {f"{address}/32" for address in addresses.values()}
-    lines = [f"ufw {rule.protocol} {rule.port} {source} {rule.name}" for rule in machine for source in rule.sources]
+    lines = [
+        f"ufw {rule.action} {rule.protocol} {rule.port} {source} {rule.name}"
+        for rule in machine
+        for source in rule.sources
+    ]
     for rule in containers:
         destination = addresses[droplet] if set(rule.sources) <= peers else "any"
         lines += [f"docker {rule.protocol} {rule.port} {source} {destination}" for source in rule.sources]

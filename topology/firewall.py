@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Literal
 
 from topology.inventory import CLOUDFLARE, INTERNET, SSH_PORT, SSH_SOURCES, FirewallRule
 from topology.project import Project
@@ -42,7 +44,7 @@ class CloudRules:
 
 @dataclass(frozen=True, kw_only=True)
 class HostRule:
-    """One rule on the droplet itself: these sources may open this port."""
+    """One rule on the droplet itself: whether these sources may open this port. The first that fits decides."""
 
     name: str
     """Of the rule table; good as the rule's comment."""
@@ -51,6 +53,7 @@ class HostRule:
     """`22`, or `8000:8010` as UFW and iptables write a range."""
     sources: tuple[str, ...]
     """IPv4 ranges; a peer is its private address with /32."""
+    action: Literal["allow", "deny"] = "allow"
 
 
 def cloud_rules(project: Project, droplet: str) -> CloudRules:
@@ -78,17 +81,26 @@ def cloud_rules(project: Project, droplet: str) -> CloudRules:
 
 
 def ufw_rules(project: Project, droplet: str, addresses: Mapping[str, str]) -> tuple[HostRule, ...]:
-    """Plan what UFW admits on a droplet; `addresses` maps droplets to their private addresses."""
+    """Plan what UFW admits on a droplet; `addresses` maps droplets to their private addresses.
+
+    A public source such as 0.0.0.0/0 also covers the private network, where only named peers may do anything: its
+    other machines are refused first.
+    """
     return tuple(
-        HostRule(
-            name=rule.name,
-            protocol=rule.protocol,
-            port=port.replace("-", ":"),
-            sources=(*_addresses(project, rule), *(f"{addresses[name]}/32" for name in _peers(project, rule))),
-        )
+        host_rule
         for rule in _rules_of(project, droplet)
         for port in rule.ports
+        for host_rule in _host_rules(project, rule, port.replace("-", ":"), addresses)
     )
+
+
+def _host_rules(project: Project, rule: FirewallRule, port: str, addresses: Mapping[str, str]) -> Iterator[HostRule]:
+    vpc = project.settings.vpc_ip_range
+    public = _addresses(project, rule)
+    if any(vpc.overlaps(IPv4Network(source)) for source in public):
+        yield HostRule(name=f"{rule.name}-vpc", protocol=rule.protocol, port=port, sources=(str(vpc),), action="deny")
+    peers = tuple(f"{addresses[name]}/32" for name in _peers(project, rule))
+    yield HostRule(name=rule.name, protocol=rule.protocol, port=port, sources=(*public, *peers))
 
 
 def docker_user_rules(project: Project, droplet: str, addresses: Mapping[str, str]) -> tuple[HostRule, ...]:
@@ -97,7 +109,8 @@ def docker_user_rules(project: Project, droplet: str, addresses: Mapping[str, st
     UFW never sees the published ports of containers: Docker forwards them before UFW's chains. Match the published
     port (`conntrack --ctorigdstport`), since the destination port is already the container's own there.
     """
-    return tuple(rule for rule in ufw_rules(project, droplet, addresses) if rule.port != str(SSH_PORT))
+    rules = ufw_rules(project, droplet, addresses)
+    return tuple(rule for rule in rules if rule.port != str(SSH_PORT) and rule.action == "allow")
 
 
 def first_boot_ssh_source(project: Project, droplet: str) -> str:

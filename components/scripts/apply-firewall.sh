@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Makes UFW and Docker's user chain equal to the table on standard input, one rule a line:
-#   ufw <tcp|udp> <port> <source> <name>
+#   ufw <allow|deny> <tcp|udp> <port> <source> <name>
 #   docker <tcp|udp> <published port> <source> <destination address|any>
 # Ports are `22` or `8000:8010`. The metadata address is closed by basecommerce-metadata.service from the first boot.
 # Nothing is ever taken down to be put up again: UFW's rules are added before strange ones go, and the packet filter
@@ -31,15 +31,18 @@ read_table() {
 
 # UFW's comment is how a rule of ours is known again, whatever form UFW shows it in.
 converge_ufw() {
-  local rule protocol port source name line comment defaults added
+  local rule action protocol port source name line comment defaults added
   local -A wanted=()
   added=$(ufw show added)
   for rule in "${UFW_RULES[@]}"; do
-    read -r protocol port source name <<<"$rule"
+    read -r action protocol port source name <<<"$rule"
+    # UFW stops at the first rule that fits: what is refused stands before what is admitted.
+    if [[ $action == deny ]]; then action='prepend deny'; fi
     comment="basecommerce $name $protocol/$port $source"
     wanted[$comment]=yes
+    # shellcheck disable=SC2086 # one or two words
     grep --quiet --fixed-strings "comment '$comment'" <<<"$added" ||
-      ufw allow proto "$protocol" from "$source" to any port "$port" comment "$comment" >/dev/null
+      ufw $action proto "$protocol" from "$source" to any port "$port" comment "$comment" >/dev/null
   done
 
   defaults=$(ufw status verbose)

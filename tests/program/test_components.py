@@ -128,7 +128,7 @@ def test_container_ports_of_peers_are_bound_to_the_private_address_and_public_on
     public = HostRule(name="edge-http", protocol="tcp", port="80", sources=("173.245.48.0/20",))
     table = rule_table((RULE,), (RULE, public), ADDRESSES, "infra")
     assert table.splitlines() == [
-        "ufw tcp 5432 10.80.0.4/32 postgres",
+        "ufw allow tcp 5432 10.80.0.4/32 postgres",
         "docker tcp 5432 10.80.0.4/32 10.80.0.2",
         "docker tcp 80 173.245.48.0/20 any",
     ]

@@ -87,7 +87,7 @@ def chain(family: str, table: str) -> list[str]:
 
 
 TABLE = """\
-ufw tcp 22 10.80.0.4/32 infra-ssh
+ufw allow tcp 22 10.80.0.4/32 infra-ssh
 docker tcp 5432 10.80.0.4/32 10.80.0.2
 docker tcp 80 173.245.48.0/20 any
 docker tcp 80 2400:cb00::/32 any
@@ -129,3 +129,19 @@ def test_the_kept_block_is_replaced_in_place_and_the_rest_of_the_file_stays(tmp_
     assert rules.read_text() == (
         "*filter\nCOMMIT\n# BEGIN basecommerce (written by basec up; edits are lost)\ntwo\n# END basecommerce\n"
     )
+
+
+def test_what_ufw_refuses_stands_before_what_it_admits(tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+    fake = (
+        'ufw() { say "$*" >>"$CALLS"; '
+        "if [[ $* == 'status verbose' ]]; then say 'Status: active'; say 'Default: deny (incoming)'; fi; }\n"
+    )
+    table = "ufw deny tcp 22 10.80.0.0/20 edge-ssh-vpc\nufw allow tcp 22 0.0.0.0/0 edge-ssh\n"
+    run = bash(functions("apply-firewall.sh") + fake + "read_table\nconverge_ufw", stdin=table, CALLS=str(calls))
+    assert run.returncode == 0, run.stderr
+    changes = [line.split(" comment ")[0] for line in calls.read_text().splitlines() if " comment " in line]
+    assert changes == [
+        "prepend deny proto tcp from 10.80.0.0/20 to any port 22",
+        "allow proto tcp from 0.0.0.0/0 to any port 22",
+    ]

@@ -106,3 +106,10 @@ def test_first_boot_admits_ssh_from_anywhere_on_the_bastion_and_from_the_vpc_els
         "infra": "10.81.0.0/20",
         "vertical": "10.81.0.0/20",
     }
+
+
+def test_the_private_network_is_refused_before_a_public_rule_of_ufw_that_covers_it() -> None:
+    refused, admitted = (rule for rule in ufw_rules(project(), "edge", ADDRESSES) if rule.port == "22")
+    vpc = str(project().settings.vpc_ip_range)
+    assert refused == HostRule(name="edge-ssh-vpc", protocol="tcp", port="22", sources=(vpc,), action="deny")
+    assert admitted == HostRule(name="edge-ssh", protocol="tcp", port="22", sources=(PUBLIC,))
