@@ -150,7 +150,12 @@ def test_the_package_lists_are_refreshed_when_an_install_fails(
 
 def test_an_engine_that_is_stopped_is_started_and_said(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Path] = []
-    monkeypatch.setattr(doctor, "_start_engine", lambda _, log: started.append(log) or "started dockerd")
+
+    def start(_: Host, log: Path) -> str:
+        started.append(log)
+        return "started dockerd"
+
+    monkeypatch.setattr(doctor, "_start_engine", start)
     host = machine(docker_version=lambda: (0, "26.1.5\n") if started else (1, "cannot connect\n"))
     finding = only_problem(host)
     assert (finding.status, finding.message) == (Status.REPAIRED, "engine 26.1.5: started dockerd")

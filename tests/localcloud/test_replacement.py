@@ -6,9 +6,9 @@ import inspect
 import re
 
 import pulumi_cloudflare.dns_record
-import pulumi_command.remote.command
 import pulumi_digitalocean as digitalocean
 import pytest
+from pulumi_command import remote
 
 from localcloud.plugin import PACKAGES, package
 from localcloud.providers.handler import Handler
@@ -48,7 +48,7 @@ SDK_CLASSES: dict[str, type] = {
     "digitalocean:index/reservedIp:ReservedIp": digitalocean.ReservedIp,
     "digitalocean:index/reservedIpAssignment:ReservedIpAssignment": digitalocean.ReservedIpAssignment,
     "cloudflare:index/dnsRecord:DnsRecord": pulumi_cloudflare.dns_record.DnsRecord,
-    "command:remote:Command": pulumi_command.remote.command.Command,
+    "command:remote:Command": remote.Command,
 }
 
 HANDLERS = [loaded.handler(name) for loaded in map(package, PACKAGES) for name in loaded.type_names]
