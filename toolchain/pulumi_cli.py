@@ -35,7 +35,7 @@ INSTALLER_URL = "https://get.pulumi.com/install.sh"
 PROBE_TIMEOUT_S = 5.0
 INSTALL_TIMEOUT_S = 300.0
 BUILD_TIMEOUT_S = 1800.0
-"""A cold build takes 4 to 8 minutes on two cores."""
+"""A cold build takes 4 to 12 minutes on two cores, by what else they do."""
 
 Progress = Callable[[str], None]
 
@@ -141,7 +141,7 @@ def _install(target: Path, progress: Progress) -> None:
 def _build(target: Path, progress: Progress) -> None:
     """Build the CLI from its Go module and rename it into place, so that a killed build leaves nothing behind."""
     go = _find_go(target.parent, progress)
-    progress(f"building the Pulumi CLI {VERSION} from its Go module (once; 4 to 8 minutes on two cores)")
+    progress(f"building the Pulumi CLI {VERSION} from its Go module (once; 4 to 12 minutes on two cores)")
     # GOTOOLCHAIN=auto lets an older Go fetch the one that go.mod asks for, from the same module proxy.
     environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "auto", "GOWORK": "off"}
     with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
