@@ -314,12 +314,7 @@ def port(host: Host, http_port: int, config: CloudConfig | None) -> Finding:
         try:
             probe.bind(("127.0.0.1", http_port))
         except PermissionError as error:
-            return Finding(
-                check="port",
-                status=Status.FAILED,
-                message=f"{http_port}: {error}",
-                remedy=remedy,
-            )
+            return Finding(check="port", status=Status.FAILED, message=f"{http_port}: {error}", remedy=remedy)
         except OSError:
             if config is not None and _published_by_us(host, http_port, config):
                 return Finding(check="port", status=Status.OK, message=f"{http_port} is held by this stack")
