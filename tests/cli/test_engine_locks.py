@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +40,9 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     binary.write_bytes(Path("/bin/sleep").read_bytes())
     binary.chmod(0o755)
     with subprocess.Popen([str(binary), "60"]) as process:
+        name = Path(f"/proc/{process.pid}/comm")
+        while name.read_text().strip() != "pulumi":  # the kernel names a process a moment after it has started it
+            time.sleep(0.01)
         yield process
         process.kill()
 

@@ -63,9 +63,13 @@ def wait_for(path: Path) -> None:
 
 
 def start(directory: Path, code: str) -> subprocess.Popen[str]:
-    """Start Python in a process group of its own, as a terminal's shell does."""
+    """Start Python in a process group of its own, as a terminal's shell does.
+
+    Not with the signals of the test run itself: one that was put into the background ignores SIGINT, and so would all
+    below it.
+    """
     return subprocess.Popen(
-        [sys.executable, "-c", code],
+        ["env", "--default-signal=INT,TERM", sys.executable, "-c", code],
         cwd=directory,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         stderr=subprocess.PIPE,
