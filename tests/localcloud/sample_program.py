@@ -47,6 +47,8 @@ class Sample:
             outbound_rules=[
                 digitalocean.FirewallOutboundRuleArgs(protocol="icmp", destination_addresses=["0.0.0.0/0"])
             ],
+            # One thing after the other, as far as tests stop between them: what has no order may be made beside.
+            opts=pulumi.ResourceOptions(depends_on=[vpc]),
         )
         previous: list[pulumi.Resource] = [firewall]
         machines: dict[str, digitalocean.Droplet] = {}
@@ -86,7 +88,7 @@ class Sample:
             logging=command.remote.Logging.NONE,
             triggers=list(self.triggers) if self.triggers else None,
             add_previous_output_in_env=False,
-            opts=pulumi.ResourceOptions(depends_on=[attached], additional_secret_outputs=["stdout", "stderr"]),
+            opts=pulumi.ResourceOptions(depends_on=[attached, edge], additional_secret_outputs=["stdout", "stderr"]),
         )
         cloudflare.DnsRecord(
             "wildcard",
