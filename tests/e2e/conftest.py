@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.stack import STACK, LocalStack, python_of_this_run
+from tests.e2e.stack import REUSED, STACK, LocalStack, python_of_this_run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -34,6 +34,11 @@ def copy_tree(target: Path) -> None:
 def stack() -> Iterator[LocalStack]:
     """Give the stack's command runner. The tree lies at a fixed place: a run that was killed is healed by the next."""
     work = Path(os.environ.get("BASECOMMERCE_E2E", "/var/tmp/basecommerce-e2e"))
+    if REUSED:
+        logs = work / "logs-reused"
+        logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        yield LocalStack(REPOSITORY, python_of_this_run(), logs)
+        return
     root = work / "tree"
     logs = work / "logs"
     stack = LocalStack(root, python_of_this_run(), logs)

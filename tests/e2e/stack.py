@@ -10,11 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-STACK = "local-e2e"
+STACK = os.environ.get("BASECOMMERCE_E2E_STACK", "local-e2e")
+"""Name a stack of this clone that is up already to run one file of tests against it: no copy, no `down`."""
+REUSED = "BASECOMMERCE_E2E_STACK" in os.environ
 TIERS = ("infra", "vertical", "edge")
 COMMAND_TIMEOUT_S = 900
 
@@ -72,6 +75,26 @@ class LocalStack:
         if expect is not None and process.returncode != expect:
             raise AssertionError(f"basec {' '.join(args)} ended with {process.returncode}, not {expect}:\n{output}")
         return output
+
+    def login(self) -> tuple[str, str]:
+        """Give the demo user's e-mail and password, as `up` printed them."""
+        if "first up" not in self.outputs:
+            self.outputs["first up"] = self.up()
+        return demo_login(self.outputs["first up"])
+
+    def cookie(self) -> str:
+        """Log the demo user in by the form and give the session's cookie, `access_token=...`."""
+        user, password = self.login()
+        form = urllib.parse.urlencode({"email": user, "password": password})
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = self.request("POST", "/auth/login/form", headers=kind, body=form)
+        if answer.status != 302 or not answer.all("location")[0].endswith("/web/dashboard"):
+            raise AssertionError(f"login: {answer}")
+        return answer.all("set-cookie")[0].split(";")[0]
+
+    def token(self) -> str:
+        """Log in and give the bearer token for the API."""
+        return self.cookie().removeprefix("access_token=")
 
     def up(self, expect: int | None = 0) -> str:
         """Bring the stack up (again)."""

@@ -25,17 +25,7 @@ EVERY_KIND_OF_PATH = (
 
 @pytest.fixture(scope="module")
 def cookie(stack: LocalStack) -> str:
-    user, password = demo_login(stack.outputs["first up"])
-    form = urllib.parse.urlencode({"email": user, "password": password})
-    answer = stack.request(
-        "POST",
-        "/auth/login/form",
-        headers={"Content-Type": "application/x-www-form-urlencoded"},
-        body=form,
-    )
-    assert answer.status == 302, answer
-    assert answer.all("location")[0].endswith("/web/dashboard")
-    return answer.all("set-cookie")[0].split(";")[0]
+    return stack.cookie()
 
 
 def test_up_from_nothing_prints_stages_smoke_demo_user_and_url(stack: LocalStack) -> None:
@@ -71,7 +61,7 @@ def test_a_product_is_created_and_read_through_the_api(stack: LocalStack, cookie
 
 def test_unknown_tenant_has_an_empty_slug_and_no_login(stack: LocalStack) -> None:
     assert stack.get("/tenant.json", host="nosuch.localhost").json()["slug"] == ""
-    user, password = demo_login(stack.outputs["first up"])
+    user, password = stack.login()
     form = urllib.parse.urlencode({"email": user, "password": password})
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = stack.request("POST", "/auth/login/form", host="nosuch.localhost", headers=headers, body=form)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.stack import STACK, TIERS, LocalStack, docker
-from tests.e2e.test_3_exposure import reserved_address
+from tests.e2e.test_5_exposure import reserved_address
 
 pytestmark = pytest.mark.real
 
