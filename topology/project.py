@@ -19,8 +19,13 @@ T = TypeVar("T")
 
 PROJECT = "basecommerce"
 SETTINGS_KEY = f"{PROJECT}:settings"
-APPLICATIONS = ("auth", "construction")
-"""Services whose images are ours: `<images.registry>/<name>:<images.tag>`."""
+APPLICATIONS = {
+    "auth": "auth",
+    "construction": "construction",
+    "relay": "outbox-relay",
+    "engines": "engines-worker",
+}
+"""Services whose images are ours, and that image's name in `images.registry`."""
 
 STACKS_HINT = "known stacks: local, local-<suffix>, staging, production"
 
@@ -64,7 +69,7 @@ class Project:
     def image(self, service: str) -> str:
         """Give the full image reference of a service. Raises KeyError for an unknown one."""
         if service in APPLICATIONS:
-            return f"{self.settings.images.registry}/{service}:{self.settings.images.tag}"
+            return f"{self.settings.images.registry}/{APPLICATIONS[service]}:{self.settings.images.tag}"
         return {**self.versions.images.services, **self.settings.images.services}[service]
 
     def images(self) -> dict[str, str]:

@@ -68,7 +68,15 @@ def _infra(_project: Project, values: Mapping[str, str]) -> dict[str, SecretFile
         "postgres_password": _file(values["postgres_password"], POSTGRES_ID),
         "redis_auth.conf": _file(f"requirepass {values['redis_password']}\n", REDIS_ID),
         "migrate.env": _env(DATABASE_URL=_database_url(values), SECRET_KEY=values["token_key"]),
+        "relay.env": _worker(values),
+        "engines.env": _worker(values),
     }
+
+
+def _worker(values: Mapping[str, str]) -> SecretFile:
+    # The service's name on the tier's own network: infra.internal is PostgreSQL there.
+    redis_url = f"redis://:{values['redis_password']}@redis:6379/0"
+    return _env(DATABASE_URL=_database_url(values), SECRET_KEY=values["token_key"], REDIS_URL=redis_url)
 
 
 def _vertical(project: Project, values: Mapping[str, str]) -> dict[str, SecretFile]:

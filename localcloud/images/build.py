@@ -2,7 +2,7 @@
 
     base ── droplet, postgres, redis, haproxy, registry
          ├─ nginx ── cloudflare
-         └─ python ── auth, construction
+         └─ python ── auth, construction, outbox-relay, engines-worker
 
 Each image is a folder with a thin Dockerfile, named on this machine `localcloud/<image>:<recipe>`. The recipe hashes
 the folder, the parent's recipe and the application's sources, so an image with the right name is the right image and a
@@ -60,6 +60,8 @@ IMAGE_TABLE = {
         Image("python", published=False),
         Image("auth", parent="python", application=True),
         Image("construction", parent="python", application=True),
+        Image("outbox-relay", parent="python", application=True),
+        Image("engines-worker", parent="python", application=True),
         Image("registry", published=False),
         Image("cloudflare", parent="nginx", published=False),
     )
@@ -72,7 +74,7 @@ class ImageSet:
 
     registry: str
     tag: str
-    """Of both applications."""
+    """Of all applications."""
     services: Mapping[str, str]
     """Service -> full reference, as the droplets pull it."""
     droplet_image: str
@@ -92,10 +94,11 @@ class Recipes:
         self._applications = applications
 
     def files(self, image: Image) -> Files:
-        """Read the build context: the image's folder, and for an application its sources under `app/`."""
+        """Read the build context: the image's folder, an application's `app/` and the shared `common/`."""
         files = dict(folder_files(self._images / image.name))
         if image.application:
             files.update(folder_files(self._applications / image.name, "app/"))
+            files.update(folder_files(self._applications / "common", "common/"))
         return files
 
     def recipe(self, name: str) -> str:

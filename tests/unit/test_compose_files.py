@@ -17,12 +17,14 @@ LASTING = [(tier, name) for tier, name in SERVICES if "profiles" not in TIERS[ti
 DROPLET_MIB = {"infra": 2048, "vertical": 1024, "edge": 1024}  # s-1vcpu-2gb, s-1vcpu-1gb
 # A release without a gap runs both colours side by side.
 COLOURS = {"construction": 2, "auth": 2}
-# Limits of what comes later: auth's own HAProxy; the relay and the engines worker.
-RESERVED_MIB = {"infra": 128 + 160, "vertical": 0, "edge": 32}
+# Limit of what comes later: auth's own HAProxy.
+RESERVED_MIB = {"infra": 0, "vertical": 0, "edge": 32}
 USERS = {
     "postgres": "999:999",
     "redis": "999:999",
     "migrate": "10001:10001",
+    "relay": "10001:10001",
+    "engines": "10001:10001",
     "haproxy": "99:99",
     "construction": "10001:10001",
     "nginx": "101:101",
@@ -124,6 +126,7 @@ def test_no_secret_is_where_docker_inspect_shows_it(tier: str, name: str) -> Non
     assert set(found.get("environment", {})) <= {
         "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD_FILE", "PGDATA", "POSTGRES_INITDB_ARGS",
         "POSTGRES_HOST_AUTH_METHOD", "ENVIRONMENT",
+        "RELAY_POLL_INTERVAL_EMPTY", "ENGINES_CONSUMER_NAME", "ENGINES_RECLAIM_INTERVAL", "ENGINES_RECLAIM_IDLE_MS",
     }  # fmt: skip
     shown = str([found.get(key) for key in ("environment", "command", "entrypoint", "healthcheck", "labels")])
     assert "SECRET_" not in shown

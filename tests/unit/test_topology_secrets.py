@@ -31,7 +31,16 @@ def _variables(tier: str, name: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("tier", "owners"),
     [
-        ("infra", {"postgres_password": 999, "redis_auth.conf": 999, "migrate.env": 10001}),
+        (
+            "infra",
+            {
+                "postgres_password": 999,
+                "redis_auth.conf": 999,
+                "migrate.env": 10001,
+                "relay.env": 10001,
+                "engines.env": 10001,
+            },
+        ),
         ("vertical", {"construction.env": 10001}),
         ("edge", {"auth.env": 10001}),
     ],
@@ -40,6 +49,14 @@ def test_each_tier_has_its_files_owned_by_the_user_of_the_service(tier: str, own
     files = service_secrets(project(), tier, secret_values())
     assert {name: file["uid"] for name, file in files.items()} == owners
     assert {name: file["gid"] for name, file in files.items()} == owners
+
+
+@pytest.mark.parametrize("worker", ["relay", "engines"])
+def test_workers_know_the_database_and_redis_with_their_passwords(worker: str) -> None:
+    variables = _variables("infra", f"{worker}.env")
+    assert variables["DATABASE_URL"] == DATABASE_URL
+    assert variables["REDIS_URL"] == "redis://:redis_password_for_tests_1@redis:6379/0"
+    assert set(variables) == {"DATABASE_URL", "SECRET_KEY", "REDIS_URL"}
 
 
 def test_postgres_and_redis_read_their_passwords_from_files() -> None:

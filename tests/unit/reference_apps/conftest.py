@@ -3,6 +3,7 @@
 The server listens on a unix socket in a temporary directory only, so it meets no other server.
 """
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -22,6 +23,8 @@ from construction_app.app import create_app as create_construction
 from construction_app.settings import Settings as ConstructionSettings
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
+from redis import Redis
+from redis.exceptions import RedisError
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -124,7 +127,7 @@ def alembic() -> Alembic:
     def run(database_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(CONSTRUCTION / "src"),
+            "PYTHONPATH": f"{CONSTRUCTION / 'src'}:{CONSTRUCTION.parent / 'common'}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "DATABASE_URL": database_url,
             "SECRET_KEY": SECRET_KEY,
@@ -149,6 +152,42 @@ def database(database_url: str) -> Iterator[Engine]:
     engine = create_engine(database_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """Start a throw-away Redis on a unix socket and give its URL."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.fail("Redis: no redis-server on this machine\nhint: apt-get install redis-server")
+    directory = Path(mkdtemp(prefix="basecommerce-redis-"))
+    path = directory / "redis.sock"
+    server = subprocess.Popen(
+        [program, "--port", "0", "--unixsocket", path, "--save", "", "--dir", directory], stdout=subprocess.DEVNULL
+    )
+    url = f"unix://{path}"
+    try:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            with contextlib.suppress(RedisError), Redis.from_url(url) as client:
+                client.ping()
+                break
+            if server.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"Redis did not start within {START_TIMEOUT_S} s")
+            time.sleep(0.05)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(10)
+        shutil.rmtree(directory)
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    """Give an empty Redis."""
+    with Redis.from_url(redis_url, decode_responses=True) as client:
+        client.flushall()
+        yield client
 
 
 @pytest.fixture

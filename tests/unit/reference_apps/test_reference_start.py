@@ -24,7 +24,10 @@ START_TIMEOUT_S = 30
 
 
 def environment_of(app: str, given: Mapping[str, str]) -> dict[str, str]:
-    source = {"PYTHONPATH": str(REFERENCE_APPS / app / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    source = {
+        "PYTHONPATH": f"{REFERENCE_APPS / app / 'src'}:{REFERENCE_APPS / 'common'}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     return {"PATH": os.environ["PATH"], **source, **given}
 
 

@@ -2,10 +2,11 @@
 
 import os
 
+from reference_common.logs import configure_logging
+
 from auth_app.app import create_app
-from auth_app.logs import configure_logging
 from auth_app.settings import load_settings
 
 settings = load_settings(os.environ)
-configure_logging()
+configure_logging("auth")
 app = create_app(settings)

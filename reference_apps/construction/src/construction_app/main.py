@@ -2,10 +2,11 @@
 
 import os
 
+from reference_common.logs import configure_logging
+
 from construction_app.app import create_app
-from construction_app.logs import configure_logging
 from construction_app.settings import load_settings
 
 settings = load_settings(os.environ)
-configure_logging()
+configure_logging("construction")
 app = create_app(settings)

@@ -1,0 +1,75 @@
+"""Health of a worker: does the work advance? `health.py relay|engines`, exit code 0 or 1 with one line that says why.
+
+Run in the worker's own container, whose image brings psycopg2 and redis. What is asked:
+- relay: no event waits in the outbox for more than a minute, or one went out within the last minute (it catches up).
+- engines: the group exists, and our consumer asked for messages within the last minute. Pending messages say nothing:
+  one that can never be handled stays pending for ever.
+"""
+
+import os
+import sys
+
+import psycopg2
+import redis
+
+BOUND_S = 60
+"""Seconds without progress. The relay's longest pause is 30 s, the worker's longest read 5 s, at their defaults."""
+TIMEOUT_S = 5
+
+WAITING = """
+SELECT extract(epoch FROM now() - min(created_at) FILTER (WHERE published_at IS NULL)),
+       extract(epoch FROM now() - max(published_at))
+FROM event_outbox
+WHERE published_at IS NULL AND status IN ('pending', 'processing', 'processed')
+   OR published_at > now() - interval '1 hour'
+"""
+
+
+def relay() -> str:
+    """Answer what is wrong with the relay; empty when nothing is."""
+    url = os.environ["DATABASE_URL"].replace("+psycopg2", "", 1)
+    connection = psycopg2.connect(url, connect_timeout=TIMEOUT_S)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(WAITING)
+            row = cursor.fetchone() or (None, None)
+    finally:
+        connection.close()
+    oldest, last = row
+    if oldest is None or oldest <= BOUND_S or (last is not None and last <= BOUND_S):
+        return ""
+    return f"the oldest event has waited for {oldest:.0f} s, and none went out in the last {BOUND_S} s"
+
+
+def engines() -> str:
+    """Answer what is wrong with the engines worker; empty when nothing is."""
+    stream = os.environ.get("ENGINES_STREAM_NAME", "events:materials")
+    group = os.environ.get("ENGINES_GROUP_NAME", "engines")
+    consumer = os.environ["ENGINES_CONSUMER_NAME"]
+    client = redis.Redis.from_url(os.environ["REDIS_URL"], decode_responses=True, socket_timeout=TIMEOUT_S)
+    try:
+        found = {entry["name"]: entry["idle"] for entry in client.xinfo_consumers(stream, group)}
+    except redis.exceptions.ResponseError as error:
+        return f"{stream}, group {group}: {error}"  # the stream or the group is gone: made at the worker's start only
+    if consumer not in found:
+        return f"{stream}, group {group}: no consumer {consumer}"
+    idle = found[consumer] / 1000
+    return "" if idle <= BOUND_S else f"{consumer} has asked for nothing in {idle:.0f} s"
+
+
+def main(arguments: list[str]) -> int:
+    """Ask for one worker's progress."""
+    checks = {"relay": relay, "engines": engines}
+    if len(arguments) != 1 or arguments[0] not in checks:
+        print(f"usage: health.py {'|'.join(checks)}")
+        return 2
+    try:
+        problem = checks[arguments[0]]()
+    except (psycopg2.Error, redis.exceptions.RedisError) as error:
+        problem = f"{type(error).__name__}: {error}".splitlines()[0]
+    print(problem or "ok")
+    return 1 if problem else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
