@@ -10,7 +10,7 @@ from fastapi.staticfiles import StaticFiles
 
 from construction_app.database import open_engine
 from construction_app.identity import LoginRequired
-from construction_app.routers import dashboard, produtos, status, web
+from construction_app.routers import clientes, cotacoes, dashboard, insights, obras, pedidos, produtos, status, web
 from construction_app.settings import Settings
 
 
@@ -33,6 +33,6 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_exception_handler(LoginRequired, web.send_to_login)
     app.mount("/web/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
-    for module in (status, produtos, dashboard, web):
+    for module in (status, clientes, obras, produtos, cotacoes, pedidos, dashboard, insights, web):
         app.include_router(module.router)
     return app

@@ -5,37 +5,27 @@ from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, HTTPException, Query
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import or_, select
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from construction_app.database import Database, Produto
+from construction_app.fields import Code, Limit, Name, Price, Short, Skip, Text
 from construction_app.identity import ApiClaims
+from construction_app.rows import commit, find
 
 router = APIRouter(prefix="/api/v1/produtos", tags=["produtos"])
 
 # The constraint that keeps `codigo` unique within a tenant, by its name in the migration.
-DUPLICATE_CODE = "uq_produtos_tenant_id_codigo"
-# OFFSET is a bigint in PostgreSQL; this is far below and far above any shop.
-MAX_SKIP = 1_000_000
-
-# PostgreSQL texts cannot hold the NUL character, and a statement with one fails.
-NO_NUL = r"^[^\x00]*$"
-Text = Annotated[str, StringConstraints(pattern=NO_NUL)]
-Name = Annotated[str, StringConstraints(pattern=NO_NUL, strip_whitespace=True, min_length=1, max_length=255)]
-Code = Annotated[str, StringConstraints(pattern=NO_NUL, strip_whitespace=True, min_length=1, max_length=50)]
-Unit = Annotated[str, StringConstraints(pattern=NO_NUL, strip_whitespace=True, min_length=1, max_length=20)]
-# Reals in Brazil, as numeric(10,2) of the table.
-Price = Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=2)]
+REFUSALS = {"uq_produtos_tenant_id_codigo": "Já existe um produto com este código"}
+UNKNOWN = "Produto não encontrado"
 
 
 class ProdutoCreate(BaseModel):
     codigo: Code | None = None
     nome: Name
     descricao: Text | None = None
-    unidade: Unit
+    unidade: Short
     preco_base: Price
     ativo: bool = True
 
@@ -46,7 +36,7 @@ class ProdutoUpdate(BaseModel):
     codigo: Code | None = None
     nome: Name = ""
     descricao: Text | None = None
-    unidade: Unit = ""
+    unidade: Short = ""
     preco_base: Price = Decimal(0)
     ativo: bool = True
 
@@ -68,30 +58,13 @@ class ProdutoView(BaseModel):
     updated_at: datetime
 
 
-def _find(database: Session, tenant_id: UUID, produto_id: UUID) -> Produto:
-    """Return the tenant's product; another tenant's is as unknown as none."""
-    produto = database.scalar(select(Produto).where(Produto.id == produto_id, Produto.tenant_id == tenant_id))
-    if produto is None:
-        raise HTTPException(404, "Produto não encontrado")
-    return produto
-
-
-def _commit(database: Session) -> None:
-    try:
-        database.commit()
-    except IntegrityError as error:
-        if DUPLICATE_CODE not in str(error.orig):
-            raise
-        raise HTTPException(400, "Já existe um produto com este código") from None
-
-
 @router.get("/")
 def list_produtos(
     *,
     database: Database,
     claims: ApiClaims,
-    skip: Annotated[int, Query(ge=0, le=MAX_SKIP)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    skip: Skip = 0,
+    limit: Limit = 100,
     search: Annotated[Text | None, Query(description="Part of name or code, in any case")] = None,
     ativo: bool | None = None,
 ) -> list[ProdutoView]:
@@ -111,26 +84,26 @@ def list_produtos(
 def create_produto(new: ProdutoCreate, database: Database, claims: ApiClaims) -> ProdutoView:
     produto = Produto(tenant_id=claims.tenant_id, **new.model_dump())
     database.add(produto)
-    _commit(database)
+    commit(database, REFUSALS)
     return ProdutoView.model_validate(produto)
 
 
 @router.get("/{produto_id}")
 def read_produto(produto_id: UUID, database: Database, claims: ApiClaims) -> ProdutoView:
-    return ProdutoView.model_validate(_find(database, claims.tenant_id, produto_id))
+    return ProdutoView.model_validate(find(database, Produto, claims.tenant_id, produto_id, UNKNOWN))
 
 
 @router.put("/{produto_id}")
 def update_produto(produto_id: UUID, change: ProdutoUpdate, database: Database, claims: ApiClaims) -> ProdutoView:
-    produto = _find(database, claims.tenant_id, produto_id)
+    produto = find(database, Produto, claims.tenant_id, produto_id, UNKNOWN)
     for field, value in change.model_dump(exclude_unset=True).items():
         setattr(produto, field, value)
-    _commit(database)
+    commit(database, REFUSALS)
     return ProdutoView.model_validate(produto)
 
 
 @router.delete("/{produto_id}", status_code=204)
 def deactivate_produto(produto_id: UUID, database: Database, claims: ApiClaims) -> None:
     """Deactivate the product and keep its row: quotes and orders refer to it."""
-    _find(database, claims.tenant_id, produto_id).ativo = False
+    find(database, Produto, claims.tenant_id, produto_id, UNKNOWN).ativo = False
     database.commit()
