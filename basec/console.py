@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # rich takes a fifth of a second, and help needs none of it
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+PIPE_COLUMNS = 160
+"""Where there is no terminal nothing is folded at 80 columns: programs read lines."""
 
 
 @cache
@@ -35,15 +40,22 @@ def answer(text: str) -> None:
 
 def show(table: Table, *, progress: bool = False) -> None:
     """Print a table: a result on standard output, or what belongs to progress."""
+    (stderr() if progress else _stdout()).print(table)
+
+
+def width() -> int:
+    """Answer the columns that a result may take."""
+    return _stdout().width
+
+
+def _stdout() -> Console:
     from rich.console import Console
 
-    if progress:
-        stderr().print(table)
-    else:
-        Console(highlight=False).print(table)
+    folded = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(highlight=False, width=None if folded else PIPE_COLUMNS)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> Table:
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]], right: Sequence[str] = ()) -> Table:
     """Build the one kind of table that all commands print; columns named in `right` hold numbers."""
     from rich.table import Table
 

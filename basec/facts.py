@@ -32,6 +32,8 @@ class Host:
     user: str
     role: str
     aliases: tuple[str, ...]
+    template: str = ""
+    """Digest of the user data that a new machine would get; empty where an older `up` did not write it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,7 @@ def load(environment: Environment) -> Facts:
             user=host["user"],
             role=host["role"],
             aliases=tuple(host.get("aliases", ())),
+            template=host.get("template", ""),
         )
         for name, host in document[environment.name].items()
     }
@@ -102,6 +105,7 @@ def write(
             user=str(outputs["ssh_user"]),
             role=roles[name][0],
             aliases=roles[name][1],
+            template=str(droplet.get("template_digest", "")),
         )
         for name, droplet in outputs["droplets"].items()
     }
@@ -127,6 +131,7 @@ def _inventory(facts: Facts) -> str:
             "user": host.user,
             "role": host.role,
             **({"aliases": list(host.aliases)} if host.aliases else {}),
+            **({"template": host.template} if host.template else {}),
         }
         for host in facts.hosts.values()
     }

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from basec.commands import doctor, events, init, smoke, ssh, stack
+from basec.commands import doctor, events, init, logs, smoke, ssh, stack, status
 from basec.console import say
 from topology.errors import BasecommerceError, ExitCode
 
@@ -42,7 +42,7 @@ def root(
     stack.VERBOSE.value = verbose
 
 
-for group in (stack, smoke, ssh, events, init, doctor):
+for group in (stack, status, smoke, logs, ssh, events, init, doctor):
     group.register(app)
 
 

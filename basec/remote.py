@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from basec.agent import ensure_key
@@ -13,6 +15,8 @@ from basec.environments import Environment
 from basec.facts import Facts
 from topology.errors import RemoteError
 
+BATCH = ("-T", "-o", "BatchMode=yes")
+STOP_GRACE_S = 2.0
 SSH_FAILED = 255
 """What OpenSSH ends with when it never got to run the command."""
 
@@ -47,7 +51,7 @@ def run_with_input(environment: Environment, host: str, command: Sequence[str], 
     ensure_key(environment)
     try:
         run = subprocess.run(
-            [*ssh_command(environment, host, "-T", "-o", "BatchMode=yes"), *command],
+            [*ssh_command(environment, host, *BATCH), *command],
             input=text,
             capture_output=True,
             text=True,
@@ -60,6 +64,57 @@ def run_with_input(environment: Environment, host: str, command: Sequence[str], 
         ) from None
     if run.returncode == 0:
         return run.stdout
-    tail = "\n  ".join((run.stderr.strip() or run.stdout.strip()).splitlines()[-10:])
-    what = "no connection" if run.returncode == SSH_FAILED else f"{' '.join(command)} ended with {run.returncode}"
-    raise RemoteError(f"{host}: {what}:\n  {tail}", f"basec ssh {host} --env {environment.name}")
+    raise failure(environment, host, " ".join(command), run.returncode, run.stderr.strip() or run.stdout.strip())
+
+
+def run_program(environment: Environment, host: str, source: str, arguments: Sequence[str], *, timeout_s: float) -> str:
+    """Run a Python program, given as its text, as root on a droplet and answer its output. Raises RemoteError."""
+    return run_with_input(environment, host, _python(source, arguments), source, timeout_s=timeout_s)
+
+
+@contextmanager
+def started_program(
+    environment: Environment, host: str, source: str, arguments: Sequence[str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a Python program as root on a droplet; at the end of the block it is over, here and there.
+
+    Its standard input stays open, so the program knows by its end that nobody listens any more. A session of its own
+    keeps the terminal's Ctrl-C from it: only we decide when it ends. The caller sees to the key in the agent before,
+    and reads and closes both outputs.
+    """
+    process = subprocess.Popen(
+        [*ssh_command(environment, host, *BATCH), *_python(source, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        if process.stdin is not None:
+            with suppress(BrokenPipeError):  # ssh has given up already; its words say why
+                process.stdin.write(source.encode())
+                process.stdin.flush()
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+
+
+def failure(environment: Environment, host: str, what: str, code: int, said: str) -> RemoteError:
+    """Explain how `what` ended on a host, with the last lines that it said."""
+    tail = "\n  ".join(said.splitlines()[-10:])
+    how = "no connection" if code == SSH_FAILED else f"{what} ended with {code}"
+    return RemoteError(f"{host}: {how}:\n  {tail}", f"basec ssh {host} --env {environment.name}")
+
+
+def _python(source: str, arguments: Sequence[str]) -> list[str]:
+    """Give the command that runs a program whose text comes first on standard input; the rest is the program's."""
+    load = f"import sys; exec(compile(sys.stdin.buffer.read({len(source.encode())}), 'basec', 'exec'))"
+    # ssh joins the words by spaces for the remote shell.
+    return ["sudo", "-n", "python3", "-I", "-c", shlex.quote(load), *(shlex.quote(word) for word in arguments)]

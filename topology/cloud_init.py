@@ -18,6 +18,9 @@ SSHD_FILE = "/etc/ssh/sshd_config.d/10-basecommerce.conf"
 SSHD_PEERS_FILE = "/etc/ssh/sshd_config.d/20-basecommerce-peers.conf"
 """What depends on peers' addresses (forwarding, exemption from penalties): Host replaces it once they are known."""
 
+TEMPLATE_FILE = "/etc/basecommerce-template"
+"""Where a droplet keeps the digest of the user data that it was born with; nothing writes it later."""
+
 PACKAGES = ("ca-certificates", "docker-cli", "docker-compose", "docker.io", "e2fsprogs", "iptables", "python3", "ufw")
 """Debian 13: `docker-compose` is compose v2, `docker-cli` is only recommended by `docker.io`."""
 
@@ -27,16 +30,20 @@ def render_user_data(project: Project, droplet_name: str, login_public_key: str,
 
     Raises ValueError when the host key is not an ed25519 key.
     """
-    return _render(project, droplet_name, login_public_key, host_private_key.strip(), public_key(host_private_key))
+    digest = template_digest(project, droplet_name)
+    host_public_key = public_key(host_private_key)
+    return _render(project, droplet_name, login_public_key, host_private_key.strip(), host_public_key, digest=digest)
 
 
 def template_digest(project: Project, droplet_name: str) -> str:
     """Give a short digest of a droplet's user data without its keys: key rotation does not change it."""
-    text = _render(project, droplet_name, "login key", "host key", "host key")
+    text = _render(project, droplet_name, "login key", "host key", "host key", digest="digest")
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _render(project: Project, droplet: str, login_public_key: str, host_private_key: str, host_public_key: str) -> str:
+def _render(
+    project: Project, droplet: str, login_public_key: str, host_private_key: str, host_public_key: str, *, digest: str
+) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(project.root / "cloud-init"),
         undefined=jinja2.StrictUndefined,
@@ -53,6 +60,8 @@ def _render(project: Project, droplet: str, login_public_key: str, host_private_
         login_public_key=login_public_key,
         host_private_key=host_private_key,
         host_public_key=host_public_key,
+        template_digest=digest,
+        template_file=TEMPLATE_FILE,
         host_key_file=HOST_KEY_FILE,
         sshd_file=SSHD_FILE,
         sshd_peers_file=SSHD_PEERS_FILE,

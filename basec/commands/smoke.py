@@ -19,12 +19,13 @@ DEFAULT_TENANT = "demo"
 
 
 def register(app: typer.Typer) -> None:
-    app.command("smoke", epilog="Examples: basec smoke --env local; basec smoke --env staging --tenant acme --json")(
+    app.command("smoke", epilog="Examples: basec smoke --env local; basec smoke edge --env staging --tenant acme")(
         smoke
     )
 
 
 def smoke(
+    host: str = typer.Argument("all", metavar="[HOST]", help="Only the checks of this host; `all`: of each."),
     env: str = typer.Option(DEFAULT_ENVIRONMENT, "--env", "-e", help="The environment."),
     tenant: str = typer.Option(DEFAULT_TENANT, "--tenant", help="A tenant that exists there."),
     as_json: bool = typer.Option(False, "--json", help="Print the results as JSON."),
@@ -33,7 +34,8 @@ def smoke(
     from basec import facts
 
     environment = resolve(env)
-    results = run(environment, facts.load(environment), tenant)
+    known = facts.load(environment)
+    results = run(environment, known, tenant, None if host == "all" else known.host(host).name)
     if as_json:
         print_json([result.as_dict() for result in results])
     else:
@@ -42,11 +44,12 @@ def smoke(
         raise typer.Exit(int(ExitCode.FAILURE))
 
 
-def run(environment: Environment, known: Facts, tenant: str) -> list[checks.Result]:
-    """Run all checks of an environment."""
+def run(environment: Environment, known: Facts, tenant: str, host: str | None = None) -> list[checks.Result]:
+    """Run the checks of an environment, or of one of its hosts."""
     from basec import checks
 
-    return checks.run_all([*checks.public_checks(known, tenant), *checks.host_checks(environment, known)])
+    found = [*checks.public_checks(known, tenant), *checks.host_checks(environment, known)]
+    return checks.run_all([check for check in found if host in (None, check.host)])
 
 
 def show(environment: Environment, results: list[checks.Result]) -> None:

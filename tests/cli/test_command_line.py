@@ -22,7 +22,8 @@ def test_commands_that_change_things_demand_an_environment(basec: Run, command: 
 
 
 @pytest.mark.parametrize(
-    "command", [("up",), ("down",), ("init",), ("preview",), ("smoke",), ("doctor",), ("ssh", "edge")]
+    "command",
+    [("up",), ("down",), ("init",), ("preview",), ("status",), ("smoke",), ("logs",), ("doctor",), ("ssh", "edge")],
 )
 def test_an_unknown_environment_names_the_known_ones(basec: Run, command: tuple[str, ...]) -> None:
     outcome = basec(*command, "--env", "prod")
@@ -68,7 +69,7 @@ def test_down_is_safe_to_repeat_where_nothing_is(basec: Run, clone: Path) -> Non
     assert not (clone / ".local").exists()
 
 
-@pytest.mark.parametrize("command", [("smoke",), ("ssh", "edge")])
+@pytest.mark.parametrize("command", [("status",), ("smoke",), ("logs",), ("ssh", "edge")])
 def test_reading_an_environment_that_was_never_up_says_so(basec: Run, command: tuple[str, ...]) -> None:
     outcome = basec(*command)
     assert outcome.code == 2
@@ -79,7 +80,7 @@ def test_reading_an_environment_that_was_never_up_says_so(basec: Run, command: t
 
 
 def test_every_command_has_help_with_an_example(basec: Run) -> None:
-    for command in ("up", "preview", "down", "smoke", "ssh", "init", "doctor"):
+    for command in ("up", "preview", "down", "status", "smoke", "logs", "ssh", "init", "doctor"):
         outcome = basec(command, "--help")
         assert outcome.code == 0
         assert "Example" in outcome.stdout

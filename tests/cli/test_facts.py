@@ -19,7 +19,7 @@ OUTPUTS: dict[str, Any] = {
     "edge_reserved_ip": "198.51.100.24",
     "ssh_user": "basec",
     "droplets": {
-        "infra": {"public_ip": "198.51.100.8", "private_ip": "10.77.0.8"},
+        "infra": {"public_ip": "198.51.100.8", "private_ip": "10.77.0.8", "template_digest": "0123456789ab"},
         "edge": {"public_ip": "198.51.100.10", "private_ip": "10.77.0.10"},
     },
     "host_public_keys": {"infra": f"{KEY}infra comment", "edge": f"{KEY}edge"},

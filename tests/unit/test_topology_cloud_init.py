@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.unit.topology_support import ROOT, private_key, project, tree_copy
-from topology.cloud_init import PACKAGES, SSHD_FILE, SSHD_PEERS_FILE, render_user_data, template_digest
+from topology.cloud_init import PACKAGES, SSHD_FILE, SSHD_PEERS_FILE, TEMPLATE_FILE, render_user_data, template_digest
 from topology.keys import public_key
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -149,6 +149,12 @@ def test_digest_changes_with_the_template_and_not_with_the_keys(tmp_path: Path) 
     assert before == template_digest(project(), "edge")
     _append(tmp_path, "# one more line\n")
     assert template_digest(project(root=tmp_path), "edge") != before
+
+
+@pytest.mark.parametrize("droplet", DROPLETS)
+def test_a_machine_keeps_the_digest_of_the_template_that_it_was_born_with(droplet: str) -> None:
+    files = {file["path"]: file["content"] for file in _data(droplet)["write_files"]}
+    assert files[TEMPLATE_FILE] == f"{template_digest(project(), droplet)}\n"
 
 
 def test_user_data_above_digitaloceans_limit_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,206 @@
+"""`basec status` judges what the droplets say, shows the ones that answer, and says how it is in its exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from basec.onhost import status as onhost
+from basec.services import SERVICES
+from basec.status import Report, image_of
+from tests.cli.conftest import Run
+from tests.cli.fake_droplets import document, install, say
+
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture
+def droplets(tmp_path: Path, clone: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three droplets that are well."""
+    directory = install(tmp_path / "droplets", clone, monkeypatch)
+    for role, services in SERVICES.items():
+        say(directory, role, document(*services))
+    return directory
+
+
+def test_three_droplets_that_are_well_end_with_0(basec: Run, droplets: Path) -> None:
+    outcome = basec("status", "--env", "local")
+    assert (outcome.code, outcome.stderr) == (0, "")
+    assert outcome.stdout.splitlines()[-1] == "well: 3 hosts, 8 containers"
+    assert "\x1b" not in outcome.stdout
+
+
+def test_only_named_hosts_are_asked_and_aliases_are_names(basec: Run, droplets: Path) -> None:
+    (droplets / "edge.down").touch()
+    assert basec("status", "platform", "--env", "local").stdout.endswith("well: 1 host, 4 containers\n")
+
+
+def container(index: int = 0, **values: Any) -> Change:
+    return lambda found: found["containers"][index].update(values)
+
+
+@pytest.mark.parametrize(
+    ("problem", "change"),
+    [
+        ("nginx is unhealthy", container(health="unhealthy")),
+        ("nginx is starting", container(health="starting")),
+        ("nginx is exited", container(state="exited", health="unhealthy")),
+        ("auth is missing", lambda found: found["containers"].pop()),
+        ("nginx uses 95% of its memory limit", container(memory={"used_bytes": 95, "limit_bytes": 100})),
+        ("97% of the memory is in use", lambda found: found["memory"].update(used_bytes=990 * 1024 * 1024)),
+        (
+            "the containers' limits add up to 94% of the memory",
+            container(memory={"used_bytes": 1, "limit_bytes": 800 * 1024 * 1024}),
+        ),
+        ("/ is 90% full", lambda found: found["disks"][0].update(used_bytes=90)),
+        (
+            "/mnt/data is 80% full",
+            lambda f: f["disks"].append({"mount": "/mnt/data", "mounted": True, "used_bytes": 8, "total_bytes": 10}),
+        ),
+        (
+            "/mnt/data is not mounted",
+            lambda f: f["disks"].append({"mount": "/mnt/data", "mounted": False, "used_bytes": 0, "total_bytes": 0}),
+        ),
+        ("no release is active", lambda found: found.update(release=None)),
+        ("the clock is not synchronised", lambda found: found.update(clock_synchronised=False)),
+        ("basecommerce-edge.service failed", lambda f: f.update(failed_units=["basecommerce-edge.service"])),
+        ("docker ps: no daemon", lambda found: found.update(failed=["docker ps: no daemon"], containers=[])),
+    ],
+)
+def test_what_is_not_well_is_named_and_ends_with_1(basec: Run, droplets: Path, problem: str, change: Change) -> None:
+    found = document("nginx", "auth")
+    change(found)
+    say(droplets, "edge", found)
+    outcome = basec("status", "--env", "local")
+    lines = outcome.stdout.splitlines()
+    assert outcome.code == 1
+    assert f"edge: {problem}" in lines
+    assert lines[-1].startswith("not well: 1 problem (3 hosts, ")
+
+
+def test_events_that_wait_for_more_than_a_minute_are_a_problem(basec: Run, droplets: Path) -> None:
+    say(droplets, "infra", document(*SERVICES["infra"], outbox={"unpublished": 7, "oldest_s": 61.0}))
+    outcome = basec("status", "--env", "local")
+    assert outcome.code == 1
+    assert "infra: 7 events wait in the outbox, the oldest for 61 s" in outcome.stdout
+    say(droplets, "infra", document(*SERVICES["infra"], outbox={"unpublished": 7, "oldest_s": 60.0}))
+    assert basec("status", "--env", "local").code == 0
+
+
+def test_a_host_that_cannot_be_reached_ends_with_4_and_the_others_are_shown(basec: Run, droplets: Path) -> None:
+    (droplets / "vertical.down").touch()
+    outcome = basec("status", "--env", "local")
+    assert outcome.code == 4
+    problem = "vertical: no connection: ssh: connect to host vertical port 22: Connection refused"
+    assert outcome.stdout.splitlines()[-2:] == [problem, "not well: 1 not reached (3 hosts, 6 containers)"]
+    assert "postgres" in outcome.stdout
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_json_has_the_shape_of_the_report(basec: Run, droplets: Path, down: bool) -> None:
+    if down:
+        (droplets / "edge.down").touch()
+    say(droplets, "infra", document(*SERVICES["infra"], outbox={"unpublished": 0, "oldest_s": 0.0}))
+    outcome = basec("status", "--env", "local", "--json")
+    found = json.loads(outcome.stdout)
+    assert asdict(TypeAdapter(Report).validate_python(found)) == found
+    assert found["verdict"] == ("unreachable" if down else "well")
+    infra = next(host for host in found["hosts"] if host["name"] == "infra")
+    assert infra["outbox"] == {"unpublished": 0, "oldest_s": 0.0}
+    assert infra["containers"][0]["uptime_s"] == pytest.approx(600)
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_the_tables_fit_the_terminal_with_a_line_for_each_row(
+    basec: Run, droplets: Path, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = [line.rstrip() for line in basec("status", "--env", "local").stdout.splitlines()]
+    assert max(len(line) for line in lines) <= columns
+    assert len(lines) == (2 + 3) + 1 + (2 + 8) + 1 + 1
+    assert sum("reference-69fc385b509d" in line for line in lines) == 8
+
+
+def test_a_machine_born_from_an_older_template_is_marked_and_still_well(basec: Run, droplets: Path) -> None:
+    say(droplets, "edge", document("nginx", "auth", template="ba9876543210"))
+    outcome = basec("status", "--env", "local")
+    assert outcome.code == 0
+    assert "ba9876543210*" in outcome.stdout
+    assert "0123456789ab*" not in outcome.stdout
+
+
+@pytest.mark.parametrize(
+    ("reference", "built_locally", "origin", "tag"),
+    [
+        ("registry.localcloud.internal:80/nginx:0db8", True, "built locally", "0db8"),
+        ("docker.io/library/nginx:1.28.3-trixie", False, "official", "1.28.3-trixie"),
+        ("nginx:1.28.3-trixie", False, "official", "1.28.3-trixie"),
+        ("ghcr.io/procopio420/basecommerce/auth:sha-1234567", False, "ghcr.io", "sha-1234567"),
+    ],
+)
+def test_the_origin_of_an_image_is_named(reference: str, built_locally: bool, origin: str, tag: str) -> None:
+    image = image_of(reference=reference, digest="sha256:1", built_locally=built_locally)
+    assert (image.origin, image.tag) == (origin, tag)
+
+
+def test_an_image_that_no_registry_knows_was_built_locally() -> None:
+    assert image_of(reference="ghcr.io/x/auth:1", digest=None, built_locally=False).origin == "built locally"
+
+
+MEMINFO = "MemTotal: 2048 kB\nMemFree: 1 kB\nMemAvailable: 512 kB\n"
+
+
+def files(root: Path, **texts: str) -> None:
+    for name, text in texts.items():
+        path = root / name.replace("__", "/").replace("_DOT_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def group(root: Path, directory: str, **texts: str) -> None:
+    (root / directory).mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (root / directory / name.replace("memory_", "memory.", 1)).write_text(text)
+
+
+def test_memory_of_a_container_is_read_from_its_control_group_of_either_version(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    files(one, proc__7__cgroup="9:name=systemd:/docker/x\n4:memory:/docker/x\n0::/docker/x\n")
+    stat = "total_inactive_file 30\ninactive_file 1\n"
+    group(one, "sys/fs/cgroup/memory/docker/x", memory_usage_in_bytes="100\n", memory_stat=stat)
+    files(two, proc__7__cgroup="0::/system.slice/docker-x.scope\n")
+    group(two, "sys/fs/cgroup/system.slice/docker-x.scope", memory_current="100\n", memory_stat="inactive_file 30\n")
+    for root in (one, two):
+        directory = onhost.group_of(root, 7)
+        assert directory is not None
+        assert onhost.working_set(directory) == 70
+
+
+def test_memory_of_a_droplet_is_the_kernels_or_its_own_limit_where_it_is_a_container(tmp_path: Path) -> None:
+    machine, old, new = tmp_path / "machine", tmp_path / "old", tmp_path / "new"
+    for root in (machine, old, new):
+        files(root, proc__meminfo=MEMINFO)
+    assert onhost.memory(machine) == {"used_bytes": 1536 * 1024, "total_bytes": 2048 * 1024}
+    group(old, "sys/fs/cgroup/memory", memory_limit_in_bytes="1000\n", memory_usage_in_bytes="400\n", memory_stat="")
+    group(new, "sys/fs/cgroup", memory_max="1000\n", memory_current="400\n", memory_stat="")
+    for root in (old, new):
+        assert onhost.memory(root) == {"used_bytes": 400, "total_bytes": 1000}
+    group(new, "sys/fs/cgroup", memory_max="max\n")
+    group(old, "sys/fs/cgroup/memory", memory_limit_in_bytes="9223372036854771712\n")
+    for root in (old, new):
+        assert onhost.memory(root)["total_bytes"] == 2048 * 1024
+
+
+def test_a_data_disk_that_should_be_mounted_is_listed_though_it_is_not(tmp_path: Path) -> None:
+    units = tmp_path / "etc/systemd/system"
+    units.mkdir(parents=True)
+    (units / "mnt-data.mount").write_text("[Mount]\nWhat=/dev/x\nWhere=/no/such/place\n")
+    found = onhost.disks(tmp_path)
+    assert found[0]["mount"] == "/"
+    assert found[1] == {"mount": "/no/such/place", "mounted": False, "used_bytes": 0, "total_bytes": 0}
