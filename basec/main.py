@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from basec.commands import doctor, events, init, logs, smoke, ssh, stack, status
+from basec.commands import compose, doctor, events, firewall, init, inventory, logs, smoke, ssh, stack, status
 from basec.console import say
 from topology.errors import BasecommerceError, ExitCode
 
@@ -20,7 +20,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 host check, 4 remote command, 130 interrupted.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: rich alone would take longer than all the rest
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -42,7 +41,7 @@ def root(
     stack.VERBOSE.value = verbose
 
 
-for group in (stack, status, smoke, logs, ssh, events, init, doctor):
+for group in (stack, status, smoke, logs, ssh, compose, events, firewall, inventory, init, doctor):
     group.register(app)
 
 

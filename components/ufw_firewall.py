@@ -15,7 +15,7 @@ import pulumi
 
 from components.remote import Access, command, command_text, read_script
 from components.stack_config import StackConfig
-from topology.firewall import HostRule, docker_user_rules, ufw_rules
+from topology.firewall import HostRule, docker_user_rules, rule_table, ufw_rules
 
 Plan = Callable[[Mapping[str, str]], tuple[HostRule, ...]]
 """Gives rules once the private addresses (droplet name -> address) are known."""
@@ -51,26 +51,6 @@ class UfwFirewallArgs:
             machine_rules=partial(ufw_rules, config.project, name),
             container_rules=partial(docker_user_rules, config.project, name),
         )
-
-
-def rule_table(
-    machine: tuple[HostRule, ...], containers: tuple[HostRule, ...], addresses: Mapping[str, str], droplet: str
-) -> str:
-    """Render the table that `apply-firewall.sh` reads, one rule a line.
-
-    A container port that only peers may use must also have been aimed at the private address, so that a peer's
-    address forged on the public network opens nothing.
-    """
-    peers = {f"{address}/32" for address in addresses.values()}
-    lines = [
-        f"ufw {rule.action} {rule.protocol} {rule.port} {source} {rule.name}"
-        for rule in machine
-        for source in rule.sources
-    ]
-    for rule in containers:
-        destination = addresses[droplet] if set(rule.sources) <= peers else "any"
-        lines += [f"docker {rule.protocol} {rule.port} {source} {destination}" for source in rule.sources]
-    return "".join(f"{line}\n" for line in lines)
 
 
 class UfwFirewall(pulumi.ComponentResource):

@@ -113,6 +113,26 @@ def docker_user_rules(project: Project, droplet: str, addresses: Mapping[str, st
     return tuple(rule for rule in rules if rule.port != str(SSH_PORT) and rule.action == "allow")
 
 
+def rule_table(
+    machine: tuple[HostRule, ...], containers: tuple[HostRule, ...], addresses: Mapping[str, str], droplet: str
+) -> str:
+    """Render the table that `apply-firewall.sh` reads, one rule a line.
+
+    A container port that only peers may use must also have been aimed at the private address, so that a peer's
+    address forged on the public network opens nothing.
+    """
+    peers = {f"{address}/32" for address in addresses.values()}
+    lines = [
+        f"ufw {rule.action} {rule.protocol} {rule.port} {source} {rule.name}"
+        for rule in machine
+        for source in rule.sources
+    ]
+    for rule in containers:
+        destination = addresses[droplet] if set(rule.sources) <= peers else "any"
+        lines += [f"docker {rule.protocol} {rule.port} {source} {destination}" for source in rule.sources]
+    return "".join(f"{line}\n" for line in lines)
+
+
 def first_boot_ssh_source(project: Project, droplet: str) -> str:
     """Tell who may reach sshd before any peer's address is known: anyone on the bastion, the VPC elsewhere."""
     return ANYWHERE if droplet == project.inventory.bastion else str(project.settings.vpc_ip_range)

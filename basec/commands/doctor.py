@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from basec.arguments import AS_JSON
 from basec.console import print_json, say, show, table
 from basec.environments import Environment, resolve
 from topology.errors import HostCheckError, UsageError
@@ -16,7 +17,7 @@ def register(app: typer.Typer) -> None:
 def doctor(
     env: str = typer.Option("local", "--env", "-e", help="The local stack whose port and subnets are checked."),
     repair: bool = typer.Option(True, "--repair/--no-repair", help="Install and start what is missing, and say so."),
-    as_json: bool = typer.Option(False, "--json", help="Print the findings as JSON."),
+    as_json: bool = AS_JSON,
 ) -> None:
     """Check that this machine can run the local cloud. Exits 3 if it cannot."""
     environment = resolve(env)

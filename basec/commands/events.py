@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from basec.arguments import AS_JSON, CHANGE_ENV, READ_ENV
 from basec.console import answer, print_json, say, show, table
-from basec.environments import DEFAULT_ENVIRONMENT, resolve
+from basec.environments import resolve
 
 app = typer.Typer(
     name="events", help="Look at the events between the shop and the engines, or send them again.", no_args_is_help=True
@@ -18,8 +19,8 @@ def register(root: typer.Typer) -> None:
 
 @app.command("status", epilog="Examples: basec events status; basec events status --env local --json")
 def status(
-    env: str = typer.Option(DEFAULT_ENVIRONMENT, "--env", "-e", help="The environment."),
-    as_json: bool = typer.Option(False, "--json", help="Print the figures as JSON."),
+    env: str = READ_ENV,
+    as_json: bool = AS_JSON,
 ) -> None:
     """Show how many events wait, and where."""
     from basec import facts, outbox
@@ -43,7 +44,7 @@ def status(
 
 
 @app.command("replay", epilog="Examples: basec events replay --env local; basec events replay --env production")
-def replay(env: str = typer.Option(..., "--env", "-e", help="The environment.")) -> None:
+def replay(env: str = CHANGE_ENV) -> None:
     """Refill a wiped Redis: send all events again that the engines have not finished. Safe to repeat.
 
     Marks those rows of the outbox as unpublished and restarts relay and engines, which make stream and group anew.

@@ -6,6 +6,7 @@ import os
 
 import typer
 
+from basec.arguments import CHANGE_ENV
 from basec.console import say
 from basec.environments import Environment, resolve
 from topology.errors import UsageError
@@ -14,11 +15,11 @@ MAX_PORT = 65535
 
 
 def register(app: typer.Typer) -> None:
-    app.command("init", epilog="Example: basec init --env local")(init)
+    app.command("init", epilog="Examples: basec init --env local; basec init --env local-two")(init)
 
 
 def init(
-    env: str = typer.Option(..., "--env", "-e", help="The stack to make: local, or local-SUFFIX for one more."),
+    env: str = CHANGE_ENV,
 ) -> None:
     """Make a local stack's addresses, passphrase, keys and passwords. What is there is kept."""
     environment = resolve(env)

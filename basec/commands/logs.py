@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from basec.arguments import ANY_HOST, ANY_SERVICE, READ_ENV
 from basec.console import say
-from basec.environments import DEFAULT_ENVIRONMENT, resolve
+from basec.environments import resolve
 from topology.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -23,12 +24,12 @@ def register(app: typer.Typer) -> None:
 
 
 def logs(  # noqa: PLR0917 - each is an option of the command line
-    host: str = typer.Argument(None, metavar="[HOST]", help="Only this host; without one, all."),
-    service: str = typer.Argument(None, metavar="[SERVICE]", help="Only this service of the host."),
+    host: str = ANY_HOST,
+    service: str = ANY_SERVICE,
     follow: bool = typer.Option(False, "--follow", "-f", help="Go on with new lines until Ctrl-C."),
     tail: int = typer.Option(None, "--tail", "-n", min=0, help="Last lines of each service: 100, or all with --since."),
     since: str = typer.Option("", "--since", help="A duration (10m, 2d) or a time (2026-01-31T08:00, UTC)."),
-    env: str = typer.Option(DEFAULT_ENVIRONMENT, "--env", "-e", help="The environment."),
+    env: str = READ_ENV,
 ) -> None:
     """Show the services' log lines in time order. Exits 4 if a host cannot be reached; the others are still shown."""
     from basec import facts

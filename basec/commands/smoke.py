@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from basec.arguments import AS_JSON, READ_ENV
 from basec.console import answer, print_json, table
 from basec.console import show as show_table
-from basec.environments import DEFAULT_ENVIRONMENT, Environment, resolve
+from basec.environments import Environment, resolve
 from topology.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ def register(app: typer.Typer) -> None:
 
 
 def smoke(
-    host: str = typer.Argument("all", metavar="[HOST]", help="Only the checks of this host; `all`: of each."),
-    env: str = typer.Option(DEFAULT_ENVIRONMENT, "--env", "-e", help="The environment."),
+    host: str = typer.Argument("all", metavar="HOST", help="Only the checks of this host; `all`: of each."),
+    env: str = READ_ENV,
     tenant: str = typer.Option(DEFAULT_TENANT, "--tenant", help="A tenant that exists there."),
-    as_json: bool = typer.Option(False, "--json", help="Print the results as JSON."),
+    as_json: bool = AS_JSON,
 ) -> None:
     """Check from outside what a tenant sees, and on each host what runs. Exits 1 if any check fails."""
     from basec import facts

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from basec.environments import DEFAULT_ENVIRONMENT, resolve
+from basec.arguments import HOST, READ_ENV
+from basec.environments import resolve
 
 
 def register(app: typer.Typer) -> None:
@@ -16,9 +17,9 @@ def register(app: typer.Typer) -> None:
 
 
 def ssh(
-    host: str = typer.Argument(..., metavar="HOST", help="edge, vertical, infra, or an alias of one."),
-    command: list[str] = typer.Argument(None, metavar="[COMMAND...]", help="A command; without one, a shell."),
-    env: str = typer.Option(DEFAULT_ENVIRONMENT, "--env", "-e", help="The environment."),
+    host: str = HOST,
+    command: list[str] = typer.Argument(None, metavar="COMMAND...", help="A command; without one, a shell."),
+    env: str = READ_ENV,
 ) -> None:
     """Open a shell on a host, or run one command there. The exit code is the command's own."""
     from basec import facts

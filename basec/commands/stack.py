@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from basec.arguments import AS_JSON, CHANGE_ENV, READ_ENV
 from basec.console import Stages, answer, print_json, say, show, table
-from basec.environments import DEFAULT_ENVIRONMENT, Environment, resolve
+from basec.environments import Environment, resolve
 from topology.errors import BasecommerceError, ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    env: str = typer.Option(..., "--env", "-e", help="The environment."),
+    env: str = CHANGE_ENV,
     yes: bool = typer.Option(False, "--yes", help="Do not ask before changing a cloud environment."),
 ) -> None:
     """Bring an environment up: check, preview, then apply. Safe to repeat and to interrupt."""
@@ -68,7 +69,7 @@ def _up_local(environment: Environment, stages: Stages) -> None:
     project = check_settings(environment, images)
     engine = _engine(environment, binary, stages)
     _preview_and_up(engine, stages)
-    known = _write_facts(environment, engine, project, cloud.http_port)
+    known = write_facts(environment, engine, project, cloud.http_port)
     if not cloud.is_dry:
         _finish_local(environment, known, stages)
 
@@ -121,7 +122,7 @@ def _up_cloud(environment: Environment, stages: Stages, *, yes: bool) -> None:
         binary = _toolchain()
     engine = _engine(environment, binary, stages)
     _preview_and_up(engine, stages, confirm=not yes)
-    _write_facts(environment, engine, project, None)
+    write_facts(environment, engine, project, None)
 
 
 def _engine(environment: Environment, binary: Path, stages: Stages) -> Engine:
@@ -131,6 +132,11 @@ def _engine(environment: Environment, binary: Path, stages: Stages) -> Engine:
         from basec.workspace import load_program
 
         return Engine(environment, binary, load_program(environment.root), verbose=VERBOSE.value)
+
+
+def open_engine(environment: Environment, stages: Stages) -> Engine:
+    """Find the CLI and load engine and program."""
+    return _engine(environment, _toolchain(), stages)
 
 
 def _preview_and_up(engine: Engine, stages: Stages, *, confirm: bool = False) -> None:
@@ -181,7 +187,15 @@ def check_settings(environment: Environment, images: Mapping[str, object] | None
     return project
 
 
-def _write_facts(environment: Environment, engine: Engine, project: Project, http_port: int | None) -> Facts:
+def current_project(environment: Environment) -> Project:
+    """Check and give the settings as the last `up` had them, or as they are edited now. Raises ConfigurationError."""
+    from basec import local_stack
+
+    return check_settings(environment, local_stack.kept_images(environment) if environment.is_local else None)
+
+
+def write_facts(environment: Environment, engine: Engine, project: Project, http_port: int | None) -> Facts:
+    """Write what the other commands need from the stack's exports."""
     from basec import facts
 
     roles = {name: (str(droplet.role), tuple(droplet.aliases)) for name, droplet in project.inventory.droplets.items()}
@@ -189,20 +203,18 @@ def _write_facts(environment: Environment, engine: Engine, project: Project, htt
 
 
 def preview(
-    env: str = typer.Option(DEFAULT_ENVIRONMENT, "--env", "-e", help="The environment."),
-    as_json: bool = typer.Option(False, "--json", help="Print counts and steps as JSON."),
+    env: str = READ_ENV,
+    as_json: bool = AS_JSON,
 ) -> None:
     """Show what `up` would change; changes nothing."""
     environment = resolve(env)
-    from basec import local_stack
-
-    images = local_stack.kept_images(environment) if environment.is_local else None
-    check_settings(environment, images)
+    current_project(environment)
     if environment.is_local:
-        local_stack.render(environment, images)
+        from basec import local_stack
+
+        local_stack.render(environment, local_stack.kept_images(environment))
     stages = Stages()
-    binary = _toolchain()
-    view = _engine(environment, binary, stages).preview()
+    view = open_engine(environment, stages).preview()
     if as_json:
         print_json(
             {
@@ -220,7 +232,7 @@ def preview(
 
 
 def down(
-    env: str = typer.Option(..., "--env", "-e", help="The environment."),
+    env: str = CHANGE_ENV,
     yes: str = typer.Option("", "--yes", metavar="STACK", help="For a cloud environment: its name, typed out."),
 ) -> None:
     """Take an environment down with all its data. A local stack leaves nothing behind but caches."""
@@ -260,6 +272,6 @@ def _down_cloud(environment: Environment, typed: str) -> None:
     from basec import agent
 
     check_settings(environment, None)
-    engine = _engine(environment, _toolchain(), Stages())
+    engine = open_engine(environment, Stages())
     say(f"down: {summary(engine.destroy())}")
     agent.stop(environment)

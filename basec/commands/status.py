@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from basec.arguments import AS_JSON, READ_ENV
 from basec.console import answer, print_json, table, width
 from basec.console import show as show_table
-from basec.environments import DEFAULT_ENVIRONMENT, resolve
+from basec.environments import resolve
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,9 +28,9 @@ def register(app: typer.Typer) -> None:
 
 
 def status(
-    hosts: list[str] = typer.Argument(None, metavar="[HOST...]", help="Only these; without one, all."),
-    env: str = typer.Option(DEFAULT_ENVIRONMENT, "--env", "-e", help="The environment."),
-    as_json: bool = typer.Option(False, "--json", help="Print the report as JSON (docs/status.md)."),
+    hosts: list[str] = typer.Argument(None, metavar="HOST...", help="Only these; without one, all."),
+    env: str = READ_ENV,
+    as_json: bool = AS_JSON,
 ) -> None:
     """Show how hosts and services are. Exits 1 if something is not well, 4 if a host cannot be reached."""
     from basec import facts

@@ -23,7 +23,22 @@ def test_commands_that_change_things_demand_an_environment(basec: Run, command: 
 
 @pytest.mark.parametrize(
     "command",
-    [("up",), ("down",), ("init",), ("preview",), ("status",), ("smoke",), ("logs",), ("doctor",), ("ssh", "edge")],
+    [
+        *(
+            ("up",),
+            ("down",),
+            ("init",),
+            ("preview",),
+            ("status",),
+            ("smoke",),
+            ("logs",),
+            ("doctor",),
+            ("ssh", "edge"),
+        ),
+        *(("exec", "edge", "nginx", "ls"), ("compose", "restart", "edge"), ("compose", "down", "edge")),
+        *(("events", "status"), ("events", "replay"), ("firewall", "status"), ("firewall", "apply", "edge")),
+        *(("inventory", "show"), ("inventory", "refresh")),
+    ],
 )
 def test_an_unknown_environment_names_the_known_ones(basec: Run, command: tuple[str, ...]) -> None:
     outcome = basec(*command, "--env", "prod")
@@ -69,7 +84,14 @@ def test_down_is_safe_to_repeat_where_nothing_is(basec: Run, clone: Path) -> Non
     assert not (clone / ".local").exists()
 
 
-@pytest.mark.parametrize("command", [("status",), ("smoke",), ("logs",), ("ssh", "edge")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(("status",), ("smoke",), ("logs",), ("ssh", "edge"), ("exec", "edge", "nginx", "ls")),
+        *(("events", "status"), ("firewall", "status")),
+        ("inventory", "show"),
+    ],
+)
 def test_reading_an_environment_that_was_never_up_says_so(basec: Run, command: tuple[str, ...]) -> None:
     outcome = basec(*command)
     assert outcome.code == 2

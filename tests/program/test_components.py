@@ -19,10 +19,10 @@ from components.droplet import Droplet, DropletArgs, VolumeArgs
 from components.host import Host, HostArgs, MountArgs, sshd_peers, swap_mib
 from components.network import Network, NetworkArgs
 from components.remote import Access, Endpoint, command_text
-from components.ufw_firewall import UfwFirewall, UfwFirewallArgs, rule_table
+from components.ufw_firewall import UfwFirewall, UfwFirewallArgs
 from tests.program.recording import ROOT, run
 from topology.bundle import Bundle
-from topology.firewall import CloudRules, HostRule
+from topology.firewall import CloudRules, HostRule, rule_table
 
 ADDRESSES = {"infra": "10.80.0.2", "edge": "10.80.0.4"}
 BUNDLE = Bundle(tier="infra", digest="ab" * 32, tar=b"files")

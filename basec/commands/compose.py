@@ -1,0 +1,116 @@
+"""`basec compose` and `basec exec`: the containers of one host."""
+
+from __future__ import annotations
+
+import shlex
+
+import typer
+
+from basec.arguments import ANY_SERVICE, CHANGE_ENV, HOST, READ_ENV, SERVICE
+from basec.console import answer, say
+from basec.environments import Environment, resolve
+from topology.errors import UsageError
+
+app = typer.Typer(name="compose", help="Restart or stop the containers of a host.", no_args_is_help=True)
+
+TIMEOUT_S = 300
+"""Seconds; the longest grace of a service is PostgreSQL's 90 s, and a start waits for health."""
+
+# A service alone is its container; all of them are the tier's unit, so that systemd knows what it should find.
+RESTART_ONE = """set -euo pipefail
+docker restart "$(docker ps --all --quiet --filter label=com.docker.compose.project={tier} \
+--filter label=com.docker.compose.service={service})" >/dev/null
+"""
+RESTART_ALL = """set -euo pipefail
+if ! systemctl restart basecommerce-{tier}.service; then
+  journalctl --unit basecommerce-{tier} --lines 20 --output cat >&2
+  exit 1
+fi
+"""
+DOWN = """set -euo pipefail
+systemctl stop basecommerce-{tier}.service
+"""
+
+
+def register(root: typer.Typer) -> None:
+    root.add_typer(app)
+    root.command(
+        "exec",
+        epilog="Examples: basec exec infra postgres -- psql -U basecommerce; basec exec edge auth -e local -- env",
+        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True},
+    )(exec_)
+
+
+@app.command(
+    "restart", epilog="Examples: basec compose restart edge --env local; basec compose restart edge nginx --env staging"
+)
+def restart(host: str = HOST, service: str = ANY_SERVICE, env: str = CHANGE_ENV) -> None:
+    """Restart one service of a host, or all. The release stays the same; requests in between fail."""
+    environment, name, tier, services = _target(env, host, service)
+    say(f"{name}: restarts {', '.join(services)}")
+    script = RESTART_ONE if service else RESTART_ALL
+    _run(environment, name, script.format(tier=tier, service=shlex.quote(service)))
+    answer(f"{name}: {', '.join(services)} restarted")
+
+
+@app.command(
+    "down", epilog="Examples: basec compose down vertical --env local; basec compose down edge --env staging --yes"
+)
+def down(
+    host: str = HOST,
+    env: str = CHANGE_ENV,
+    yes: bool = typer.Option(False, "--yes", help="Do not ask before stopping a host of a cloud environment."),
+) -> None:
+    """Stop all containers of a host and keep them with their data. They come back by `restart`, `up` or a reboot."""
+    environment, name, tier, services = _target(env, host, "")
+    if not environment.is_local and not yes:
+        _confirm(environment, name, services)
+    say(f"{name}: stops {', '.join(services)}")
+    _run(environment, name, DOWN.format(tier=tier))
+    answer(f"{name}: stopped; basec compose restart {name} --env {environment.name} starts it again")
+
+
+def _confirm(environment: Environment, name: str, services: tuple[str, ...]) -> None:
+    import sys
+
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"basec: compose down: {environment.name}: stopping {name} needs a yes",
+            f"basec compose down {name} --env {environment.name} --yes",
+        )
+    typer.confirm(f"stop {', '.join(services)} on {name} of {environment.name}?", err=True, abort=True)
+
+
+def exec_(
+    host: str = HOST,
+    service: str = SERVICE,
+    command: list[str] = typer.Argument(..., metavar="COMMAND...", help="What to run in the service's container."),
+    env: str = READ_ENV,
+) -> None:
+    """Run a command in a service's container, with the terminal if there is one. The exit code is the command's own."""
+    import sys
+
+    from basec import facts
+    from basec.remote import interactive
+
+    environment, name, tier, _ = _target(env, host, service)
+    flags = "-it" if sys.stdin.isatty() and sys.stdout.isatty() else "-i"
+    # The container's name is compose's: project, service, number.
+    words = ["sudo", "docker", "exec", flags, f"{tier}-{service}-1", *command]
+    raise typer.Exit(interactive(environment, facts.load(environment), name, [shlex.join(words)]))
+
+
+def _target(env: str, host: str, service: str) -> tuple[Environment, str, str, tuple[str, ...]]:
+    """Answer environment, host, tier and services. Raises UsageError, which names the known ones."""
+    from basec import facts
+    from basec.services import services_of
+
+    environment = resolve(env)
+    found = facts.load(environment).host(host)
+    return environment, found.name, found.role, services_of(found, service or None)
+
+
+def _run(environment: Environment, host: str, script: str) -> None:
+    from basec.remote import run_script
+
+    run_script(environment, host, script, timeout_s=TIMEOUT_S)

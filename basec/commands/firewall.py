@@ -1,0 +1,79 @@
+"""`basec firewall`: the packet filter of the droplets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from basec.arguments import ANY_HOST, AS_JSON, CHANGE_ENV, HOST, READ_ENV
+from basec.commands.stack import current_project
+from basec.console import answer, print_json, say, show, table
+from basec.environments import Environment, resolve
+from topology.errors import ExitCode, RemoteError
+
+if TYPE_CHECKING:
+    from basec import firewall
+
+app = typer.Typer(name="firewall", help="Compare the firewall of the hosts with the rule table.", no_args_is_help=True)
+
+
+def register(root: typer.Typer) -> None:
+    root.add_typer(app)
+
+
+@app.command("status", epilog="Examples: basec firewall status; basec firewall status edge --env local --json")
+def status(
+    host: str = ANY_HOST,
+    env: str = READ_ENV,
+    as_json: bool = AS_JSON,
+) -> None:
+    """Compare rules as declared with rules as found on the hosts. Exits 1 if one is missing or extra."""
+    from basec import facts, firewall
+
+    environment = resolve(env)
+    known = facts.load(environment)
+    hosts = [known.host(host)] if host else list(known.hosts.values())
+    lines = firewall.status(environment, known, current_project(environment), hosts)
+    if as_json:
+        print_json([line.as_dict() for line in lines])
+    else:
+        _show(environment, lines)
+    if any(line.state != "same" for line in lines):
+        say(f"hint: basec firewall apply HOST --env {environment.name}")
+        raise typer.Exit(int(ExitCode.FAILURE))
+
+
+def _show(environment: Environment, lines: list[firewall.Line]) -> None:
+    """Print the rules; what holds them only where it is not as it should be."""
+    wrong = sum(line.state != "same" for line in lines)
+    rows = [
+        (line.host, line.chain, line.rule, line.state)
+        for line in lines
+        if line.chain != "frame" or line.state != "same"
+    ]
+    show(table(f"firewall: {environment.name}", ("host", "chain", "rule", "state"), rows))
+    answer(f"{len(lines) - wrong} as declared, {wrong} not")
+
+
+@app.command(
+    "apply", epilog="Examples: basec firewall apply edge --env local; basec firewall apply infra --env staging"
+)
+def apply(
+    host: str = HOST,
+    env: str = CHANGE_ENV,
+) -> None:
+    """Make a host's rules equal to the table: `up` does so after a change of the table only, not after a hand's."""
+    from basec import facts, firewall
+
+    environment = resolve(env)
+    known = facts.load(environment)
+    project, target = current_project(environment), known.host(host)
+    answer(firewall.apply(environment, known, project, target))
+    lines = firewall.status(environment, known, project, [target])
+    if any(line.state != "same" for line in lines):
+        _show(environment, lines)
+        raise RemoteError(
+            f"{target.name}: firewall: the kernel has other rules than UFW has on file",
+            f"basec ssh {target.name} --env {environment.name} -- sudo systemctl reboot",
+        )
