@@ -39,7 +39,7 @@ def logs(  # noqa: PLR0917 - each is an option of the command line
     environment = resolve(env)
     known = facts.load(environment)
     hosts = [host_of(known, host, "logs")] if host else list(known.hosts.values())
-    wanted = {chosen: services_of(chosen, service) for chosen in hosts}
+    wanted = {chosen: services_of(chosen, service or None) for chosen in hosts}
     moment = parse_since(since) if since else ""
     last = DEFAULT_TAIL if tail is None and not since else tail
     try:
