@@ -130,26 +130,39 @@ def test_the_services_are_those_of_the_compose_files() -> None:
         assert set(services) == {name for name, spec in compose["services"].items() if not spec.get("profiles")}
 
 
-def start(clone: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(clone: Path, *arguments: str, stdout: int = subprocess.PIPE, **environ: str) -> subprocess.Popen[str]:
     """Start basec as a terminal's shell does: a process group of its own, and Ctrl-C not ignored."""
     code = IN_CLONE.format(root=str(clone), arguments=list(arguments))
     return subprocess.Popen(
         ["env", "--default-signal=INT,TERM,PIPE", sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "NO_COLOR": "1"},
-        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "NO_COLOR": "1", **environ},
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
 
 
-def users_of(directory: Path) -> list[str]:
-    """List the processes that a run of the stand-ins has left."""
-    found = []
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_host_and_service_are_coloured_in_a_terminal(
+    droplets: Path, clone: Path, no_color: str, coloured: bool
+) -> None:
+    ours, theirs = os.openpty()
+    with start(clone, "logs", "infra", "redis", "--env", "local", stdout=theirs, NO_COLOR=no_color) as process:
+        assert process.wait(20) == 0
+    shown = os.read(ours, 4096)
+    os.close(ours)
+    os.close(theirs)
+    assert shown == (b"\x1b[36minfra redis |\x1b[0m" if coloured else b"infra redis |") + b" redis at 2\r\n"
+
+
+def users_of(directory: Path) -> dict[int, str]:
+    """Find the processes of a run with the stand-ins, our own apart: their command lines by id."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
             if f"DROPLETS={directory}".encode() in (path / "environ").read_bytes() and int(path.name) != os.getpid():
-                found.append((path / "cmdline").read_text().replace("\0", " "))
+                found[int(path.name)] = (path / "cmdline").read_text().replace("\0", " ")
         except (OSError, ValueError):
             continue  # it ended meanwhile
     return found
@@ -165,14 +178,16 @@ def test_ctrl_c_ends_following_with_130_and_leaves_no_process_behind(
         assert process.stdout is not None
         lines = sorted(process.stdout.readline() for _ in range(11))
         assert "edge auth             | of a container that came later\n" in lines
-        assert len([line for line in users_of(droplets) if "docker logs" in line or "sleep" in line]) >= 9
+        sessions = {pid: line for pid, line in users_of(droplets).items() if "BatchMode" in line}
+        assert len(sessions) == 3
+        assert all(os.getsid(pid) == pid for pid in sessions), "Ctrl-C at a terminal must not reach ssh before us"
         os.killpg(process.pid, number)
         stdout, stderr = process.communicate(timeout=20)
         assert (process.returncode, stdout, stderr) == (130, "", "")
     deadline = time.monotonic() + 5
     while (left := users_of(droplets)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert left == []
+    assert left == {}
 
 
 def test_a_reader_that_goes_away_ends_it_in_silence(droplets: Path, clone: Path) -> None:

@@ -93,6 +93,11 @@ def test_events_that_wait_for_more_than_a_minute_are_a_problem(basec: Run, dropl
     assert basec("status", "--env", "local").code == 0
 
 
+def test_rows_that_nobody_would_send_are_no_lag(basec: Run, droplets: Path) -> None:
+    say(droplets, "infra", document("postgres", "redis", outbox={"unpublished": 7, "oldest_s": 9999.0}))
+    assert basec("status", "--env", "local").code == 0
+
+
 def test_a_host_that_cannot_be_reached_ends_with_4_and_the_others_are_shown(basec: Run, droplets: Path) -> None:
     (droplets / "vertical.down").touch()
     outcome = basec("status", "--env", "local")
