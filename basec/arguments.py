@@ -47,6 +47,7 @@ HOST = typer.Argument(..., metavar="HOST", help="edge, vertical, infra, or an al
 ANY_HOST = typer.Argument(
     "", metavar="HOST", help="edge, vertical, infra, or an alias; without one, all.", autocompletion=_hosts
 )
+HOSTS = typer.Argument(None, metavar="HOST...", help="Only these hosts; without one, all.", autocompletion=_hosts)
 SERVICE = typer.Argument(
     ..., metavar="SERVICE", help="A service of the host, such as postgres.", autocompletion=_services
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from basec.arguments import AS_JSON, READ_ENV
+from basec.arguments import AS_JSON, HOSTS, READ_ENV
 from basec.console import answer, print_json, table, width
 from basec.console import show as show_table
 from basec.environments import resolve
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(
-    hosts: list[str] = typer.Argument(None, metavar="HOST...", help="Only these; without one, all."),
+    hosts: list[str] = HOSTS,
     env: str = READ_ENV,
     as_json: bool = AS_JSON,
 ) -> None:
