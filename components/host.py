@@ -15,7 +15,7 @@ import pulumi
 
 from components.remote import READINESS_DIAL_ERRORS, SSH_PORT, Access, command, command_text, read_script
 from components.stack_config import StackConfig
-from topology.cloud_init import SSHD_PEERS_FILE
+from topology.cloud_init import PACKAGES, SSHD_ALGORITHMS, SSHD_PEERS_FILE
 
 PEER_WAIT_S = 300
 """Seconds a peer may take from creation to sshd's greeting; DigitalOcean names 55 s for a create."""
@@ -92,7 +92,7 @@ def sshd_peers(bastion_address: str, forward_to: tuple[str, ...]) -> str:
         targets = " ".join(f"{address}:{SSH_PORT}" for address in forward_to)
         forwarding = ["AllowTcpForwarding local", f"PermitOpen {targets}"]
     exempt = f"PerSourcePenaltyExemptList {bastion_address},127.0.0.1"
-    return "\n".join(["# Written by `basec up`; edits are lost.", *forwarding, exempt])
+    return "\n".join(["# Written by `basec up`; edits are lost.", *forwarding, exempt, *SSHD_ALGORITHMS])
 
 
 class Host(pulumi.ComponentResource):
@@ -152,12 +152,13 @@ def _prepare_text(args: HostArgs) -> pulumi.Output[str]:
         return command_text(
             droplet_id=droplet_id,
             title=f"prepare-host {args.droplet_name}",
-            script=read_script("lib.sh", "prepare-host.sh"),
+            script=read_script("lib.sh", "upkeep.sh", "prepare-host.sh"),
             variables={
                 "LOGIN_USER": args.access.user,
                 "AUTHORIZED_KEY": authorized_key,
                 "SSHD_PEERS_FILE": SSHD_PEERS_FILE,
                 "SSHD_PEERS": sshd_peers(bastion_address, tuple(forward_to)),
+                "PACKAGES": " ".join(PACKAGES),
                 "SWAP_MIB": str(swap_mib(args.memory_mib)),
                 "SCRUB_SCRIPT": read_script("scrub-user-data.sh"),
                 "VOLUME_DEVICE": VOLUME_DEVICE.format(name=mount.volume_name) if mount else "",

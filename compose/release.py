@@ -13,8 +13,8 @@ mount it, and the previous release stays startable as it was until it is pruned.
                              state.json                 which release is active, and the ones before it
                              current, hosts.env         links for people; state.json decides
 
-Order of `activate`: lay, pull, (PostgreSQL, its password, migrate), up, health gate, record. A failure before the
-pull is done touches nothing that runs; one after it brings the previous release back. Either exits 1.
+Order of `activate`: disks, lay, pull, (PostgreSQL, its password, migrate), up, health gate, record. A failure exits 1;
+after the pull it brings the previous release back, before it touches nothing that runs.
 """
 
 from __future__ import annotations
@@ -146,8 +146,7 @@ class Tier:
 
     def services(self, release: Release) -> dict[str, dict[str, Any]]:
         """Services of the release as compose sees them, `migrate` included."""
-        text = self.compose(release, "--profile", "migrate", "config", "--format", "json")
-        return dict(json.loads(text)["services"])
+        return dict(json.loads(self.compose(release, "--profile", "migrate", "config", "--format", "json"))["services"])
 
     def containers(self, release: Release) -> list[dict[str, str]]:
         """Name, state and health of each service that should run; a missing container is `missing`."""
@@ -324,6 +323,7 @@ class Tier:
     def activate(self, digest: str, payload: Mapping[str, Any]) -> None:
         """Makes the payload's release the active one, or leaves the active one as it is."""
         with self.lock(f"activate {self.name} {digest[:12]}", LOCK_WAIT):
+            files.check_disks(self.name, self.paths)
             release = self.prepare(digest, payload)
             if release.same(next(iter(self.history()), None)) and not self.unhealthy(release):
                 self.record(release)

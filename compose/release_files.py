@@ -152,6 +152,26 @@ def read_bundle(tar: bytes) -> dict[str, tuple[bytes, int]]:
     return files
 
 
+MIN_FREE_MIB = {"/": 1024, "data": 512}
+"""MiB that must be free before a release: images of a tier take up to 700 MiB unpacked beside those that run, and
+PostgreSQL needs room for the log that it writes while a migration runs."""
+
+
+def check_disks(tier: str, paths: Paths) -> None:
+    """Refuses to begin a release on a disk that it could fill: nothing was touched then."""
+    places = {paths.root: MIN_FREE_MIB["/"], Path("/var/lib/docker"): MIN_FREE_MIB["/"]}
+    if tier in DATA_DIRECTORIES:
+        places[paths.data] = MIN_FREE_MIB["data"]
+    for path, wanted in places.items():
+        there = next(p for p in (path, *path.parents) if p.exists())
+        free = shutil.disk_usage(there).free // 2**20
+        if free < wanted:
+            raise ReleaseError(
+                f"{tier}: disk: {path}: {free} MiB free, a release wants {wanted}",
+                "look at `df -h` and `docker system df`; `docker image prune` removes what nothing names",
+            )
+
+
 def unit(tier: str, paths: Paths) -> bytes:
     """The tier's systemd unit."""
     mounts = f"RequiresMountsFor={paths.data}\n" if tier in DATA_DIRECTORIES else ""

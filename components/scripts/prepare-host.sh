@@ -1,10 +1,7 @@
 # shellcheck shell=bash
 # Brings a booted droplet to the state that the tiers need: keys, sshd, swap, data volume.
-# Variables: LOGIN_USER AUTHORIZED_KEY SSHD_PEERS_FILE SSHD_PEERS SWAP_MIB SCRUB_SCRIPT
+# After lib.sh and upkeep.sh. Variables: LOGIN_USER AUTHORIZED_KEY SSHD_PEERS_FILE SSHD_PEERS PACKAGES SWAP_MIB SCRUB_SCRIPT
 #            VOLUME_DEVICE VOLUME_LABEL VOLUME_MOUNT (all three empty: no volume)
-
-SCRIPTS_DIR=/opt/basecommerce/scripts
-UNITS_DIR=/etc/systemd/system
 
 wait_for_cloud_init() {
   # `cloud-init status --wait` asks systemd over this socket and gives up at once while it is missing.
@@ -56,11 +53,6 @@ configure_sshd() {
   rm --force "$old"
 }
 
-# enable_unit NAME: start it at boot from now on. Asked first, since enabling writes its links anew.
-enable_unit() {
-  systemctl is-enabled --quiet "$1" || systemctl enable --quiet "$1"
-}
-
 install_scrubber() {
   install --directory --mode=0755 "$SCRIPTS_DIR"
   put "$SCRIPTS_DIR/scrub-user-data.sh" 0755 <<<"$SCRUB_SCRIPT"
@@ -102,7 +94,7 @@ WantedBy=multi-user.target
 UNIT
   if [[ $WRITTEN == yes ]]; then systemctl daemon-reload; fi
   enable_unit basecommerce-swap.service
-  if ! systemd-detect-virt --quiet --container; then systemctl start basecommerce-swap.service; fi
+  in_container || systemctl start basecommerce-swap.service
 }
 
 # probe FIELD: what blkid finds on the device itself (no cache); empty when nothing.
@@ -183,4 +175,5 @@ configure_sshd
 install_scrubber
 install_swap
 mount_volume
+keep_up
 say "host is ready"

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.stack import STACK, TIERS, LocalStack, docker
 from tests.e2e.test_5_exposure import reserved_address
+from tests.e2e.vantage import addresses
 
 pytestmark = pytest.mark.real
 
@@ -39,6 +40,37 @@ def test_smoke_is_green_again_after_a_reboot_with_no_hand_on_it(stack: LocalStac
     assert reserved_address(stack) == reserved
     units = stack.inside(droplet, f"systemctl is-active ufw docker basecommerce-{droplet}").split()
     assert units == ["active"] * 3
+
+
+LATE_S = 20
+LATE_UNIT = """[Unit]
+Description=For a test: take the private address away at boot, and bring it back later
+DefaultDependencies=no
+Before=network-pre.target docker.service basecommerce-infra.service
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'ip address del {cidr} dev {device}'
+ExecStart=/usr/bin/systemd-run --no-block --on-active={seconds} /usr/sbin/ip address add {cidr} dev {device}
+[Install]
+WantedBy=sysinit.target
+"""
+
+
+def test_a_private_address_that_comes_20_seconds_late_is_survived(stack: LocalStack) -> None:
+    private = addresses(stack, "infra")["vpc"]
+    line = next(x for x in stack.inside("infra", "ip -o -4 address show").splitlines() if f" {private}/" in x)
+    unit = LATE_UNIT.format(device=line.split()[1], cidr=line.split()[3], seconds=LATE_S)
+    place = "/etc/systemd/system/test-late-address.service"
+    docker("exec", "-i", stack.container("infra"), "bash", "-c", f"cat > {place}", stdin=unit)
+    try:
+        stack.inside("infra", "systemctl daemon-reload && systemctl enable --quiet test-late-address.service")
+        docker("restart", "--time", "30", stack.container("infra"))
+        booted = time.monotonic()
+        smoke_until_green(stack)
+        assert time.monotonic() - booted > LATE_S / 2, "the address was not late"
+        assert private in stack.inside("infra", "ip -o -4 address show")
+    finally:
+        stack.inside("infra", f"systemctl disable --quiet test-late-address.service; rm -f {place}", check=False)
 
 
 def test_up_powers_on_after_the_docker_engine_was_stopped(stack: LocalStack) -> None:

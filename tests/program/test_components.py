@@ -22,6 +22,7 @@ from components.remote import Access, Endpoint, command_text
 from components.ufw_firewall import UfwFirewall, UfwFirewallArgs
 from tests.program.recording import ROOT, run
 from topology.bundle import Bundle
+from topology.cloud_init import SSHD_ALGORITHMS
 from topology.firewall import CloudRules, HostRule, rule_table
 
 ADDRESSES = {"infra": "10.80.0.2", "edge": "10.80.0.4"}
@@ -117,7 +118,11 @@ def test_only_the_bastion_forwards_and_only_to_its_peers() -> None:
     edge = sshd_peers("10.80.0.4", ("10.80.0.2", "10.80.0.3"))
     assert "PermitOpen 10.80.0.2:22 10.80.0.3:22\n" in edge
     assert "AllowTcpForwarding local\n" in edge
-    assert edge.endswith("PerSourcePenaltyExemptList 10.80.0.4,127.0.0.1")
+    assert "PerSourcePenaltyExemptList 10.80.0.4,127.0.0.1\n" in edge
+
+
+def test_droplets_that_exist_get_the_algorithms_of_new_ones() -> None:
+    assert sshd_peers("10.80.0.4", ()).endswith("\n".join(SSHD_ALGORITHMS))
 
 
 def test_small_droplets_get_swap_and_bigger_ones_none() -> None:

@@ -32,8 +32,9 @@ def test_scripts_are_clean_for_shellcheck() -> None:
 
 
 def test_a_rendered_command_is_valid_for_the_login_shell() -> None:
-    for name in ("prepare-host.sh", "apply-firewall.sh", "wait-peer.sh"):
-        text = command_text(droplet_id="1", title=name, script=read_script("lib.sh", name), variables={"A": "it's"})
+    for names in (("upkeep.sh", "prepare-host.sh"), ("apply-firewall.sh",), ("wait-peer.sh",)):
+        script = read_script("lib.sh", *names)
+        text = command_text(droplet_id="1", title=names[-1], script=script, variables={"A": "it's"})
         assert len(text) < 128 * 1024  # the kernel's limit of one argument
         run = subprocess.run(["bash", "-n", "-c", text], capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+import release_files
 
 from tests.unit.release_support import (
     COMPOSE,
@@ -179,3 +182,22 @@ def test_an_edited_file_of_a_release_is_put_right(vertical: Droplet) -> None:
     (vertical.home / "releases" / ONE / "compose.yaml").write_text("edited")
     vertical.activate()
     assert (vertical.home / "releases" / ONE / "compose.yaml").read_text() == "services: {}\n"
+
+
+def test_a_release_is_refused_on_a_disk_that_it_could_fill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = shutil.disk_usage(tmp_path)._replace(free=1023 * 2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    paths = release_files.Paths(root=tmp_path / "not/yet/there", data=tmp_path, units=tmp_path)
+    with pytest.raises(release_files.ReleaseError, match="1023 MiB free, a release wants 1024") as refusal:
+        release_files.check_disks("edge", paths)
+    assert str(refusal.value).startswith(f"edge: disk: {tmp_path}/not/yet/there")
+
+
+def test_the_data_volume_is_looked_at_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    enough, little = (shutil.disk_usage(tmp_path)._replace(free=mib * 2**20) for mib in (5000, 100))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: little if path == tmp_path / "data" else enough)
+    (tmp_path / "data").mkdir()
+    paths = release_files.Paths(root=tmp_path, data=tmp_path / "data", units=tmp_path)
+    release_files.check_disks("edge", paths)
+    with pytest.raises(release_files.ReleaseError, match="data: 100 MiB free, a release wants 512"):
+        release_files.check_disks("infra", paths)

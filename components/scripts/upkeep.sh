@@ -1,0 +1,114 @@
+# shellcheck shell=bash
+# What a droplet does for itself while nobody looks: security updates, clock, pruning, the watchdog's timer.
+# Needs lib.sh. Variable: PACKAGES, of which a machine that was born earlier may lack some.
+
+UNITS_DIR=/etc/systemd/system
+SCRIPTS_DIR=/opt/basecommerce/scripts
+
+in_container() { systemd-detect-virt --quiet --container; }
+
+# enable_unit NAME: start it at boot from now on. Asked first, since enabling writes its links anew.
+enable_unit() {
+  systemctl is-enabled --quiet "$1" || systemctl enable --quiet "$1"
+}
+
+install_packages() {
+  local package state missing=()
+  for package in $PACKAGES; do
+    state=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null) || state=absent
+    [[ $state == installed ]] || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  say "installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq -o DPkg::Lock::Timeout=300 update
+  apt-get -qq -o DPkg::Lock::Timeout=300 --yes --no-install-recommends install "${missing[@]}" >/dev/null
+}
+
+# Security updates only, and never of what runs the containers: that is upgraded when somebody looks.
+# No automatic reboot: each droplet is the only one of its kind, so a reboot is a gap that people choose.
+install_upgrades() {
+  put /etc/apt/apt.conf.d/52basecommerce-upgrades 0644 <<'APT'
+// Written by `basec up`; edits are lost.
+#clear Unattended-Upgrade::Origins-Pattern;
+Unattended-Upgrade::Origins-Pattern { "origin=Debian,codename=${distro_codename}-security,label=Debian-Security"; };
+Unattended-Upgrade::Package-Blacklist { "^docker"; "^containerd"; "^runc$"; };
+Unattended-Upgrade::Automatic-Reboot "false";
+Unattended-Upgrade::Remove-Unused-Dependencies "true";
+APT
+  put /etc/apt/apt.conf.d/20auto-upgrades 0644 <<'APT'
+APT::Periodic::Update-Package-Lists "1";
+APT::Periodic::Unattended-Upgrade "1";
+APT
+}
+
+install_journal_limit() {
+  install --directory --mode=0755 /etc/systemd/journald.conf.d
+  put /etc/systemd/journald.conf.d/basecommerce.conf 0644 <<'CONF'
+[Journal]
+SystemMaxUse=200M
+MaxRetentionSec=1month
+CONF
+  if [[ $WRITTEN == yes ]]; then systemctl restart systemd-journald.service; fi
+}
+
+# A container has the clock of its machine and may not set it.
+start_time_sync() {
+  in_container && return
+  enable_unit systemd-timesyncd.service
+  systemctl is-active --quiet systemd-timesyncd.service || systemctl start systemd-timesyncd.service
+}
+
+# install_timer NAME DESCRIPTION COMMAND SCHEDULE...: a oneshot service and the timer that starts it.
+install_timer() {
+  local name=$1 description=$2 command=$3 service
+  shift 3
+  put "$UNITS_DIR/basecommerce-$name.service" 0644 <<UNIT
+[Unit]
+Description=$description
+After=docker.service
+
+[Service]
+Type=oneshot
+ExecStart=$command
+UNIT
+  service=$WRITTEN
+  put "$UNITS_DIR/basecommerce-$name.timer" 0644 < <(
+    printf '[Unit]\nDescription=%s\n\n[Timer]\n' "$description"
+    printf '%s\n' "$@"
+    printf '\n[Install]\nWantedBy=timers.target\n'
+  )
+  if [[ $service == yes || $WRITTEN == yes ]]; then systemctl daemon-reload; fi
+  enable_unit "basecommerce-$name.timer"
+  systemctl is-active --quiet "basecommerce-$name.timer" || systemctl start "basecommerce-$name.timer"
+}
+
+# Images of releases that are no longer kept are removed by release.py; what is left over are layers without a name,
+# and one-off containers (migrate) of runs that were killed. Nothing else is touched: no volume, no stopped service.
+install_prune() {
+  put "$SCRIPTS_DIR/prune.sh" 0755 <<'PRUNE'
+#!/bin/sh
+set -eu
+docker container prune --force --filter label=com.docker.compose.oneoff=True --filter until=24h
+docker image prune --force --filter dangling=true --filter until=168h
+PRUNE
+  install_timer prune 'Remove what no release needs' "$SCRIPTS_DIR/prune.sh" \
+    OnCalendar=weekly RandomizedDelaySec=1h Persistent=true
+}
+
+# Docker restarts what died, not what is unhealthy (https://github.com/moby/moby/issues/28400).
+install_watchdog() {
+  install_timer watchdog 'Restart containers that stay unhealthy' \
+    "/bin/sh -c '[ ! -e $SCRIPTS_DIR/watchdog.py ] || exec $SCRIPTS_DIR/watchdog.py'" \
+    OnBootSec=2min OnUnitActiveSec=20s AccuracySec=5s
+}
+
+keep_up() {
+  install --directory --mode=0755 "$SCRIPTS_DIR"
+  install_packages
+  install_upgrades
+  install_journal_limit
+  start_time_sync
+  install_prune
+  install_watchdog
+}

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Restarts containers of the tiers that stay unhealthy: Docker restarts what died, not what stopped serving.
+
+Run by a systemd timer as root with Debian's own Python: standard library only. What it does is in the journal
+(`journalctl -u basecommerce-watchdog`). It leaves alone:
+
+- a container that was stopped, by whomever: `docker ps` does not list it;
+- a tier whose lock is held: an activation, or a start, deals with its containers itself;
+- postgres: a restart in the middle of crash recovery starts the recovery anew. It is reported only;
+- a container that it has restarted three times within an hour: then a restart is no cure.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+UNHEALTHY_S = 60
+"""Seconds that a container stays unhealthy, by its own health check, before it is restarted."""
+RESTARTS = 3
+PERIOD_S = 3600
+"""At most RESTARTS of one container within this time."""
+REPORTED_ONLY = frozenset({"postgres"})
+TIERS = ("infra", "vertical", "edge")
+STOP_DEADLINE_S = 180
+"""Seconds for one restart; the longest grace of a service is 90 s."""
+OUTPUT = 200
+"""Characters of the last health check's output in the journal."""
+
+Memory = dict[str, dict[str, Any]]
+"""By container: `since`, first seen unhealthy, and `restarts`, when it was restarted; in seconds since 1970."""
+
+
+class Watchdog:
+    """One run over all tiers that this droplet has."""
+
+    def __init__(self, root: Path, memory: Path) -> None:
+        """Nothing is read yet."""
+        self.root = root
+        self.memory = memory
+
+    def run(self, now: float) -> None:
+        """Look once, restart what is due, remember the rest."""
+        before: Memory = json.loads(self.memory.read_text()) if self.memory.exists() else {}
+        after: Memory = {}
+        for tier in TIERS:
+            if (self.root / tier / "state.json").exists():
+                for container in unhealthy(tier):
+                    after[container["name"]] = self.consider(tier, container, before.get(container["name"], {}), now)
+        # What recovered is forgotten, but not how often it was restarted: it may be unhealthy again in a minute.
+        for name, known in before.items():
+            recent = [moment for moment in known.get("restarts", []) if now - moment < PERIOD_S]
+            if name not in after and recent:
+                after[name] = {"restarts": recent}
+        temporary = self.memory.with_suffix(".new")
+        temporary.write_text(json.dumps(after))
+        temporary.rename(self.memory)
+
+    def consider(self, tier: str, container: dict[str, str], known: dict[str, Any], now: float) -> dict[str, Any]:
+        """Restart one unhealthy container, or not; answer what to remember of it."""
+        since = known.get("since", now)
+        restarts = [moment for moment in known.get("restarts", []) if now - moment < PERIOD_S]
+        kept = {"since": since, "restarts": restarts}
+        name, output = container["name"], container["output"]
+        if now - since < UNHEALTHY_S:
+            return kept
+        if container["service"] in REPORTED_ONLY:
+            say(f"{name}: unhealthy for {now - since:.0f} s, is not restarted: {output}")
+            return kept
+        if len(restarts) >= RESTARTS:
+            say(f"{name}: unhealthy, but restarted {RESTARTS} times within an hour; left alone: {output}")
+            return kept
+        if not self.restart(tier, name, now - since, output):
+            return kept
+        return {"restarts": [*restarts, now]}
+
+    def restart(self, tier: str, name: str, seconds: float, output: str) -> bool:
+        """Restart a container unless somebody works on its tier; answer whether it was tried."""
+        descriptor = os.open(self.root / tier / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"{name}: unhealthy, but somebody works on the tier; waits")
+            os.close(descriptor)
+            return False
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"watchdog, pid {os.getpid()}, restarts {name}\n".encode(), 0)
+            say(f"{name}: unhealthy for {seconds:.0f} s, restarts it: {output}")
+            docker("restart", name, deadline=STOP_DEADLINE_S)
+        finally:
+            os.close(descriptor)
+        return True
+
+
+def unhealthy(tier: str) -> list[dict[str, str]]:
+    """Name, service and last health output of the tier's containers that run and are unhealthy."""
+    project = f"label=com.docker.compose.project={tier}"
+    names = docker("ps", "--filter", project, "--filter", "health=unhealthy", "--format", "{{.Names}}").split()
+    if not names:
+        return []
+    found = []
+    for entry in json.loads(docker("inspect", *names)):
+        log = entry["State"].get("Health", {}).get("Log") or [{"Output": ""}]
+        found.append(
+            {
+                "name": entry["Name"].removeprefix("/"),
+                "service": entry["Config"]["Labels"]["com.docker.compose.service"],
+                "output": " ".join(log[-1]["Output"].split())[:OUTPUT],
+            }
+        )
+    return found
+
+
+def docker(*arguments: str, deadline: float = 30) -> str:
+    """Standard output of docker. Raises subprocess.SubprocessError."""
+    done = subprocess.run(
+        ["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=deadline
+    )
+    return done.stdout
+
+
+def say(text: str) -> None:
+    """Prints a line for the journal."""
+    print(text, flush=True)
+
+
+def main() -> int:
+    """Runs once; exit code 1 when Docker did not answer."""
+    try:
+        Watchdog(Path("/opt/basecommerce"), Path("/run/basecommerce-watchdog.json")).run(time.time())
+    except subprocess.SubprocessError as error:
+        said = getattr(error, "stderr", "") or ""
+        say(f"docker: {error}: {said.strip()}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

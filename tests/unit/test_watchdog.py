@@ -1,0 +1,131 @@
+"""The watchdog restarts what stays unhealthy, and leaves alone what is none of its business."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import watchdog
+
+NAME = "vertical-construction-1"
+
+
+class Engine:
+    """A stand-in for docker that records restarts and lists what it is told to be unhealthy."""
+
+    def __init__(self) -> None:
+        self.unhealthy: dict[str, str] = {}
+        self.restarted: list[str] = []
+
+    def __call__(self, *arguments: str, deadline: float = 30) -> str:
+        del deadline
+        if arguments[0] == "ps":
+            tier = arguments[2].rpartition("=")[2]
+            return "\n".join(name for name in self.unhealthy if name.startswith(tier))
+        if arguments[0] == "inspect":
+            return json.dumps([self._entry(name) for name in arguments[1:]])
+        assert arguments[0] == "restart"
+        self.restarted.append(arguments[1])
+        return ""
+
+    def _entry(self, name: str) -> dict[str, Any]:
+        labels = {"com.docker.compose.service": self.unhealthy[name]}
+        return {
+            "Name": f"/{name}",
+            "Config": {"Labels": labels},
+            "State": {"Health": {"Log": [{"Output": "old"}, {"Output": "connection\nrefused"}]}},
+        }
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    engine = Engine()
+    engine.unhealthy = {NAME: "construction"}
+    monkeypatch.setattr(watchdog, "docker", engine)
+    return engine
+
+
+@pytest.fixture
+def dog(tmp_path: Path) -> watchdog.Watchdog:
+    (tmp_path / "vertical").mkdir()
+    (tmp_path / "vertical/state.json").write_text("{}")
+    return watchdog.Watchdog(tmp_path, tmp_path / "memory.json")
+
+
+def test_a_container_is_restarted_only_when_it_stays_unhealthy(dog: watchdog.Watchdog, engine: Engine) -> None:
+    dog.run(0)
+    dog.run(59)
+    assert engine.restarted == []
+    dog.run(60)
+    assert engine.restarted == [NAME]
+
+
+def test_one_that_recovers_in_between_begins_anew(dog: watchdog.Watchdog, engine: Engine) -> None:
+    dog.run(0)
+    engine.unhealthy = {}
+    dog.run(30)
+    engine.unhealthy = {NAME: "construction"}
+    dog.run(60)
+    assert engine.restarted == []
+
+
+def test_the_journal_says_what_was_restarted_and_why(
+    dog: watchdog.Watchdog, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dog.run(0)
+    dog.run(60)
+    assert capsys.readouterr().out == f"{NAME}: unhealthy for 60 s, restarts it: connection refused\n"
+
+
+def test_after_three_restarts_within_an_hour_it_is_left_alone_until_the_hour_is_over(
+    dog: watchdog.Watchdog, engine: Engine
+) -> None:
+    for moment in range(0, 3600, 20):
+        dog.run(moment)
+    assert len(engine.restarted) == 3
+    dog.run(3700)
+    assert len(engine.restarted) == 4
+
+
+def test_restarts_are_counted_also_when_it_recovers_after_each(dog: watchdog.Watchdog, engine: Engine) -> None:
+    for start in range(0, 1200, 200):
+        engine.unhealthy = {NAME: "construction"}
+        dog.run(start)
+        dog.run(start + 60)
+        engine.unhealthy = {}
+        dog.run(start + 80)
+    assert len(engine.restarted) == 3
+
+
+def test_nothing_is_restarted_while_somebody_works_on_the_tier(
+    dog: watchdog.Watchdog, engine: Engine, tmp_path: Path
+) -> None:
+    with (tmp_path / "vertical/lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        dog.run(0)
+        dog.run(100)
+        assert engine.restarted == []
+    dog.run(120)
+    assert engine.restarted == [NAME]
+
+
+def test_postgres_is_reported_and_not_restarted(
+    dog: watchdog.Watchdog, engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "infra").mkdir()
+    (tmp_path / "infra/state.json").write_text("{}")
+    engine.unhealthy = {"infra-postgres-1": "postgres"}
+    dog.run(0)
+    dog.run(500)
+    assert engine.restarted == []
+    assert "infra-postgres-1: unhealthy for 500 s, is not restarted" in capsys.readouterr().out
+
+
+def test_a_tier_without_a_release_is_not_looked_at(dog: watchdog.Watchdog, engine: Engine) -> None:
+    engine.unhealthy = {"edge-nginx-1": "nginx"}
+    dog.run(0)
+    dog.run(100)
+    assert engine.restarted == []
