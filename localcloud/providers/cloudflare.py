@@ -62,15 +62,15 @@ def check_ttl(value: Value) -> str | None:
 
 
 class DnsRecord(Handler):
-    """One A record; its zone replaces, the rest is changed in place."""
+    """One A record; its zone and its type replace, the rest is changed in place."""
 
     type_name = "cloudflare:index/dnsRecord:DnsRecord"
     properties: ClassVar[Mapping[str, Property]] = {
         "zoneId": Property(kind=Kind.STRING, required=True, replace=True, check=check_zone),
         "name": Property(kind=Kind.STRING, required=True, check=check_name),
-        "type": Property(kind=Kind.STRING, required=True, check=only("A")),
+        "type": Property(kind=Kind.STRING, required=True, replace=True, check=only("A")),
         "content": Property(kind=Kind.STRING, required=True, check=check_content),
-        "ttl": Property(kind=Kind.INTEGER, required=True, check=check_ttl),
+        "ttl": Property(kind=Kind.NUMBER, required=True, check=check_ttl),
         "proxied": Property(kind=Kind.BOOLEAN, default=False),
         "comment": Property(kind=Kind.STRING),
     }
@@ -124,6 +124,7 @@ class DnsRecord(Handler):
             "modifiedOn": modified_on,
             "commentModifiedOn": "",
             "tagsModifiedOn": "",
+            "includeShadowMetadata": False,
             "meta": "{}",
             "proxiable": True,
             "settings": {},

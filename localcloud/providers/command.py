@@ -83,7 +83,7 @@ class RemoteCommand(Handler):
         "logging": Property(kind=Kind.STRING, required=True, check=only("none")),
         "addPreviousOutputInEnv": Property(kind=Kind.BOOLEAN, check=only(False)),
         "environment": Property(
-            kind=Kind.ANY,
+            kind=Kind.MAP,
             check=_refuse("sshd accepts no environment (AcceptEnv): send values by `stdin`"),
         ),
     }

@@ -1,7 +1,7 @@
 """DigitalOcean's resource types, as far as the program uses them: what they check, what replaces, what they answer.
 
 Which properties replace is copied from the official provider (pulumi-digitalocean 4.84.1, a bridge of
-terraform-provider-digitalocean: `ForceNew` in its schemas); tests/localcloud/test_replacement.py holds the table.
+terraform-provider-digitalocean: `ForceNew` in its schemas); tests/localcloud/test_fidelity.py holds the table.
 """
 
 from __future__ import annotations

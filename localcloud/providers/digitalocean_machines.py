@@ -26,7 +26,7 @@ class Droplet(Handler):
     timeout_s = 300.0
     properties: ClassVar[Mapping[str, Property]] = {
         "name": NAME,
-        "region": REGION,
+        "region": Property(kind=Kind.STRING, required=True, replace=True, check=rules.check_droplet_region),
         "size": Property(kind=Kind.STRING, required=True, check=rules.check_size),
         "image": Property(kind=Kind.STRING, required=True, replace=True, check=rules.check_image),
         "vpcUuid": Property(kind=Kind.STRING, required=True, replace=True),
@@ -82,6 +82,8 @@ class Droplet(Handler):
             "ipv4Address": state.ipv4_address,
             "ipv4AddressPrivate": state.ipv4_address_private,
             "ipv6Address": "",
+            "privateNetworking": True,
+            "publicNetworking": True,
             "status": state.status,
             "locked": False,
             "memory": size.memory_mib,
@@ -100,7 +102,7 @@ class Volume(Handler):
     type_name = "digitalocean:index/volume:Volume"
     properties: ClassVar[Mapping[str, Property]] = {
         "name": Property(kind=Kind.STRING, required=True, replace=True, check=rules.check_volume_name),
-        "region": REGION,
+        "region": Property(kind=Kind.STRING, required=True, replace=True, check=rules.check_volume_region),
         "size": Property(kind=Kind.INTEGER, required=True, check=rules.check_volume_size),
         "description": Property(kind=Kind.STRING, replace=True),
         "tags": _TAGS,
@@ -139,7 +141,7 @@ class Volume(Handler):
 
     @staticmethod
     def _outputs(volume_id: str) -> Values:
-        return {"volumeUrn": f"do:volume:{volume_id}", "dropletIds": [], "filesystemLabel": ""}
+        return {"volumeUrn": f"do:volume:{volume_id}", "dropletIds": [], "filesystemLabel": "", "filesystemType": ""}
 
 
 class VolumeAttachment(Handler):

@@ -59,22 +59,36 @@ TAG_LENGTH_MAX = 255
 
 
 def check_size(value: Value) -> str | None:
-    """Judge a droplet size slug."""
+    """Judge a droplet size slug. Source: https://github.com/digitalocean/terraform-provider-digitalocean/issues/60"""
     if value in SIZES:
         return None
     return f"You specified an invalid size for Droplet creation: {value!r} (the local cloud has {', '.join(SIZES)})"
 
 
 def check_image(value: Value) -> str | None:
-    """Judge an image slug."""
+    """Judge an image slug. Source: https://github.com/digitalocean/terraform-provider-digitalocean/pull/1035"""
     if value in IMAGES:
         return None
     return f"You specified an invalid image for Droplet creation: {value!r} (the local cloud has {', '.join(IMAGES)})"
 
 
 def check_region(value: Value) -> str | None:
-    """Judge a region slug."""
-    return None if value in REGIONS else f"The region is invalid: {value!r} (known: {', '.join(REGIONS)})"
+    """Judge the region of a VPC or a reserved IP. The words are ours: the API's own are not known."""
+    return _check_region("The region is invalid", value)
+
+
+def check_droplet_region(value: Value) -> str | None:
+    """Judge the region of a droplet. Source: https://github.com/digitalocean/api-v2/issues/52"""
+    return _check_region("You specified an invalid region for Droplet creation", value)
+
+
+def check_volume_region(value: Value) -> str | None:
+    """Judge the region of a volume. Source: https://github.com/thecodeteam/libstorage/issues/429"""
+    return _check_region("Storage is not supported for this region", value)
+
+
+def _check_region(words: str, value: Value) -> str | None:
+    return None if value in REGIONS else f"{words}: {value!r} (known: {', '.join(REGIONS)})"
 
 
 def check_tag(value: Value) -> str | None:
