@@ -264,6 +264,35 @@ def test_no_route_shows_or_changes_another_tenants_rows(api: Client, other: Clie
     assert api.ask("GET", f"/cotacoes/{quote['id']}", 200)["status"] == "rascunho"
 
 
+@pytest.mark.parametrize("path", ["/cotacoes/", "/pedidos/"])
+@pytest.mark.parametrize("foreign", ["cliente_id", "obra_id", "produto_id"])
+def test_a_quote_or_an_order_names_nothing_of_another_tenant(
+    api: Client, other: Client, path: str, foreign: str
+) -> None:
+    def ids(client: Client) -> dict[str, str]:
+        cliente = client.cliente()
+        obra = client.ask("POST", "/obras/", 201, {"cliente_id": cliente, "nome": "Casa"})["id"]
+        return {"cliente_id": cliente, "obra_id": obra, "produto_id": client.produto()}
+
+    named = ids(api) | {foreign: ids(other)[foreign]}
+    item = {"produto_id": named.pop("produto_id"), "quantidade": "1"}
+    api.ask("POST", path, 404, {**named, "itens": [item]})
+    assert api.ask("GET", path, 200) == []
+
+
+def test_an_order_asked_for_and_delivered_many_times_at_once_is_one_order_and_one_sale(
+    api: Client, database: Engine
+) -> None:
+    quote = api.approved()
+    with ThreadPoolExecutor(8) as pool:
+        orders = set(pool.map(lambda _: api.ask("POST", f"/pedidos/from-cotacao/{quote}", 201)["id"], range(8)))
+        (order,) = orders
+        body = {"status": "entregue"}
+        list(pool.map(lambda _: api.ask("PUT", f"/pedidos/{order}", 200, body), range(8)))
+    told = [event["event_type"] for event in events(database, api.shop)]
+    assert sorted(told) == ["order_status_changed", "quote_converted", "sale_recorded"]
+
+
 @pytest.mark.parametrize("path", ["/clientes/", "/obras/", "/cotacoes/", "/pedidos/", "/insights/stock/alerts"])
 def test_without_a_token_nothing_is_shown(construction: TestClient, path: str) -> None:
     answer = construction.get(f"/api/v1{path}")
