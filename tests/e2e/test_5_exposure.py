@@ -1,107 +1,188 @@
-"""Who reaches which port, seen from outside the droplets and from each of them."""
+"""Who reaches which port: every TCP port from every vantage point equals the inventory's matrix, and stays so."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
-import yaml
 
-from tests.e2e.stack import TIERS, LocalStack, docker
-from tests.e2e.vantage import Vantage, addresses, listening_ports, published_ports, visitor
+from tests.e2e import rings, scan
+from tests.e2e.matrix import all_ports, matrix
+from tests.e2e.stack import STACK, TIERS, LocalStack, docker
+from tests.e2e.vantage import Vantage, addresses, listening_ports, published_ports, reserved_address, visitor
 
 pytestmark = pytest.mark.real
 
+CONTAINER_NETWORKS = ("172.17.0.0/16", "172.29.0.0/24", "172.30.0.0/24", "172.30.1.0/24", "172.30.2.0/24")
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """The stack with two strangers in it, and how each vantage point sees the droplets."""
+
+    stack: LocalStack
+    containers: dict[str, str]
+    """Vantage point -> container to look from."""
+
+    def targets(self, vantage: str) -> dict[str, str]:
+        """Give the addresses that a vantage point can aim at, and whose they are."""
+        if vantage in ("public", "cloudflare"):
+            found = {addresses(self.stack, droplet)["public"]: droplet for droplet in TIERS}
+            return {**found, reserved_address(self.stack): "edge"}
+        return {addresses(self.stack, droplet)["vpc"]: droplet for droplet in TIERS if droplet != vantage}
+
+    def wanted(self, vantage: str) -> set[tuple[str, int]]:
+        """Give the pairs of address and port that the inventory opens to a vantage point."""
+        doors = matrix(self.stack.root)[vantage]
+        return {(a, port) for a, droplet in self.targets(vantage).items() for d, port in doors if d == droplet}
+
+    def quick(self, vantage: str) -> set[tuple[str, int]]:
+        """Try the matrix's ports, every listening and every published one."""
+        known = all_ports(self.stack.root)
+        ports = {d: known | listening_ports(self.stack, d) | published_ports(self.stack, d) for d in TIERS}
+        pairs = [(a, port) for a, droplet in self.targets(vantage).items() for port in sorted(ports[droplet])]
+        return Vantage(self.containers[vantage]).open_ports(pairs)
+
+    def holds(self) -> None:
+        """Assert the matrix from every vantage point, quickly."""
+        for vantage in self.containers:
+            assert self.quick(vantage) == self.wanted(vantage), vantage
+
 
 @pytest.fixture(scope="module")
-def image() -> str:
+def exposure(stack: LocalStack) -> Iterator[Exposure]:
     names = docker("images", "--format", "{{.Repository}}:{{.Tag}}", "localcloud/base").split()
     assert names, "the base image of the local cloud is not there"
-    return names[0]
+    with visitor(stack, "public", names[0]) as stranger, visitor(stack, "vpc", names[0]) as neighbour:
+        own = {tier: stack.container(tier) for tier in TIERS}
+        points = {"public": stranger.container, "cloudflare": stack.container("cloudflare")}
+        yield Exposure(stack, {**points, "neighbour": neighbour.container, **own})
 
 
-@pytest.fixture(scope="module")
-def every_port(stack: LocalStack) -> dict[str, set[int]]:
-    """Of each droplet: every port of the inventory, every listening and every published one."""
-    rules = yaml.safe_load((stack.root / "inventory.yaml").read_text())["firewall"]
-    named = {int(port) for rule in rules for ports in rule["ports"] for port in str(ports).split("-")}
-    return {d: named | listening_ports(stack, d) | published_ports(stack, d) for d in TIERS}
+@pytest.mark.parametrize("vantage", ["public", "cloudflare", "neighbour", *TIERS])
+def test_every_tcp_port_from_here_equals_the_inventorys_matrix(exposure: Exposure, vantage: str) -> None:
+    container, targets = exposure.containers[vantage], exposure.targets(vantage)
+    own = addresses(exposure.stack, vantage)["vpc"] if vantage in TIERS else _own_address(container)
+    with scan.canary(container):
+        found = scan.every_port(container, [*targets, own])
+    assert (own, scan.CANARY_PORT) in found, "the scan did not find its own canary"
+    assert {pair for pair in found if pair[0] != own} == exposure.wanted(vantage)
 
 
-def targets(stack: LocalStack, every_port: dict[str, set[int]], kind: str) -> list[tuple[str, int]]:
-    found = [(addresses(stack, d)[kind], port) for d in TIERS for port in sorted(every_port[d])]
-    if kind == "public":
-        found += [(reserved_address(stack), port) for port in sorted(every_port["edge"])]
-    return found
-
-
-def reserved_address(stack: LocalStack) -> str:
-    """The reserved address, as the edge carries it."""
-    public = addresses(stack, "edge")["public"]
-    lines = stack.inside("edge", "ip -o -4 address show scope global").splitlines()
-    prefix = public.rsplit(".", 1)[0]
-    found = [line.split()[3].split("/")[0] for line in lines]
-    (reserved,) = [address for address in found if address.startswith(prefix) and address != public]
-    return reserved
-
-
-@pytest.fixture(scope="module")
-def stranger(stack: LocalStack, image: str) -> Iterator[Vantage]:
-    with visitor(stack, "public", image) as vantage:
-        yield vantage
-
-
-@pytest.fixture(scope="module")
-def neighbour(stack: LocalStack, image: str) -> Iterator[Vantage]:
-    with visitor(stack, "vpc", image) as vantage:
-        yield vantage
-
-
-def test_the_public_network_reaches_ssh_of_the_edge_and_nothing_else(
-    stack: LocalStack, stranger: Vantage, every_port: dict[str, set[int]]
-) -> None:
-    edge = {(addresses(stack, "edge")["public"], 22), (reserved_address(stack), 22)}
-    assert stranger.open_ports(targets(stack, every_port, "public")) == edge
-
-
-def test_the_cloudflare_stand_in_reaches_port_80_of_the_edge(
-    stack: LocalStack, every_port: dict[str, set[int]]
-) -> None:
-    stand_in = Vantage(stack.container("cloudflare"))
-    found = stand_in.open_ports(targets(stack, every_port, "public"))
-    edge = {addresses(stack, "edge")["public"], reserved_address(stack)}
-    assert found == {(address, port) for address in edge for port in (22, 80)}
-
-
-def test_a_neighbour_in_the_vpc_reaches_nothing(
-    stack: LocalStack, neighbour: Vantage, every_port: dict[str, set[int]]
-) -> None:
-    assert neighbour.open_ports(targets(stack, every_port, "vpc")) == set()
-
-
-@pytest.mark.parametrize(
-    ("source", "reached"),
-    [
-        ("edge", {("infra", 22), ("infra", 5432), ("vertical", 22), ("vertical", 8000)}),
-        ("vertical", {("infra", 5432), ("infra", 6379)}),
-        ("infra", set()),
-    ],
-)
-def test_a_droplet_reaches_its_peers_by_the_rule_table_only(
-    stack: LocalStack, every_port: dict[str, set[int]], source: str, reached: set[tuple[str, int]]
-) -> None:
-    others = [(d, port) for d in TIERS if d != source for port in sorted(every_port[d])]
-    vantage = Vantage(stack.container(source))
-    found = vantage.open_ports([(addresses(stack, d)["vpc"], port) for d, port in others])
-    names = {addresses(stack, d)["vpc"]: d for d in TIERS}
-    assert {(names[address], port) for address, port in found} == reached
+def _own_address(container: str) -> str:
+    return docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container).strip()
 
 
 def test_nothing_is_published_on_every_address_but_the_edges_web_port(stack: LocalStack) -> None:
     wide = {
-        (droplet, line)
+        (droplet, line.split("->")[0].rsplit(":", 1)[1])
         for droplet in TIERS
         for line in stack.inside(droplet, "docker ps --format '{{.Ports}}'").replace(", ", "\n").splitlines()
         if line.startswith(("0.0.0.0:", ":::", "[::]:"))
     }
-    assert {(droplet, line.split("->")[0].rsplit(":", 1)[1]) for droplet, line in wide} <= {("edge", "80")}
+    assert wide <= {("edge", "80")}
+
+
+def test_no_droplet_has_an_ipv6_address_or_lets_ipv6_in(stack: LocalStack) -> None:
+    for droplet in TIERS:
+        assert "inet6" not in stack.inside(droplet, "ip -6 -o address show scope global")
+        assert ":INPUT DROP" in stack.inside(droplet, "ip6tables-save --table filter")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "ufw reload",
+        "systemctl restart docker.service",
+        "docker restart $(docker ps -q)",
+        "systemctl restart basecommerce-{droplet}.service",
+    ],
+)
+def test_the_matrix_holds_after(exposure: Exposure, event: str) -> None:
+    for droplet in TIERS:
+        exposure.stack.inside(droplet, event.format(droplet=droplet))
+    for droplet in TIERS:
+        exposure.stack.inside(droplet, f"/opt/basecommerce/scripts/release.py start {droplet}")
+    exposure.holds()
+    exposure.stack.basec("firewall", "status", "--env", STACK)
+
+
+def test_without_the_cloud_firewall_the_droplets_hold_the_matrix_alone(exposure: Exposure) -> None:
+    with rings.without_cloud_firewall(exposure.stack):
+        exposure.holds()
+
+
+def test_without_their_own_firewall_the_cloud_firewall_holds_the_matrix_alone(exposure: Exposure) -> None:
+    with rings.without_host_firewall(exposure.stack):
+        exposure.holds()
+    exposure.holds()
+
+
+def container_doors(stack: LocalStack) -> list[tuple[str, str, int]]:
+    """Give droplet, address and port of every container's own listeners."""
+    ports = "{{range $port, $_ := .Config.ExposedPorts}}{{$port}} {{end}}"
+    form = "{{.Name}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}" + ports
+    doors = []
+    for droplet in TIERS:
+        for line in stack.inside(droplet, f"docker ps -q | xargs docker inspect --format '{form}'").splitlines():
+            words = line.split()
+            exposed = [int(word.split("/")[0]) for word in words[2:] if word.endswith("/tcp")]
+            doors += [(droplet, words[1], port) for port in exposed or [80, 8000, 8001, 5432, 6379]]
+    return doors
+
+
+def route_attack(exposure: Exposure) -> set[tuple[str, int]]:
+    """As a neighbour, route the container networks through each droplet, and try every container's port."""
+    neighbour, found = exposure.containers["neighbour"], set()
+    for droplet in TIERS:
+        gateway = addresses(exposure.stack, droplet)["vpc"]
+        for network in CONTAINER_NETWORKS:
+            scan.in_network_of(neighbour, "ip", "route", "replace", network, "via", gateway)
+        pairs = [(a, port) for d, a, port in container_doors(exposure.stack) if d == droplet]
+        found |= Vantage(neighbour).open_ports(pairs)
+    for network in CONTAINER_NETWORKS:
+        scan.in_network_of(neighbour, "ip", "route", "delete", network)
+    return found
+
+
+def test_a_neighbour_that_routes_into_the_container_networks_gets_nothing_through_either_ring(
+    exposure: Exposure,
+) -> None:
+    stack = exposure.stack
+    assert route_attack(exposure) == set()
+    with rings.without_cloud_firewall(stack):
+        assert route_attack(exposure) == set()
+        with rings.without_host_firewall(stack):
+            assert route_attack(exposure) != set(), "with nothing in its way the attack must work, or it proves nothing"
+    with rings.without_host_firewall(stack):
+        assert route_attack(exposure) == set()
+
+
+LOOPBACK = (
+    "docker run --detach --rm --name loopback-canary --publish 127.0.0.1:18080:8000 {image} python3 -m http.server"
+)
+PORT = 18080
+
+
+def test_a_neighbour_that_aims_at_a_port_published_on_loopback_gets_nothing(exposure: Exposure) -> None:
+    stack, neighbour = exposure.stack, exposure.containers["neighbour"]
+    gateway = addresses(stack, "vertical")["vpc"]
+    image = stack.inside("vertical", "docker inspect --format '{{.Config.Image}}' vertical-construction-1").strip()
+    stack.inside("vertical", LOOPBACK.format(image))
+    try:
+        reachable = (
+            "curl --silent --output /dev/null --retry 10 --retry-connrefused --max-time 20 http://127.0.0.1:18080/"
+        )
+        stack.inside("vertical", reachable)
+        with rings.without_cloud_firewall(stack):
+            # The kernel must be told that 127/8 may leave this namespace, or the packets never go out.
+            scan.in_network_of(neighbour, "sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1")
+            scan.in_network_of(neighbour, "ip", "address", "delete", "127.0.0.1/8", "dev", "lo")
+            scan.in_network_of(neighbour, "ip", "route", "replace", "127.0.0.1/32", "via", gateway)
+            assert "127.0.0.1 via" in scan.in_network_of(neighbour, "ip", "route", "get", "127.0.0.1")
+            assert Vantage(neighbour).open_ports([("127.0.0.1", PORT), (gateway, PORT)]) == set()
+    finally:
+        stack.inside("vertical", "docker rm --force loopback-canary")
+        scan.in_network_of(neighbour, "ip", "route", "delete", "127.0.0.1/32", check=False)
+        scan.in_network_of(neighbour, "ip", "address", "add", "127.0.0.1/8", "dev", "lo", check=False)

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.stack import STACK, TIERS, LocalStack, docker
-from tests.e2e.test_5_exposure import reserved_address
-from tests.e2e.vantage import addresses
+from tests.e2e.vantage import addresses, reserved_address
 
 pytestmark = pytest.mark.real
 

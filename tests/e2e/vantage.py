@@ -55,6 +55,16 @@ def visitor(stack: LocalStack, network: str, image: str) -> Iterator[Vantage]:
         docker("rm", "--force", name)
 
 
+def reserved_address(stack: LocalStack) -> str:
+    """Give the reserved address, as the edge carries it."""
+    public = addresses(stack, "edge")["public"]
+    lines = stack.inside("edge", "ip -o -4 address show scope global").splitlines()
+    prefix = public.rsplit(".", 1)[0]
+    found = [line.split()[3].split("/")[0] for line in lines]
+    (reserved,) = [address for address in found if address.startswith(prefix) and address != public]
+    return reserved
+
+
 def addresses(stack: LocalStack, droplet: str) -> Mapping[str, str]:
     """Give a droplet's own addresses by bridge, as Docker set them."""
     found = json.loads(docker("inspect", stack.container(droplet)))[0]["NetworkSettings"]["Networks"]

@@ -57,18 +57,18 @@ def dog(tmp_path: Path) -> watchdog.Watchdog:
 
 def test_a_container_is_restarted_only_when_it_stays_unhealthy(dog: watchdog.Watchdog, engine: Engine) -> None:
     dog.run(0)
-    dog.run(59)
+    dog.run(29)
     assert engine.restarted == []
-    dog.run(60)
+    dog.run(30)
     assert engine.restarted == [NAME]
 
 
 def test_one_that_recovers_in_between_begins_anew(dog: watchdog.Watchdog, engine: Engine) -> None:
     dog.run(0)
     engine.unhealthy = {}
-    dog.run(30)
+    dog.run(20)
     engine.unhealthy = {NAME: "construction"}
-    dog.run(60)
+    dog.run(40)
     assert engine.restarted == []
 
 
@@ -129,3 +129,14 @@ def test_a_tier_without_a_release_is_not_looked_at(dog: watchdog.Watchdog, engin
     dog.run(0)
     dog.run(100)
     assert engine.restarted == []
+
+
+def test_a_proxy_is_left_alone_while_what_stands_behind_it_is_unhealthy(dog: watchdog.Watchdog, engine: Engine) -> None:
+    engine.unhealthy = {"vertical-haproxy-1": "haproxy", NAME: "construction"}
+    dog.run(0)
+    dog.run(60)
+    assert engine.restarted == [NAME]
+    engine.unhealthy = {"vertical-haproxy-1": "haproxy"}
+    dog.run(80)
+    dog.run(140)
+    assert engine.restarted == [NAME, "vertical-haproxy-1"]
