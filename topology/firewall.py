@@ -152,7 +152,8 @@ def _outside_vpc(project: Project, rule: FirewallRule) -> tuple[str, ...]:
     It filters the private network as well (https://docs.digitalocean.com/products/networking/firewalls/), and it knows
     no rule that refuses; so a range of 32 - n bits costs n more entries.
     """
-    vpc, parts = project.settings.vpc_ip_range, []
+    vpc = project.settings.vpc_ip_range
+    parts: list[IPv4Network] = []
     for network in map(IPv4Network, _addresses(project, rule)):
         if vpc.subnet_of(network):
             parts += sorted(network.address_exclude(vpc))
