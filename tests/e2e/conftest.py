@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.stack import REUSED, STACK, LocalStack, python_of_this_run
+from tests.e2e.exposure import Exposure
+from tests.e2e.stack import REUSED, STACK, TIERS, LocalStack, docker, python_of_this_run
+from tests.e2e.vantage import visitor
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -50,3 +52,13 @@ def stack() -> Iterator[LocalStack]:
     copy_tree(root)
     yield stack
     stack.basec("down", "--env", STACK)
+
+
+@pytest.fixture(scope="module")
+def exposure(stack: LocalStack) -> Iterator[Exposure]:
+    names = docker("images", "--format", "{{.Repository}}:{{.Tag}}", "localcloud/base").split()
+    assert names, "the base image of the local cloud is not there"
+    with visitor(stack, "public", names[0]) as stranger, visitor(stack, "vpc", names[0]) as neighbour:
+        own = {tier: stack.container(tier) for tier in TIERS}
+        points = {"public": stranger.container, "cloudflare": stack.container("cloudflare")}
+        yield Exposure(stack, {**points, "neighbour": neighbour.container, **own})

@@ -2,63 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import pytest
 
 from tests.e2e import rings, scan
-from tests.e2e.matrix import all_ports, matrix
+from tests.e2e.exposure import Exposure
 from tests.e2e.stack import STACK, TIERS, LocalStack, docker
-from tests.e2e.vantage import Vantage, addresses, listening_ports, published_ports, reserved_address, visitor
+from tests.e2e.vantage import Vantage, addresses
 
 pytestmark = pytest.mark.real
 
 CONTAINER_NETWORKS = ("172.17.0.0/16", "172.29.0.0/24", "172.30.0.0/24", "172.30.1.0/24", "172.30.2.0/24")
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """The stack with two strangers in it, and how each vantage point sees the droplets."""
-
-    stack: LocalStack
-    containers: dict[str, str]
-    """Vantage point -> container to look from."""
-
-    def targets(self, vantage: str) -> dict[str, str]:
-        """Give the addresses that a vantage point can aim at, and whose they are."""
-        if vantage in ("public", "cloudflare"):
-            found = {addresses(self.stack, droplet)["public"]: droplet for droplet in TIERS}
-            return {**found, reserved_address(self.stack): "edge"}
-        return {addresses(self.stack, droplet)["vpc"]: droplet for droplet in TIERS if droplet != vantage}
-
-    def wanted(self, vantage: str) -> set[tuple[str, int]]:
-        """Give the pairs of address and port that the inventory opens to a vantage point."""
-        doors = matrix(self.stack.root)[vantage]
-        return {(a, port) for a, droplet in self.targets(vantage).items() for d, port in doors if d == droplet}
-
-    def quick(self, vantage: str) -> set[tuple[str, int]]:
-        """Try the matrix's ports, every listening and every published one."""
-        known = all_ports(self.stack.root)
-        ports = {d: known | listening_ports(self.stack, d) | published_ports(self.stack, d) for d in TIERS}
-        pairs = [(a, port) for a, droplet in self.targets(vantage).items() for port in sorted(ports[droplet])]
-        return Vantage(self.containers[vantage]).open_ports(pairs)
-
-    def holds(self) -> None:
-        """Assert the matrix from every vantage point, quickly."""
-        for vantage in self.containers:
-            assert self.quick(vantage) == self.wanted(vantage), vantage
-
-
-@pytest.fixture(scope="module")
-def exposure(stack: LocalStack) -> Iterator[Exposure]:
-    names = docker("images", "--format", "{{.Repository}}:{{.Tag}}", "localcloud/base").split()
-    assert names, "the base image of the local cloud is not there"
-    with visitor(stack, "public", names[0]) as stranger, visitor(stack, "vpc", names[0]) as neighbour:
-        own = {tier: stack.container(tier) for tier in TIERS}
-        points = {"public": stranger.container, "cloudflare": stack.container("cloudflare")}
-        yield Exposure(stack, {**points, "neighbour": neighbour.container, **own})
 
 
 @pytest.mark.parametrize("vantage", ["public", "cloudflare", "neighbour", *TIERS])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.exposure import Exposure
 from tests.e2e.stack import STACK, TIERS, LocalStack, docker
 from tests.e2e.vantage import addresses, reserved_address
 
@@ -31,7 +32,9 @@ def smoke_until_green(stack: LocalStack) -> None:
 
 
 @pytest.mark.parametrize("droplet", TIERS)
-def test_smoke_is_green_again_after_a_reboot_with_no_hand_on_it(stack: LocalStack, droplet: str) -> None:
+def test_smoke_is_green_and_the_matrix_holds_after_a_reboot_with_no_hand_on_it(
+    stack: LocalStack, exposure: Exposure, droplet: str
+) -> None:
     reserved = reserved_address(stack)
     docker("restart", "--time", "30", stack.container(droplet))
     smoke_until_green(stack)
@@ -39,6 +42,7 @@ def test_smoke_is_green_again_after_a_reboot_with_no_hand_on_it(stack: LocalStac
     assert reserved_address(stack) == reserved
     units = stack.inside(droplet, f"systemctl is-active ufw docker basecommerce-{droplet}").split()
     assert units == ["active"] * 3
+    exposure.holds()
 
 
 LATE_S = 20

@@ -211,7 +211,8 @@ def test_nothing_but_the_edge_admits_the_public(program: tuple[str, Recorder]) -
     for name in ("infra", "vertical", "edge"):
         rules = recorder.one("digitalocean:index/firewall:Firewall", f"cloud-firewall-{name}").plain("inboundRules")
         public = {rule["portRange"]: rule["sourceAddresses"] for rule in rules if "sourceAddresses" in rule}
-        assert public == ({"80": cloudflare, "22": ["0.0.0.0/0"]} if name == "edge" else {})
+        assert public.keys() == ({"80", "22"} if name == "edge" else set())
+        assert public.get("80", cloudflare) == cloudflare
         tags = [tag for rule in rules for tag in rule.get("sourceTags", ())]
         assert all(tag.startswith(f"basecommerce-{stack}-") for tag in tags)
 

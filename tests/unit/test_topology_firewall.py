@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, collapse_addresses
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,24 @@ def _inbound(droplet: str, tree: Project | None = None) -> set[tuple[str, str | 
     return {(rule.protocol, rule.port_range, (*rule.source_addresses, *rule.source_tags)) for rule in rules}
 
 
+def _everywhere_but_the_vpc() -> tuple[str, ...]:
+    return tuple(map(str, sorted(IPv4Network(PUBLIC).address_exclude(project().settings.vpc_ip_range))))
+
+
 def _cloudflare() -> tuple[str, ...]:
     return tuple(str(network) for network in project().settings.cloudflare.ranges)
 
 
 def test_edge_admits_http_from_cloudflare_and_ssh_from_the_setting_and_nothing_else() -> None:
-    assert _inbound("edge") == {("tcp", "80", _cloudflare()), ("tcp", "22", (PUBLIC,))}
+    assert _inbound("edge") == {("tcp", "80", _cloudflare()), ("tcp", "22", _everywhere_but_the_vpc())}
+
+
+def test_a_public_source_leaves_out_the_private_network_and_nothing_else() -> None:
+    (sources,) = (found for _, port, found in _inbound("edge") if port == "22")
+    networks = [IPv4Network(source) for source in sources]
+    vpc = project().settings.vpc_ip_range
+    assert not any(network.overlaps(vpc) for network in networks)
+    assert list(collapse_addresses([*networks, vpc])) == [IPv4Network(PUBLIC)]
 
 
 def test_infra_admits_postgres_from_vertical_and_edge_and_redis_from_vertical() -> None:
@@ -42,9 +55,9 @@ def test_vertical_admits_its_application_and_ssh_from_edge() -> None:
 
 
 def test_only_ssh_on_the_edge_is_open_to_everyone() -> None:
-    assert {(droplet, port) for droplet in DROPLETS for _, port, sources in _inbound(droplet) if PUBLIC in sources} == {
-        ("edge", "22")
-    }
+    wide = {IPv4Network(source): (droplet, port) for droplet in DROPLETS for _, port, found in _inbound(droplet)
+            for source in found if "/" in source}  # fmt: skip
+    assert {door for network, door in wide.items() if network.prefixlen < 8} == {("edge", "22")}
 
 
 @pytest.mark.parametrize("droplet", DROPLETS)

@@ -1,0 +1,42 @@
+"""The stack with two strangers in it: which doors are open to whom, compared with the inventory's matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.e2e.matrix import all_ports, matrix
+from tests.e2e.stack import TIERS, LocalStack
+from tests.e2e.vantage import Vantage, addresses, listening_ports, published_ports, reserved_address
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """The stack with two strangers in it, and how each vantage point sees the droplets."""
+
+    stack: LocalStack
+    containers: dict[str, str]
+    """Vantage point -> container to look from."""
+
+    def targets(self, vantage: str) -> dict[str, str]:
+        """Give the addresses that a vantage point can aim at, and whose they are."""
+        if vantage in ("public", "cloudflare"):
+            found = {addresses(self.stack, droplet)["public"]: droplet for droplet in TIERS}
+            return {**found, reserved_address(self.stack): "edge"}
+        return {addresses(self.stack, droplet)["vpc"]: droplet for droplet in TIERS if droplet != vantage}
+
+    def wanted(self, vantage: str) -> set[tuple[str, int]]:
+        """Give the pairs of address and port that the inventory opens to a vantage point."""
+        doors = matrix(self.stack.root)[vantage]
+        return {(a, port) for a, droplet in self.targets(vantage).items() for d, port in doors if d == droplet}
+
+    def quick(self, vantage: str) -> set[tuple[str, int]]:
+        """Try the matrix's ports, every listening and every published one."""
+        known = all_ports(self.stack.root)
+        ports = {d: known | listening_ports(self.stack, d) | published_ports(self.stack, d) for d in TIERS}
+        pairs = [(a, port) for a, droplet in self.targets(vantage).items() for port in sorted(ports[droplet])]
+        return Vantage(self.containers[vantage]).open_ports(pairs)
+
+    def holds(self) -> None:
+        """Assert the matrix from every vantage point, quickly."""
+        for vantage in self.containers:
+            assert self.quick(vantage) == self.wanted(vantage), vantage
