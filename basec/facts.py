@@ -166,7 +166,9 @@ def _ssh_config(environment: Environment, facts: Facts) -> str:
         "  KbdInteractiveAuthentication no",
         "  ForwardAgent no",
         f"  ConnectTimeout {CONNECT_TIMEOUT_S}",
-        "  ServerAliveInterval 15",
+        # A host that hangs is given up after 20 s, a session that is merely idle is not.
+        "  ServerAliveInterval 5",
+        "  ServerAliveCountMax 4",
         "  LogLevel ERROR",
         "  ControlMaster auto",
         f"  ControlPath {_quoted(socket_path(environment).parent / 'ssh-%C')}",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +23,26 @@ SSH_FAILED = 255
 """What OpenSSH ends with when it never got to run the command."""
 
 
+NO_CONNECTION = (
+    (
+        "Host key verification failed|IDENTIFICATION HAS CHANGED",
+        "wrong host key: what answers there is not the machine that this stack made; nothing was sent to it",
+        "find out who answers; if the droplet was rebuilt with a new key: basec inventory refresh --env {environment}",
+    ),
+    (
+        r"Permission denied \(publickey",
+        "login refused: the machine does not accept this stack's key",
+        "basec up --env {environment}; if it fails alike, restore ~/.ssh/authorized_keys from the provider's console",
+    ),
+    (
+        "timed out|refused|No route|unreachable|Connection closed by|forwarding failed|banner",
+        "cannot be reached by SSH: {said}",
+        "basec status --env {environment} shows which hosts answer; the edge is the way to the others",
+    ),
+)
+"""What OpenSSH says when it gets no connection, what that means, and what to do; the first that fits."""
+
+
 def ssh_command(environment: Environment, host: str, *options: str) -> list[str]:
     config: Path = environment.facts_dir / "ssh_config"
     return ["ssh", "-F", str(config), *options, host]
@@ -31,10 +53,15 @@ def interactive(environment: Environment, facts: Facts, host: str, command: Sequ
     name = facts.host(host).name
     ensure_key(environment)
     options = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
-    # One argument joined by spaces, as ssh itself does it: the remote shell sees what the operator typed.
-    return subprocess.run(
-        [*ssh_command(environment, name, *options), *command], check=False, env=dict(os.environ)
-    ).returncode
+    # What ssh itself has to say goes to a file: standard error is the remote command's.
+    with tempfile.NamedTemporaryFile(mode="r", prefix="basec-ssh-") as log:
+        # One argument joined by spaces, as ssh itself does it: the remote shell sees what the operator typed.
+        argv = [*ssh_command(environment, name, "-E", log.name, *options), *command]
+        code = subprocess.run(argv, check=False, env=dict(os.environ)).returncode
+        said = log.read().strip()
+    if code == SSH_FAILED and said:
+        raise failure(environment, name, "ssh", code, said)
+    return code
 
 
 def run_script(environment: Environment, host: str, script: str, *, timeout_s: float = 60) -> str:
@@ -107,7 +134,12 @@ def started_program(
 
 
 def failure(environment: Environment, host: str, what: str, code: int, said: str) -> RemoteError:
-    """Explain how `what` ended on a host, with the last lines that it said."""
+    """Explain how `what` ended on a host: why there was no connection, or the last lines that it said."""
+    if code == SSH_FAILED:
+        for words, message, hint in NO_CONNECTION:
+            if re.search(words, said):
+                text = message.format(said=said.splitlines()[-1])
+                return RemoteError(f"{host}: {text}", hint.format(environment=environment.name))
     tail = "\n  ".join(said.splitlines()[-10:])
     how = "no connection" if code == SSH_FAILED else f"{what} ended with {code}"
     return RemoteError(f"{host}: {how}:\n  {tail}", f"basec ssh {host} --env {environment.name}")

@@ -113,7 +113,7 @@ def test_a_host_that_cannot_be_reached_ends_with_4_and_the_others_are_shown(base
     (droplets / "infra.down").touch()
     outcome = basec("logs", "--env", "local")
     assert outcome.code == 4
-    assert "infra: no connection:\n  ssh: connect to host infra port 22: Connection refused\n" in outcome.stderr
+    assert "infra: cannot be reached by SSH: ssh: connect to host infra port 22: Connection refused\n" in outcome.stderr
     assert len(outcome.stdout.splitlines()) == 6
 
 

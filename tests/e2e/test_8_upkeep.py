@@ -90,6 +90,7 @@ def test_timers_are_on_and_nothing_failed(stack: LocalStack, droplet: str) -> No
 def test_a_container_that_stops_serving_is_restarted_and_one_that_was_stopped_is_not(stack: LocalStack) -> None:
     form = "docker inspect --format '{{.State.StartedAt}} {{.State.Health.Status}}' vertical-construction-1"
     before = stack.inside("vertical", form).split()[0]
+    since = int(time.time())
     stack.inside("edge", "docker stop edge-auth-1")
     # Stopped by a signal the process neither dies nor answers: Docker alone would leave it so for ever.
     stack.inside("vertical", "kill -STOP $(docker inspect --format '{{.State.Pid}}' vertical-construction-1)")
@@ -100,7 +101,7 @@ def test_a_container_that_stops_serving_is_restarted_and_one_that_was_stopped_is
             break
         assert time.monotonic() < deadline, f"{started} {health}"
         time.sleep(1)
-    journal = stack.inside("vertical", "journalctl --unit basecommerce-watchdog --no-pager --output cat")
+    journal = stack.inside("vertical", f"journalctl --unit basecommerce-watchdog --since @{since} --output cat")
     assert "vertical-construction-1: unhealthy for" in journal
     assert "vertical-haproxy-1" not in journal, "it was unhealthy for construction's sake alone"
     assert stack.inside("edge", "docker ps --all --filter name=edge-auth-1 --format '{{.State}}'").strip() == "exited"
