@@ -16,10 +16,22 @@ app = typer.Typer(name="compose", help="Restart or stop the containers of a host
 TIMEOUT_S = 300
 """Seconds; the longest grace of a service is PostgreSQL's 90 s, and a start waits for health."""
 
+HEALTHY_S = 120
+"""Seconds until a restarted service must be healthy; the slowest check of a service needs 45 s to say so."""
+
 # A service alone is its container; all of them are the tier's unit, so that systemd knows what it should find.
 RESTART_ONE = """set -euo pipefail
-docker restart "$(docker ps --all --quiet --filter label=com.docker.compose.project={tier} \
---filter label=com.docker.compose.service={service})" >/dev/null
+container=$(docker ps --all --quiet --filter label=com.docker.compose.project={tier} \
+  --filter label=com.docker.compose.service={service})
+docker restart "$container" >/dev/null
+for _ in $(seq {healthy_s}); do
+  health=$(docker inspect --format '{{{{.State.Health.Status}}}}' "$container")
+  [ "$health" != healthy ] || exit 0
+  sleep 1
+done
+docker logs --tail 20 "$container" >&2
+echo "{service} is $health after {healthy_s} s" >&2
+exit 1
 """
 RESTART_ALL = """set -euo pipefail
 if ! systemctl restart basecommerce-{tier}.service; then
@@ -45,12 +57,12 @@ def register(root: typer.Typer) -> None:
     "restart", epilog="Examples: basec compose restart edge --env local; basec compose restart edge nginx --env staging"
 )
 def restart(host: str = HOST, service: str = ANY_SERVICE, env: str = CHANGE_ENV) -> None:
-    """Restart one service of a host, or all. The release stays the same; requests in between fail."""
+    """Restart one service of a host, or all, and wait until healthy. The release stays; requests in between fail."""
     environment, name, tier, services = _target(env, host, service)
     say(f"{name}: restarts {', '.join(services)}")
     script = RESTART_ONE if service else RESTART_ALL
-    _run(environment, name, script.format(tier=tier, service=shlex.quote(service)))
-    answer(f"{name}: {', '.join(services)} restarted")
+    _run(environment, name, script.format(tier=tier, service=shlex.quote(service), healthy_s=HEALTHY_S))
+    answer(f"{name}: {', '.join(services)} restarted and healthy")
 
 
 @app.command(

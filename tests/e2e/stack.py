@@ -20,6 +20,8 @@ STACK = os.environ.get("BASECOMMERCE_E2E_STACK", "local-e2e")
 REUSED = "BASECOMMERCE_E2E_STACK" in os.environ
 TIERS = ("infra", "vertical", "edge")
 COMMAND_TIMEOUT_S = 900
+BACK_TIMEOUT_S = 120
+"""Seconds for all checks of `smoke` to pass after a reboot."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,18 @@ class LocalStack:
     def up(self, expect: int | None = 0) -> str:
         """Bring the stack up (again)."""
         return self.basec("up", "--env", STACK, expect=expect)
+
+    def smoke_until_green(self) -> None:
+        """Wait until all checks pass, as after a reboot. Raises AssertionError with the last run's table."""
+        deadline = time.monotonic() + BACK_TIMEOUT_S
+        while True:
+            process = self.start("smoke", "--env", STACK)
+            output, _ = process.communicate(timeout=BACK_TIMEOUT_S)
+            if process.returncode == 0:
+                return
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not green after {BACK_TIMEOUT_S} s:\n{output}")
+            time.sleep(1)
 
     @property
     def cloud(self) -> dict[str, Any]:

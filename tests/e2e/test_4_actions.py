@@ -35,6 +35,7 @@ def test_one_service_restarts_alone(stack: LocalStack) -> None:
     stack.basec("compose", "restart", "edge", "nginx", "--env", STACK)
     after = set(stack.inside("edge", form).splitlines())
     assert {line.split()[0] for line in after - before} == {"/edge-nginx-1"}
+    assert stack.get("/health").status == 200, "it serves when the command ends"
 
 
 def test_a_host_that_was_stopped_comes_back_healthy_by_restart(stack: LocalStack) -> None:

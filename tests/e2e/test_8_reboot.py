@@ -11,24 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.exposure import Exposure
-from tests.e2e.stack import STACK, TIERS, LocalStack, docker
+from tests.e2e.stack import BACK_TIMEOUT_S, STACK, TIERS, LocalStack, docker
 from tests.e2e.vantage import addresses, reserved_address
 
 pytestmark = pytest.mark.real
-
-BACK_TIMEOUT_S = 120
-
-
-def smoke_until_green(stack: LocalStack) -> None:
-    deadline = time.monotonic() + BACK_TIMEOUT_S
-    while True:
-        process = stack.start("smoke", "--env", STACK)
-        output, _ = process.communicate(timeout=BACK_TIMEOUT_S)
-        if process.returncode == 0:
-            return
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not green after {BACK_TIMEOUT_S} s:\n{output}")
-        time.sleep(1)
 
 
 @pytest.mark.parametrize("droplet", TIERS)
@@ -37,7 +23,7 @@ def test_smoke_is_green_and_the_matrix_holds_after_a_reboot_with_no_hand_on_it(
 ) -> None:
     reserved = reserved_address(stack)
     docker("restart", "--time", "30", stack.container(droplet))
-    smoke_until_green(stack)
+    stack.smoke_until_green()
     assert "/mnt/data" in stack.inside("infra", "findmnt --noheadings --output TARGET /mnt/data")
     assert reserved_address(stack) == reserved
     # A stack's unit is active once all its services are healthy; smoke asks fewer of them.
@@ -70,7 +56,7 @@ def test_a_private_address_that_comes_20_seconds_late_is_survived(stack: LocalSt
         stack.inside("infra", "systemctl daemon-reload && systemctl enable --quiet test-late-address.service")
         docker("restart", "--time", "30", stack.container("infra"))
         booted = time.monotonic()
-        smoke_until_green(stack)
+        stack.smoke_until_green()
         assert time.monotonic() - booted > LATE_S / 2, "the address was not late"
         assert private in stack.inside("infra", "ip -o -4 address show")
     finally:
@@ -87,7 +73,7 @@ def test_up_powers_on_after_the_docker_engine_was_stopped(stack: LocalStack) -> 
     events = len(stack.journal())
     stack.up()
     assert [event for event in stack.journal()[events:] if event["op"] != "read"] == []
-    smoke_until_green(stack)
+    stack.smoke_until_green()
 
 
 def stop_engine() -> None:

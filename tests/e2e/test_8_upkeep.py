@@ -106,4 +106,4 @@ def test_a_container_that_stops_serving_is_restarted_and_one_that_was_stopped_is
     assert "vertical-haproxy-1" not in journal, "it was unhealthy for construction's sake alone"
     assert stack.inside("edge", "docker ps --all --filter name=edge-auth-1 --format '{{.State}}'").strip() == "exited"
     stack.basec("compose", "restart", "edge", "auth", "--env", STACK)
-    stack.basec("smoke", "--env", STACK)
+    stack.smoke_until_green()
