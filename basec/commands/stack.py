@@ -214,7 +214,12 @@ def preview(
 
         local_stack.render(environment, local_stack.kept_images(environment))
     stages = Stages()
-    view = open_engine(environment, stages).preview()
+    try:
+        engine = open_engine(environment, stages)
+        with stages.stage("preview"):
+            view = engine.preview()
+    finally:
+        show(stages.table(), progress=True)
     if as_json:
         print_json(
             {

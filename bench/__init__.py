@@ -1,0 +1,1 @@
+"""Benchmarks: what `docs/benchmarks.md` promises as fast or small, measured on real droplets."""

@@ -1,0 +1,55 @@
+"""`make bench`: measure on real droplets, show the figures, and write them into `docs/benchmarks.md` if asked."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bench import report
+from bench.groups import DEFAULT, GROUPS
+from bench.measure import BenchError, Figure
+from bench.stack import ROOT, measured_stack
+
+NAMES = ", ".join(GROUPS)
+
+
+def main(
+    groups: list[str] = typer.Argument(None, metavar="[GROUP]...", help=f"Of {NAMES}; all but cold if none is named."),
+    write: bool = typer.Option(False, "--write", help="Write the figures into docs/benchmarks.md."),
+) -> None:
+    """Bring up a stack of its own from the last commit, measure, and take it down.
+
+    `cold` removes the caches of this machine (CLI, images) first and takes minutes to make them again.
+    """
+    chosen = tuple(groups or DEFAULT)
+    if unknown := set(chosen) - set(GROUPS):
+        sys.exit(f"bench: unknown group {', '.join(sorted(unknown))}\nhint: one of {NAMES}")
+    results: dict[str, list[Figure]] = {}
+    try:
+        with measured_stack() as stack:
+            if not {"cold", "warm"}.intersection(chosen):
+                stack.up()
+            for name in (name for name in GROUPS if name in chosen):
+                print(f"== {name}: {(GROUPS[name].__doc__ or '').splitlines()[0]}", file=sys.stderr, flush=True)
+                results[name] = GROUPS[name](stack)
+                show(name, results[name])
+            where = report.machine(stack.root)
+        print(where)
+        if write:
+            report.write(ROOT / "docs/benchmarks.md", results, where)
+    except BenchError as error:
+        sys.exit(f"{error}")
+
+
+def show(name: str, figures: list[Figure]) -> None:
+    table = Table(*report.COLUMNS, title=name, title_justify="left")
+    for figure in figures:
+        table.add_row(*report.row(figure))
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

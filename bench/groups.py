@@ -1,0 +1,155 @@
+"""What is measured, group by group. Each answers figures; the promises are those of `docs/benchmarks.md`."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.measure import Figure, in_turn, run, seconds, stage_figures
+from bench.peers import Peers
+from bench.stack import ENVIRONMENT, Stack
+
+Group = Callable[[Stack], list[Figure]]
+
+MIB = 1024 * 1024
+CHANGED = Path("compose/edge/nginx/nginx.conf")
+ANCHOR = "    add_header Referrer-Policy"
+
+
+def cold_up(stack: Stack) -> list[Figure]:
+    """`up` on a machine that has nothing: the CLI is compiled and all images are built. Once, since it takes long."""
+    stack.down()
+    run(["scripts/clean"], cwd=stack.root)
+    stack.basec("init")
+    done = stack.up()
+    return [Figure(name="cold `basec up`, nothing cached", samples=(done.seconds,)), *stage_figures("cold", [done])]
+
+
+def warm_up(stack: Stack) -> list[Figure]:
+    """`up` from nothing with cached images, three times; the last stays up for the other groups."""
+    runs = []
+    for _ in range(3):
+        stack.remake()
+        runs.append(stack.up())
+    return [
+        Figure(name="warm `basec up`, images cached", samples=seconds(runs), promise=60),
+        *stage_figures("warm", runs),
+    ]
+
+
+def no_op(stack: Stack) -> list[Figure]:
+    """Nothing to change: preview and up, and what pyinfra and Ansible take to find as much on the same droplets."""
+    peers = Peers.prepare(stack)
+    commands = {
+        "preview": lambda: stack.basec("preview"),
+        "up": stack.up,
+        "pyinfra": peers.pyinfra,
+        "ansible": peers.ansible,
+    }
+    found = in_turn(5, commands)
+    return [
+        Figure(name="no-op `basec preview`", samples=seconds(found["preview"]), promise=6),
+        *stage_figures("no-op preview", found["preview"]),
+        Figure(name="no-op `basec up`", samples=seconds(found["up"]), promise=9),
+        *stage_figures("no-op up", found["up"]),
+        Figure(name="no-op of pyinfra", samples=seconds(found["pyinfra"])),
+        Figure(name="no-op of Ansible", samples=seconds(found["ansible"])),
+    ]
+
+
+def changed_file(stack: Stack) -> list[Figure]:
+    """One changed line of nginx's configuration: until it is served, and until `up` has ended."""
+    path = stack.root / CHANGED
+    original = path.read_text()
+    served, ended = [], []
+    try:
+        for number in range(3):
+            path.write_text(original.replace(ANCHOR, f'    add_header X-Bench "{number}" always;\n{ANCHOR}', 1))
+            watcher = Watcher(stack, str(number))
+            watcher.start()
+            ended.append(stack.up().seconds)
+            watcher.join(timeout=10)
+            served.append(watcher.seconds)
+    finally:
+        path.write_text(original)
+        stack.up()
+    return [
+        Figure(name="one changed file: until it is served", samples=tuple(served)),
+        Figure(name="one changed file: until `basec up` ends", samples=tuple(ended)),
+    ]
+
+
+class Watcher(threading.Thread):
+    """Asks the front door until the answer carries the header of a change; `seconds` is when that was."""
+
+    def __init__(self, stack: Stack, value: str) -> None:
+        super().__init__(daemon=True)
+        self._port = json.loads((stack.root / ".local" / ENVIRONMENT / "cloud.json").read_text())["http_port"]
+        self._value = value
+        self._started = time.monotonic()
+        self.seconds = float("inf")
+
+    def run(self) -> None:
+        while self.seconds == float("inf"):
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=2)
+            try:
+                connection.request("GET", "/health", headers={"Host": "demo.localhost"})
+                if connection.getresponse().getheader("X-Bench") == self._value:
+                    self.seconds = time.monotonic() - self._started
+            except OSError:
+                pass
+            finally:
+                connection.close()
+            time.sleep(0.05)
+
+
+def daily_commands(stack: Stack) -> list[Figure]:
+    """`--help` beside a Python that does nothing, `status` beside one ssh through the same kept connections."""
+    config = stack.root / ".basec" / ENVIRONMENT / "ssh_config"
+    found = in_turn(
+        10,
+        {
+            "python": lambda: run([sys.executable, "-c", "pass"], cwd=stack.root),
+            "help": lambda: run(stack.argv("--help"), cwd=stack.root),
+            "ssh": lambda: run(["ssh", "-F", str(config), "infra", "true"], cwd=stack.root),
+            "status": lambda: stack.basec("status"),
+        },
+    )
+    return [
+        Figure(name="`basec --help`", samples=seconds(found["help"]), promise=0.3),
+        Figure(name="`python -c pass`", samples=seconds(found["python"])),
+        Figure(name="`basec status`, three droplets", samples=seconds(found["status"]), promise=2),
+        Figure(name="`ssh infra true`, connection kept", samples=seconds(found["ssh"])),
+    ]
+
+
+def memory(stack: Stack) -> list[Figure]:
+    """What each container uses, against its limit."""
+    document = json.loads(stack.basec("status", "--json").output)
+    return [
+        Figure(
+            name=f"memory of {host['name']} {container['service']}",
+            samples=(container["memory"]["used_bytes"] / MIB,),
+            unit="MiB",
+            promise=container["memory"]["limit_bytes"] / MIB,
+        )
+        for host in document["hosts"]
+        for container in host["containers"]
+    ]
+
+
+GROUPS: dict[str, Group] = {
+    "cold": cold_up,
+    "warm": warm_up,
+    "noop": no_op,
+    "change": changed_file,
+    "commands": daily_commands,
+    "memory": memory,
+}
+DEFAULT = tuple(name for name in GROUPS if name != "cold")
+"""Without `cold`, which throws the machine's caches away."""

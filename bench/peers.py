@@ -1,0 +1,63 @@
+"""pyinfra and Ansible, set on the same three droplets, through the same bastion, with the same login key."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from bench.measure import Run, run
+from bench.stack import ENVIRONMENT, WORK, Stack
+
+FILES = Path(__file__).parent / "peer_files"
+TIERS = ("infra", "vertical", "edge")
+
+
+@dataclass(frozen=True)
+class Peers:
+    """The peers' commands, ready to run."""
+
+    stack: Stack
+    environment: dict[str, str]
+
+    @classmethod
+    def prepare(cls, stack: Stack) -> Peers:
+        """Install them, and write the inventories that they read. The stack must be up."""
+        venv = WORK / "venv"
+        if not (venv / "bin/pip").exists():
+            subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+        requirements = ["--quiet", "--disable-pip-version-check", "--requirement", str(FILES / "requirements.txt")]
+        subprocess.run([venv / "bin/pip", "install", *requirements], check=True)
+        stack.basec("ssh", "infra", "--", "true")  # the agent holds the key, the connections are kept
+        config = stack.root / ".basec" / ENVIRONMENT / "ssh_config"
+        agent = next(line.split('"')[1] for line in config.read_text().splitlines() if "IdentityAgent" in line)
+        (WORK / "pyinfra_inventory.py").write_text(
+            f"hosts = {json.dumps([[tier, _pyinfra_data(tier, config)] for tier in TIERS])}\n"
+            "hosts = [tuple(host) for host in hosts]\n"
+        )
+        hosts = {tier: {"tier": tier} for tier in TIERS}
+        (WORK / "ansible_inventory.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
+        ansible = {
+            "ANSIBLE_SSH_ARGS": f"-F {config}",
+            "ANSIBLE_PIPELINING": "1",
+            "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
+            "ANSIBLE_INVENTORY": str(WORK / "ansible_inventory.yml"),
+            "ANSIBLE_HOME": str(WORK / "ansible"),
+        }
+        return cls(stack, {"SSH_AUTH_SOCK": agent, **ansible})
+
+    def pyinfra(self) -> Run:
+        argv = [str(WORK / "venv/bin/pyinfra"), "-y", str(WORK / "pyinfra_inventory.py")]
+        return run([*argv, str(FILES / "pyinfra_deploy.py")], cwd=self.stack.root, environment=self.environment)
+
+    def ansible(self) -> Run:
+        argv = [str(WORK / "venv/bin/ansible-playbook"), "--extra-vars", f"files={self.stack.root / 'compose'}"]
+        return run([*argv, str(FILES / "playbook.yml")], cwd=self.stack.root, environment=self.environment)
+
+
+def _pyinfra_data(tier: str, config: Path) -> dict[str, object]:
+    return {"tier": tier, "ssh_config_file": str(config), "ssh_strict_host_key_checking": "yes"}

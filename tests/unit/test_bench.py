@@ -1,0 +1,70 @@
+"""The benchmarks' own arithmetic: what they read from `basec`, and what they write into the page."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import report
+from bench.measure import BenchError, Figure, Run, in_turn, run, stage_figures
+
+OUTPUT = """\
+url       http://demo.localhost
+stages
+stage                 seconds
+settings                  0.2
+toolchain and images      1.1
+total                     1.3
+"""
+
+
+def test_stages_are_read_from_the_table_that_basec_prints() -> None:
+    assert Run(2.0, OUTPUT).stages == {"settings": 0.2, "toolchain and images": 1.1, "total": 1.3}
+    figures = stage_figures("warm", [Run(2.0, OUTPUT), Run(2.2, OUTPUT.replace("0.2", "0.4"))])
+    assert [(figure.name, figure.samples) for figure in figures] == [
+        ("warm: settings", (0.2, 0.4)),
+        ("warm: toolchain and images", (1.1, 1.1)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("samples", "promise", "verdict"),
+    [((1.0, 9.0, 2.0), 2.0, "kept"), ((1.0, 2.1, 9.0), 2.0, "MISSED"), ((1.0,), None, "")],
+)
+def test_a_promise_is_judged_by_the_median(samples: tuple[float, ...], promise: float | None, verdict: str) -> None:
+    assert Figure(name="x", samples=samples, promise=promise).verdict == verdict
+
+
+def test_a_failed_run_gives_no_figure(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="ended with 3:\nno room"):
+        run([sys.executable, "-c", "print('no room'); raise SystemExit(3)"], cwd=tmp_path)
+
+
+def test_commands_are_run_in_turn_and_the_first_round_is_not_counted() -> None:
+    ran: list[str] = []
+
+    def command(name: str) -> Run:
+        ran.append(name)
+        return Run(len(ran), "")
+
+    found = in_turn(2, {"a": lambda: command("a"), "b": lambda: command("b")})
+    assert ran == ["a", "b"] * 3
+    assert [each.seconds for each in found["a"]] == [3, 5]
+
+
+def test_a_page_keeps_its_words_and_the_tables_that_were_not_measured(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    page.write_text(
+        "# B\n<!-- figures: warm -->\nold\n<!-- end -->\nwords\n<!-- figures: noop -->\nkept\n<!-- end -->\n"
+    )
+    figure = Figure(name="warm up", samples=(58.0, 61.0, 59.5), promise=60)
+    report.write(page, {"warm": [figure]}, "2026-01-31, a machine.")
+    text = page.read_text()
+    assert "| warm up | 59.5 | 58.0 | 61.0 | 3 | 60 s | kept |" in text
+    assert "2026-01-31, a machine." in text
+    assert "old" not in text
+    assert text.endswith("words\n<!-- figures: noop -->\nkept\n<!-- end -->\n")
+    with pytest.raises(BenchError, match="no place for cold"):
+        report.write(page, {"cold": [figure]}, "")
