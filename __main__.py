@@ -15,6 +15,7 @@ from components.compose_stack import ComposeStack, ComposeStackArgs
 from components.dns import Dns, DnsArgs
 from components.droplet import Droplet, DropletArgs
 from components.host import Host, HostArgs
+from components.image_pull import ImagePull, ImagePullArgs
 from components.network import Network, NetworkArgs
 from components.remote import access_by_droplet
 from components.stack_config import load_stack_config
@@ -48,9 +49,12 @@ def main() -> None:
     access = access_by_droplet(config, addresses, public_address)
 
     before = list(droplets.values())  # the bastion forwards to its peers' addresses
+    images: dict[str, ImagePull] = {}
     for name in sorted(order, key=lambda name: name != bastion):  # the bastion first: the others are reached through it
         host_args = HostArgs.from_config(config, name, droplet_id=ids[name], access=access[name], addresses=addresses)
         before = [Host(f"{name}-host", host_args, pulumi.ResourceOptions(depends_on=before))]
+        image_args = ImagePullArgs.from_config(config, name, droplet_id=ids[name], access=access[name])
+        images[name] = ImagePull(f"{name}-images", image_args, pulumi.ResourceOptions(depends_on=before))
 
     stacks: dict[str, ComposeStack] = {}
     for name in order:
@@ -62,7 +66,7 @@ def main() -> None:
             config, name, droplet_id=ids[name], access=access[name], addresses=addresses
         )
         # No container port opens before its rules.
-        stacks[name] = ComposeStack(f"{name}-stack", stack_args, pulumi.ResourceOptions(depends_on=[ufw]))
+        stacks[name] = ComposeStack(f"{name}-stack", stack_args, pulumi.ResourceOptions(depends_on=[ufw, images[name]]))
         before = [stacks[name]]
 
     Dns("dns", DnsArgs.from_config(config, address=public_address), pulumi.ResourceOptions(depends_on=before))

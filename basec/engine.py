@@ -94,6 +94,10 @@ class Engine:
     def preview(self) -> ProgressView:
         return self._operate("preview", self.stack.preview, preview=True)
 
+    def has_work(self, planned: ProgressView) -> bool:
+        """Whether `up` would change a resource or an export, or has to clean up after a run that was killed."""
+        return bool(planned.changed or planned.exports_changed or self._pending_operations())
+
     def up(self) -> ProgressView:
         """Bring the stack up, after dropping what a killed run left pending: creates adopt what they find."""
         if self.environment.is_local and self._pending_operations():

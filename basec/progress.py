@@ -16,6 +16,7 @@ STAGES = {  # a component's area and type, in its URN: the stage a person knows 
     "firewall:CloudFirewall": "firewall",
     "droplet": "droplets",
     "host": "hosts",
+    "images": "images",
     "firewall:UfwFirewall": "firewall",
     "compose": "tiers",
     "dns": "dns",
@@ -33,6 +34,8 @@ DONE = {
 }
 UNTOLD = ("basecommerce:", "pulumi:")
 """Types that make nothing themselves: components, which are done once declared, the stack, and providers."""
+STACK = "pulumi:pulumi:Stack"
+"""The type of the stack itself; its outputs are the program's exports."""
 QUIET = {"same", "discard", "remove-pending-replace"}
 NOISE = re.compile(r"<\{%\w+%\}>")
 
@@ -79,6 +82,7 @@ class ProgressView:
         self.failures: dict[str, Failure] = {}
         self.changes: Counter[str] = Counter()
         self.steps: list[dict[str, str]] = []
+        self.exports_changed = False
 
     def __enter__(self) -> ProgressView:
         if self._status is not None:
@@ -123,6 +127,9 @@ class ProgressView:
 
     def _end(self, metadata: Any) -> None:
         op = _op(metadata)
+        if kind_of(metadata.urn) == STACK:
+            # Told twice: when the stack is declared, as it was, and when its exports are known.
+            self.exports_changed = metadata.old is None or metadata.old.outputs != metadata.new.outputs
         start = self._started.pop(metadata.urn, None)
         self._live.pop(metadata.urn, None)
         # A component is done as soon as it is declared; its children are what takes time.

@@ -6,6 +6,7 @@ Pulumi is imported here and nowhere on the way to a command's help.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import signal
@@ -117,7 +118,14 @@ def load_program(root: Path) -> Callable[[], None]:
         raise BasecommerceError(f"basec: {root / '__main__.py'}: the program is missing", "git checkout brings it back")
     module = importlib.util.module_from_spec(spec)
     sys.modules[PROGRAM_MODULE] = module
-    spec.loader.exec_module(module)
+    # The SDKs make half a million objects that live until the end. Looking for garbage among them takes a third of the
+    # import, and again a second when Python ends; `docs/benchmarks.md` has the figures.
+    gc.disable()
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        gc.freeze()
+        gc.enable()
     main: Callable[[], None] = module.main
     return main
 

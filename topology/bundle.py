@@ -25,6 +25,8 @@ SECRET_NAMES = re.compile(
 SECRET_TEXT = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|dop_v1_[0-9a-f]{64}")
 """Private keys and DigitalOcean tokens. Source of the token's form: https://docs.digitalocean.com/reference/api/create-personal-access-token/"""
 
+IMAGE_PREFIX = "IMAGE_"
+
 BOOTSTRAP = """\
 set -euo pipefail
 umask 077
@@ -54,6 +56,8 @@ class Bundle:
     digest: str
     """SHA-256 of `tar`, in hexadecimal."""
     tar: bytes
+    images: tuple[str, ...]
+    """What the tier's containers run, as full references."""
 
     @property
     def activation(self) -> str:
@@ -70,9 +74,11 @@ def build_bundle(project: Project, tier: str) -> Bundle:
         name.with_suffix("") if name.suffix == ".j2" else name: _content(project, path)
         for path, name in _files(project, tier)
     }
-    files[PurePosixPath(".env")] = (_env_file(project, files[PurePosixPath("compose.yaml")][0].decode()), False)
+    variables = _variables(project, files[PurePosixPath("compose.yaml")][0].decode())
+    files[PurePosixPath(".env")] = ("".join(f"{key}={quote(variables[key])}\n" for key in variables).encode(), False)
     tar = _pack(files)
-    return Bundle(tier=tier, digest=hashlib.sha256(tar).hexdigest(), tar=tar)
+    images = tuple(sorted({value for key, value in variables.items() if key.startswith(IMAGE_PREFIX)}))
+    return Bundle(tier=tier, digest=hashlib.sha256(tar).hexdigest(), tar=tar, images=images)
 
 
 def _files(project: Project, tier: str) -> Iterator[tuple[Path, PurePosixPath]]:
@@ -124,12 +130,12 @@ def _render(project: Project, path: Path, text: str) -> str:
         ) from None
 
 
-def _env_file(project: Project, compose: str) -> bytes:
-    """Write the variables that a compose file uses, and no others: a new nginx must not touch the infra tier."""
-    variables = {f"IMAGE_{name.upper().replace('-', '_')}": image for name, image in project.images().items()}
-    variables |= {"DOMAIN": project.settings.domain, "ENVIRONMENT": project.settings.environment}
+def _variables(project: Project, compose: str) -> dict[str, str]:
+    """Give the variables that a compose file uses, and no others: a new nginx must not touch the infra tier."""
+    known = {f"{IMAGE_PREFIX}{name.upper().replace('-', '_')}": image for name, image in project.images().items()}
+    known |= {"DOMAIN": project.settings.domain, "ENVIRONMENT": project.settings.environment}
     used = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]*)", compose))
-    return "".join(f"{name}={quote(variables[name])}\n" for name in sorted(used & set(variables))).encode()
+    return {name: known[name] for name in sorted(used & set(known))}
 
 
 def _pack(files: Mapping[PurePosixPath, tuple[bytes, bool]]) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from basec.facts import Facts
     from basec.progress import ProgressView
     from topology.project import Project
+
+    Loaded = tuple[type[Engine], Callable[[], None]]
 
 
 @dataclass
@@ -61,15 +64,18 @@ def _up_local(environment: Environment, stages: Stages) -> None:
     cloud = local_stack.LocalCloud.load(environment)
     with stages.stage("settings"):
         project = check_settings(environment, local_stack.kept_images(environment))
+    loading = _start_loading(environment)
     if cloud.is_dry:
-        binary, images = _toolchain(), local_stack.kept_images(environment)
+        with stages.stage("toolchain"):
+            binary, images = _toolchain(), local_stack.kept_images(environment)
     else:
         binary, images = _prepare_machine(environment, stages)
     local_stack.render(environment, images)
     project = check_settings(environment, images)
-    engine = _engine(environment, binary, stages)
+    engine = _engine(environment, binary, loading, stages)
     _preview_and_up(engine, stages)
-    known = write_facts(environment, engine, project, cloud.http_port)
+    with stages.stage("facts"):
+        known = write_facts(environment, engine, project, cloud.http_port)
     if not cloud.is_dry:
         _finish_local(environment, known, stages)
 
@@ -118,25 +124,38 @@ def _finish_local(environment: Environment, known: Facts, stages: Stages) -> Non
 def _up_cloud(environment: Environment, stages: Stages, *, yes: bool) -> None:
     with stages.stage("settings"):
         project = check_settings(environment, None)
-    with stages.stage("toolchain"):
-        binary = _toolchain()
-    engine = _engine(environment, binary, stages)
+    engine = open_engine(environment, stages)
     _preview_and_up(engine, stages, confirm=not yes)
-    write_facts(environment, engine, project, None)
+    with stages.stage("facts"):
+        write_facts(environment, engine, project, None)
 
 
-def _engine(environment: Environment, binary: Path, stages: Stages) -> Engine:
-    """Load engine and program; the import of the providers' SDKs is timed apart from the engine's own work."""
-    with stages.stage("load program"):
+def _start_loading(environment: Environment) -> Future[Loaded]:
+    """Import engine and program while other programs are waited for: the providers' SDKs take three seconds."""
+
+    def load() -> Loaded:
         from basec.engine import Engine
         from basec.workspace import load_program
 
-        return Engine(environment, binary, load_program(environment.root), verbose=VERBOSE.value)
+        return Engine, load_program(environment.root)
+
+    return ThreadPoolExecutor(1, thread_name_prefix="load program").submit(load)
+
+
+def _engine(environment: Environment, binary: Path, loading: Future[Loaded], stages: Stages) -> Engine:
+    """Make the engine; what is left of the import is timed apart from the engine's own work."""
+    with stages.stage("load program"):
+        engine, program = loading.result()
+    with stages.stage("open stack"):
+        return engine(environment, binary, program, verbose=VERBOSE.value)
 
 
 def open_engine(environment: Environment, stages: Stages) -> Engine:
     """Find the CLI and load engine and program."""
-    return _engine(environment, _toolchain(), stages)
+    loading = _start_loading(environment)
+    with stages.stage("toolchain"):
+        binary = _toolchain()
+    return _engine(environment, binary, loading, stages)
 
 
 def _preview_and_up(engine: Engine, stages: Stages, *, confirm: bool = False) -> None:
@@ -145,6 +164,9 @@ def _preview_and_up(engine: Engine, stages: Stages, *, confirm: bool = False) ->
     say(f"preview: {summary(planned)}")
     if confirm and planned.changed:
         _confirm(engine.environment, planned)
+    if not engine.has_work(planned):
+        say("up: nothing to do")
+        return
     with stages.stage("up"):
         done = engine.up()
     say(f"up: {summary(done)}")

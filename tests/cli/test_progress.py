@@ -89,3 +89,12 @@ def test_a_preview_lists_the_steps_that_do_something() -> None:
     assert text == ""
     assert [(one["op"], one["resource"]) for one in view.steps] == [("replace", "edge-droplet (Droplet)")]
     assert view.changed == 2
+
+
+@pytest.mark.parametrize(("before", "after", "changed"), [({"a": 1}, {"a": 1}, False), ({"a": 1}, {"a": 2}, True)])
+def test_a_preview_tells_whether_exports_change(before: object, after: object, changed: bool) -> None:
+    stack = SimpleNamespace(urn=HEAD + "pulumi:pulumi:Stack::basecommerce-local", op="same")
+    old, new = SimpleNamespace(outputs=before), SimpleNamespace(outputs=after)
+    stack.old, stack.new = old, new
+    _, view = shown(event("res_outputs_event", metadata=stack), preview=True)
+    assert view.exports_changed is changed

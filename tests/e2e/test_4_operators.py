@@ -94,7 +94,7 @@ def test_a_host_that_cannot_be_reached_is_named_and_the_others_are_shown(stack: 
         reached = {host["name"]: host["reachable"] for host in report["hosts"]}
         assert reached == {"infra": True, "edge": True, "vertical": False}
         output = stack.basec("logs", "--env", STACK, "--tail", "1", expect=4)
-        assert "vertical: no connection" in output
+        assert "vertical: cannot be reached by SSH" in output
         assert "infra postgres" in output
     assert status(stack)["verdict"] == "well"
 

@@ -17,6 +17,7 @@ from components.compose_stack import ComposeStack, ComposeStackArgs, host_variab
 from components.dns import Dns, DnsArgs
 from components.droplet import Droplet, DropletArgs, VolumeArgs
 from components.host import Host, HostArgs, MountArgs, sshd_peers, swap_mib
+from components.image_pull import ImagePull, ImagePullArgs
 from components.network import Network, NetworkArgs
 from components.remote import Access, Endpoint, command_text
 from components.ufw_firewall import UfwFirewall, UfwFirewallArgs
@@ -26,7 +27,7 @@ from topology.cloud_init import SSHD_ALGORITHMS
 from topology.firewall import CloudRules, HostRule, rule_table
 
 ADDRESSES = {"infra": "10.80.0.2", "edge": "10.80.0.4"}
-BUNDLE = Bundle(tier="infra", digest="ab" * 32, tar=b"files")
+BUNDLE = Bundle(tier="infra", digest="ab" * 32, tar=b"files", images=("postgres:17", "redis:7"))
 RULE = HostRule(name="postgres", protocol="tcp", port="5432", sources=("10.80.0.4/32",))
 
 
@@ -83,16 +84,30 @@ def compose_stack(name: str) -> pulumi.Resource:
     return ComposeStack(name, args)
 
 
+def image_pull(name: str) -> pulumi.Resource:
+    args = ImagePullArgs(droplet_name="infra", droplet_id="1", access=access(), images=BUNDLE.images)
+    return ImagePull(name, args)
+
+
 def dns(name: str) -> pulumi.Resource:
     return Dns(name, DnsArgs(zone_id="0" * 32, domain="example.org", address="198.51.100.24"))
 
 
-@pytest.mark.parametrize("make", [network, cloud_firewall, droplet, host, ufw_firewall, compose_stack, dns])
+MAKERS = (network, cloud_firewall, droplet, host, image_pull, ufw_firewall, compose_stack, dns)
+
+
+@pytest.mark.parametrize("make", MAKERS)
 def test_two_instances_share_no_urn(make: Callable[[str], pulumi.Resource]) -> None:
     recorder = run(lambda: [make("one"), make("two")])
     urns = [item.urn for item in recorder.registered]
     assert len(urns) == len(set(urns))
     assert len(urns) % 2 == 0
+
+
+def test_images_are_named_in_the_command_so_that_a_new_tag_pulls() -> None:
+    recorder = run(lambda: image_pull("infra-images"))
+    (pull,) = recorder.of("command:remote:Command")
+    assert pull.plain("create").endswith("pull-images postgres:17 redis:7\n")
 
 
 def test_the_payload_of_a_tier_is_secret_and_complete() -> None:

@@ -31,6 +31,7 @@ TOKENS = {
     "basecommerce:firewall:CloudFirewall",
     "basecommerce:droplet:Droplet",
     "basecommerce:host:Host",
+    "basecommerce:images:ImagePull",
     "basecommerce:firewall:UfwFirewall",
     "basecommerce:compose:ComposeStack",
     "basecommerce:dns:Dns",
@@ -90,6 +91,21 @@ def test_every_step_waits_for_all_resources_of_the_step_before(program: tuple[st
             assert before <= recorder.after(item), f"{item.name} does not wait for {earlier}"
 
 
+@pytest.mark.parametrize("name", ["infra", "vertical", "edge"])
+def test_images_are_pulled_when_the_machine_is_ready_and_before_its_tier_alone(
+    program: tuple[str, Recorder], name: str
+) -> None:
+    _, recorder = program
+    (pull,) = children(recorder, recorder.one("basecommerce:images:ImagePull", f"{name}-images"))
+    stacks = {item.urn for item in recorder.registered if item.name.endswith("-stack-activation")}
+    ready = {item.urn for item in children(recorder, recorder.one("basecommerce:host:Host", f"{name}-host"))}
+    (activation,) = children(recorder, recorder.one("basecommerce:compose:ComposeStack", f"{name}-stack"))
+    assert len(stacks) == 3
+    assert ready <= recorder.after(pull)
+    assert not stacks & recorder.after(pull), "a download waits for no tier"
+    assert pull.urn in recorder.after(activation)
+
+
 def test_network_and_firewalls_are_there_before_the_first_droplet(program: tuple[str, Recorder]) -> None:
     _, recorder = program
     (droplet,) = (item for item in recorder.of("digitalocean:index/droplet:Droplet") if item.name == "infra-droplet")
@@ -116,7 +132,7 @@ def test_a_peer_is_waited_for_on_the_bastion_before_it_is_dialled_through_it(sta
         assert ready.plain("connection")["proxy"]["host"] == RESERVED_IP
 
 
-def test_components_are_the_seven_known_ones(program: tuple[str, Recorder]) -> None:
+def test_components_are_the_eight_known_ones(program: tuple[str, Recorder]) -> None:
     _, recorder = program
     assert {item.type for item in recorder.registered if not item.custom} == TOKENS
 
@@ -138,7 +154,7 @@ def test_children_are_named_after_their_component(program: tuple[str, Recorder])
 def test_every_command_checks_host_keys_logs_nothing_and_hides_its_output(program: tuple[str, Recorder]) -> None:
     _, recorder = program
     commands = recorder.of(COMMAND)
-    assert len(commands) == 5 + 3 + 3
+    assert len(commands) == 5 + 3 + 3 + 3
     for item in commands:
         connection = item.plain("connection")
         assert connection["hostKey"].startswith("ssh-ed25519 "), item.name

@@ -112,6 +112,7 @@ def test_template_with_an_unknown_variable_is_refused(root: Path) -> None:
 def test_env_file_holds_the_variables_that_the_tier_uses_and_no_others(root: Path) -> None:
     image = project().image("nginx")
     assert _read(_build(root), ".env") == f"DOMAIN='staging-basecommerce.com.br'\nIMAGE_NGINX='{image}'\n"
+    assert _build(root).images == (image,), "what is pulled is what the tier runs"
 
 
 def test_new_tag_of_the_applications_leaves_a_tier_without_them_alone(root: Path) -> None:
