@@ -49,24 +49,27 @@ def main() -> None:
     access = access_by_droplet(config, addresses, public_address)
 
     before = list(droplets.values())  # the bastion forwards to its peers' addresses
-    images: dict[str, ImagePull] = {}
+    ready: dict[str, list[pulumi.Resource]] = {}
     for name in sorted(order, key=lambda name: name != bastion):  # the bastion first: the others are reached through it
         host_args = HostArgs.from_config(config, name, droplet_id=ids[name], access=access[name], addresses=addresses)
         before = [Host(f"{name}-host", host_args, pulumi.ResourceOptions(depends_on=before))]
-        image_args = ImagePullArgs.from_config(config, name, droplet_id=ids[name], access=access[name])
-        images[name] = ImagePull(f"{name}-images", image_args, pulumi.ResourceOptions(depends_on=before))
-
-    stacks: dict[str, ComposeStack] = {}
-    for name in order:
         ufw_args = UfwFirewallArgs.from_config(
             config, name, droplet_id=ids[name], access=access[name], addresses=addresses
         )
-        ufw = UfwFirewall(f"{name}-ufw", ufw_args, pulumi.ResourceOptions(depends_on=before))
+        image_args = ImagePullArgs.from_config(config, name, droplet_id=ids[name], access=access[name])
+        # Neither waits for another machine; no container port opens before its rules.
+        ready[name] = [
+            UfwFirewall(f"{name}-ufw", ufw_args, pulumi.ResourceOptions(depends_on=before)),
+            ImagePull(f"{name}-images", image_args, pulumi.ResourceOptions(depends_on=before)),
+        ]
+
+    stacks: dict[str, ComposeStack] = {}
+    for name in order:
         stack_args = ComposeStackArgs.from_config(
             config, name, droplet_id=ids[name], access=access[name], addresses=addresses
         )
-        # No container port opens before its rules.
-        stacks[name] = ComposeStack(f"{name}-stack", stack_args, pulumi.ResourceOptions(depends_on=[ufw, images[name]]))
+        after = pulumi.ResourceOptions(depends_on=[*before, *ready[name]])
+        stacks[name] = ComposeStack(f"{name}-stack", stack_args, after)
         before = [stacks[name]]
 
     Dns("dns", DnsArgs.from_config(config, address=public_address), pulumi.ResourceOptions(depends_on=before))

@@ -33,10 +33,11 @@ Who must get in, and knows one of each: OpenSSH since 8.5 (https://www.openssh.c
 """
 
 PACKAGES = (
-    *("ca-certificates", "docker-cli", "docker-compose", "docker.io", "e2fsprogs", "iptables", "python3"),
-    *("systemd-timesyncd", "ufw", "unattended-upgrades"),
+    *("ca-certificates", "docker-cli", "docker-compose", "docker.io", "e2fsprogs", "iptables", "pigz"),
+    *("python3", "systemd-timesyncd", "ufw", "unattended-upgrades"),
 )
-"""Debian 13: `docker-compose` is compose v2, `docker-cli` is only recommended by `docker.io`."""
+"""Debian 13: `docker-compose` is compose v2, `docker-cli` is only recommended by `docker.io`. Docker unpacks images
+with `unpigz` where it finds it, in two thirds of the time (https://github.com/moby/moby/pull/35697)."""
 
 
 def render_user_data(project: Project, droplet_name: str, login_public_key: str, host_private_key: str) -> str:

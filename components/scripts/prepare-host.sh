@@ -56,7 +56,7 @@ configure_sshd() {
 install_scrubber() {
   install --directory --mode=0755 "$SCRIPTS_DIR"
   put "$SCRIPTS_DIR/scrub-user-data.sh" 0755 <<<"$SCRUB_SCRIPT"
-  put "$UNITS_DIR/basecommerce-scrub.service" 0644 <<UNIT
+  unit basecommerce-scrub.service boot <<UNIT
 [Unit]
 Description=Remove the SSH host key from cloud-init's copies of the user data
 After=cloud-final.service
@@ -68,15 +68,13 @@ ExecStart=$SCRIPTS_DIR/scrub-user-data.sh
 [Install]
 WantedBy=cloud-init.target
 UNIT
-  if [[ $WRITTEN == yes ]]; then systemctl daemon-reload; fi
-  enable_unit basecommerce-scrub.service
   "$SCRIPTS_DIR/scrub-user-data.sh"
 }
 
 install_swap() {
   ((SWAP_MIB > 0)) || return 0
   # swapon is refused inside a container: there the condition skips the unit instead of failing it.
-  put "$UNITS_DIR/basecommerce-swap.service" 0644 <<UNIT
+  unit basecommerce-swap.service boot <<UNIT
 [Unit]
 Description=Swap of $SWAP_MIB MiB in /swapfile
 Before=docker.service
@@ -92,8 +90,10 @@ ExecStop=/sbin/swapoff /swapfile
 [Install]
 WantedBy=multi-user.target
 UNIT
-  if [[ $WRITTEN == yes ]]; then systemctl daemon-reload; fi
-  enable_unit basecommerce-swap.service
+}
+
+start_swap() {
+  ((SWAP_MIB > 0)) || return 0
   in_container || systemctl start basecommerce-swap.service
 }
 
@@ -138,17 +138,15 @@ grow_file_system() {
   fi
 }
 
-mount_volume() {
+install_volume() {
   [[ -n $VOLUME_DEVICE ]] || return 0
-  local unit
   wait_until 120 "the volume $VOLUME_DEVICE" test -b "$VOLUME_DEVICE"
   make_file_system
   install --directory --mode=0755 "$VOLUME_MOUNT"
   grow_file_system
-  unit=$(systemd-escape --path --suffix=mount "$VOLUME_MOUNT")
   # By the volume's own name, which udev and DigitalOcean's documentation use; the label was checked above.
   # https://docs.digitalocean.com/products/volumes/how-to/mount/
-  put "$UNITS_DIR/$unit" 0644 <<UNIT
+  unit "$(systemd-escape --path --suffix=mount "$VOLUME_MOUNT")" boot <<UNIT
 [Unit]
 Description=Data volume $VOLUME_LABEL
 Before=docker.service
@@ -162,10 +160,12 @@ Options=noatime
 [Install]
 WantedBy=multi-user.target
 UNIT
+}
+
+mount_volume() {
+  [[ -n $VOLUME_DEVICE ]] || return 0
   # A changed unit counts from the next boot on: remounting now would pull the data from under PostgreSQL.
-  if [[ $WRITTEN == yes ]]; then systemctl daemon-reload; fi
-  enable_unit "$unit"
-  mountpoint --quiet "$VOLUME_MOUNT" || systemctl start "$unit"
+  mountpoint --quiet "$VOLUME_MOUNT" || systemctl start "$(systemd-escape --path --suffix=mount "$VOLUME_MOUNT")"
   mountpoint --quiet "$VOLUME_MOUNT" || fail "$VOLUME_MOUNT is not mounted"
 }
 
@@ -174,6 +174,10 @@ install_authorized_key
 configure_sshd
 install_scrubber
 install_swap
+install_volume
+install_upkeep
+load_units
+start_swap
 mount_volume
-keep_up
+systemctl start basecommerce-prune.timer basecommerce-watchdog.timer
 say "host is ready"

@@ -7,9 +7,30 @@ SCRIPTS_DIR=/opt/basecommerce/scripts
 
 in_container() { systemd-detect-virt --quiet --container; }
 
-# enable_unit NAME: start it at boot from now on. Asked first, since enabling writes its links anew.
-enable_unit() {
-  systemctl is-enabled --quiet "$1" || systemctl enable --quiet "$1"
+UNITS_PENDING=/run/basecommerce-units
+UNITS=() # what starts at boot
+
+# unit NAME [boot]: write a unit from standard input; `boot`: it starts at boot from now on. Both are made known to
+# systemd by load_units, once for all units: each reading of them takes a quarter of a second.
+unit() {
+  put "$UNITS_DIR/$1" 0644
+  # The mark makes a run that was cut off before load_units catch up.
+  if [[ $WRITTEN == yes ]]; then touch "$UNITS_PENDING"; fi
+  if [[ ${2:-} == boot ]]; then UNITS+=("$1"); fi
+}
+
+load_units() {
+  local name missing=()
+  for name in "${UNITS[@]}"; do
+    # Asked first, since enabling writes its links anew.
+    systemctl is-enabled --quiet "$name" || missing+=("$name")
+  done
+  if ((${#missing[@]})); then
+    systemctl enable --quiet "${missing[@]}" # reads all units, too
+  elif [[ -e $UNITS_PENDING ]]; then
+    systemctl daemon-reload
+  fi
+  rm --force "$UNITS_PENDING"
 }
 
 install_packages() {
@@ -55,15 +76,15 @@ CONF
 # A container has the clock of its machine and may not set it.
 start_time_sync() {
   in_container && return
-  enable_unit systemd-timesyncd.service
+  systemctl is-enabled --quiet systemd-timesyncd.service || systemctl enable --quiet systemd-timesyncd.service
   systemctl is-active --quiet systemd-timesyncd.service || systemctl start systemd-timesyncd.service
 }
 
-# install_timer NAME DESCRIPTION COMMAND SCHEDULE...: a oneshot service and the timer that starts it.
-install_timer() {
-  local name=$1 description=$2 command=$3 service
+# timer NAME DESCRIPTION COMMAND SCHEDULE...: a oneshot service and the timer that starts it.
+timer() {
+  local name=$1 description=$2 command=$3
   shift 3
-  put "$UNITS_DIR/basecommerce-$name.service" 0644 <<UNIT
+  unit "basecommerce-$name.service" <<UNIT
 [Unit]
 Description=$description
 After=docker.service
@@ -72,15 +93,11 @@ After=docker.service
 Type=oneshot
 ExecStart=$command
 UNIT
-  service=$WRITTEN
-  put "$UNITS_DIR/basecommerce-$name.timer" 0644 < <(
+  unit "basecommerce-$name.timer" boot < <(
     printf '[Unit]\nDescription=%s\n\n[Timer]\n' "$description"
     printf '%s\n' "$@"
     printf '\n[Install]\nWantedBy=timers.target\n'
   )
-  if [[ $service == yes || $WRITTEN == yes ]]; then systemctl daemon-reload; fi
-  enable_unit "basecommerce-$name.timer"
-  systemctl is-active --quiet "basecommerce-$name.timer" || systemctl start "basecommerce-$name.timer"
 }
 
 # Images of releases that are no longer kept are removed by release.py; what is left over are layers without a name,
@@ -92,18 +109,18 @@ set -eu
 docker container prune --force --filter label=com.docker.compose.oneoff=True --filter until=24h
 docker image prune --force --filter dangling=true --filter until=168h
 PRUNE
-  install_timer prune 'Remove what no release needs' "$SCRIPTS_DIR/prune.sh" \
+  timer prune 'Remove what no release needs' "$SCRIPTS_DIR/prune.sh" \
     OnCalendar=weekly RandomizedDelaySec=1h Persistent=true
 }
 
 # Docker restarts what died, not what is unhealthy (https://github.com/moby/moby/issues/28400).
 install_watchdog() {
-  install_timer watchdog 'Restart containers that stay unhealthy' \
+  timer watchdog 'Restart containers that stay unhealthy' \
     "/bin/sh -c '[ ! -e $SCRIPTS_DIR/watchdog.py ] || exec $SCRIPTS_DIR/watchdog.py'" \
     OnBootSec=2min OnUnitActiveSec=20s AccuracySec=5s
 }
 
-keep_up() {
+install_upkeep() {
   install --directory --mode=0755 "$SCRIPTS_DIR"
   install_packages
   install_upgrades

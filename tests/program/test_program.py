@@ -43,11 +43,8 @@ ORDER = (
     ("basecommerce:host:Host", "edge-host"),
     ("basecommerce:host:Host", "infra-host"),
     ("basecommerce:host:Host", "vertical-host"),
-    ("basecommerce:firewall:UfwFirewall", "infra-ufw"),
     ("basecommerce:compose:ComposeStack", "infra-stack"),
-    ("basecommerce:firewall:UfwFirewall", "vertical-ufw"),
     ("basecommerce:compose:ComposeStack", "vertical-stack"),
-    ("basecommerce:firewall:UfwFirewall", "edge-ufw"),
     ("basecommerce:compose:ComposeStack", "edge-stack"),
     ("basecommerce:dns:Dns", "dns"),
 )
@@ -92,18 +89,21 @@ def test_every_step_waits_for_all_resources_of_the_step_before(program: tuple[st
 
 
 @pytest.mark.parametrize("name", ["infra", "vertical", "edge"])
-def test_images_are_pulled_when_the_machine_is_ready_and_before_its_tier_alone(
-    program: tuple[str, Recorder], name: str
+@pytest.mark.parametrize(
+    ("component", "kind"), [("basecommerce:firewall:UfwFirewall", "ufw"), ("basecommerce:images:ImagePull", "images")]
+)
+def test_rules_and_images_are_there_before_their_tier_and_wait_for_their_own_machine_alone(
+    program: tuple[str, Recorder], component: str, kind: str, name: str
 ) -> None:
     _, recorder = program
-    (pull,) = children(recorder, recorder.one("basecommerce:images:ImagePull", f"{name}-images"))
-    stacks = {item.urn for item in recorder.registered if item.name.endswith("-stack-activation")}
-    ready = {item.urn for item in children(recorder, recorder.one("basecommerce:host:Host", f"{name}-host"))}
+    (item,) = children(recorder, recorder.one(component, f"{name}-{kind}"))
+    ready = {each.urn for each in children(recorder, recorder.one("basecommerce:host:Host", f"{name}-host"))}
+    assert ready <= recorder.after(item)
     (activation,) = children(recorder, recorder.one("basecommerce:compose:ComposeStack", f"{name}-stack"))
+    assert item.urn in recorder.after(activation)
+    stacks = {each.urn for each in recorder.registered if each.name.endswith("-stack-activation")}
     assert len(stacks) == 3
-    assert ready <= recorder.after(pull)
-    assert not stacks & recorder.after(pull), "a download waits for no tier"
-    assert pull.urn in recorder.after(activation)
+    assert not stacks & recorder.after(item), "it waits for no tier"
 
 
 def test_network_and_firewalls_are_there_before_the_first_droplet(program: tuple[str, Recorder]) -> None:

@@ -64,7 +64,7 @@ make_data_directory() {
 	fi
 	export PGDATA="$target"
 	find "$PGDATA/.ready" -mindepth 1 -maxdepth 1 ! -name PG_VERSION -exec mv --target-directory "$PGDATA" '{}' +
-	sync
+	sync --file-system "$PGDATA"
 	mv "$PGDATA/.ready/PG_VERSION" "$PGDATA/"
 	rmdir "$PGDATA/.ready"
 }
