@@ -51,9 +51,13 @@ class LocalStack:
     outputs: dict[str, str] = field(default_factory=dict)
 
     def start(self, *args: str, **environment: str) -> subprocess.Popen[str]:
-        """Start basec in a process group of its own, so that a test can kill it as a terminal would."""
+        """Start basec in a process group of its own, so that a test can kill it as a terminal would.
+
+        Not with the signals of the test run itself: one that was put into the background ignores SIGINT, and so would
+        all below it.
+        """
         return subprocess.Popen(
-            [self.python, "-m", "basec", *args],
+            ["env", "--default-signal=INT,TERM", self.python, "-m", "basec", *args],
             cwd=self.root,
             env={**os.environ, "NO_COLOR": "1", "COLUMNS": "160", **environment},
             stdin=subprocess.DEVNULL,
