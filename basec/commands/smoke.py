@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import typer
 
 from basec.arguments import AS_JSON, READ_ENV
-from basec.console import answer, print_json, table
+from basec.console import answer, print_json, say, table
 from basec.console import show as show_table
 from basec.environments import Environment, resolve
 from topology.errors import ExitCode
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from basec.facts import Facts
 
 DEFAULT_TENANT = "demo"
+SETTLE_S = 120
+"""Seconds for containers that were just started to be healthy: the longest `start_period` in `compose/`."""
+SETTLE_PAUSE_S = 3
+"""Seconds between two rounds: the edge admits five requests a second to auth."""
 
 
 def register(app: typer.Typer) -> None:
@@ -51,6 +57,21 @@ def run(environment: Environment, known: Facts, tenant: str, host: str | None = 
 
     found = [*checks.public_checks(known, tenant), *checks.host_checks(environment, known)]
     return checks.run_all([check for check in found if host in (None, check.host)])
+
+
+def settle(run_checks: Callable[[], list[checks.Result]]) -> list[checks.Result]:
+    """Repeat checks until all pass, at most `SETTLE_S`: after a power-on the engine has nothing to wait for."""
+    deadline = time.monotonic() + SETTLE_S
+    said: list[str] = []
+    while True:
+        results = run_checks()
+        failed = [f"{result.name} ({result.host})" for result in results if not result.passed]
+        if not failed or time.monotonic() > deadline:
+            return results
+        if failed != said:
+            say(f"waiting for: {', '.join(failed)}")
+            said = failed
+        time.sleep(SETTLE_PAUSE_S)
 
 
 def show(environment: Environment, results: list[checks.Result]) -> None:

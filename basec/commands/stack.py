@@ -102,15 +102,17 @@ def _toolchain() -> Path:
 
 
 def _finish_local(environment: Environment, known: Facts, stages: Stages) -> None:
-    from basec import agent, demo_tenant
+    from basec import agent, checks, demo_tenant
     from basec.commands import smoke
     from basec.stack_file import StackFile
 
+    agent.ensure_key(environment, fresh=True)
+    with stages.stage("containers"):
+        smoke.settle(lambda: checks.run_all(list(checks.host_checks(environment, known))))
     with stages.stage("demo tenant"):
-        agent.ensure_key(environment, fresh=True)
         demo = demo_tenant.ensure(environment, StackFile(environment).secret("basecommerce:demo_password"))
     with stages.stage("smoke"):
-        results = smoke.run(environment, known, demo_tenant.SLUG)
+        results = smoke.settle(lambda: smoke.run(environment, known, demo_tenant.SLUG))
     smoke.show(environment, results)
     if not all(result.passed for result in results):
         raise BasecommerceError(
