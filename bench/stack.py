@@ -26,9 +26,10 @@ class Stack:
     def argv(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "basec", *arguments]
 
-    def basec(self, *arguments: str) -> Run:
-        """Run basec on the measured stack."""
-        return run(self.argv(*arguments, "--env", ENVIRONMENT), cwd=self.root)
+    def basec(self, command: str, *arguments: str) -> Run:
+        """Run one of basec's commands on the measured stack."""
+        # Not at the end: what stands behind `--` is a remote command.
+        return run(self.argv(command, "--env", ENVIRONMENT, *arguments), cwd=self.root)
 
     def up(self) -> Run:
         return self.basec("up")

@@ -9,6 +9,7 @@ import pytest
 
 from bench import report
 from bench.measure import BenchError, Figure, Run, in_turn, run, stage_figures
+from bench.stack import ENVIRONMENT, Stack
 
 OUTPUT = """\
 url       http://demo.localhost
@@ -68,3 +69,15 @@ def test_a_page_keeps_its_words_and_the_tables_that_were_not_measured(tmp_path: 
     assert text.endswith("words\n<!-- figures: noop -->\nkept\n<!-- end -->\n")
     with pytest.raises(BenchError, match="no place for cold"):
         report.write(page, {"cold": [figure]}, "")
+
+
+def test_the_measured_stack_is_named_before_a_remote_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+
+    def record(argv: list[str], *, cwd: Path) -> Run:
+        started.append(argv)
+        return Run(0.0, "")
+
+    monkeypatch.setattr("bench.stack.run", record)
+    Stack(Path("/clone")).basec("ssh", "infra", "--", "true")
+    assert started[0][3:] == ["ssh", "--env", ENVIRONMENT, "infra", "--", "true"]
