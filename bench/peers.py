@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ OLDER_KEY_EXCHANGE = (
     "echo KexAlgorithms mlkem768x25519-sha256,curve25519-sha256@libssh.org > /etc/ssh/sshd_config.d/05-peers.conf"
     " && systemctl reload ssh"
 )
-"""pyinfra's SSH library, paramiko, knows none of the key exchanges that our hosts offer; the measured ones offer one more."""
+"""pyinfra's SSH library, paramiko, knows none of the key exchanges of our hosts: the measured ones offer one more."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Peers:
         config = stack.root / ".basec" / ENVIRONMENT / "ssh_config"
         agent = next(line.split('"')[1] for line in config.read_text().splitlines() if "IdentityAgent" in line)
         (WORK / "pyinfra_inventory.py").write_text(
-            f"hosts = {json.dumps([[tier, _pyinfra_data(tier, config)] for tier in TIERS])}\n"
+            f"hosts = {json.dumps([[tier, _pyinfra_data(tier, _pyinfra_ssh_config(config))] for tier in TIERS])}\n"
             "hosts = [tuple(host) for host in hosts]\n"
         )
         hosts = {tier: {"tier": tier} for tier in TIERS}
@@ -63,6 +64,17 @@ class Peers:
     def ansible(self) -> Run:
         argv = [str(WORK / "venv/bin/ansible-playbook"), "--extra-vars", f"files={self.stack.root / 'compose'}"]
         return run([*argv, str(FILES / "playbook.yml")], cwd=self.stack.root, environment=self.environment)
+
+
+def _pyinfra_ssh_config(config: Path) -> Path:
+    """Copy the stack's SSH configuration with host keys by address: paramiko knows no `HostKeyAlias`."""
+    keys = dict(line.split(" ", 1) for line in config.with_name("known_hosts").read_text().splitlines())
+    blocks = re.findall(r"HostName (\S+)\n.*\n  HostKeyAlias (\S+)", config.read_text())
+    by_address = WORK / "pyinfra_known_hosts"
+    by_address.write_text("".join(f"{address} {keys[alias]}\n" for address, alias in blocks))
+    copy = WORK / "pyinfra_ssh_config"
+    copy.write_text(config.read_text().replace(str(config.with_name("known_hosts")), str(by_address)))
+    return copy
 
 
 def _pyinfra_data(tier: str, config: Path) -> dict[str, object]:
