@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import re
 import shlex
+import subprocess
 import urllib.parse
 from collections.abc import Iterable, Mapping
+
+from tests.e2e.stack import LocalStack
 
 BODY_LINE = re.compile(r"[A-Za-z0-9+/=]{40,}")
 """A line of a private key's body. The first ones are alike in all keys: they say which kind of key it is."""
 SHARED_LINES = 1
+CLOUD_INIT = "/var/lib/cloud /run/cloud-init /var/log/cloud-init.log /var/log/cloud-init-output.log"
 
 
 def needles_of(secrets: Mapping[str, str]) -> dict[bytes, str]:
@@ -45,3 +49,12 @@ def forms(text: str) -> Iterable[tuple[str, bytes]]:
 def hits(needles: Mapping[bytes, str], content: bytes) -> set[str]:
     """Name the secrets that a content holds."""
     return {name for needle, name in needles.items() if needle in content}
+
+
+def cloud_init_files(stack: LocalStack, droplet: str) -> bytes:
+    """Give all that cloud-init keeps on a droplet. Raises AssertionError when that cannot be read."""
+    command = f"find {CLOUD_INIT} -type f | xargs cat"
+    whole = ["docker", "exec", stack.container(droplet), "bash", "-c", command]
+    content = subprocess.run(whole, capture_output=True, check=True, timeout=120).stdout
+    assert b"basec" in content, "cloud-init's files were not read"
+    return content

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from basec.environments import Environment
+from basec.stack_file import StackFile
+from tests.e2e.canaries import needles_of
 from tests.e2e.exposure import Exposure
 from tests.e2e.stack import REUSED, STACK, TIERS, LocalStack, docker, python_of_this_run
 from tests.e2e.vantage import visitor
@@ -62,3 +65,14 @@ def exposure(stack: LocalStack) -> Iterator[Exposure]:
         own = {tier: stack.container(tier) for tier in TIERS}
         points = {"public": stranger.container, "cloudflare": stack.container("cloudflare")}
         yield Exposure(stack, {**points, "neighbour": neighbour.container, **own})
+
+
+@pytest.fixture(scope="module")
+def needles(stack: LocalStack) -> dict[bytes, str]:
+    """Give every secret of the stack in every form, and the name of each form."""
+    file = StackFile(Environment(name=STACK, root=stack.root))
+    names = [name if ":" in name else f"basecommerce:{name}" for name in file.secret_names]
+    secrets = {name.removeprefix("basecommerce:"): file.secret(name) for name in names}
+    assert {"postgres_password", "login_private_key", "host_key_edge", "digitalocean:token"} <= set(secrets)
+    secrets["passphrase"] = (stack.root / ".local" / STACK / "passphrase").read_text()
+    return needles_of(secrets)

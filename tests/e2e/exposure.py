@@ -19,15 +19,27 @@ class Exposure:
 
     def targets(self, vantage: str) -> dict[str, str]:
         """Give the addresses that a vantage point can aim at, and whose they are."""
+        others = [droplet for droplet in TIERS if droplet != vantage]
+        public = {addresses(self.stack, droplet)["public"]: droplet for droplet in others}
+        if vantage != "edge":
+            public[reserved_address(self.stack)] = "edge"
+        private = {addresses(self.stack, droplet)["vpc"]: droplet for droplet in others}
         if vantage in ("public", "cloudflare"):
-            found = {addresses(self.stack, droplet)["public"]: droplet for droplet in TIERS}
-            return {**found, reserved_address(self.stack): "edge"}
-        return {addresses(self.stack, droplet)["vpc"]: droplet for droplet in TIERS if droplet != vantage}
+            return public
+        return private if vantage == "neighbour" else {**private, **public}
 
     def wanted(self, vantage: str) -> set[tuple[str, int]]:
         """Give the pairs of address and port that the inventory opens to a vantage point."""
         doors = matrix(self.stack.root)[vantage]
-        return {(a, port) for a, droplet in self.targets(vantage).items() for d, port in doors if d == droplet}
+        private = {addresses(self.stack, droplet)["vpc"] for droplet in TIERS}
+        return {
+            (address, port)
+            for address, droplet in self.targets(vantage).items()
+            # A droplet's way to a public address is the internet's: no peer's door is there, and 22 is no egress.
+            if address in private or vantage not in TIERS
+            for d, port in doors
+            if d == droplet
+        }
 
     def quick(self, vantage: str) -> set[tuple[str, int]]:
         """Try the matrix's ports, every listening and every published one."""

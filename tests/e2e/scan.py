@@ -13,6 +13,8 @@ from tests.e2e.stack import docker
 MIN_RATE = 15_000
 """Packets a second: 65,535 ports of two hosts, with one repeat, then take at most 18 s on these bridges."""
 RETRIES = 1
+TIMES_S: list[float] = []
+"""How long each scan of this run took, in seconds."""
 CANARY_PORT = 61_234
 """A listener of the test's own, high up: a scan that does not find it proves nothing."""
 
@@ -51,7 +53,9 @@ def canary(container: str) -> Iterator[None]:
 def every_port(container: str, targets: Sequence[str]) -> set[tuple[str, int]]:
     """Give all open TCP ports of the targets as seen from a container: pairs of address and port."""
     scan = ("nmap", "-Pn", "-n", "-sS", "-p-", "--min-rate", str(MIN_RATE), "--max-retries", str(RETRIES), "-oG", "-")
+    started = time.monotonic()
     report = in_network_of(container, *scan, *targets)
+    TIMES_S.append(time.monotonic() - started)
     assert report.count("Ports:") + report.count("Status: Up") >= len(targets), report
     return {
         (line.split()[1], int(port))

@@ -6,6 +6,7 @@ import urllib.parse
 
 import pytest
 
+from tests.e2e.arguments import watched
 from tests.e2e.stack import STACK, TIERS, LocalStack, demo_login
 
 pytestmark = pytest.mark.real
@@ -29,9 +30,10 @@ def cookie(stack: LocalStack) -> str:
 
 
 def test_up_from_nothing_prints_stages_smoke_demo_user_and_url(stack: LocalStack) -> None:
-    stack.basec("init", "--env", STACK, LOCAL_HTTP_PORT="8080")
-    output = stack.up()
-    stack.outputs["first up"] = output
+    with watched() as watch:
+        stack.basec("init", "--env", STACK, LOCAL_HTTP_PORT="8080")
+        output = stack.up()
+    stack.outputs.update({"first up": output, "first up: arguments": watch.arguments.decode("latin-1")})
     assert "http://demo.localhost:8080" in output
     demo_login(output)
 

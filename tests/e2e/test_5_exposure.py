@@ -16,7 +16,12 @@ pytestmark = pytest.mark.real
 CONTAINER_NETWORKS = ("172.17.0.0/16", "172.29.0.0/24", "172.30.0.0/24", "172.30.1.0/24", "172.30.2.0/24")
 
 
-@pytest.mark.parametrize("vantage", ["public", "cloudflare", "neighbour", *TIERS])
+VANTAGES = ("public", "cloudflare", "neighbour", *TIERS)
+SCANS_S = 300.0
+"""Seconds that all full scans together may take."""
+
+
+@pytest.mark.parametrize("vantage", VANTAGES)
 def test_every_tcp_port_from_here_equals_the_inventorys_matrix(exposure: Exposure, vantage: str) -> None:
     container, targets = exposure.containers[vantage], exposure.targets(vantage)
     own = addresses(exposure.stack, vantage)["vpc"] if vantage in TIERS else _own_address(container)
@@ -24,6 +29,11 @@ def test_every_tcp_port_from_here_equals_the_inventorys_matrix(exposure: Exposur
         found = scan.every_port(container, [*targets, own])
     assert (own, scan.CANARY_PORT) in found, "the scan did not find its own canary"
     assert {pair for pair in found if pair[0] != own} == exposure.wanted(vantage)
+
+
+def test_all_full_scans_together_took_at_most_five_minutes() -> None:
+    assert len(scan.TIMES_S) == len(VANTAGES)
+    assert sum(scan.TIMES_S) < SCANS_S
 
 
 def _own_address(container: str) -> str:
@@ -141,6 +151,8 @@ def test_a_neighbour_that_aims_at_a_port_published_on_loopback_gets_nothing(expo
             assert Vantage(neighbour).open_ports(aimed) == set()
             with rings.without_host_firewall(stack):
                 assert Vantage(neighbour).open_ports(aimed), "with nothing in its way the attack must work"
+        with rings.without_host_firewall(stack):
+            assert Vantage(neighbour).open_ports(aimed) == set()
     finally:
         stack.inside("vertical", "docker rm --force loopback-canary")
         scan.in_network_of(neighbour, "ip", "route", "delete", "127.0.0.1/32", check=False)

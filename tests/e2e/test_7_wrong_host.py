@@ -31,6 +31,7 @@ FULL: Break = ("mount -t tmpfs -o size=64m tmpfs /opt/basecommerce", "umount /op
 
 CASES = [
     pytest.param("vertical", UNREACHABLE, "cannot be reached by SSH", "no connection after 4 dials", id="unreachable"),
+    pytest.param("edge", UNREACHABLE, "cannot be reached by SSH", "no connection after 4 dials", id="bastion away"),
     pytest.param("vertical", WRONG_KEY, "wrong host key: ", "wrong host key: ", id="wrong host key"),
     pytest.param("edge", WRONG_KEY, "wrong host key: ", "wrong host key: ", id="wrong host key of the bastion"),
     pytest.param("vertical", REFUSED, "login refused: ", "login refused: ", id="refused key"),
@@ -77,12 +78,12 @@ def test_basec_ssh_says_what_is_wrong_with_the_host_and_ends_with_4(
     with broken(stack, droplet, damage):
         command = ("ssh", droplet, "--env", STACK, "--", "sudo touch /run/was-here")
         output, seconds = timed(lambda: stack.basec(*command, expect=4))
-        script, _ = timed(lambda: stack.basec("compose", "restart", droplet, "--env", STACK, expect=4))
+        script, script_seconds = timed(lambda: stack.basec("compose", "restart", droplet, "--env", STACK, expect=4))
     for text in (output, script):
         assert f"{droplet}: {said}" in text
         assert text.count("hint:") == 1
         assert "Traceback" not in text
-    assert seconds < ANSWER_S
+    assert max(seconds, script_seconds) < ANSWER_S
     assert "was-here" not in stack.inside(droplet, "ls /run")
 
 
@@ -97,6 +98,7 @@ def test_up_says_what_is_wrong_with_the_host_and_nothing_runs_after_it(
         output = stack.basec("up", "--env", STACK, expect=1)
     assert by_up in output
     assert output.count(by_up) == 1, "said once"
+    assert "hint:" in output
     assert "Traceback" not in output
     (event,) = [event for event in stack.journal()[events:] if event["op"] != "read"]
     assert (event["name"], event["outcome"]) == ("vertical-stack-activation", "failed")

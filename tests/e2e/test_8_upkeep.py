@@ -87,6 +87,30 @@ def test_timers_are_on_and_nothing_failed(stack: LocalStack, droplet: str) -> No
     assert "SystemMaxUse=200M" in limit
 
 
+PLANT = """
+set -e
+image=$(docker inspect --format '{{.Config.Image}}' vertical-construction-1)
+docker commit vertical-construction-1 >/dev/null
+docker run --name oneoff-canary --label com.docker.compose.oneoff=True "$image" true
+docker run --name stopped-canary --label com.docker.compose.oneoff=False "$image" true
+"""
+SEEN = "docker ps --all --format '{{.Names}}'; docker images --filter dangling=true --quiet"
+
+
+def test_pruning_removes_old_left_overs_and_no_stopped_service(stack: LocalStack) -> None:
+    before = set(stack.inside("vertical", SEEN).split())
+    stack.inside("vertical", PLANT)
+    try:
+        planted = set(stack.inside("vertical", SEEN).split()) - before
+        assert len(planted) == 3
+        stack.inside("vertical", "/opt/basecommerce/scripts/prune.sh")
+        assert planted <= set(stack.inside("vertical", SEEN).split()), "too young to go"
+        stack.inside("vertical", r"sed -E 's/--filter until=[0-9]+h//' /opt/basecommerce/scripts/prune.sh | sh")
+        assert set(stack.inside("vertical", SEEN).split()) - before == {"stopped-canary"}
+    finally:
+        stack.inside("vertical", "docker rm --force oneoff-canary stopped-canary", check=False)
+
+
 def test_a_container_that_stops_serving_is_restarted_and_one_that_was_stopped_is_not(stack: LocalStack) -> None:
     form = "docker inspect --format '{{.State.StartedAt}} {{.State.Health.Status}}' vertical-construction-1"
     before = stack.inside("vertical", form).split()[0]
