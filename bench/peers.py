@@ -67,13 +67,14 @@ class Peers:
 
 
 def _pyinfra_ssh_config(config: Path) -> Path:
-    """Copy the stack's SSH configuration with host keys by address: paramiko knows no `HostKeyAlias`."""
+    """Copy the stack's SSH configuration for paramiko, which knows neither `HostKeyAlias` nor `IdentityFile none`."""
     keys = dict(line.split(" ", 1) for line in config.with_name("known_hosts").read_text().splitlines())
     blocks = re.findall(r"HostName (\S+)\n.*\n  HostKeyAlias (\S+)", config.read_text())
     by_address = WORK / "pyinfra_known_hosts"
     by_address.write_text("".join(f"{address} {keys[alias]}\n" for address, alias in blocks))
     copy = WORK / "pyinfra_ssh_config"
-    copy.write_text(config.read_text().replace(str(config.with_name("known_hosts")), str(by_address)))
+    text = config.read_text().replace(str(config.with_name("known_hosts")), str(by_address))
+    copy.write_text(text.replace("  IdentityFile none\n", ""))
     return copy
 
 
