@@ -1,8 +1,8 @@
 """TLS between Cloudflare and the edge: the edge's certificate, and the one by which Cloudflare proves itself to it.
 
-Cloudflare presents our own client certificate (authenticated origin pulls, for the zone). The one that Cloudflare shares
-among all its customers would let any of them in, as does a firewall that admits Cloudflare's ranges: a Worker of a
-stranger comes from the same addresses. Both exist before the edge asks for them, and do nothing until it does.
+Cloudflare presents our own client certificate (authenticated origin pulls, for the zone). The one that it shares among
+its customers would let any of them in, as does a firewall that admits Cloudflare's ranges: a Worker of a stranger comes
+from the same addresses. Both exist before the edge asks for them, and do nothing until it does.
 Source: https://developers.cloudflare.com/ssl/origin-configuration/authenticated-origin-pull/
 """
 
@@ -53,7 +53,7 @@ class OriginTls(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: OriginTlsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("basecommerce:tls:OriginTls", name, {}, opts)
-        # Replaced as a whole when a name or the key changes: the new one is issued and served before the old is revoked.
+        # Replaced as a whole when a name or the key changes: the old one is revoked after the new one is served.
         issued = cloudflare.OriginCaCertificate(
             f"{name}-certificate",
             csr=args.csr,

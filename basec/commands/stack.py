@@ -124,6 +124,7 @@ def _finish_local(environment: Environment, known: Facts, stages: Stages) -> Non
 def _up_cloud(environment: Environment, stages: Stages, *, yes: bool) -> None:
     with stages.stage("settings"):
         project = check_settings(environment, None)
+        say_warnings(project)
     engine = open_engine(environment, stages)
     _preview_and_up(engine, stages, confirm=not yes)
     with stages.stage("facts"):
@@ -216,6 +217,16 @@ def current_project(environment: Environment) -> Project:
     return check_settings(environment, local_stack.kept_images(environment) if environment.is_local else None)
 
 
+def say_warnings(project: Project) -> None:
+    """Say what is old in the settings; it stops nothing."""
+    import datetime
+
+    from topology.upkeep import warnings
+
+    for warning in warnings(project, datetime.datetime.now(datetime.UTC).date()):
+        say(warning.render())
+
+
 def write_facts(environment: Environment, engine: Engine, project: Project, http_port: int | None) -> Facts:
     """Write what the other commands need from the stack's exports."""
     from basec import facts
@@ -230,7 +241,7 @@ def preview(
 ) -> None:
     """Show what `up` would change; changes nothing."""
     environment = resolve(env)
-    current_project(environment)
+    say_warnings(current_project(environment))
     if environment.is_local:
         from basec import local_stack
 

@@ -1,4 +1,4 @@
-"""TLS in the whole program: what is declared in each mode, what is secret, and that no step leaves a visitor without."""
+"""TLS in the whole program: what is declared in each mode, what is secret, and in which order it happens."""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ from tests.unit.nginx_support import (
     CLOUDFLARE,
     DOMAIN,
     EDGE,
-    HSTS,
     TENANT,
     Answer,
     Edge,
@@ -35,7 +34,7 @@ def test_cloudflare_with_our_client_certificate_is_served(edge: Edge) -> None:
 
 def test_without_a_client_certificate_nothing_is_served(edge: Edge) -> None:
     for path in ("/", "/health", "/web/dashboard", "/tenant.json", "/50x.html"):
-        answer = edge.ask_tls_without_certificate(path)
+        answer = edge.ask_tls(path, context=edge.context(None))
         assert answer.status == 400, path
         assert b"No required SSL certificate was sent" in answer.body
         assert_security_headers(answer, https=True)
@@ -43,7 +42,7 @@ def test_without_a_client_certificate_nothing_is_served(edge: Edge) -> None:
 
 def test_a_client_certificate_of_another_authority_of_the_same_name_is_refused(edge: Edge) -> None:
     for path in ("/health", "/web/dashboard"):
-        answer = edge.ask_tls(path, client=foreign_client())
+        answer = edge.ask_tls(path, context=edge.context(foreign_client()))
         assert answer.status == 400, path
         assert b"The SSL certificate error" in answer.body
         assert_security_headers(answer, https=True)
@@ -57,7 +56,7 @@ def test_a_resumed_session_does_not_stand_in_for_the_certificate(edge: Edge) -> 
     again = socket.create_connection(("127.0.0.1", edge.tls_port), 5)
     with ours.wrap_socket(again, server_hostname=DOMAIN, session=session) as resumed:
         assert resumed.session_reused, "the cache of sessions is off"
-    assert edge.ask_tls_without_certificate("/web/dashboard").status == 400
+    assert edge.ask_tls("/web/dashboard", context=edge.context(None)).status == 400
 
 
 @pytest.mark.parametrize(
@@ -180,7 +179,16 @@ def test_closed_plain_http_sends_to_https_whoever_asks(edge: Edge, path: str) ->
 
 @pytest.mark.parametrize(
     "path",
-    ["/HEALTH", "/health/", "/health%0a", "/%20/health", "/x%20/health", "/web/%0a%20/health", "/health;x", "/health%20"],
+    [
+        "/HEALTH",
+        "/health/",
+        "/health%0a",
+        "/%20/health",
+        "/x%20/health",
+        "/web/%0a%20/health",
+        "/health;x",
+        "/health%20",
+    ],
 )
 def test_closed_plain_http_has_no_path_that_only_looks_like_health(edge: Edge, path: str) -> None:
     edge.open_http(False)
@@ -205,4 +213,3 @@ def test_plain_http_is_closed_where_nobody_ever_opened_it(edge: Edge) -> None:
     edge.open_http(False)
     (edge.directory / "http").rmdir()
     assert edge.ask("/web/dashboard").status == 301
-

@@ -41,7 +41,11 @@ def test_what_init_makes_is_fit_today(name: str) -> None:
         ("origin_private_key", "made-up", "this secret is not an unencrypted private key in PEM"),
         ("origin_private_key", private_key(1), "this secret is not an unencrypted private key in PEM"),
         ("origin_private_key", client_chain()[1], "this secret is a private key, but not one of the curve P-256"),
-        ("origin_private_key", curve_key(ec.SECP384R1()), "this secret is a private key, but not one of the curve P-256"),
+        (
+            "origin_private_key",
+            curve_key(ec.SECP384R1()),
+            "this secret is a private key, but not one of the curve P-256",
+        ),
         ("origin_csr", "made-up", "this secret is not a certificate signing request in PEM"),
         ("origin_csr", client_chain()[0], "this secret is not a certificate signing request in PEM"),
         ("origin_csr", origin_csr(new_origin_key(), DOMAIN), "this secret is not made with the key origin_private_key"),
