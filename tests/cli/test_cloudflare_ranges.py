@@ -99,8 +99,8 @@ def test_a_refresh_changes_the_ranges_and_the_day_and_no_other_line(
     assert outcome.stderr == "hint: basec preview --env production\n"
     assert changed_lines(text, path.read_text()) == [
         "-        - 141.101.64.0/18",
-        "+        - 198.18.0.0/15",
         '-      ranges_date: "2026-11-01" # when they were copied',
+        "+        - 198.18.0.0/15",
         f'+      ranges_date: "{TODAY}" # when they were copied',
     ]
     assert path.stat().st_mode & 0o777 == 0o640
@@ -123,7 +123,7 @@ def test_a_refresh_keeps_encrypted_secrets(basec: Run, clone: Path, published: P
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "message"),
+    "answer",
     [
         (503, "", "basec: {url}: answers 503 Service Unavailable"),
         (302, "", "basec: {url}: answers 302 Found"),
@@ -135,10 +135,10 @@ def test_a_refresh_keeps_encrypted_secrets(basec: Run, clone: Path, published: P
     ],
 )
 def test_an_answer_that_is_no_list_changes_nothing(
-    basec: Run, clone: Path, published: Published, status: int, body: str, message: str
+    basec: Run, clone: Path, published: Published, answer: tuple[int, str, str]
 ) -> None:
     before = (clone / FILE).read_text()
-    published.status, published.body = status, body
+    published.status, published.body, message = answer
     outcome = basec("cloudflare", "ranges", "--refresh", "--env", "production")
     assert outcome.code in (1, 2)
     assert outcome.stderr.startswith(message.format(url=published.url) + "\nhint: ")

@@ -102,10 +102,10 @@ class Edge:
         for name, version in versions.items():
             setattr(context, name, version)
         if client is not None:
-            files = [self.directory / "client.pem", self.directory / "client.key"]
-            for file, text in zip(files, client, strict=True):
-                file.write_text(text)
-            context.load_cert_chain(*files)
+            certificate, key = self.directory / "client.pem", self.directory / "client.key"
+            certificate.write_text(client[0])
+            key.write_text(client[1])
+            context.load_cert_chain(certificate, key)
         return context
 
     def ask(

@@ -96,8 +96,7 @@ def test_every_answer_on_443_has_each_security_header_once(
     edge: Edge, method: str, path: str, status: int, scheme: str
 ) -> None:
     """Also where a zone let a visitor in by plain HTTP: the edge was asked by TLS."""
-    named = {"X_Forwarded_Proto": scheme} if scheme else {}
-    answer = edge.ask_tls(path, method=method, CF_Connecting_IP="198.51.100.7", **named)
+    answer = edge.ask_tls(path, method=method, CF_Connecting_IP="198.51.100.7", X_Forwarded_Proto=scheme)
     assert answer.status == status
     assert_security_headers(answer, https=True)
 
@@ -167,13 +166,11 @@ def test_plain_http_on_443_is_refused(edge: Edge) -> None:
     assert b"plain HTTP request was sent to HTTPS port" in answer.body
 
 
-FROM_CLOUDFLARE = {"CF_Connecting_IP": "198.51.100.7", "X_Forwarded_Proto": "https"}
-
-
 @pytest.mark.parametrize("path", ["/", "/web/dashboard", "/tenant.json", "/api/v1/produtos/?a=1", "/auth/login"])
 def test_closed_plain_http_sends_to_https_whoever_asks(edge: Edge, path: str) -> None:
     edge.open_http(False)
-    for answer in (edge.ask(path), edge.ask(path, source=CLOUDFLARE, **FROM_CLOUDFLARE)):
+    believed = edge.ask(path, source=CLOUDFLARE, CF_Connecting_IP="198.51.100.7", X_Forwarded_Proto="https")
+    for answer in (edge.ask(path), believed):
         assert (answer.status, answer.all("Location")) == (301, [f"https://{TENANT}{path}"])
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from basec.certificates import new_client_certificate, new_origin_key, origin_csr
-from topology.tls import TLS_KEYS
+from topology.settings import TLS_KEYS
 
 
 @cache
