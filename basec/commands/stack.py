@@ -190,6 +190,16 @@ def summary(view: ProgressView) -> str:
     return f"{view.changed} changes ({counts})"
 
 
+def say_warnings(project: Project) -> None:
+    """Say what is old in the settings; it stops nothing."""
+    import datetime
+
+    from topology.upkeep import warnings
+
+    for warning in warnings(project, datetime.datetime.now(datetime.UTC).date()):
+        say(warning.render())
+
+
 def check_settings(environment: Environment, images: Mapping[str, object] | None) -> Project:
     """Check everything that can be checked without a cloud, before anything is touched. Raises ConfigurationError."""
     from basec import local_stack
@@ -215,16 +225,6 @@ def current_project(environment: Environment) -> Project:
     from basec import local_stack
 
     return check_settings(environment, local_stack.kept_images(environment) if environment.is_local else None)
-
-
-def say_warnings(project: Project) -> None:
-    """Say what is old in the settings; it stops nothing."""
-    import datetime
-
-    from topology.upkeep import warnings
-
-    for warning in warnings(project, datetime.datetime.now(datetime.UTC).date()):
-        say(warning.render())
 
 
 def write_facts(environment: Environment, engine: Engine, project: Project, http_port: int | None) -> Facts:
