@@ -7,6 +7,9 @@ import json
 import re
 import socket
 import ssl
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -210,3 +213,40 @@ def test_plain_http_is_closed_where_nobody_ever_opened_it(edge: Edge) -> None:
     edge.open_http(False)
     (edge.directory / "http").rmdir()
     assert edge.ask("/web/dashboard").status == 301
+
+
+def test_a_switch_of_the_mode_in_either_direction_loses_no_request(edge: Edge) -> None:
+    """Machines of Cloudflare learn the zone's mode one after the other, while each of them keeps asking."""
+    modes = ["flexible"] * 4
+    statuses: list[int] = []
+    done = threading.Event()
+    context = edge.context((pull_leaf(client_chain()[0]), client_chain()[1]))
+
+    def machine(number: int) -> None:
+        while not done.is_set():
+            visitor = f"198.51.100.{len(statuses) % 250}"  # each with a rate of its own
+            if modes[number] == "strict":
+                answer = edge.ask_tls("/web/dashboard", context=context, CF_Connecting_IP=visitor)
+            else:
+                answer = edge.ask("/web/dashboard", source=CLOUDFLARE, CF_Connecting_IP=visitor)
+            statuses.append(answer.status)
+
+    def learn(mode: str) -> None:
+        for number in range(len(modes)):
+            modes[number] = mode
+            time.sleep(0.1)
+
+    with ThreadPoolExecutor(len(modes)) as pool:
+        machines = [pool.submit(machine, number) for number in range(len(modes))]
+        time.sleep(0.2)
+        learn("strict")
+        time.sleep(0.5)  # as origin-http.sh waits
+        edge.open_http(False)
+        time.sleep(0.3)
+        edge.open_http(True)
+        learn("flexible")
+        done.set()
+    for each in machines:
+        each.result()
+    assert set(statuses) == {200}
+    assert len(statuses) > 40
