@@ -57,7 +57,9 @@ class OriginTls(pulumi.ComponentResource):
         issued = cloudflare.OriginCaCertificate(
             f"{name}-certificate",
             csr=args.csr,
-            hostnames=list(args.hostnames),
+            # In the order in which the API gives them back: in another one each refresh would end in a replacement.
+            # https://github.com/cloudflare/terraform-provider-cloudflare/issues/6239
+            hostnames=sorted(args.hostnames),
             request_type=REQUEST_TYPE,
             requested_validity=VALIDITY_DAYS,
             opts=pulumi.ResourceOptions(parent=self),
