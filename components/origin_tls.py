@@ -16,7 +16,7 @@ import pulumi
 import pulumi_cloudflare as cloudflare
 
 from components.stack_config import StackConfig
-from topology.tls import ORIGIN_CSR, PULL_CERTIFICATE, PULL_KEY, origin_names, pull_leaf
+from topology.tls import ORIGIN_CSR, PULL_CERTIFICATE, PULL_KEY, origin_names, pull_authorities, pull_leaf
 
 REQUEST_TYPE = "origin-ecc"
 VALIDITY_DAYS = 5475
@@ -25,13 +25,14 @@ VALIDITY_DAYS = 5475
 
 @dataclass(frozen=True, kw_only=True)
 class OriginTlsArgs:
-    """`csr` is for the edge's own key, a P-256 one; `client_certificate` is without its authority. All in PEM."""
+    """`csr` is for the edge's own key, a P-256 one; `client_certificate` is without its authorities. All in PEM."""
 
     zone_id: str
     hostnames: Sequence[str]
     csr: pulumi.Output[str]
     client_certificate: pulumi.Output[str]
     client_private_key: pulumi.Output[str]
+    client_authorities: pulumi.Output[str]
 
     @classmethod
     def from_config(cls, config: StackConfig) -> Self:
@@ -43,13 +44,15 @@ class OriginTlsArgs:
             csr=config.secrets[ORIGIN_CSR],
             client_certificate=config.secrets[PULL_CERTIFICATE].apply(pull_leaf),
             client_private_key=config.secrets[PULL_KEY],
+            client_authorities=config.secrets[PULL_CERTIFICATE].apply(pull_authorities),
         )
 
 
 class OriginTls(pulumi.ComponentResource):
-    """Certificates of both ends. Outputs: `certificate` of the edge, in PEM."""
+    """Certificates of both ends. Outputs, in PEM: `certificate` of the edge, `authorities` of its one client."""
 
     certificate: pulumi.Output[str]
+    authorities: pulumi.Output[str]
 
     def __init__(self, name: str, args: OriginTlsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("basecommerce:tls:OriginTls", name, {}, opts)
@@ -78,5 +81,5 @@ class OriginTls(pulumi.ComponentResource):
             # Enabled first, Cloudflare would show the certificate that it shares among its customers.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[client]),
         )
-        self.certificate = issued.certificate
-        self.register_outputs({"certificate": self.certificate})
+        self.certificate, self.authorities = issued.certificate, args.client_authorities
+        self.register_outputs({"certificate": self.certificate, "authorities": self.authorities})
