@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,13 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.settings import get_root_resource
 from pulumi.runtime.stack import Stack, run_pulumi_func
 
+from tests.unit.tls_support import tls_secrets
+
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = ("local", "staging", "production")
 ADDRESSES = {"infra": "10.80.0.2", "vertical": "10.80.0.3", "edge": "10.80.0.4"}
 RESERVED_IP = "198.51.100.24"
+ORIGIN_CERTIFICATE = "-----BEGIN CERTIFICATE-----\nissued by Cloudflare\n-----END CERTIFICATE-----\n"
 PROGRAM_TIMEOUT_S = 60
 
 
@@ -141,21 +145,21 @@ class Cloud(mocks.Mocks):
 
     def __init__(self, *, preview: bool) -> None:
         self.preview = preview
-        self.count = 0
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        self.count += 1
         if self.preview and args.custom:
             return "", dict(args.inputs)  # what the clouds choose is not known yet; the SDK makes it unknown
         outputs = dict(args.inputs)
-        number = str(4000 + self.count)
+        number = zlib.crc32(f"{args.typ} {args.name}".encode())  # by name: registrations come in any order
         if args.typ == "digitalocean:index/droplet:Droplet":
             droplet = str(args.inputs["name"]).rsplit("-", 1)[-1]
             outputs["ipv4AddressPrivate"] = ADDRESSES.get(droplet, "10.80.0.9")
-            outputs["ipv4Address"] = f"203.0.113.{self.count}"
+            outputs["ipv4Address"] = f"203.0.113.{number % 250}"
         if args.typ == "digitalocean:index/reservedIp:ReservedIp":
             outputs["ipAddress"] = RESERVED_IP
-        return number, outputs
+        if args.typ == "cloudflare:index/originCaCertificate:OriginCaCertificate":
+            outputs["certificate"] = ORIGIN_CERTIFICATE
+        return str(number), outputs
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
         raise AssertionError(f"the program must not look anything up: {args.token}")
@@ -175,6 +179,7 @@ SECRETS = {
     "basecommerce:host_key_infra": private_key(),
     "basecommerce:host_key_vertical": private_key(),
     "basecommerce:host_key_edge": private_key(),
+    **{f"basecommerce:{key}": value for key, value in tls_secrets("staging-basecommerce.com.br").items()},
     "digitalocean:token": "dop_v1_canary",
     "cloudflare:apiToken": "canary-cloudflare",
 }
@@ -186,9 +191,12 @@ def settings_of(stack: str) -> dict[str, Any]:
     return document["config"]["basecommerce:settings"]  # type: ignore[no-any-return]
 
 
-def configuration(stack: str) -> dict[str, str]:
+def configuration(stack: str, **cloudflare: str) -> dict[str, str]:
     """Give a stack's tracked settings with generated secrets, as the engine would hand them out."""
-    return {"basecommerce:settings": json.dumps(settings_of(stack)), **SECRETS}
+    settings = settings_of(stack)
+    settings["cloudflare"].update(cloudflare)
+    of_domain = {f"basecommerce:{key}": value for key, value in tls_secrets(settings["domain"]).items()}
+    return {"basecommerce:settings": json.dumps(settings), **SECRETS, **of_domain}
 
 
 def run(
