@@ -77,3 +77,9 @@ def test_every_decision_is_in_the_index() -> None:
     index = (ROOT / "docs/adr/README.md").read_text()
     decisions = sorted(path.name for path in (ROOT / "docs/adr").glob("[0-9]*.md"))
     assert re.findall(r"\((\d{4}-[a-z-]+\.md)\)", index) == decisions
+
+
+def test_every_message_names_the_next_command_by_the_same_word() -> None:
+    """`hint:`, in the local cloud as well: two words for one thing make people search twice."""
+    sources = [path for room in ("localcloud", "basec", "topology") for path in (ROOT / room).rglob("*.py")]
+    assert [str(path) for path in sources if re.search(r"\bnext: |[\"`]next:", path.read_text())] == []
