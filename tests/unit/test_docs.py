@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from topology.errors import ExitCode
+from topology.errors import MEANINGS, ExitCode
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
@@ -68,9 +68,13 @@ def test_every_export_is_in_the_readme() -> None:
     assert [name.strip("`") for name in listed] == exported
 
 
-def test_every_exit_code_is_in_the_readme() -> None:
-    listed = _first_column((ROOT / "README.md").read_text(), "| exit code |")
-    assert [int(code) for code in listed] == sorted(int(code) for code in ExitCode)
+def test_exit_codes_are_listed_on_one_page_in_the_words_of_the_code() -> None:
+    page = ROOT / "docs/infra-cli.md"
+    table = page.read_text().split("## Exit codes")[1]
+    found = re.findall(r"^\| (\d+) \| (.+) \|$", table, re.MULTILINE)
+    assert {int(code): meaning for code, meaning in found} == {int(code): text for code, text in MEANINGS.items()}
+    assert list(MEANINGS) == list(ExitCode)
+    assert [path.name for path in DOCUMENTS if "| exit code |" in path.read_text()] == [page.name]
 
 
 def test_every_decision_is_in_the_index() -> None:
