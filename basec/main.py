@@ -25,19 +25,19 @@ from basec.commands import (
     status,
 )
 from basec.console import say
-from topology.errors import BasecommerceError, ExitCode
+from topology.errors import MEANINGS, BasecommerceError, ExitCode
 
 app = typer.Typer(
     name="basec",
     help="Bring the BaseCommerce platform up, look at it, reach its hosts, take it down.",
-    epilog="Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 host check, 4 remote command, 130 interrupted.",
+    epilog=f"Exit codes: {'. '.join(f'{code} {meaning}' for code, meaning in MEANINGS.items())}.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: rich alone would take longer than all the rest
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-INTERRUPTED = "interrupted; the same command continues"
+INTERRUPTED = MEANINGS[ExitCode.INTERRUPTED]
 
 
 class State:

@@ -27,7 +27,7 @@ NO_CONNECTION = (
     (
         "Host key verification failed|IDENTIFICATION HAS CHANGED",
         "wrong host key: what answers there is not the machine that this stack made; nothing was sent to it",
-        "find out who answers; if the droplet was rebuilt with a new key: basec inventory refresh --env {environment}",
+        "find out who answers; if the stack has a new key for it: basec inventory refresh --env {environment}",
     ),
     (
         r"Permission denied \(publickey",

@@ -24,6 +24,16 @@ def row(figure: Figure) -> tuple[str, ...]:
     return (figure.name, *values, str(len(figure.samples)), promise, figure.verdict)
 
 
+def missed(groups: Mapping[str, Sequence[Figure]]) -> list[str]:
+    """Name the promises that were not kept, a line each."""
+    return [
+        f"bench: {name}: {figure.name}: MISSED: {figure.median:.2f} {figure.unit}, promised is {figure.promise:g}"
+        for name, figures in groups.items()
+        for figure in figures
+        if figure.verdict == "MISSED"
+    ]
+
+
 def machine(root: Path) -> str:
     """Describe where and when the figures were taken: what another person needs to believe or to repeat them."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30

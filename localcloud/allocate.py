@@ -98,7 +98,7 @@ def _first_free(candidates: Iterable[IPv4Network], taken: tuple[IPv4Network, ...
         if not any(candidate.overlaps(network) for network in taken):
             return candidate
     raise CloudError(
-        "allocate: no free subnet is left\nnext: basec down --env NAME for a local stack that is no longer used"
+        "allocate: no free subnet is left\nhint: basec down --env NAME for a local stack that is no longer used"
     )
 
 

@@ -15,7 +15,7 @@ Progress = Callable[[str], Awaitable[None]]
 
 
 class CloudError(Exception):
-    """The cloud refuses or fails; the text reads like the real API's and may hold a `next:` line."""
+    """The cloud refuses or fails; the text reads like the real API's and may hold a `hint:` line."""
 
 
 class NotReadyError(CloudError):

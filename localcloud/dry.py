@@ -97,7 +97,7 @@ class DryCloud:
     async def delete_vpc(self, vpc_id: str) -> None:
         with self._store.change() as data:
             if any(droplet["spec"]["vpc_id"] == vpc_id for droplet in data.get("droplet", {}).values()):
-                raise CloudError("Can not delete VPC with members\nnext: delete the droplets in it first")
+                raise CloudError("Can not delete VPC with members\nhint: delete the droplets in it first")
             data.get("vpc", {}).pop(vpc_id, None)
 
     # Droplets
@@ -107,7 +107,7 @@ class DryCloud:
         with self._store.change() as data:
             vpc = data.get("vpc", {}).get(spec.vpc_id)
             if vpc is None:
-                raise CloudError(f"The VPC {spec.vpc_id} was not found\nnext: run `up` with a refresh")
+                raise CloudError(f"The VPC {spec.vpc_id} was not found\nhint: run `up` with a refresh")
             droplets: Record = data.setdefault("droplet", {})
             droplet_id = _find(droplets, urn)
             if droplet_id is None:
@@ -177,7 +177,7 @@ class DryCloud:
         with self._store.change() as data:
             record = data.get("volume", {}).get(volume_id)
             if record and record.get("droplet_id"):
-                raise CloudError("failed to delete volume: it is attached\nnext: detach it first")
+                raise CloudError("failed to delete volume: it is attached\nhint: detach it first")
             data.get("volume", {}).pop(volume_id, None)
 
     async def attach_volume(self, volume_id: str, droplet_id: str) -> None:
@@ -227,7 +227,7 @@ class DryCloud:
                 if same and other_id != record_id:
                     raise CloudError(
                         f"An identical record already exists. (81058) {spec.type} {spec.name}\n"
-                        "next: remove the other record, or import it"
+                        "hint: remove the other record, or import it"
                     )
         return self._put("record", urn, record_id, asdict(spec))
 
@@ -295,7 +295,7 @@ class DryCloud:
 def _existing(data: Record, kind: str, record_id: str) -> Record:
     record: Record | None = data.get(kind, {}).get(record_id)
     if record is None:
-        raise CloudError(f"The {kind} {record_id} was not found (404)\nnext: run `up` with a refresh")
+        raise CloudError(f"The {kind} {record_id} was not found (404)\nhint: run `up` with a refresh")
     return record
 
 

@@ -53,7 +53,7 @@ async def running(config: CloudConfig, kind: str, host: Host) -> bool:
 
 async def _create(config: CloudConfig, service: Service, host: Host, wanted: str) -> None:
     if await inspect(host, "image", service.image) is None:
-        raise CloudError(f"{service.kind}: image {service.image}: not built\nnext: python -m localcloud images")
+        raise CloudError(f"{service.kind}: image {service.image}: not built\nhint: python -m localcloud images")
     own = {labels.CLOUD: config.name, labels.KIND: service.kind, labels.SPEC: wanted}
     await host.run(
         *("docker", "container", "create", "--name", config.physical(service.kind), *labels.arguments(own)),

@@ -27,6 +27,17 @@ class ExitCode(IntEnum):
     """128 + SIGINT, as shells report it."""
 
 
+MEANINGS = {
+    ExitCode.OK: "done",
+    ExitCode.FAILURE: "failed, or a check found something wrong",
+    ExitCode.CONFIGURATION: "wrong usage or configuration; nothing was touched",
+    ExitCode.HOST_CHECK: "this machine cannot run the local cloud (host check)",
+    ExitCode.REMOTE: "a host could not be reached, or a command there failed",
+    ExitCode.INTERRUPTED: "interrupted; the same command continues",
+}
+"""In the words of `basec --help` and of docs/infra-cli.md, the one page that lists them."""
+
+
 class BasecommerceError(Exception):
     """A failure that is explained to the user without a traceback."""
 

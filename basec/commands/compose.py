@@ -6,7 +6,7 @@ import shlex
 
 import typer
 
-from basec.arguments import ANY_SERVICE, CHANGE_ENV, HOST, READ_ENV, SERVICE
+from basec.arguments import ANY_SERVICE, CHANGE_ENV, HOST, SERVICE
 from basec.console import answer, say
 from basec.environments import Environment, resolve
 from topology.errors import UsageError
@@ -48,7 +48,8 @@ def register(root: typer.Typer) -> None:
     root.add_typer(app)
     root.command(
         "exec",
-        epilog="Examples: basec exec infra postgres -- psql -U basecommerce; basec exec edge auth -e local -- env",
+        epilog="Examples: basec exec infra postgres -e local -- psql -U basecommerce; "
+        "basec exec edge auth -e staging -- env",
         context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True},
     )(exec_)
 
@@ -97,7 +98,7 @@ def exec_(
     host: str = HOST,
     service: str = SERVICE,
     command: list[str] = typer.Argument(..., metavar="COMMAND...", help="What to run in the service's container."),
-    env: str = READ_ENV,
+    env: str = CHANGE_ENV,
 ) -> None:
     """Run a command in a service's container, with the terminal if there is one. The exit code is the command's own."""
     import sys

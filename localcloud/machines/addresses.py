@@ -54,4 +54,4 @@ def _lowest_free(candidates: Iterable[IPv4Address], taken: Collection[IPv4Addres
     for address in candidates:
         if address not in taken:
             return address
-    raise CloudError(f"{where}: no address is left\nnext: delete a droplet or a reserved address of this cloud")
+    raise CloudError(f"{where}: no address is left\nhint: delete a droplet or a reserved address of this cloud")

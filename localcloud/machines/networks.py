@@ -69,7 +69,7 @@ async def create_vpc(config: CloudConfig, host: Host, store: Store, urn: str, sp
         existing = store.find(VPCS, urn=urn)
         if existing is None and store.all(VPCS):
             raise CloudError(
-                "vpc: this cloud has one already\nnext: the local cloud keeps one VPC a stack; delete that"
+                "vpc: this cloud has one already\nhint: the local cloud keeps one VPC a stack; delete that"
             )
         ip_range = IPv4Network(spec.ip_range)
         if ip_range.overlaps(config.public_subnet):
@@ -149,7 +149,7 @@ async def _create(
     if "overlaps" in result.stderr:
         raise CloudError(
             f"network {name}: another network of this machine holds part of {subnet}\n"
-            "next: find it with `docker network ls` and `ip route`, remove it, or give this cloud another subnet"
+            "hint: find it with `docker network ls` and `ip route`, remove it, or give this cloud another subnet"
         )
     if result.code != 0:
         raise CommandError("docker network create", result)
@@ -171,5 +171,5 @@ def _check_subnet(found: object, name: str, wanted: IPv4Network) -> None:
     subnets = [entry.get("Subnet") for entry in (found.get("IPAM") or {}).get("Config") or []]
     if str(wanted) not in subnets:
         raise CloudError(
-            f"network {name}: has subnet {', '.join(map(str, subnets))}, {wanted} is wanted\nnext: make down"
+            f"network {name}: has subnet {', '.join(map(str, subnets))}, {wanted} is wanted\nhint: make down"
         )

@@ -129,7 +129,7 @@ async def apply(
     await check_bridge_filtering(host)
     current = (await host.run("iptables-save", "-t", "filter")).stdout
     if ":DOCKER-USER " not in current:
-        raise CloudError("cloud firewall: no chain DOCKER-USER\nnext: Docker has to run with its option `iptables` on")
+        raise CloudError("cloud firewall: no chain DOCKER-USER\nhint: Docker has to run with its option `iptables` on")
     await _restore(host, "iptables-restore", render(chains, bridges, members, firewalls, current))
     # A kernel without IPv6 has nothing to close.
     current6 = await host.run("ip6tables-save", "-t", "filter", check=False)
@@ -152,7 +152,7 @@ async def check_bridge_filtering(host: Host) -> None:
     if result.stdout.strip() != "1":
         raise CloudError(
             "cloud firewall: the machine does not filter bridged packets\n"
-            "next: modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1"
+            "hint: modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1"
         )
 
 

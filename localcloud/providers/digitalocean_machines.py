@@ -66,7 +66,7 @@ class Droplet(Handler):
         if found is None:
             return None
         if not inputs:
-            raise CloudError("the local cloud does not implement import of droplets\nnext: let `up` create it")
+            raise CloudError("the local cloud does not implement import of droplets\nhint: let `up` create it")
         outputs = {**self._outputs(inputs, found, text(state, "createdAt"))}
         return Found(inputs=inputs, outputs={**outputs, **{k: state[k] for k in ("disk",) if k in state}})
 
@@ -225,7 +225,7 @@ async def _droplet_spec(backend: Backend, inputs: Values) -> DropletSpec:
         document = await backend.read_document("ssh_key", key_id)
         if document is None:
             raise CloudError(
-                f"{key_id} are invalid key identifiers for Droplet creation\nnext: run `up` with a refresh"
+                f"{key_id} are invalid key identifiers for Droplet creation\nhint: run `up` with a refresh"
             )
         keys.append(str(document["publicKey"]))
     size = text(inputs, "size")

@@ -111,5 +111,5 @@ class Package:
             return self._handlers[token]
         except KeyError:
             raise UnsupportedTypeError(
-                f"local cloud does not implement {token}\nnext: use one of {', '.join(self.type_names)}"
+                f"local cloud does not implement {token}\nhint: use one of {', '.join(self.type_names)}"
             ) from None

@@ -107,8 +107,8 @@ def describe(error: BaseException, log: Path, where: str) -> str:
         lines = str(error).strip().splitlines() or [type(error).__name__]
     else:
         lines = [f"{where}: {type(error).__name__}: {str(error).strip() or 'no message'}"]
-    if not any(line.startswith("next:") for line in lines):
-        lines.append("next: run the same command again; it continues where it stopped")
+    if not any(line.startswith("hint:") for line in lines):
+        lines.append("hint: run the same command again; it continues where it stopped")
     return "\n".join([*lines, f"details: {log}"])
 
 

@@ -293,14 +293,14 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
                 raise
             raise CloudError(
                 f"{operation.what}: not done within {limit_s:g} s; last stage: {operation.stage}\n"
-                "next: run the same command again, or give the resource longer customTimeouts"
+                "hint: run the same command again, or give the resource longer customTimeouts"
             ) from error
         except asyncio.CancelledError:
             current = asyncio.current_task()
             if not task.cancelled() or current is None or current.cancelling():
                 raise  # the engine hung up
             raise OperationCancelledError(
-                f"{operation.what}: cancelled at stage: {operation.stage}\nnext: run the same command again"
+                f"{operation.what}: cancelled at stage: {operation.stage}\nhint: run the same command again"
             ) from None
         finally:
             self._running.discard(task)
@@ -358,7 +358,7 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
             id=error.resource_id,
             properties=self._outputs(flagged, error.outputs),
             inputs=encode_struct(flagged),
-            reasons=[*reasons, f"next: run the same command again (details: {self._tracebacks.path})"],
+            reasons=[*reasons, f"hint: run the same command again (details: {self._tracebacks.path})"],
         )
         status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=f"{operation.what}: not ready")
         status.details.add().Pack(failed)

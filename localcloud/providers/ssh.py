@@ -145,12 +145,13 @@ async def _dial(
     except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
         raise CloudError(
             f"{where}: wrong host key: the machine does not hold the key it should ({error})\n"
-            "next: find out which machine answers there; if the droplet was rebuilt, run `up` again"
+            # Not "run `up` again": that brings the same pinned key, and fails alike.
+            "hint: find out which machine answers there; if it is the droplet, give it its host key back or replace it"
         ) from error
     except asyncssh.PermissionDenied as error:
         raise CloudError(
             f"{where}: login refused: the machine does not accept the key of this stack\n"
-            f"next: check that user {hop.user} exists there and has the stack's public key"
+            f"hint: check that user {hop.user} exists there and has the stack's public key"
         ) from error
 
 
@@ -175,7 +176,7 @@ async def _with_retries(
             if -1 < limit < errors:
                 raise CloudError(
                     f"{where}: no connection after {errors} dials: {cause}\n"
-                    "next: check that the droplet runs and the firewalls admit SSH from here, then run `up` again"
+                    "hint: check that the droplet runs and the firewalls admit SSH from here, then run `up` again"
                 ) from error
             await progress(f"dial {errors}/{limit} failed: {cause}")
         await asyncio.sleep(delay_s)

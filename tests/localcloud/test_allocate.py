@@ -63,7 +63,7 @@ def test_no_free_slice_is_refused_with_the_next_step(tmp_path: Path, routes: lis
     with pytest.raises(CloudError) as caught:
         cloud(tmp_path)
     assert str(caught.value) == (
-        "allocate: no free subnet is left\nnext: basec down --env NAME for a local stack that is no longer used"
+        "allocate: no free subnet is left\nhint: basec down --env NAME for a local stack that is no longer used"
     )
     assert not (tmp_path / "clone/.local/local/cloud.json").exists()
 

@@ -140,11 +140,11 @@ def test_a_type_that_is_not_implemented_stops_the_preview(stack_of: StackOf) -> 
 
 
 def test_a_failed_create_leaves_no_pending_operation_and_the_same_command_goes_on(stack: EngineStack) -> None:
-    stack.faults({"when": "before", "op": "create", "name": "edge", "error": "no capacity\nnext: try again"})
+    stack.faults({"when": "before", "op": "create", "name": "edge", "error": "no capacity\nhint: try again"})
     with pytest.raises(auto.CommandError) as caught:
         stack.up()
     assert "no capacity" in str(caught.value)
-    assert "next: try again" in str(caught.value)
+    assert "hint: try again" in str(caught.value)
     assert not stack.deployment().get("pending_operations")
     stack.faults()
     stack.up()

@@ -59,7 +59,7 @@ async def test_check_wants_a_whole_number_where_one_is_due(plugin: Plugin) -> No
 async def test_a_type_that_is_not_implemented_fails_with_its_name(plugin: Plugin) -> None:
     urn = "urn:pulumi:local::basecommerce::digitalocean:index/loadBalancer:LoadBalancer::lb"
     message = await message_of(plugin.check({}, urn=urn))
-    assert message.startswith("local cloud does not implement digitalocean:index/loadBalancer:LoadBalancer\nnext: ")
+    assert message.startswith("local cloud does not implement digitalocean:index/loadBalancer:LoadBalancer\nhint: ")
 
 
 async def test_preview_of_a_create_answers_inputs_and_leaves_outputs_unknown(plugin: Plugin) -> None:
@@ -182,7 +182,7 @@ async def test_a_time_out_ends_the_handler_and_names_the_stage(plugin: Plugin, b
 
     behaviour.create = create
     message = await message_of(plugin.create({}, timeout_s=0.2))
-    assert message.startswith("create Thing one: not done within 0.2 s; last stage: cloud-init\nnext: ")
+    assert message.startswith("create Thing one: not done within 0.2 s; last stage: cloud-init\nhint: ")
     assert ended.is_set()
 
 
@@ -240,12 +240,12 @@ async def test_an_error_is_one_cause_one_next_step_and_the_name_of_the_log(
     plugin: Plugin, behaviour: Behaviour, config: CloudConfig
 ) -> None:
     def create(job: Job, inputs: Values) -> Created:
-        raise CloudError("Can not delete VPC with members\nnext: delete the droplets first")
+        raise CloudError("Can not delete VPC with members\nhint: delete the droplets first")
 
     behaviour.create = create
     log = config.state / "logs" / "command.log"
     assert await message_of(plugin.create({})) == (
-        f"Can not delete VPC with members\nnext: delete the droplets first\ndetails: {log}"
+        f"Can not delete VPC with members\nhint: delete the droplets first\ndetails: {log}"
     )
     assert "Traceback" in log.read_text()
 
@@ -259,7 +259,7 @@ async def test_a_bug_is_reported_without_traceback_and_always_says_what_to_do_ne
     behaviour.create = create
     cause, following, details = (await message_of(plugin.create({}))).splitlines()
     assert cause == "create Thing one: RuntimeError: boom"
-    assert following.startswith("next: ")
+    assert following.startswith("hint: ")
     assert details.startswith("details: ")
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bench import __main__ as bench
 from bench import report
 from bench.measure import BenchError, Figure, Run, in_turn, run, stage_figures
 from bench.stack import ENVIRONMENT, Stack
@@ -81,3 +84,32 @@ def test_the_measured_stack_is_named_before_a_remote_command(monkeypatch: pytest
     monkeypatch.setattr("bench.stack.run", record)
     Stack(Path("/clone")).basec("ssh", "infra", "--", "true")
     assert started[0][3:] == ["ssh", "--env", ENVIRONMENT, "infra", "--", "true"]
+
+
+def test_a_promise_that_was_not_kept_ends_the_run_with_1_after_all_groups(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    kept = Figure(name="no-op `basec up`", samples=(8.0,), promise=9)
+    late = Figure(name="no-op `basec preview`", samples=(7.0,), promise=6)
+
+    @contextlib.contextmanager
+    def nothing() -> Iterator[Stack]:
+        yield Stack(tmp_path)
+
+    monkeypatch.setattr("bench.__main__.measured_stack", nothing)
+    monkeypatch.setattr(report, "machine", lambda _root: "a machine")
+
+    def warm(_stack: Stack) -> list[Figure]:
+        """Measure."""
+        return [late, kept]
+
+    def cold(_stack: Stack) -> list[Figure]:
+        """Measure."""
+        return [kept]
+
+    monkeypatch.setattr(bench, "GROUPS", {"warm": warm, "cold": cold})
+    with pytest.raises(SystemExit) as ended:
+        bench.main(["warm", "cold"], write=False)
+    assert ended.value.code == "bench: warm: no-op `basec preview`: MISSED: 7.00 s, promised is 6"
+    assert "a machine" in capsys.readouterr().out
+    bench.main(["cold"], write=False)

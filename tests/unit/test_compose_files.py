@@ -91,13 +91,26 @@ def test_every_log_is_bounded_by_the_local_driver(tier: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(("tier", "name"), LASTING)
-def test_every_lasting_service_restarts_has_time_to_stop_and_a_health_check(tier: str, name: str) -> None:
+def test_every_lasting_service_restarts_and_has_a_health_check(tier: str, name: str) -> None:
     found = service(tier, name)
     assert found["restart"] == "unless-stopped"
-    assert "stop_grace_period" in found
     assert {"test", "interval", "timeout", "retries", "start_period", "start_interval"} <= set(found["healthcheck"])
     assert found["healthcheck"]["test"][0] == "CMD"
     assert "curl" not in found["healthcheck"]["test"]  # in neither Debian's nor the official nginx and HAProxy images
+
+
+def test_every_lasting_service_has_the_time_to_stop_that_it_needs() -> None:
+    """Docker's own default of 10 s would kill a relay in its longest pause (30 s)."""
+    assert {name: service(tier, name)["stop_grace_period"] for tier, name in LASTING} == {
+        "postgres": "90s",  # its last checkpoint
+        "redis": "30s",
+        "relay": "35s",
+        "engines": "35s",
+        "haproxy": "35s",  # hard-stop-after is 30 s
+        "construction": "30s",
+        "nginx": "35s",
+        "auth": "30s",
+    }
 
 
 def test_migrate_runs_once_and_only_when_asked() -> None:
@@ -120,14 +133,27 @@ def test_ports_are_published_on_the_private_address_but_the_edges() -> None:
     }
 
 
+def test_environment_holds_what_the_applications_read_and_nothing_else() -> None:
+    """A name that no code reads looks like tuning and does nothing; a misspelt one leaves the default."""
+    given = {name: service(tier, name).get("environment", {}) for tier, name in SERVICES if name != "postgres"}
+    assert {name: found for name, found in given.items() if found} == {
+        "relay": {"RELAY_POLL_INTERVAL_EMPTY": "0.2"},
+        "engines": {
+            "ENGINES_CONSUMER_NAME": "engines-1",
+            "ENGINES_RECLAIM_INTERVAL": "10",
+            "ENGINES_RECLAIM_IDLE_MS": "15000",
+        },
+        "auth": {"ENVIRONMENT": "${ENVIRONMENT:?}"},
+    }
+    assert set(service("infra", "postgres")["environment"]) == {
+        "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD_FILE", "PGDATA", "POSTGRES_INITDB_ARGS",
+        "POSTGRES_HOST_AUTH_METHOD",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("tier", "name"), SERVICES)
 def test_no_secret_is_where_docker_inspect_shows_it(tier: str, name: str) -> None:
     found = service(tier, name)
-    assert set(found.get("environment", {})) <= {
-        "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD_FILE", "PGDATA", "POSTGRES_INITDB_ARGS",
-        "POSTGRES_HOST_AUTH_METHOD", "ENVIRONMENT",
-        "RELAY_POLL_INTERVAL_EMPTY", "ENGINES_CONSUMER_NAME", "ENGINES_RECLAIM_INTERVAL", "ENGINES_RECLAIM_IDLE_MS",
-    }  # fmt: skip
     shown = str([found.get(key) for key in ("environment", "command", "entrypoint", "healthcheck", "labels")])
     assert "SECRET_" not in shown
 

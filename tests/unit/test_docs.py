@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from topology.errors import ExitCode
+from topology.errors import MEANINGS, ExitCode
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
@@ -68,12 +68,22 @@ def test_every_export_is_in_the_readme() -> None:
     assert [name.strip("`") for name in listed] == exported
 
 
-def test_every_exit_code_is_in_the_readme() -> None:
-    listed = _first_column((ROOT / "README.md").read_text(), "| exit code |")
-    assert [int(code) for code in listed] == sorted(int(code) for code in ExitCode)
+def test_exit_codes_are_listed_on_one_page_in_the_words_of_the_code() -> None:
+    page = ROOT / "docs/infra-cli.md"
+    table = page.read_text().split("## Exit codes")[1]
+    found = re.findall(r"^\| (\d+) \| (.+) \|$", table, re.MULTILINE)
+    assert {int(code): meaning for code, meaning in found} == {int(code): text for code, text in MEANINGS.items()}
+    assert list(MEANINGS) == list(ExitCode)
+    assert [path.name for path in DOCUMENTS if "| exit code |" in path.read_text()] == [page.name]
 
 
 def test_every_decision_is_in_the_index() -> None:
     index = (ROOT / "docs/adr/README.md").read_text()
     decisions = sorted(path.name for path in (ROOT / "docs/adr").glob("[0-9]*.md"))
     assert re.findall(r"\((\d{4}-[a-z-]+\.md)\)", index) == decisions
+
+
+def test_every_message_names_the_next_command_by_the_same_word() -> None:
+    """`hint:`, in the local cloud as well: two words for one thing make people search twice."""
+    sources = [path for room in ("localcloud", "basec", "topology") for path in (ROOT / room).rglob("*.py")]
+    assert [str(path) for path in sources if re.search(r"\bnext: |[\"`]next:", path.read_text())] == []

@@ -2,8 +2,12 @@
 
 Run in the worker's own container, whose image brings psycopg2 and redis. What is asked:
 - relay: no event waits in the outbox for more than a minute, or one went out within the last minute (it catches up).
-- engines: the group exists, and our consumer asked for messages within the last minute. Pending messages say nothing:
-  one that can never be handled stays pending for ever.
+- engines: the group exists, and our consumer asked for messages within the last minute. Needs Redis 7.2: an older one
+  does not note a read that found nothing.
+
+Not seen: a worker that asks for messages and finishes none of them. The original worker does just that to every event
+that construction writes (`version` 1.0), so messages that stay pending are no sign of an illness that a restart heals.
+`basec events status` counts them.
 """
 
 import os

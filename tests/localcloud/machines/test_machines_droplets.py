@@ -154,7 +154,7 @@ async def test_a_new_tag_opens_what_its_firewall_says(cloud: DockerCloud, host: 
 
 async def test_a_machine_that_does_not_filter_bridges_is_refused(cloud: DockerCloud, host: FakeHost) -> None:
     host.bridge_filtering = "0"
-    with pytest.raises(CloudError, match="does not filter bridged packets\nnext: modprobe br_netfilter"):
+    with pytest.raises(CloudError, match="does not filter bridged packets\nhint: modprobe br_netfilter"):
         await cloud.create_droplet("urn:edge", await spec(cloud), silent)
     assert not host.asked("docker", "container", "start")
 
@@ -176,7 +176,7 @@ async def test_a_second_vpc_is_refused(cloud: DockerCloud) -> None:
 async def test_a_taken_subnet_is_named(cloud: DockerCloud, host: FakeHost) -> None:
     host.overlap = True
     with pytest.raises(
-        CloudError, match=r"network bc-local-mt-vpc: another network .* part of 10\.77\.1\.0/24\nnext: "
+        CloudError, match=r"network bc-local-mt-vpc: another network .* part of 10\.77\.1\.0/24\nhint: "
     ):
         await spec(cloud)
 

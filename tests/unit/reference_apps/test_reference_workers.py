@@ -163,6 +163,29 @@ def test_rows_stay_unpublished_while_redis_is_away(database: Engine, shop: Shop)
     assert row["published_at"] is None
 
 
+def test_a_relay_killed_between_sending_and_marking_sends_again_and_it_counts_once(
+    *, relay: Relay, worker: Worker, redis: Redis, database: Engine, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert(database, shop, sale(item(uuid.uuid4())))
+    send = Relay._send
+
+    def killed(self: Relay, rows: Any) -> Any:
+        send(self, rows)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Relay, "_send", killed)
+        with pytest.raises(KeyboardInterrupt):
+            relay.round()
+    assert redis.xlen(STREAM) == 1
+    assert relay.round() == 1
+    assert redis.xlen(STREAM) == 2
+    read_all(worker)
+    assert len(rows(database, "engine_sales_facts", shop)) == 1
+    assert len(rows(database, "engine_stock_facts", shop)) == 1
+    assert pending(redis) == 0
+
+
 def test_two_relays_share_the_rows(relay: Relay, redis: Redis, database: Engine, shop: Shop) -> None:
     for _ in range(40):
         insert(database, shop, {})
