@@ -17,11 +17,15 @@ from components.droplet import Droplet, DropletArgs
 from components.host import Host, HostArgs
 from components.image_pull import ImagePull, ImagePullArgs
 from components.network import Network, NetworkArgs
+from components.origin_http import OriginHttp, OriginHttpArgs
+from components.origin_tls import OriginTls, OriginTlsArgs
 from components.remote import access_by_droplet
 from components.stack_config import load_stack_config
 from components.ufw_firewall import UfwFirewall, UfwFirewallArgs
+from components.zone_settings import ZoneSettings, ZoneSettingsArgs
 from topology.cloud_init import template_digest
 from topology.inventory import ROLES
+from topology.secrets import ORIGIN_CERTIFICATE
 
 ROOT = Path(__file__).resolve().parent
 
@@ -34,6 +38,7 @@ def main() -> None:
 
     network = Network("network", NetworkArgs.from_config(config))
     firewall = CloudFirewall("cloud-firewall", CloudFirewallArgs.from_config(config))
+    origin_tls = OriginTls("origin-tls", OriginTlsArgs.from_config(config))
     ssh_key = digitalocean.SshKey("login-key", name=project.physical_name("login"), public_key=config.login_key)
 
     droplets: dict[str, Droplet] = {}
@@ -63,15 +68,27 @@ def main() -> None:
             ImagePull(f"{name}-images", image_args, pulumi.ResourceOptions(depends_on=before)),
         ]
 
+    # Cloudflare holds its client certificate before the edge asks for it.
+    ready[bastion].append(origin_tls)
+    http_args = OriginHttpArgs.from_config(config, droplet_id=ids[bastion], access=access[bastion])
+    if http_args.serves:  # before Cloudflare is told to speak plain HTTP
+        http_opts = pulumi.ResourceOptions(depends_on=list(ready[bastion]))
+        ready[bastion].append(OriginHttp(f"{bastion}-http", http_args, http_opts))
+
     stacks: dict[str, ComposeStack] = {}
     for name in order:
+        issued = {ORIGIN_CERTIFICATE: origin_tls.certificate} if name == bastion else {}
         stack_args = ComposeStackArgs.from_config(
-            config, name, droplet_id=ids[name], access=access[name], addresses=addresses
+            config, name, droplet_id=ids[name], access=access[name], addresses=addresses, issued=issued
         )
         after = pulumi.ResourceOptions(depends_on=[*before, *ready[name]])
         stacks[name] = ComposeStack(f"{name}-stack", stack_args, after)
         before = [stacks[name]]
 
+    zone_opts = pulumi.ResourceOptions(depends_on=before)
+    before = [ZoneSettings("zone", ZoneSettingsArgs.from_config(config), zone_opts)]
+    if not http_args.serves:  # after Cloudflare was told not to
+        before = [OriginHttp(f"{bastion}-http", http_args, pulumi.ResourceOptions(depends_on=before))]
     Dns("dns", DnsArgs.from_config(config, address=public_address), pulumi.ResourceOptions(depends_on=before))
 
     pulumi.export("domain", project.settings.domain)

@@ -21,7 +21,7 @@ from basec.facts import HTTPS_PORT, StandIn
 from basec.stack_file import SETTINGS_KEY, StackFile, read_mapping, write_private
 from topology.errors import UsageError
 from topology.project import required_secrets
-from topology.settings import OPTIONAL_SECRET_KEYS, PASSWORD_KEYS
+from topology.settings import OPTIONAL_SECRET_KEYS, PASSWORD_KEYS, TLS_KEYS
 
 TEMPLATE = "Pulumi.local.yaml"
 PLUGIN_VERSIONS = {"digitalocean": "4.84.1", "cloudflare": "6.23.1", "command": "1.2.1"}
@@ -163,16 +163,25 @@ def fill_secrets(environment: Environment, stack: StackFile) -> list[str]:
     from topology.inventory import load_inventory
 
     inventory = load_inventory(environment.root / "inventory.yaml")
-    made: list[str] = []
-    for name in (*required_secrets(inventory), *OPTIONAL_SECRET_KEYS):
-        if name in stack.secret_names:
-            continue
-        key = name if ":" in name else f"{PROJECT}:{name}"
-        stack.set_secret(key, _generate(name))
-        made.append(name)
-    if made:
+    wanted = (*required_secrets(inventory), *OPTIONAL_SECRET_KEYS)
+    missing = [name for name in wanted if name not in stack.secret_names]
+    values = {name: _generate(name) for name in missing if name not in TLS_KEYS}
+    values |= _tls_secrets(stack, missing)
+    for name, value in values.items():
+        stack.set_secret(name if ":" in name else f"{PROJECT}:{name}", value)
+    if values:
         stack.write()
-    return made
+    return list(values)
+
+
+def _tls_secrets(stack: StackFile, missing: list[str]) -> dict[str, str]:
+    from basec import certificates
+
+    settings = stack.settings
+    domain = settings.get("domain") if isinstance(settings, dict) else None
+    if not isinstance(domain, str):
+        return {}  # the check of the settings says what is wrong with it
+    return certificates.fill(missing, lambda name: stack.secret(f"{PROJECT}:{name}"), domain)
 
 
 def _generate(name: str) -> str:

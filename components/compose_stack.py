@@ -28,7 +28,7 @@ SecretFiles = Callable[[Mapping[str, str]], Mapping[str, SecretFile]]
 
 @dataclass(frozen=True, kw_only=True)
 class ComposeStackArgs:
-    """`addresses` are the private addresses by droplet name, `secrets` the stack's secret values by key."""
+    """`addresses` are the private addresses by droplet name, `secrets` the values of its secret files by key."""
 
     droplet_name: str
     droplet_id: pulumi.Input[str]
@@ -47,15 +47,19 @@ class ComposeStackArgs:
         droplet_id: pulumi.Input[str],
         access: Access,
         addresses: Mapping[str, pulumi.Input[str]],
+        issued: Mapping[str, pulumi.Output[str]],
     ) -> Self:
-        """Plan the tier of a droplet of the inventory: its bundle, and the secret files of its role."""
+        """Plan the tier of a droplet of the inventory: its bundle, and the secret files of its role.
+
+        `issued` are values beside the stack's secrets, such as a certificate that the same run asks for.
+        """
         return cls(
             droplet_name=name,
             droplet_id=droplet_id,
             access=access,
             bundle=config.bundles[name],
             addresses=addresses,
-            secrets=config.secrets,
+            secrets={**config.secrets, **issued},
             secret_files=partial(service_secrets, config.project, config.project.droplet(name).role),
         )
 

@@ -6,6 +6,7 @@ Components get values from here and never look for settings themselves. What is 
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def _load_project(root: Path) -> Project:
     except pulumi.ConfigTypeError:
         raw = config.get("settings")  # a mere text: load_project says so in our words, with a hint
     project = load_project(root, pulumi.get_stack(), raw, tuple(values))
-    check_secrets(project, values)
+    check_secrets(project, values, datetime.datetime.now(datetime.UTC).date())
     return project
 
 

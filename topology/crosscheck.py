@@ -27,6 +27,7 @@ def settings_problems(file: str, prefix: str, stack: str, settings: Settings) ->
             message="'localhost' is only for local stacks",
             hint="write the full name in lower case, such as basecommerce.com.br",
         )
+    yield from _zone_problems(file, prefix, settings)
     taken = REGION_RANGES.get(settings.region)
     if taken and settings.vpc_ip_range.overlaps(taken):
         yield Problem(
@@ -34,6 +35,29 @@ def settings_problems(file: str, prefix: str, stack: str, settings: Settings) ->
             path=f"{prefix}.vpc_ip_range",
             message=f"'{settings.vpc_ip_range}' overlaps {taken} (reserved by DigitalOcean in {settings.region})",
             hint="use another part of 10.0.0.0/8, such as 10.80.0.0/20",
+        )
+
+
+def _zone_problems(file: str, prefix: str, settings: Settings) -> Iterator[Problem]:
+    """Check that visitors of every tenant find a certificate at Cloudflare.
+
+    Source: https://developers.cloudflare.com/ssl/edge-certificates/universal-ssl/limitations/
+    """
+    domain, zone = settings.domain, settings.cloudflare.zone_name
+    if domain != zone and not domain.endswith(f".{zone}"):
+        yield Problem(
+            file=file,
+            path=f"{prefix}.cloudflare.zone_name",
+            message=f"'{zone}' does not hold the domain '{domain}'",
+            hint="write the zone's name as its overview page shows it: the domain itself, or what is behind a dot in it",
+        )
+    elif domain != zone and settings.cloudflare.certificate == "universal":
+        yield Problem(
+            file=file,
+            path=f"{prefix}.domain",
+            message=f"<tenant>.{domain} is deeper than the universal certificate of the zone '{zone}' covers: *.{zone}",
+            hint=f"use a domain that is a zone of its own, such as {domain.removesuffix('.' + zone)}-{zone}; or order "
+            f"an advanced certificate for {domain} and *.{domain}, and write `certificate: advanced` below `cloudflare`",
         )
 
 

@@ -34,7 +34,6 @@ CLOUDFLARE = "cloudflare"
 INTERNET = "internet"
 VPC = "vpc"
 SSH_PORT = 22
-WEB_PORT = 80
 HIGHEST_PORT = 65535
 
 Slug = Annotated[

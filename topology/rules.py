@@ -48,12 +48,10 @@ def pattern(what: str, regex: str, hint: str) -> Callable[[object], str]:
     return check
 
 
-def choice(what: str, *allowed: str, why_not: Mapping[str, tuple[str, str]] | None = None) -> Callable[[object], str]:
-    """Make a validator for one of a few words; `why_not` explains words that are refused for now."""
+def choice(what: str, *allowed: str) -> Callable[[object], str]:
+    """Make a validator for one of a few words."""
 
     def check(value: object) -> str:
-        if isinstance(value, str) and value in (why_not or {}):
-            refuse(*(why_not or {})[value])
         if value not in allowed:
             refuse(f"{value!r} is not {what}", "use one of: " + ", ".join(allowed))
         return str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypedDict
@@ -9,13 +10,19 @@ from typing import TypedDict
 from topology.errors import ConfigurationError, Problem
 from topology.keys import public_key
 from topology.project import PROJECT, Project, required_secrets
-from topology.settings import PASSWORD_KEYS
+from topology.settings import PASSWORD_KEYS, TLS_KEYS
+from topology.tls import ORIGIN_KEY, PULL_CERTIFICATE, pull_authorities, tls_fault
 
 POSTGRES_ID = 999
 """User and group in the official image. Source: https://github.com/docker-library/postgres (Dockerfile)."""
 REDIS_ID = 999
 """As above: https://github.com/redis/docker-library-redis (Dockerfile)."""
 APPLICATION_ID = 10001
+NGINX_ID = 101
+"""As above: https://github.com/nginx/docker-nginx (Dockerfile)."""
+
+ORIGIN_CERTIFICATE = "origin_certificate"
+"""Among the values of the edge's files, but no secret of the stack: Cloudflare issues it in the same run."""
 
 PASSWORD_PATTERN = r"[A-Za-z0-9_-]{24,}"  # noqa: S105 - a pattern, not a password
 """Nothing that needs an escape in a URL, an INI file or a shell: migrations pass the URL through all three."""
@@ -29,24 +36,31 @@ class SecretFile(TypedDict):
     gid: int
 
 
-def secret_problems(project: Project, values: Mapping[str, str]) -> Iterator[Problem]:
-    """Check the values of secrets; no text of a problem holds a value."""
+def secret_problems(
+    project: Project, values: Mapping[str, str], today: datetime.date | None = None
+) -> Iterator[Problem]:
+    """Check the values of secrets; no text of a problem holds a value. Without `today` nothing is too old."""
     for name in required_secrets(project.inventory):
-        message = _fault(name, values[name]) if name in values else None
+        message = _fault(project, name, values, today) if name in values else None
         if message:
             key = f"{PROJECT}:{name}"
             hint = f"run `pulumi config set --stack {project.stack} --secret {key}` with a new value"
+            if name in TLS_KEYS:
+                hint = f"remove the key `{key}` from the file, then run `basec init --env {project.stack}`"
             yield Problem(file=f"Pulumi.{project.stack}.yaml", path=key, message=message, hint=hint)
 
 
-def check_secrets(project: Project, values: Mapping[str, str]) -> None:
+def check_secrets(project: Project, values: Mapping[str, str], today: datetime.date | None = None) -> None:
     """Refuse unfit secrets. Raises ConfigurationError with every problem."""
-    problems = list(secret_problems(project, values))
+    problems = list(secret_problems(project, values, today))
     if problems:
         raise ConfigurationError(problems)
 
 
-def _fault(name: str, value: str) -> str | None:
+def _fault(project: Project, name: str, values: Mapping[str, str], today: datetime.date | None) -> str | None:
+    value = values[name]
+    if name in TLS_KEYS:
+        return tls_fault(name, values, project.settings.domain, today)
     if name in PASSWORD_KEYS and not re.fullmatch(PASSWORD_PATTERN, value):
         return f"this secret ({len(value)} characters) is not made of 24 or more letters, digits, '_' and '-'"
     if name == "login_private_key" or name.startswith("host_key_"):
@@ -58,7 +72,10 @@ def _fault(name: str, value: str) -> str | None:
 
 
 def service_secrets(project: Project, tier: str, values: Mapping[str, str]) -> dict[str, SecretFile]:
-    """Give the secret files of a tier by file name. Raises ConfigurationError for unfit values."""
+    """Give the secret files of a tier by file name. Raises ConfigurationError for unfit values.
+
+    The edge's need `origin_certificate` among the values as well.
+    """
     check_secrets(project, values)
     return _FILES[tier](project, values)
 
@@ -100,7 +117,10 @@ def _edge(project: Project, values: Mapping[str, str]) -> dict[str, SecretFile]:
             ENVIRONMENT=project.settings.environment,
             CORS_ORIGINS="",
             FORWARDED_ALLOW_IPS="*",
-        )
+        ),
+        "origin.pem": _file(values[ORIGIN_CERTIFICATE], NGINX_ID),
+        "origin.key": _file(values[ORIGIN_KEY], NGINX_ID),
+        "origin_pull_ca.pem": _file(pull_authorities(values[PULL_CERTIFICATE]), NGINX_ID),
     }
 
 

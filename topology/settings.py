@@ -26,6 +26,9 @@ from topology.rules import (
     refuse,
 )
 
+TLS_KEYS = ("origin_private_key", "origin_csr", "origin_pull_certificate", "origin_pull_private_key")
+"""Of both modes of `cloudflare.ssl`: the edge serves 443 in either, so that a switch touches Cloudflare alone."""
+
 SECRET_KEYS = (
     "postgres_password",
     "redis_password",
@@ -34,6 +37,7 @@ SECRET_KEYS = (
     "host_key_infra",
     "host_key_vertical",
     "host_key_edge",
+    *TLS_KEYS,
     "digitalocean:token",
     "cloudflare:apiToken",
 )
@@ -65,7 +69,7 @@ SMALLEST_RANGE, LARGEST_RANGE = 28, 16
 """Prefix lengths of a VPC. Source: https://docs.digitalocean.com/glossary/network-size-range/"""
 
 MOST_OF_THE_INTERNET = 8
-"""A shorter prefix among Cloudflare's ranges would open port 80 to a large part of the internet."""
+"""A shorter prefix among Cloudflare's ranges would open the shop's ports to a large part of the internet."""
 
 
 def _vpc_range(network: IPv4Network) -> IPv4Network:
@@ -103,14 +107,6 @@ def _registry(value: object) -> str:
     )(value)
 
 
-STRICT_IS_LATER = {
-    "strict": (
-        "'strict' is not built yet: the edge serves port 80 only",
-        "use flexible; strict needs an origin certificate on the edge",
-    )
-}
-
-
 class SshSettings(Section):
     """Who may log in, and from where."""
 
@@ -132,11 +128,15 @@ class CloudflareSettings(Section):
             )
         ),
     ]
-    ssl: Annotated[str, BeforeValidator(choice("a mode of TLS to the origin", "flexible", why_not=STRICT_IS_LATER))]
+    zone_name: Annotated[str, BeforeValidator(fqdn)]
+    """The zone's apex: `domain` itself, or a parent of it."""
+    certificate: Annotated[str, BeforeValidator(choice("a kind of certificate", "universal", "advanced"))] = "universal"
+    """What Cloudflare shows visitors: `universal` covers the apex and one level, `advanced` what was ordered by hand."""
+    ssl: Annotated[str, BeforeValidator(choice("a mode of TLS to the origin", "flexible", "strict"))]
     ranges: Annotated[
         tuple[Annotated[Cidr, AfterValidator(_proxy_range)], ...], Listed, AfterValidator(not_empty("ranges"))
     ]
-    """The only sources of port 80."""
+    """The only sources of ports 80 and 443."""
     ranges_date: Day
     """When `ranges` was copied from https://www.cloudflare.com/ips-v4."""
 
@@ -163,6 +163,15 @@ class Settings(Section):
     ssh: Annotated[SshSettings, Table]
     cloudflare: Annotated[CloudflareSettings, Table]
     images: Annotated[ImageSettings, Table]
+
+
+STRICT_ZONE: Mapping[str, str] = {"ssl": "strict", "always_use_https": "on", "min_tls_version": "1.2"}
+FLEXIBLE_ZONE: Mapping[str, str] = {"ssl": "flexible"}
+
+
+def zone_settings(settings: Settings) -> Mapping[str, str]:
+    """Give what the zone is set to, by Cloudflare's setting id."""
+    return STRICT_ZONE if settings.cloudflare.ssl == "strict" else FLEXIBLE_ZONE
 
 
 def host_key_secret(droplet: str) -> str:

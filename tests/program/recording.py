@@ -17,10 +17,13 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.settings import get_root_resource
 from pulumi.runtime.stack import Stack, run_pulumi_func
 
+from tests.unit.tls_support import tls_secrets
+
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = ("local", "staging", "production")
 ADDRESSES = {"infra": "10.80.0.2", "vertical": "10.80.0.3", "edge": "10.80.0.4"}
 RESERVED_IP = "198.51.100.24"
+ORIGIN_CERTIFICATE = "-----BEGIN CERTIFICATE-----\nissued by Cloudflare\n-----END CERTIFICATE-----\n"
 PROGRAM_TIMEOUT_S = 60
 
 
@@ -155,6 +158,8 @@ class Cloud(mocks.Mocks):
             outputs["ipv4Address"] = f"203.0.113.{self.count}"
         if args.typ == "digitalocean:index/reservedIp:ReservedIp":
             outputs["ipAddress"] = RESERVED_IP
+        if args.typ == "cloudflare:index/originCaCertificate:OriginCaCertificate":
+            outputs["certificate"] = ORIGIN_CERTIFICATE
         return number, outputs
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
@@ -175,6 +180,7 @@ SECRETS = {
     "basecommerce:host_key_infra": private_key(),
     "basecommerce:host_key_vertical": private_key(),
     "basecommerce:host_key_edge": private_key(),
+    **{f"basecommerce:{key}": value for key, value in tls_secrets("staging-basecommerce.com.br").items()},
     "digitalocean:token": "dop_v1_canary",
     "cloudflare:apiToken": "canary-cloudflare",
 }
@@ -186,9 +192,12 @@ def settings_of(stack: str) -> dict[str, Any]:
     return document["config"]["basecommerce:settings"]  # type: ignore[no-any-return]
 
 
-def configuration(stack: str) -> dict[str, str]:
+def configuration(stack: str, **cloudflare: str) -> dict[str, str]:
     """Give a stack's tracked settings with generated secrets, as the engine would hand them out."""
-    return {"basecommerce:settings": json.dumps(settings_of(stack)), **SECRETS}
+    settings = settings_of(stack)
+    settings["cloudflare"].update(cloudflare)
+    of_domain = {f"basecommerce:{key}": value for key, value in tls_secrets(settings["domain"]).items()}
+    return {"basecommerce:settings": json.dumps(settings), **SECRETS, **of_domain}
 
 
 def run(

@@ -19,8 +19,11 @@ from components.droplet import Droplet, DropletArgs, VolumeArgs
 from components.host import Host, HostArgs, MountArgs, sshd_peers, swap_mib
 from components.image_pull import ImagePull, ImagePullArgs
 from components.network import Network, NetworkArgs
+from components.origin_http import OriginHttp, OriginHttpArgs
+from components.origin_tls import OriginTls, OriginTlsArgs
 from components.remote import Access, Endpoint, command_text
 from components.ufw_firewall import UfwFirewall, UfwFirewallArgs
+from components.zone_settings import ZoneSettings, ZoneSettingsArgs
 from tests.program.recording import ROOT, run
 from topology.bundle import Bundle
 from topology.cloud_init import SSHD_ALGORITHMS
@@ -93,7 +96,26 @@ def dns(name: str) -> pulumi.Resource:
     return Dns(name, DnsArgs(zone_id="0" * 32, domain="example.org", address="198.51.100.24"))
 
 
-MAKERS = (network, cloud_firewall, droplet, host, image_pull, ufw_firewall, compose_stack, dns)
+def origin_tls(name: str) -> pulumi.Resource:
+    args = OriginTlsArgs(
+        zone_id="0" * 32, hostnames=("example.org", "*.example.org"), csr=pulumi.Output.from_input("request"),
+        client_certificate=pulumi.Output.from_input("leaf"), client_private_key=pulumi.Output.secret("canary"),
+    )  # fmt: skip
+    return OriginTls(name, args)
+
+
+def zone_settings(name: str) -> pulumi.Resource:
+    return ZoneSettings(name, ZoneSettingsArgs(zone_id="0" * 32, values={"ssl": "strict", "min_tls_version": "1.2"}))
+
+
+def origin_http(name: str) -> pulumi.Resource:
+    return OriginHttp(name, OriginHttpArgs(droplet_id="1", access=access(), serves=True))
+
+
+MAKERS = (
+    network, cloud_firewall, droplet, host, image_pull, ufw_firewall, compose_stack, dns,
+    origin_tls, zone_settings, origin_http,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("make", MAKERS)

@@ -26,6 +26,7 @@ from tests.program.recording import (
 )
 
 COMMAND = "command:remote:Command"
+PULL_CERTIFICATE = "cloudflare:index/authenticatedOriginPullsCertificate:AuthenticatedOriginPullsCertificate"
 TOKENS = {
     "basecommerce:network:Network",
     "basecommerce:firewall:CloudFirewall",
@@ -34,6 +35,9 @@ TOKENS = {
     "basecommerce:images:ImagePull",
     "basecommerce:firewall:UfwFirewall",
     "basecommerce:compose:ComposeStack",
+    "basecommerce:tls:OriginTls",
+    "basecommerce:tls:ZoneSettings",
+    "basecommerce:tls:OriginHttp",
     "basecommerce:dns:Dns",
 }
 ORDER = (
@@ -46,6 +50,8 @@ ORDER = (
     ("basecommerce:compose:ComposeStack", "infra-stack"),
     ("basecommerce:compose:ComposeStack", "vertical-stack"),
     ("basecommerce:compose:ComposeStack", "edge-stack"),
+    ("basecommerce:tls:ZoneSettings", "zone"),
+    ("basecommerce:tls:OriginHttp", "edge-http"),
     ("basecommerce:dns:Dns", "dns"),
 )
 SCRIPT_WAIT = re.compile(r"(?:wait_until|timeout|WAIT_SECONDS=) ?(\d{2,})\b")
@@ -132,7 +138,7 @@ def test_a_peer_is_waited_for_on_the_bastion_before_it_is_dialled_through_it(sta
         assert ready.plain("connection")["proxy"]["host"] == RESERVED_IP
 
 
-def test_components_are_the_eight_known_ones(program: tuple[str, Recorder]) -> None:
+def test_components_are_the_eleven_known_ones(program: tuple[str, Recorder]) -> None:
     _, recorder = program
     assert {item.type for item in recorder.registered if not item.custom} == TOKENS
 
@@ -154,7 +160,7 @@ def test_children_are_named_after_their_component(program: tuple[str, Recorder])
 def test_every_command_checks_host_keys_logs_nothing_and_hides_its_output(program: tuple[str, Recorder]) -> None:
     _, recorder = program
     commands = recorder.of(COMMAND)
-    assert len(commands) == 5 + 3 + 3 + 3
+    assert len(commands) == 5 + 3 + 3 + 3 + 1
     for item in commands:
         connection = item.plain("connection")
         assert connection["hostKey"].startswith("ssh-ed25519 "), item.name
@@ -212,6 +218,9 @@ def test_secrets_are_flagged_wherever_they_go_and_nowhere_else(program: tuple[st
                     (COMMAND, "connection"),
                     (COMMAND, "stdin"),
                     ("digitalocean:index/droplet:Droplet", "userData"),
+                    ("cloudflare:index/originCaCertificate:OriginCaCertificate", "csr"),
+                    (PULL_CERTIFICATE, "certificate"),
+                    (PULL_CERTIFICATE, "privateKey"),
                 }, f"{item.name}.{key} holds a secret"
                 if key == "connection":  # its private keys are wrapped one by one, and all of it is a secret output
                     assert "connection" in item.secret_outputs
@@ -227,8 +236,8 @@ def test_nothing_but_the_edge_admits_the_public(program: tuple[str, Recorder]) -
     for name in ("infra", "vertical", "edge"):
         rules = recorder.one("digitalocean:index/firewall:Firewall", f"cloud-firewall-{name}").plain("inboundRules")
         public = {rule["portRange"]: rule["sourceAddresses"] for rule in rules if "sourceAddresses" in rule}
-        assert public.keys() == ({"80", "22"} if name == "edge" else set())
-        assert public.get("80", cloudflare) == cloudflare
+        assert public.keys() == ({"80", "443", "22"} if name == "edge" else set())
+        assert public.get("80", cloudflare) == public.get("443", cloudflare) == cloudflare
         tags = [tag for rule in rules for tag in rule.get("sourceTags", ())]
         assert all(tag.startswith(f"basecommerce-{stack}-") for tag in tags)
 

@@ -32,7 +32,7 @@ def test_scripts_are_clean_for_shellcheck() -> None:
 
 
 def test_a_rendered_command_is_valid_for_the_login_shell() -> None:
-    for names in (("upkeep.sh", "prepare-host.sh"), ("apply-firewall.sh",), ("wait-peer.sh",)):
+    for names in (("upkeep.sh", "prepare-host.sh"), ("apply-firewall.sh",), ("wait-peer.sh",), ("origin-http.sh",)):
         script = read_script("lib.sh", *names)
         text = command_text(droplet_id="1", title=names[-1], script=script, variables={"A": "it's"})
         assert len(text) < 128 * 1024  # the kernel's limit of one argument
@@ -85,6 +85,28 @@ def chain(family: str, table: str) -> list[str]:
     run = bash(functions("apply-firewall.sh") + "read_table\nuser_chain " + family, stdin=table)
     assert run.returncode == 0, run.stderr
     return run.stdout.splitlines()
+
+
+def switch(directory: Path, state: str) -> tuple[str, str, float]:
+    """Run origin-http.sh; give what it said, what sleep was asked for, and when the file was written."""
+    script = 'sleep() { say "waits $1"; }\n' + read_script("origin-http.sh")
+    variables = {"HTTP_DIR": str(directory / "http"), "PLAIN_HTTP": state, "WAIT_SECONDS": "30"}
+    run = bash(read_script("lib.sh") + script, **variables)
+    assert run.returncode == 0, run.stderr
+    marker = directory / "http" / "open"
+    return run.stdout, oct((directory / "http").stat().st_mode)[-3:], marker.stat().st_mtime if marker.exists() else 0
+
+
+def test_plain_http_is_closed_where_nothing_was_open_without_a_wait(tmp_path: Path) -> None:
+    assert switch(tmp_path, "closed") == ("plain HTTP is closed\n", "755", 0)
+
+
+def test_plain_http_that_was_open_is_closed_after_cloudflare_had_time_to_learn(tmp_path: Path) -> None:
+    said, mode, written = switch(tmp_path, "open")
+    assert (said, mode) == ("plain HTTP is open\n", "755")
+    assert written
+    assert switch(tmp_path, "open") == (said, mode, written), "a second run touches nothing"
+    assert switch(tmp_path, "closed") == ("waits 30\nplain HTTP is closed\n", "755", 0)
 
 
 TABLE = """\

@@ -1,188 +1,22 @@
-"""The edge's nginx, really run on loopback with the shipped configuration and two stub applications.
-
-Needs Debian's package nginx-light (or nginx).
-"""
+"""What the edge answers, by plain HTTP; TLS is in test_compose_nginx_tls.py."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
-import shutil
-import socket
-import subprocess
-import threading
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
 
-import jinja2
 import pytest
 
-EDGE = Path(__file__).parents[2] / "compose" / "edge" / "nginx"
-CLOUDFLARE = "127.0.0.2"  # the peer that plays Cloudflare; everybody else comes from 127.0.0.1
-DOMAIN = "basecommerce.example"
-TENANT = f"acme.{DOMAIN}"
-SECURITY_HEADERS = {
-    "X-Frame-Options": "SAMEORIGIN",
-    "X-Content-Type-Options": "nosniff",
-    "X-XSS-Protection": "1; mode=block",
-    "Referrer-Policy": "strict-origin-when-cross-origin",
-}
-HSTS = "max-age=31536000; includeSubDomains; preload"
-
-
-class Echo(BaseHTTPRequestHandler):
-    """An application: answers with what it received, and with security headers of its own."""
-
-    protocol_version = "HTTP/1.1"
-    name = ""
-
-    def do_GET(self) -> None:
-        """Echoes; a path with /status/<code> answers that code."""
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        wanted = re.search(r"/status/(\d+)", self.path)
-        seen = {"app": self.name, "path": self.path, "headers": dict(self.headers.items())}
-        body = json.dumps(seen).encode()
-        self.send_response(int(wanted[1]) if wanted else 200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        for name in SECURITY_HEADERS:
-            self.send_header(name, "from-the-application")
-        self.send_header("Strict-Transport-Security", "max-age=1")
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_GET  # noqa: N815 - the name that http.server looks up
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as in the base class
-        """Stays silent."""
-
-
-class Answer:
-    """Status, headers with repetition, and body."""
-
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self.status = response.status
-        self.body = response.read()
-        self.headers = response.getheaders()
-
-    def all(self, name: str) -> list[str]:
-        return [value for key, value in self.headers if key.lower() == name.lower()]
-
-    @property
-    def seen(self) -> dict[str, str]:
-        """The headers that the application received, names in lower case."""
-        return {key.lower(): value for key, value in json.loads(self.body)["headers"].items()}
-
-
-class Edge:
-    """A running nginx; a request is one connection."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-
-    def ask(
-        self,
-        path: str,
-        host: str = TENANT,
-        method: str = "GET",
-        source: str = "127.0.0.1",
-        body: bytes = b"",
-        **headers: str,
-    ) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5, source_address=(source, 0))
-        try:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, body or None, {"Host": host, **named})
-            return Answer(connection.getresponse())
-        finally:
-            connection.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def application(name: str) -> ThreadingHTTPServer:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type(name, (Echo,), {"name": name}))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
-
-
-@pytest.fixture(scope="module")
-def applications() -> Iterator[dict[str, ThreadingHTTPServer]]:
-    servers = {name: application(name) for name in ("auth", "construction")}
-    yield servers
-    for server in servers.values():
-        server.shutdown()
-        server.server_close()
-
-
-def start_nginx(directory: Path, auth: int, construction: int) -> tuple[subprocess.Popen[bytes], int]:
-    """Lays the shipped files with other ports and paths, and nothing else changed."""
-    assert shutil.which("nginx"), "nginx is not here; hint: apt-get install nginx-light"
-    shutil.copytree(EDGE, directory / "nginx")
-    port = free_port()
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - not HTML
-    for template in (directory / "nginx").rglob("*.j2"):
-        text = environment.from_string(template.read_text()).render(
-            domain=DOMAIN, cloudflare_ranges=[f"{CLOUDFLARE}/32"], environment="staging", vpc_ip_range="10.20.0.0/20"
-        )
-        template.with_suffix("").write_text(text)
-    replacements = {
-        "listen 80 ": f"listen 127.0.0.1:{port} ",
-        "172.30.0.10:8001": f"127.0.0.1:{auth}",
-        "construction.internal:8000": f"127.0.0.1:{construction}",
-        " /tmp/": f" {directory}/",  # before any path of this directory stands in the text
-        "/etc/nginx/": f"{directory}/nginx/",
-        "/dev/stdout": f"{directory}/access.log",
-    }
-    for file in (directory / "nginx").rglob("*.conf"):
-        text = file.read_text()
-        for old, new in replacements.items():
-            text = text.replace(old, new)
-        file.write_text(text)
-    process = subprocess.Popen(["nginx", "-c", f"{directory}/nginx/nginx.conf", "-g", "daemon off; user root;"])
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "nginx did not start; its message is above"
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return process, port
-        time.sleep(0.02)
-    raise AssertionError("nginx does not listen after 10 s")
-
-
-@pytest.fixture
-def edge(tmp_path: Path, applications: dict[str, ThreadingHTTPServer]) -> Iterator[Edge]:
-    """A fresh nginx for each test, since rate limits remember."""
-    ports = [server.server_address[1] for server in applications.values()]
-    process, port = start_nginx(tmp_path, *ports)
-    yield Edge(port)
-    process.terminate()
-    process.wait(10)
-
-
-@pytest.fixture
-def lonely_edge(tmp_path: Path) -> Iterator[Edge]:
-    """nginx with no application behind it."""
-    process, port = start_nginx(tmp_path, free_port(), free_port())
-    yield Edge(port)
-    process.terminate()
-    process.wait(10)
-
-
-def assert_security_headers(answer: Answer, *, https: bool = False) -> None:
-    for name, value in SECURITY_HEADERS.items():
-        assert answer.all(name) == [value], (answer.status, name)
-    assert answer.all("Strict-Transport-Security") == ([HSTS] if https else [])
+from tests.unit.nginx_support import (
+    CLOUDFLARE,
+    DOMAIN,
+    EDGE,
+    HSTS,
+    TENANT,
+    Edge,
+    assert_security_headers,
+)
 
 
 ANSWERS = [
@@ -249,9 +83,8 @@ def test_health_is_one_json_answer_of_the_edge_itself(lonely_edge: Edge) -> None
     assert answer.all("Content-Type") == ["application/json"]
 
 
-@pytest.mark.parametrize("host", [DOMAIN, "localhost", "a.b." + DOMAIN, "203.0.113.9", "acme.elsewhere.example"])
-def test_the_api_without_a_tenant_answers_400_with_one_json_content_type(edge: Edge, host: str) -> None:
-    answer = edge.ask("/api/v1/produtos/", host=host, X_Tenant_Slug="acme")
+def test_the_api_without_a_tenant_answers_400_with_one_json_content_type(edge: Edge) -> None:
+    answer = edge.ask("/api/v1/produtos/", host=DOMAIN, X_Tenant_Slug="acme")
     assert (answer.status, answer.body) == (400, b'{"error":"Tenant not specified"}')
     assert answer.all("Content-Type") == ["application/json"]
     assert_security_headers(answer)
@@ -268,16 +101,32 @@ def test_the_api_without_a_tenant_answers_400_with_one_json_content_type(edge: E
         ("demo.localhost", "demo"),
         ("demo.localhost:8080", "demo"),
         (DOMAIN, ""),
-        (f"a.b.{DOMAIN}", ""),
-        (f"a.b.staging.{DOMAIN}", ""),
-        ("a.b.localhost", ""),
-        (f"acme.{DOMAIN}.evil.example", ""),
-        (f"acme.{DOMAIN.replace('.', 'x')}", ""),
-        ("localhost", ""),
     ],
 )
 def test_the_slug_is_the_one_label_before_the_base_domain(edge: Edge, host: str, slug: str) -> None:
     assert edge.ask("/web/dashboard", host=host).seen.get("x-tenant-slug", "") == slug
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        f"a.b.{DOMAIN}",
+        f"a.b.staging.{DOMAIN}",
+        "a.b.localhost",
+        f"acme.{DOMAIN}.evil.example",
+        f"acme.{DOMAIN.replace('.', 'x')}",
+        f"evil{DOMAIN}",
+        "203.0.113.9",
+        "acme.elsewhere.example",
+    ],
+)
+@pytest.mark.parametrize("serves", [True, False], ids=["open", "closed"])
+def test_a_host_that_is_not_ours_is_refused(edge: Edge, host: str, serves: bool) -> None:
+    edge.open_http(serves)
+    answer = edge.ask("/web/dashboard", host=host)
+    assert answer.status == 421
+    assert_security_headers(answer)
 
 
 @pytest.mark.parametrize("path", ["/tenant.json", "/auth/login", "/api/v1/produtos/", "/web/dashboard", "/docs"])
@@ -334,7 +183,7 @@ def test_redirects_are_relative_so_that_scheme_and_port_stay(edge: Edge, path: s
     assert edge.ask(path, source=CLOUDFLARE, CF_Connecting_IP="10.1.2.3").all("Location") == [target]
 
 
-def test_plain_http_is_served_and_not_sent_to_https(edge: Edge) -> None:
+def test_plain_http_is_served_and_not_sent_to_https_while_it_is_open(edge: Edge) -> None:
     assert edge.ask("/web/dashboard").status == 200
 
 

@@ -29,7 +29,11 @@ def _cloudflare() -> tuple[str, ...]:
 
 
 def test_edge_admits_http_from_cloudflare_and_ssh_from_the_setting_and_nothing_else() -> None:
-    assert _inbound("edge") == {("tcp", "80", _cloudflare()), ("tcp", "22", _everywhere_but_the_vpc())}
+    assert _inbound("edge") == {
+        ("tcp", "80", _cloudflare()),
+        ("tcp", "443", _cloudflare()),
+        ("tcp", "22", _everywhere_but_the_vpc()),
+    }
 
 
 def test_a_public_source_leaves_out_the_private_network_and_nothing_else() -> None:

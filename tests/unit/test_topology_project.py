@@ -170,8 +170,31 @@ def test_local_stacks_have_a_suffix_of_their_own(stack: str) -> None:
     assert load_project(ROOT, stack, raw_settings("local"), SECRET_KEYS).local
 
 
+def test_cloud_stack_refuses_the_local_domain() -> None:
+    settings = with_value(with_value(raw_settings(), "domain", "localhost"), "cloudflare.zone_name", "localhost")
+    assert _report(ROOT, settings=settings) == (
+        "Pulumi.staging.yaml: basecommerce:settings.domain: 'localhost' is only for local stacks\n"
+        "hint: write the full name in lower case, such as basecommerce.com.br"
+    )
+
+
+def test_a_domain_below_its_zone_is_for_an_advanced_certificate() -> None:
+    settings = with_value(raw_settings("production"), "domain", "staging.basecommerce.com.br")
+    assert _report(ROOT, "production", settings) == (
+        "Pulumi.production.yaml: basecommerce:settings.domain: <tenant>.staging.basecommerce.com.br is deeper than the "
+        "universal certificate of the zone 'basecommerce.com.br' covers: *.basecommerce.com.br\n"
+        "hint: use a domain that is a zone of its own, such as staging-basecommerce.com.br; or order an advanced "
+        "certificate for staging.basecommerce.com.br and *.staging.basecommerce.com.br, and write "
+        "`certificate: advanced` below `cloudflare`"
+    )
+    ordered = with_value(settings, "cloudflare.certificate", "advanced")
+    assert load_project(ROOT, "production", ordered, SECRET_KEYS).settings.domain == "staging.basecommerce.com.br"
+
+
 def test_local_stack_refuses_a_real_domain() -> None:
-    settings = with_value(raw_settings("local"), "domain", "basecommerce.com.br")
+    settings = raw_settings("local")
+    for key in ("domain", "cloudflare.zone_name"):
+        settings = with_value(settings, key, "basecommerce.com.br")
     assert _report(ROOT, "local", settings) == (
         "Pulumi.local.yaml: basecommerce:settings.domain: 'basecommerce.com.br' is not served by a local stack\n"
         "hint: use localhost: every browser resolves *.localhost to this machine"

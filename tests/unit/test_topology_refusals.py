@@ -174,7 +174,7 @@ def test_refused_name_of_a_table_entry_is_reported_at_its_key(tmp_path: Path) ->
             "droplets.vertical",
             ("role vertical needs to know which vertical it runs", "add `vertical: construction`"),
         ),
-        ("firewall.0.protocol", "icmp", "firewall.0", ("icmp has no ports, but ports is [80]", "remove `ports`")),
+        ("firewall.0.protocol", "icmp", "firewall.0", ("icmp has no ports, but ports is [80, 443]", "remove `ports`")),
         ("egress.0.ports", REMOVED, "egress.0", ("tcp needs ports", "add `ports: [...]`")),
     ],
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 
 import pytest
+from cryptography import x509
 
 from tests.unit.topology_support import private_key, project, secret_values
 from topology.errors import ConfigurationError
@@ -13,9 +15,14 @@ from topology.secrets import check_secrets, quote, service_secrets
 DATABASE_URL = "postgresql+psycopg2://basecommerce:postgres-password-for-tests@infra.internal:5432/basecommerce"
 
 
+def edge_values() -> Mapping[str, str]:
+    """Give what the edge's files are made of: the secrets, and the certificate that Cloudflare issued."""
+    return {**secret_values(), "origin_certificate": "the certificate\n"}
+
+
 def _variables(tier: str, name: str) -> dict[str, str]:
     """Read an environment file as the services do: by a shell."""
-    content = service_secrets(project(), tier, secret_values())[name]["content"]
+    content = service_secrets(project(), tier, edge_values())[name]["content"]
     shell = subprocess.run(
         ["sh", "-c", 'set -a; eval "$(cat)"; exec env -0'],
         input=content,
@@ -42,11 +49,11 @@ def _variables(tier: str, name: str) -> dict[str, str]:
             },
         ),
         ("vertical", {"construction.env": 10001}),
-        ("edge", {"auth.env": 10001}),
+        ("edge", {"auth.env": 10001, "origin.pem": 101, "origin.key": 101, "origin_pull_ca.pem": 101}),
     ],
 )
 def test_each_tier_has_its_files_owned_by_the_user_of_the_service(tier: str, owners: dict[str, int]) -> None:
-    files = service_secrets(project(), tier, secret_values())
+    files = service_secrets(project(), tier, edge_values())
     assert {name: file["uid"] for name, file in files.items()} == owners
     assert {name: file["gid"] for name, file in files.items()} == owners
 
@@ -89,6 +96,18 @@ def test_auth_gets_the_environment_that_decides_on_secure_cookies() -> None:
         "CORS_ORIGINS": "",
         "FORWARDED_ALLOW_IPS": "*",
     }
+
+
+def test_the_edge_gets_its_certificate_its_key_and_the_authority_of_the_one_client() -> None:
+    values = edge_values()
+    files = service_secrets(project(), "edge", values)
+    assert files["origin.pem"]["content"] == "the certificate\n"
+    assert files["origin.key"]["content"] == values["origin_private_key"]
+    pinned = x509.load_pem_x509_certificates(files["origin_pull_ca.pem"]["content"].encode())
+    client, *authorities = x509.load_pem_x509_certificates(values["origin_pull_certificate"].encode())
+    assert pinned == authorities
+    assert client not in pinned
+    assert values["origin_pull_private_key"] not in "".join(file["content"] for file in files.values())
 
 
 @pytest.mark.parametrize("text", ["", "plain", "two words", "$HOME `id` $(id)", 'a "quoted" word', "*?#~"])

@@ -12,6 +12,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from tests.unit.tls_support import tls_secrets
 from topology.project import Project, load_project
 from topology.settings import SECRET_KEYS
 
@@ -76,6 +77,7 @@ def secret_values() -> Mapping[str, str]:
         "host_key_infra": private_key(2),
         "host_key_vertical": private_key(3),
         "host_key_edge": private_key(4),
+        **tls_secrets("staging-basecommerce.com.br"),
         "digitalocean:token": "not-a-real-token",
         "cloudflare:apiToken": "not-a-real-token",
     }
