@@ -6,7 +6,7 @@ basec := .venv/bin/basec
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
-up: ## Bring the local stack up: http://demo.localhost (LOCAL_HTTP_PORT=8080 for another port)
+up: ## Bring the local stack up: https://demo.localhost (LOCAL_HTTPS_PORT=8443 LOCAL_HTTP_PORT=8080 for other ports)
 	@scripts/bootstrap
 	@$(basec) init --env local
 	@$(basec) up --env local

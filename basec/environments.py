@@ -52,6 +52,11 @@ class Environment:
         return self.work_dir / "cloud.json"
 
     @property
+    def public_ca_file(self) -> Path:
+        """The authority that a local stack's https is to be trusted by; the local cloud makes it."""
+        return self.work_dir / "cloud" / "ca" / "public.pem"
+
+    @property
     def facts_dir(self) -> Path:
         """What the last `up` wrote for the commands that need neither engine nor passphrase."""
         return self.root / ".basec" / self.name

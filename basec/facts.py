@@ -20,6 +20,8 @@ from topology.errors import UsageError
 BASTION = "edge"
 CONTROL_PERSIST_S = 60
 CONNECT_TIMEOUT_S = 10
+HTTP_PORT, HTTPS_PORT = 80, 443
+"""Those that an address does not name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +39,23 @@ class Host:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StandIn:
+    """Where the stand-in for Cloudflare listens on 127.0.0.1, and what its https is trusted by."""
+
+    http_port: int
+    https_port: int | None
+    """None: an older `up` made it, before it spoke https."""
+    ca_file: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     """One environment as its last `up` left it."""
 
     environment: str
     domain: str
-    http_port: int | None
-    """Where the stand-in for Cloudflare listens on 127.0.0.1; None where Cloudflare itself serves https."""
+    stand_in: StandIn | None
+    """None where Cloudflare itself serves https."""
     hosts: Mapping[str, Host]
 
     def host(self, name: str) -> Host:
@@ -56,10 +68,12 @@ class Facts:
 
     def url(self, tenant: str) -> str:
         """Give a tenant's address as a person types it."""
-        if self.http_port is None:
-            return f"https://{tenant}.{self.domain}"
-        suffix = "" if self.http_port == 80 else f":{self.http_port}"
-        return f"http://{tenant}.{self.domain}{suffix}"
+        host, stand_in = f"{tenant}.{self.domain}", self.stand_in
+        if stand_in is None:
+            return f"https://{host}"
+        if stand_in.https_port is None:
+            return f"http://{host}" + ("" if stand_in.http_port == HTTP_PORT else f":{stand_in.http_port}")
+        return f"https://{host}" + ("" if stand_in.https_port == HTTPS_PORT else f":{stand_in.https_port}")
 
 
 def load(environment: Environment) -> Facts:
@@ -85,16 +99,21 @@ def load(environment: Environment) -> Facts:
         for name, host in document[environment.name].items()
     }
     platform = document["platform"]
-    return Facts(
-        environment=environment.name, domain=platform["domain"], http_port=platform.get("http_port"), hosts=hosts
-    )
+    stand_in = None
+    if "http_port" in platform:
+        stand_in = StandIn(
+            http_port=platform["http_port"],
+            https_port=platform.get("https_port"),
+            ca_file=environment.public_ca_file,
+        )
+    return Facts(environment=environment.name, domain=platform["domain"], stand_in=stand_in, hosts=hosts)
 
 
 def write(
     environment: Environment,
     outputs: Mapping[str, Any],
     roles: Mapping[str, tuple[str, tuple[str, ...]]],
-    http_port: int | None,
+    stand_in: StandIn | None,
 ) -> Facts:
     """Write the three files from the stack's exports; `roles` gives role and aliases of each droplet."""
     hosts = {
@@ -109,7 +128,7 @@ def write(
         )
         for name, droplet in outputs["droplets"].items()
     }
-    facts = Facts(environment=environment.name, domain=str(outputs["domain"]), http_port=http_port, hosts=hosts)
+    facts = Facts(environment=environment.name, domain=str(outputs["domain"]), stand_in=stand_in, hosts=hosts)
     directory = environment.facts_dir
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private(directory / "known_hosts", _known_hosts(facts, outputs["host_public_keys"]))
@@ -136,8 +155,8 @@ def _inventory(facts: Facts) -> str:
         for host in facts.hosts.values()
     }
     platform: dict[str, object] = {"domain": facts.domain}
-    if facts.http_port is not None:
-        platform["http_port"] = facts.http_port
+    if facts.stand_in is not None:
+        platform |= {"http_port": facts.stand_in.http_port, "https_port": facts.stand_in.https_port}
     return "# Written by `basec up`; no secrets.\n" + yaml.safe_dump(
         {facts.environment: hosts, "platform": platform}, sort_keys=False
     )

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from basec.environments import PROJECT, Environment
+from basec.facts import HTTPS_PORT, StandIn
 from basec.stack_file import SETTINGS_KEY, StackFile, read_mapping, write_private
 from topology.errors import UsageError
 from topology.project import required_secrets
@@ -42,7 +43,7 @@ class LocalCloud:
     public_subnet: str
     cloudflare_address: str
     vpc_range: str
-    http_port: int
+    stand_in: StandIn
 
     @classmethod
     def load(cls, environment: Environment) -> LocalCloud:
@@ -56,7 +57,11 @@ class LocalCloud:
             public_subnet=str(document["public_subnet"]),
             cloudflare_address=str(document["cloudflare_address"]),
             vpc_range=str(document["vpc_range"]),
-            http_port=int(document["http_port"]),
+            stand_in=StandIn(
+                http_port=int(document["http_port"]),
+                https_port=int(document.get("https_port", HTTPS_PORT)),
+                ca_file=environment.public_ca_file,
+            ),
         )
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import sys
 import threading
 import time
@@ -89,14 +90,17 @@ class Watcher(threading.Thread):
 
     def __init__(self, stack: Stack, value: str) -> None:
         super().__init__(daemon=True)
-        self._port = json.loads((stack.root / ".local" / ENVIRONMENT / "cloud.json").read_text())["http_port"]
+        local = stack.root / ".local" / ENVIRONMENT
+        self._port = json.loads((local / "cloud.json").read_text())["https_port"]
+        self._trust = ssl.create_default_context(cafile=str(local / "cloud/ca/public.pem"))
+        self._trust.check_hostname = False  # it is asked by its address
         self._value = value
         self._started = time.monotonic()
         self.seconds = float("inf")
 
     def run(self) -> None:
         while self.seconds == float("inf"):
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=2)
+            connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=2, context=self._trust)
             try:
                 connection.request("GET", "/health", headers={"Host": "demo.localhost"})
                 if connection.getresponse().getheader("X-Bench") == self._value:

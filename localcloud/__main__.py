@@ -51,17 +51,19 @@ def _allocate(arguments: argparse.Namespace) -> int:
         mode=Mode(arguments.mode),
         cache=default_cache(),
         http_port=arguments.http_port,
+        https_port=arguments.https_port,
+        visitor_labels=arguments.visitor_label,
     )
     sys.stdout.write(config.model_dump_json() + "\n")
     return 0
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from localcloud.doctor import Host, examine
+    from localcloud.doctor import Host, Ports, examine
 
     config = CloudConfig.load(arguments.config) if arguments.config else None
-    port = config.http_port if config else arguments.http_port
-    findings = examine(Host(default_cache(), repair=not arguments.no_repair), config=config, http_port=port)
+    ports = Ports(config.http_port, config.https_port) if config else Ports(arguments.http_port, arguments.https_port)
+    findings = examine(Host(default_cache(), repair=not arguments.no_repair), config=config, ports=ports)
     failed = False
     for finding in findings:
         failed = failed or finding.failed
@@ -108,11 +110,20 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--name", required=True)
     command.add_argument("--mode", choices=[mode.value for mode in Mode], default=Mode.REAL.value)
     command.add_argument("--http-port", type=int, help="port of the shop on 127.0.0.1; default: keep, else 80")
+    command.add_argument("--https-port", type=int, help="the same for https; default: keep, else 443")
+    command.add_argument(
+        "--visitor-label",
+        action="append",
+        default=[],
+        metavar="LABEL",
+        help="a name below the domain that https covers, such as demo; may be repeated, adds to the kept ones",
+    )
     command.set_defaults(run=_allocate)
 
     command = commands.add_parser("doctor", help="check and prepare the machine; one JSON finding a line")
     command.add_argument("--config", type=Path, help="cloud.json of the stack; without it its subnets are not checked")
     command.add_argument("--http-port", type=int, default=80)
+    command.add_argument("--https-port", type=int, default=443)
     command.add_argument("--no-repair", action="store_true", help="only look")
     command.set_defaults(run=_doctor)
 

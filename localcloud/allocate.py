@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -22,15 +22,24 @@ VPC_POOL = IPv4Network("10.77.0.0/16")
 VPC_PREFIX = 24
 CLOUDFLARE_OFFSET = 2
 REGISTRY_OFFSET = 3
-DEFAULT_HTTP_PORT = 80
+DEFAULT_HTTP_PORT, DEFAULT_HTTPS_PORT = 80, 443
 ROUTE_TABLE = Path("/proc/net/route")
 """One route a line; columns 1 and 7 are destination and mask in hexadecimal, in the machine's byte order."""
 SHORTEST_PREFIX = 2
 """A default route holds everything, and so do the two halves (/1) of one that VPN clients set; our /27 goes first."""
 
 
-def allocate(*, directory: Path, name: str, mode: Mode, cache: Path, http_port: int | None) -> CloudConfig:
-    """Write `<directory>/cloud.json`, or keep the one that is there; a given port replaces the kept one.
+def allocate(
+    *,
+    directory: Path,
+    name: str,
+    mode: Mode,
+    cache: Path,
+    http_port: int | None,
+    https_port: int | None = None,
+    visitor_labels: Sequence[str] = (),
+) -> CloudConfig:
+    """Write `<directory>/cloud.json`, or keep the one that is there: a given port replaces, given labels are added.
 
     Raises CloudError when no subnet is free.
     """
@@ -39,9 +48,14 @@ def allocate(*, directory: Path, name: str, mode: Mode, cache: Path, http_port: 
     path = directory / "cloud.json"
     with _lock(cache / "allocate.lock"):
         if path.exists():
-            config = CloudConfig.load(path)
-            if http_port is not None and http_port != config.http_port:
-                config = config.model_copy(update={"http_port": http_port})
+            kept = CloudConfig.load(path)
+            given = {
+                "http_port": http_port or kept.http_port,
+                "https_port": https_port or kept.https_port,
+                "visitor_labels": sorted({*kept.visitor_labels, *visitor_labels}),
+            }
+            config = CloudConfig.model_validate({**kept.model_dump(), **given})
+            if config != kept:
                 _write(path, config)
             return config
         taken = (*_leased(directory.parent), *routed_networks())
@@ -58,6 +72,8 @@ def allocate(*, directory: Path, name: str, mode: Mode, cache: Path, http_port: 
             registry_address=public[REGISTRY_OFFSET],
             vpc_range=_first_free(VPC_POOL.subnets(new_prefix=VPC_PREFIX), taken),
             http_port=http_port or DEFAULT_HTTP_PORT,
+            https_port=https_port or DEFAULT_HTTPS_PORT,
+            visitor_labels=tuple(sorted(set(visitor_labels))),
         )
         config.state.mkdir(parents=True, exist_ok=True)
         _write(path, config)

@@ -1,9 +1,9 @@
-"""The stand-in for Cloudflare's proxy: an nginx that serves the zone's proxied records, plain HTTP on loopback.
+"""The stand-in for Cloudflare's proxy: an nginx that serves the zone's proxied records on loopback, http and https.
 
-It answers `http://<name>:<http_port>` on the machine as Cloudflare answers `http://<name>`: the origin gets the
-visitor's Host, `CF-Connecting-IP`, `X-Forwarded-For`, `X-Forwarded-Proto` and `CF-Ray`; an unknown name is a 530, a
-dead origin a 521 or 522. It does not cache, terminate TLS or resolve names of other zones.
-Which record answers a name is in `cloudflare_zone.py`.
+It answers `http://<name>:<http_port>` and `https://<name>:<https_port>` on the machine as Cloudflare answers the name:
+the origin gets the visitor's Host, `CF-Connecting-IP`, `X-Forwarded-For`, `X-Forwarded-Proto` and `CF-Ray`; an unknown
+name is a 530, a dead origin a 521 or 522, an untrusted one a 526. It does not cache, or resolve names of other zones.
+Which record answers a name is in `cloudflare_zone.py`, how a zone speaks TLS in `cloudflare_tls.py`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 
-from localcloud import service
+from localcloud import certificates, service
 from localcloud.backend import CloudError
-from localcloud.cloudflare_zone import Server, read_records, zone_servers
+from localcloud.cloudflare_tls import TLS_VERSIONS, Zone, read_zones
+from localcloud.cloudflare_zone import Server, read_records, visitor_names, zone_servers
 from localcloud.config import CloudConfig
 from localcloud.images.build import machine_recipes
 from localcloud.machines.host import Host, LinuxHost
@@ -29,9 +32,39 @@ STATUS_HOST = "stand-in.localcloud.internal"
 _TEMPLATE = Path(__file__).with_name("cloudflare_edge.conf.j2")
 _MOUNT = "/etc/cloudflare"
 _ACTIVE, _CANDIDATE = "nginx.conf", "candidate.conf"
+_USER = 101
+"""Who nginx is in its image (localcloud/images/nginx): the keys are that user's alone."""
+HTTPS_PORT = 443
 
 
-def render(servers: tuple[Server, ...]) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Tls:
+    """What the configuration needs to speak TLS. The files are beside it."""
+
+    visitors: str
+    """File with certificate and key for visitors."""
+    origin_ca: str
+    """File with the authority that origins must have."""
+    https_port: int
+    """Where visitors find it: redirects name it."""
+    zones: Mapping[str, Zone]
+    clients: Mapping[str, str]
+    """By zone id: file with certificate and key to show to origins."""
+
+
+@dataclass(frozen=True)
+class _Site:
+    """A server as the template sees it."""
+
+    name: str
+    origins: tuple[str, ...]
+    verify_name: str
+    strict: bool
+    always_use_https: bool
+    client: str
+
+
+def render(servers: tuple[Server, ...], tls: Tls) -> str:
     """Render the nginx configuration. It names its own digest, by which a reload is known to be done."""
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
@@ -41,8 +74,25 @@ def render(servers: tuple[Server, ...]) -> str:
         autoescape=False,  # noqa: S701 - nginx's syntax, not HTML; read_records admits names and addresses only
     )
     template = environment.from_string(_TEMPLATE.read_text())
-    digest = hashlib.sha256(template.render(servers=servers, status_host=STATUS_HOST, digest="").encode()).hexdigest()
-    return template.render(servers=servers, status_host=STATUS_HOST, digest=digest)
+    oldest = max((zone.min_tls_version for zone in tls.zones.values()), key=TLS_VERSIONS.index, default=None)
+    values = {
+        "servers": tuple(_sites(servers, tls)),
+        "status_host": STATUS_HOST,
+        "mount": _MOUNT,
+        "visitors": tls.visitors,
+        "origin_ca": tls.origin_ca,
+        "https_suffix": "" if tls.https_port == HTTPS_PORT else f":{tls.https_port}",
+        "protocols": (Zone(min_tls_version=oldest) if oldest else Zone()).protocols,
+    }
+    digest = hashlib.sha256(template.render(**values, digest="").encode()).hexdigest()
+    return template.render(**values, digest=digest)
+
+
+def _sites(servers: tuple[Server, ...], tls: Tls) -> Iterator[_Site]:
+    for server in servers:
+        zone = tls.zones.get(server.zone_id, Zone())
+        client = tls.clients.get(server.zone_id, "")
+        yield _Site(server.name, server.origins, server.verify_name, zone.strict, zone.always_use_https, client)
 
 
 async def ensure(config: CloudConfig, host: Host | None = None) -> None:
@@ -53,12 +103,14 @@ async def ensure(config: CloudConfig, host: Host | None = None) -> None:
         # Nothing to test with yet, and nothing that serves.
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _ACTIVE).write_text(_rendered(config))
+        _forget_unused(folder)
     wanted = service.Service(
         kind=KIND,
         address=str(config.cloudflare_address),
         image=machine_recipes().reference("cloudflare"),
         options=(
-            *("--publish", f"127.0.0.1:{config.http_port}:80", "--memory", "128m", "--pids-limit", "64"),
+            *("--publish", f"127.0.0.1:{config.http_port}:80", "--publish", f"127.0.0.1:{config.https_port}:443"),
+            *("--memory", "128m", "--pids-limit", "64"),
             # The directory, not the file: a file that is renamed over would not be seen inside.
             *("--volume", f"{folder}:{_MOUNT}:ro", "--tmpfs", "/tmp:mode=1777"),  # noqa: S108
         ),
@@ -89,6 +141,7 @@ async def reload(config: CloudConfig, host: Host | None = None) -> None:
     if await _served(config) != _digest(text):
         await host.run("docker", "kill", "--signal", "HUP", name)
         await _wait(config, _digest(text), host)
+    _forget_unused(folder)
 
 
 async def remove(config: CloudConfig, host: Host | None = None) -> None:
@@ -102,7 +155,39 @@ def _folder(config: CloudConfig) -> Path:
 
 
 def _rendered(config: CloudConfig) -> str:
-    return render(zone_servers(read_records(config.state / "records")))
+    """Render the configuration of now, and write the certificates that it names: the name holds what is in the file."""
+    folder = _folder(config)
+    servers = zone_servers(read_records(config.state / "records"))
+    zones = read_zones(config.state)
+    names = visitor_names(servers, config.visitor_labels) or (STATUS_HOST,)
+    origin_ca = certificates.authority(config, certificates.ORIGIN)
+    tls = Tls(
+        visitors=_keep(folder, "visitors", certificates.visitors_bundle(config, names)),
+        origin_ca=_keep(folder, "origin-ca", certificates.pem(origin_ca.certificate)),
+        https_port=config.https_port,
+        zones=zones,
+        clients={
+            zone_id: _keep(folder, "client", zone.client_bundle)
+            for zone_id, zone in sorted(zones.items())
+            if zone.client_bundle
+        },
+    )
+    return render(servers, tls)
+
+
+def _keep(folder: Path, what: str, text: str) -> str:
+    path = folder / f"{what}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.pem"
+    if not path.exists():
+        certificates.write_owned(path, text, owner=_USER)
+    return path.name
+
+
+def _forget_unused(folder: Path) -> None:
+    """Remove certificates that what is served no longer names."""
+    served = (folder / _ACTIVE).read_text()
+    for path in folder.glob("*.pem"):
+        if path.name not in served:
+            path.unlink()
 
 
 def _digest(text: str) -> str:

@@ -2,14 +2,14 @@
 
 The rules are DNS's (RFC 4592, https://www.rfc-editor.org/rfc/rfc4592): the exact name first; a wildcard covers any
 depth below it (`*.example.com` answers a.b.example.com too) unless a nearer name exists, which hides the wildcard from
-itself and from all below it. Cloudflare's universal certificate covers ONE label only, but that is TLS's limit: this
-is HTTP.
+itself and from all below it. A certificate's wildcard covers ONE label only, and that is TLS's limit: a client that
+comes by https refuses a deeper name.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -30,6 +30,16 @@ class Server:
     """Exact, or `*.` and a suffix, which nginx matches at any depth, the longest first."""
     origins: tuple[str, ...]
     """Addresses; none means that the name exists and is not proxied, or is hidden from a wildcard: error 530."""
+    zone_id: str = ""
+
+    @property
+    def verify_name(self) -> str:
+        """Name what the origin's certificate must be for; `$host` is what the visitor asked for.
+
+        OpenSSL takes no wildcard with one label behind it: below `*.localhost` the origin must be `localhost`.
+        """
+        suffix = self.name.removeprefix("*.")
+        return suffix if "." not in suffix else "$host"
 
 
 def read_records(folder: Path) -> tuple[RecordSpec, ...]:
@@ -53,8 +63,10 @@ def read_records(folder: Path) -> tuple[RecordSpec, ...]:
 def zone_servers(records: Iterable[RecordSpec]) -> tuple[Server, ...]:
     """Turn records into nginx servers, sorted by name. Records of one name are one server with several origins."""
     origins: dict[str, set[str]] = {}
+    zones: dict[str, str] = {}
     for record in records:
         addresses = origins.setdefault(record.name, set())
+        zones.setdefault(record.name, record.zone_id)
         if record.proxied:
             addresses.add(record.content)
     for name in _existing(origins):
@@ -62,7 +74,24 @@ def zone_servers(records: Iterable[RecordSpec]) -> tuple[Server, ...]:
         if _wildcard_above(name, origins):
             origins.setdefault(name, set())
             origins.setdefault(f"*.{name}", set())
-    return tuple(Server(name, tuple(sorted(addresses))) for name, addresses in sorted(origins.items()))
+    return tuple(
+        Server(name, tuple(sorted(addresses)), zones.get(name, "")) for name, addresses in sorted(origins.items())
+    )
+
+
+def visitor_names(servers: Iterable[Server], labels: Sequence[str]) -> tuple[str, ...]:
+    """List what visitors' TLS covers: each served name, and the labelled ones where a wildcard is of no use to clients.
+
+    OpenSSL, and with it curl and Python, takes no wildcard with one label behind it, nor do browsers.
+    """
+    names: set[str] = set()
+    for server in servers:
+        suffix = server.name.removeprefix("*.")
+        if server.origins:
+            names.add(server.name)
+            if suffix != server.name and "." not in suffix:
+                names.update(f"{label}.{suffix}" for label in labels)
+    return tuple(sorted(names))
 
 
 def _check_origin(path: Path, record: RecordSpec) -> None:

@@ -6,10 +6,12 @@ import os
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 CONFIG_VARIABLE = "LOCALCLOUD_CONFIG"
+VisitorLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
 
 class Mode(StrEnum):
@@ -33,6 +35,10 @@ class CloudConfig(BaseModel):
     registry_address: IPv4Address
     vpc_range: IPv4Network
     http_port: int = Field(ge=1, le=65535)
+    https_port: int = Field(default=443, ge=1, le=65535)
+    """Of 127.0.0.1, as `http_port`. A `cloud.json` of before there was TLS has none."""
+    visitor_labels: tuple[VisitorLabel, ...] = ()
+    """First labels of names that visitors' TLS covers below a domain of one label: no client takes `*.localhost`."""
 
     @classmethod
     def load(cls, path: Path) -> CloudConfig:

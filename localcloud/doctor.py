@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import NamedTuple
 
 from localcloud.allocate import routed_networks
 from localcloud.config import CloudConfig
@@ -32,7 +33,7 @@ DISK_WARM_GIB = 3
 MEMORY_GIB = 5
 """Three droplets (4 GiB of limits, half of it used) and the engine."""
 ENGINE_START_TIMEOUT_S = 40
-OTHER_PORT = 8080
+PORT_HINTS = {"LOCAL_HTTP_PORT": 8080, "LOCAL_HTTPS_PORT": 8443}
 """What the hint offers where a port is taken."""
 PACKAGES = {  # a program that must be there: the Debian package that brings it
     "mmdebstrap": "mmdebstrap",
@@ -74,6 +75,13 @@ class Finding:
         return {"check": self.check, "status": self.status.value, "message": self.message, "remedy": self.remedy}
 
 
+class Ports(NamedTuple):
+    """Where visitors come in, on 127.0.0.1."""
+
+    http: int
+    https: int
+
+
 @dataclass(frozen=True)
 class Host:
     """This machine, and whether it may be repaired."""
@@ -107,7 +115,7 @@ class Host:
             return None
 
 
-def examine(host: Host, *, config: CloudConfig | None, http_port: int) -> Iterator[Finding]:
+def examine(host: Host, *, config: CloudConfig | None, ports: Ports) -> Iterator[Finding]:
     """Yield findings one by one, so that a caller can show each when it is known."""
     first = system(host)
     yield first
@@ -124,7 +132,8 @@ def examine(host: Host, *, config: CloudConfig | None, http_port: int) -> Iterat
     yield memory(host)
     if config is not None and not docker.failed:
         yield subnets(host, config)
-    yield port(host, http_port, config)
+    for variable, number in zip(PORT_HINTS, ports, strict=True):
+        yield port(host, variable, number, config)
 
 
 def system(host: Host) -> Finding:
@@ -209,12 +218,8 @@ def cgroup(host: Host) -> Finding:
     """Say which of the two cgroup code paths the droplets take."""
     unified = (host.root / "sys/fs/cgroup/cgroup.controllers").exists()
     if unified:
-        return Finding(
-            check="cgroup",
-            status=Status.WARNING,
-            message="version 2: the less travelled path",
-            remedy="see docs/known-issues.md",
-        )
+        text = "version 2: the less travelled path"
+        return Finding(check="cgroup", status=Status.WARNING, message=text, remedy="see docs/known-issues.md")
     if (host.root / "sys/fs/cgroup/memory").exists():
         return Finding(check="cgroup", status=Status.OK, message="version 1")
     return Finding(
@@ -306,29 +311,26 @@ def subnets(host: Host, config: CloudConfig) -> Finding:
     return Finding(check="subnets", status=Status.OK, message=f"{config.public_subnet} and {config.vpc_range} are free")
 
 
-def port(host: Host, http_port: int, config: CloudConfig | None) -> Finding:
-    """See that the shop's port on loopback is free, or is held by this very stack's stand-in."""
-    remedy = f"LOCAL_HTTP_PORT={OTHER_PORT if http_port != OTHER_PORT else OTHER_PORT + 1} make up"
+def port(host: Host, variable: str, number: int, config: CloudConfig | None) -> Finding:
+    """See that one of the shop's ports on loopback is free, or is held by this very stack's stand-in."""
+    other = PORT_HINTS[variable]
+    remedy = f"{variable}={other if number != other else other + 1} make up"
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", http_port))
+            probe.bind(("127.0.0.1", number))
         except PermissionError as error:
-            return Finding(check="port", status=Status.FAILED, message=f"{http_port}: {error}", remedy=remedy)
+            return Finding(check="port", status=Status.FAILED, message=f"{number}: {error}", remedy=remedy)
         except OSError:
-            if config is not None and _published_by_us(host, http_port, config):
-                return Finding(check="port", status=Status.OK, message=f"{http_port} is held by this stack")
-            return Finding(
-                check="port",
-                status=Status.FAILED,
-                message=f"127.0.0.1:{http_port} is taken by another program",
-                remedy=remedy,
-            )
-    return Finding(check="port", status=Status.OK, message=f"127.0.0.1:{http_port} is free")
+            if config is not None and _published_by_us(host, number, config):
+                return Finding(check="port", status=Status.OK, message=f"{number} is held by this stack")
+            message = f"127.0.0.1:{number} is taken by another program"
+            return Finding(check="port", status=Status.FAILED, message=message, remedy=remedy)
+    return Finding(check="port", status=Status.OK, message=f"127.0.0.1:{number} is free")
 
 
-def _published_by_us(host: Host, http_port: int, config: CloudConfig) -> bool:
-    filters = ("--filter", f"label=basecommerce.cloud={config.name}", "--filter", f"publish={http_port}")
+def _published_by_us(host: Host, number: int, config: CloudConfig) -> bool:
+    filters = ("--filter", f"label=basecommerce.cloud={config.name}", "--filter", f"publish={number}")
     return bool(host.run("docker", "ps", "--quiet", *filters, timeout_s=20).stdout.strip())
 
 
@@ -342,12 +344,8 @@ def _sysctl(host: Host, path: str, minimum: int, *, check: str) -> Finding:
         try:
             (host.root / "proc/sys" / path).write_text(f"{minimum}\n")
         except OSError as error:
-            return Finding(
-                check=check,
-                status=Status.FAILED,
-                message=f"{name} = {current}, cannot be raised: {error}",
-                remedy=remedy,
-            )
+            text = f"{name} = {current}, cannot be raised: {error}"
+            return Finding(check=check, status=Status.FAILED, message=text, remedy=remedy)
         return Finding(check=check, status=Status.REPAIRED, message=f"{name} raised from {current} to {minimum}")
     return Finding(check=check, status=Status.FAILED, message=f"{name} = {current}, {minimum} needed", remedy=remedy)
 

@@ -239,7 +239,12 @@ class DryCloud:
         self._drop("record", record_id)
 
     async def put_document(self, kind: str, urn: str, document_id: str | None, document: Mapping[str, object]) -> str:
-        return self._put(kind, urn, document_id, dict(document))
+        spec = {key: value for key, value in document.items() if key != "privateKey"}
+        with self._store.change() as data:
+            # Of one URN there are two while a replacement is made: only the same thing is adopted.
+            same = (key for key, r in data.get(kind, {}).items() if r["urn"] == urn and r["spec"] == spec)
+            document_id = document_id or next(same, None) or _new_id(data, kind, spec)
+        return self._put(kind, urn, document_id, spec)
 
     async def read_document(self, kind: str, document_id: str) -> Mapping[str, object] | None:
         record = self._get(kind, document_id)
@@ -334,7 +339,7 @@ def _rule(rule: Record) -> FirewallRule:
 
 
 def _without_secrets(spec: DropletSpec) -> Record:
-    """Keep no user data: it holds the host key, and the store is readable text."""
+    """Keep no user data: it holds the host key, and the store is readable text. Documents lose their private keys."""
     record = asdict(spec)
     del record["user_data"]
     return record

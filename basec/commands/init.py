@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import typer
 
@@ -12,6 +13,7 @@ from basec.environments import Environment, resolve
 from topology.errors import UsageError
 
 MAX_PORT = 65535
+TENANT = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def register(app: typer.Typer) -> None:
@@ -38,9 +40,9 @@ def initialise(environment: Environment) -> None:
 
     new = not environment.cloud_file.exists()
     arguments = ["allocate", "--directory", str(environment.work_dir), "--name", environment.name]
-    Program("localcloud", [*arguments, *_port_arguments()]).run()
+    Program("localcloud", [*arguments, *_port_arguments(), *_tenant_arguments()]).run()
     if new:
-        say(f"{environment.name}: chose subnets and port: {environment.cloud_file.relative_to(environment.root)}")
+        say(f"{environment.name}: chose subnets and ports: {environment.cloud_file.relative_to(environment.root)}")
     if make_passphrase(environment.passphrase_file):
         say(f"{environment.name}: made a passphrase: {environment.passphrase_file.relative_to(environment.root)}")
     made = fill_secrets(environment, render(environment, kept_images(environment)))
@@ -51,9 +53,26 @@ def initialise(environment: Environment) -> None:
 
 
 def _port_arguments() -> list[str]:
-    named = os.environ.get("LOCAL_HTTP_PORT")
-    if not named:
-        return []
-    if not named.isdigit() or not 1 <= int(named) <= MAX_PORT:
-        raise UsageError(f"basec: LOCAL_HTTP_PORT: {named!r} is no port", "LOCAL_HTTP_PORT=8080 make up")
-    return ["--http-port", named]
+    arguments: list[str] = []
+    for variable, option, example in (
+        ("LOCAL_HTTP_PORT", "--http-port", 8080),
+        ("LOCAL_HTTPS_PORT", "--https-port", 8443),
+    ):
+        named = os.environ.get(variable)
+        if not named:
+            continue
+        if not named.isdigit() or not 1 <= int(named) <= MAX_PORT:
+            raise UsageError(f"basec: {variable}: {named!r} is no port", f"{variable}={example} make up")
+        arguments += [option, named]
+    return arguments
+
+
+def _tenant_arguments() -> list[str]:
+    """Name the tenants that https is for, the smoke test's own among them. Of `localhost` each must be listed."""
+    from basec import checks, demo_tenant
+
+    named = os.environ.get("LOCAL_TENANTS", "").split()
+    for tenant in named:
+        if not TENANT.fullmatch(tenant):
+            raise UsageError(f"basec: LOCAL_TENANTS: {tenant!r} is no tenant", 'LOCAL_TENANTS="acme other" make up')
+    return [f"--visitor-label={tenant}" for tenant in (demo_tenant.SLUG, checks.UNKNOWN_TENANT, *named)]

@@ -44,6 +44,6 @@ def refresh(env: str = CHANGE_ENV) -> None:
 
     environment = resolve(env)
     project = current_project(environment)
-    port = local_stack.LocalCloud.load(environment).http_port if environment.is_local else None
-    known = write_facts(environment, open_engine(environment, Stages()), project, port)
+    stand_in = local_stack.LocalCloud.load(environment).stand_in if environment.is_local else None
+    known = write_facts(environment, open_engine(environment, Stages()), project, stand_in)
     answer(f"{environment.name}: {len(known.hosts)} hosts in {environment.facts_dir.relative_to(environment.root)}/")

@@ -18,7 +18,7 @@ from topology.errors import BasecommerceError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from basec.engine import Engine
-    from basec.facts import Facts
+    from basec.facts import Facts, StandIn
     from basec.progress import ProgressView
     from topology.project import Project
 
@@ -75,7 +75,7 @@ def _up_local(environment: Environment, stages: Stages) -> None:
     engine = _engine(environment, binary, loading, stages)
     _preview_and_up(engine, stages)
     with stages.stage("facts"):
-        known = write_facts(environment, engine, project, cloud.http_port)
+        known = write_facts(environment, engine, project, cloud.stand_in)
     if not cloud.is_dry:
         _finish_local(environment, known, stages)
 
@@ -121,6 +121,8 @@ def _finish_local(environment: Environment, known: Facts, stages: Stages) -> Non
     answer(f"url       {known.url(demo_tenant.SLUG)}")
     answer(f"user      {demo.email}")
     answer(f"password  {demo.password}")
+    ca_file = environment.public_ca_file.relative_to(environment.root)
+    answer(f"trust     {ca_file} (import it into a browser, or: curl --cacert {ca_file} {known.url(demo_tenant.SLUG)})")
 
 
 def _up_cloud(environment: Environment, stages: Stages, *, yes: bool) -> None:
@@ -229,12 +231,12 @@ def current_project(environment: Environment) -> Project:
     return check_settings(environment, local_stack.kept_images(environment) if environment.is_local else None)
 
 
-def write_facts(environment: Environment, engine: Engine, project: Project, http_port: int | None) -> Facts:
+def write_facts(environment: Environment, engine: Engine, project: Project, stand_in: StandIn | None) -> Facts:
     """Write what the other commands need from the stack's exports."""
     from basec import facts
 
     roles = {name: (str(droplet.role), tuple(droplet.aliases)) for name, droplet in project.inventory.droplets.items()}
-    return facts.write(environment, engine.outputs(), roles, http_port)
+    return facts.write(environment, engine.outputs(), roles, stand_in)
 
 
 def preview(

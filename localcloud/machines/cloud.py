@@ -118,13 +118,13 @@ class DockerCloud:
         await records.delete_record(self._cloud, record_id)
 
     async def put_document(self, kind: str, urn: str, document_id: str | None, document: Mapping[str, object]) -> str:
-        return await records.put_document(self._store, kind, urn, document_id, document)
+        return await records.put_document(self._cloud, kind, urn, document_id, document)
 
     async def read_document(self, kind: str, document_id: str) -> Mapping[str, object] | None:
         return records.read_document(self._store, kind, document_id)
 
     async def delete_document(self, kind: str, document_id: str) -> None:
-        records.delete_document(self._store, kind, document_id)
+        await records.delete_document(self._cloud, kind, document_id)
 
     async def _droplet_image(self) -> str:
         async with self._image_lock:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from localcloud import cloudflare_edge, registry
+from localcloud import certificates, cloudflare_edge, cloudflare_tls, registry
 from localcloud.backend import CloudError, NotReadyError
 from localcloud.config import CloudConfig
 
@@ -23,7 +23,8 @@ Report = Callable[[str], None]
 
 _OWN_FOLDERS = (
     *(networks.VPCS, DROPLETS, firewalls.FIREWALLS, volumes.VOLUMES, reserved_ips.RESERVED),
-    *(records.RECORDS, records.RECORD_URNS, "documents-tag", "documents-ssh_key", "disk", "cloudflare"),
+    *(records.RECORDS, records.RECORD_URNS, "disk", "cloudflare", certificates.FOLDER),
+    *(records.folder(kind) for kind in ("tag", "ssh_key", "origin_ca_certificate", *cloudflare_tls.KINDS)),
 )
 
 

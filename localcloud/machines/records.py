@@ -1,4 +1,4 @@
-"""Things of the cloud that have no body here: DNS records (the stand-in reads them), tags, SSH keys."""
+"""Things of the cloud that have no body here: DNS records and zones' TLS (the stand-in reads them), tags, SSH keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from localcloud import cloudflare_edge
+from localcloud import cloudflare_edge, cloudflare_tls
 from localcloud.backend import RecordSpec
 
 from .context import Cloud
@@ -44,28 +44,35 @@ async def delete_record(cloud: Cloud, record_id: str) -> None:
 
 
 async def put_document(
-    store: Store, kind: str, urn: str, document_id: str | None, document: Mapping[str, object]
+    cloud: Cloud, kind: str, urn: str, document_id: str | None, document: Mapping[str, object]
 ) -> str:
     """Keep a document. A tag's id is its name, an SSH key's is digits, as at DigitalOcean."""
-    folder = _folder(kind)
+    store = cloud.store
     async with store.lock():
-        chosen = document_id or store.find(folder, urn=urn, document=dict(document)) or _new_id(kind, document)
-        store.write(folder, chosen, {"urn": urn, "document": dict(document)})
+        found = document_id or store.find(folder(kind), urn=urn, document=dict(document))
+        chosen = found or _new_id(kind, document)
+        store.write(folder(kind), chosen, {"urn": urn, "document": dict(document)})
+        if kind in cloudflare_tls.KINDS:
+            await cloudflare_edge.reload(cloud.config, cloud.host)
         return chosen
 
 
 def read_document(store: Store, kind: str, document_id: str) -> Mapping[str, object] | None:
     """Answer a document, None when it is gone."""
-    found = store.read(_folder(kind), document_id)
+    found = store.read(folder(kind), document_id)
     return None if found is None else dict(found["document"])
 
 
-def delete_document(store: Store, kind: str, document_id: str) -> None:
+async def delete_document(cloud: Cloud, kind: str, document_id: str) -> None:
     """Forget a document."""
-    store.delete(_folder(kind), document_id)
+    async with cloud.store.lock():
+        cloud.store.delete(folder(kind), document_id)
+        if kind in cloudflare_tls.KINDS:
+            await cloudflare_edge.reload(cloud.config, cloud.host)
 
 
-def _folder(kind: str) -> str:
+def folder(kind: str) -> str:
+    """Name the directory of a kind of documents."""
     return f"documents-{kind}"
 
 

@@ -1,4 +1,4 @@
-"""Cloudflare's DnsRecord, as pulumi-cloudflare 6.23.1 has it: A records of one zone, proxied or not."""
+"""Cloudflare's types, as pulumi-cloudflare 6.23.1 has them; here DnsRecord: A records of one zone, proxied or not."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from typing_extensions import override
 
 from localcloud.backend import RecordSpec
 
+from .cloudflare_tls import (
+    AuthenticatedOriginPullsCertificate,
+    AuthenticatedOriginPullsSettings,
+    OriginCaCertificate,
+    ZoneSetting,
+)
 from .handler import Created, Found, Handler, Job, Package, Values
 from .plain import integer, now, text
 from .schema import Failure, Kind, Property, only
@@ -24,7 +30,14 @@ NAME_LENGTH_MAX = 253
 
 def package() -> Package:
     """All types of this provider."""
-    return Package("cloudflare", [DnsRecord()])
+    handlers: tuple[type[Handler], ...] = (
+        DnsRecord,
+        OriginCaCertificate,
+        AuthenticatedOriginPullsCertificate,
+        AuthenticatedOriginPullsSettings,
+        ZoneSetting,
+    )
+    return Package("cloudflare", [handler() for handler in handlers])
 
 
 def check_zone(value: Value) -> str | None:

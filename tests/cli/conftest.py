@@ -47,7 +47,13 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(environments.resolve, "__defaults__", (root,))
     monkeypatch.setattr(environments.known_names, "__defaults__", (root,))
     monkeypatch.setenv("BASECOMMERCE_CACHE", str(tmp_path / "cache"))
-    for name in ("LOCAL_HTTP_PORT", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
+    for name in (
+        "LOCAL_HTTP_PORT",
+        "LOCAL_HTTPS_PORT",
+        "LOCAL_TENANTS",
+        "PULUMI_CONFIG_PASSPHRASE",
+        "PULUMI_CONFIG_PASSPHRASE_FILE",
+    ):
         monkeypatch.delenv(name, raising=False)
     return root
 

@@ -68,7 +68,9 @@ def install(directory: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
         },
         "host_public_keys": dict.fromkeys(ROLES, KEY),
     }
-    facts.write(Environment(name="local", root=root), outputs, ROLES, 80)
+    local = Environment(name="local", root=root)
+    stand_in = facts.StandIn(http_port=80, https_port=443, ca_file=local.public_ca_file)
+    facts.write(local, outputs, ROLES, stand_in)
     return directory
 
 

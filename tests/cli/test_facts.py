@@ -28,10 +28,14 @@ OUTPUTS: dict[str, Any] = {
 ROLES = {"infra": ("infra", ("platform",)), "edge": ("edge", ())}
 
 
+def stand_in(environment: Environment, http_port: int, https_port: int | None) -> facts.StandIn:
+    return facts.StandIn(http_port=http_port, https_port=https_port, ca_file=environment.public_ca_file)
+
+
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
     environment = Environment(name="local", root=tmp_path / "a clone")
-    facts.write(environment, OUTPUTS, ROLES, 8080)
+    facts.write(environment, OUTPUTS, ROLES, stand_in(environment, 8080, 8443))
     return environment
 
 
@@ -44,7 +48,7 @@ def effective(environment: Environment, host: str) -> dict[str, str]:
 
 def test_what_was_written_is_read_again(environment: Environment) -> None:
     known = facts.load(environment)
-    assert known == facts.write(environment, OUTPUTS, ROLES, 8080)
+    assert known == facts.write(environment, OUTPUTS, ROLES, stand_in(environment, 8080, 8443))
     assert known.host("platform") is known.hosts["infra"]
     assert (known.hosts["edge"].ip, known.hosts["infra"].ip) == ("198.51.100.24", "198.51.100.8")
 
@@ -88,9 +92,23 @@ def test_the_files_are_the_owners_and_hold_exports_only_that_are_needed(environm
 
 
 @pytest.mark.parametrize(
-    ("port", "url"),
-    [(80, "http://demo.localhost"), (8080, "http://demo.localhost:8080"), (None, "https://demo.localhost")],
+    ("ports", "url"),
+    [
+        ((80, 443), "https://demo.localhost"),
+        ((80, 8443), "https://demo.localhost:8443"),
+        ((80, None), "http://demo.localhost"),
+        ((8080, None), "http://demo.localhost:8080"),
+        (None, "https://demo.localhost"),
+    ],
 )
-def test_a_tenants_url_is_what_a_person_types(environment: Environment, port: int | None, url: str) -> None:
-    facts.write(environment, OUTPUTS, ROLES, port)
+def test_a_tenants_url_is_what_a_person_types(
+    environment: Environment, ports: tuple[int, int | None] | None, url: str
+) -> None:
+    facts.write(environment, OUTPUTS, ROLES, stand_in(environment, *ports) if ports else None)
     assert facts.load(environment).url("demo") == url
+
+
+def test_a_stack_of_before_there_was_tls_is_still_asked_in_clear(environment: Environment) -> None:
+    path = environment.facts_dir / "inventory.yaml"
+    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if "https_port" not in line))
+    assert facts.load(environment).stand_in == stand_in(environment, 8080, None)

@@ -98,8 +98,29 @@ def test_a_wrong_setting_is_refused_before_anything_is_touched(basec: Run, clone
     assert sorted(clone.rglob("*")) == before
 
 
-def test_a_wrong_port_variable_is_refused(basec: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCAL_HTTP_PORT", "http")
+@pytest.mark.parametrize(("variable", "example"), [("LOCAL_HTTP_PORT", 8080), ("LOCAL_HTTPS_PORT", 8443)])
+def test_a_wrong_port_variable_is_refused(
+    basec: Run, monkeypatch: pytest.MonkeyPatch, variable: str, example: int
+) -> None:
+    monkeypatch.setenv(variable, "http")
     outcome = basec("init", "--env", NAME)
-    wanted = "basec: LOCAL_HTTP_PORT: 'http' is no port\nhint: LOCAL_HTTP_PORT=8080 make up\n"
+    wanted = f"basec: {variable}: 'http' is no port\nhint: {variable}={example} make up\n"
+    assert (outcome.code, outcome.stderr) == (2, wanted)
+
+
+def test_ports_and_tenants_of_the_environment_are_kept_with_those_that_smoke_asks_for(
+    basec: Run, clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allocate_dry(clone)
+    monkeypatch.setenv("LOCAL_HTTPS_PORT", "8443")
+    monkeypatch.setenv("LOCAL_TENANTS", "acme")
+    assert basec("init", "--env", NAME).code == 0
+    cloud = json.loads((clone / ".local" / NAME / "cloud.json").read_text())
+    assert (cloud["https_port"], cloud["visitor_labels"]) == (8443, ["acme", "demo", "no-such-tenant"])
+
+
+def test_a_wrong_tenant_variable_is_refused(basec: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_TENANTS", "acme A.b")
+    outcome = basec("init", "--env", NAME)
+    wanted = "basec: LOCAL_TENANTS: 'A.b' is no tenant\nhint: LOCAL_TENANTS=\"acme other\" make up\n"
     assert (outcome.code, outcome.stderr) == (2, wanted)

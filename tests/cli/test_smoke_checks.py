@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from basec.checks import SECURITY_HEADERS, Result, public_checks, run_all
-from basec.facts import Facts
+from basec.facts import Facts, StandIn
 
 
 @dataclass
@@ -64,11 +65,9 @@ def smoke() -> Iterator[Callable[[Shop], list[Result]]]:
 
     def run(shop: Shop) -> list[Result]:
         shops.append(shop)
-        return run_all(
-            public_checks(
-                Facts(environment="local", domain="localhost", http_port=server.server_port, hosts={}), "demo"
-            )
-        )
+        stand_in = StandIn(http_port=server.server_port, https_port=None, ca_file=Path("/none"))
+        known = Facts(environment="local", domain="localhost", stand_in=stand_in, hosts={})
+        return run_all(public_checks(known, "demo"))
 
     yield run
     server.shutdown()

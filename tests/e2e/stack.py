@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.visitor import Visitor
+
 STACK = os.environ.get("BASECOMMERCE_E2E_STACK", "local-e2e")
 """Name a stack of this clone that is up already to run one file of tests against it: no copy, no `down`."""
 REUSED = "BASECOMMERCE_E2E_STACK" in os.environ
@@ -132,10 +134,26 @@ class LocalStack:
         headers: dict[str, str] | None = None,
         body: str | None = None,
     ) -> Answer:
-        """Ask the Cloudflare stand-in on loopback, as a browser on this machine would."""
+        """Ask the Cloudflare stand-in on loopback, as a browser on this machine would that trusts the stack's CA."""
+        connection = Visitor(host, self.cloud["https_port"], self.ca_file)
+        return self._answer(connection, method, path, {"Host": host, **(headers or {})}, body)
+
+    def plain(self, path: str, host: str = "demo.localhost") -> Answer:
+        """GET one path over plain HTTP."""
         connection = http.client.HTTPConnection("127.0.0.1", self.cloud["http_port"], timeout=15)
+        return self._answer(connection, "GET", path, {"Host": host}, None)
+
+    @property
+    def ca_file(self) -> Path:
+        """The authority that visitors of the stack trust."""
+        return self.root / ".local" / STACK / "cloud/ca/public.pem"
+
+    @staticmethod
+    def _answer(
+        connection: http.client.HTTPConnection, method: str, path: str, headers: dict[str, str], body: str | None
+    ) -> Answer:
         try:
-            connection.request(method, path, body=body, headers={"Host": host, **(headers or {})})
+            connection.request(method, path, body=body, headers=headers)
             response = connection.getresponse()
             pairs = tuple((key.lower(), value) for key, value in response.getheaders())
             return Answer(response.status, pairs, response.read().decode())

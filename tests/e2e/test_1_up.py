@@ -18,6 +18,7 @@ SECURITY_HEADERS = {
     "referrer-policy": "strict-origin-when-cross-origin",
 }
 
+HSTS = "max-age=31536000; includeSubDomains; preload"
 EVERY_KIND_OF_PATH = (
     *("/health", "/", "/tenant.json", "/auth/login", "/auth/nothing", "/web/dashboard", "/web/login"),
     *("/web/static/app.css", "/api/v1/produtos/", "/docs", "/nothing-here", "/nginx-status"),
@@ -31,16 +32,17 @@ def cookie(stack: LocalStack) -> str:
 
 def test_up_from_nothing_prints_stages_smoke_demo_user_and_url(stack: LocalStack) -> None:
     with watched() as watch:
-        stack.basec("init", "--env", STACK, LOCAL_HTTP_PORT="8080")
+        stack.basec("init", "--env", STACK, LOCAL_HTTP_PORT="8080", LOCAL_HTTPS_PORT="8443")
         output = stack.up()
     stack.outputs.update({"first up": output, "first up: arguments": watch.arguments.decode("latin-1")})
-    assert "http://demo.localhost:8080" in output
+    assert "https://demo.localhost:8443" in output
+    assert f".local/{STACK}/cloud/ca/public.pem" in output
     demo_login(output)
 
 
 def test_edge_answers_health(stack: LocalStack) -> None:
     answer = stack.get("/health")
-    assert (answer.status, answer.json()) == (200, {"status": "ok", "edge": True})
+    assert (answer.status, answer.json()) == (200, {"status": "ok", "edge": True, "ssl": True})
     assert answer.all("content-type") == ["application/json"]
 
 
@@ -62,11 +64,11 @@ def test_a_product_is_created_and_read_through_the_api(stack: LocalStack, cookie
 
 
 def test_unknown_tenant_has_an_empty_slug_and_no_login(stack: LocalStack) -> None:
-    assert stack.get("/tenant.json", host="nosuch.localhost").json()["slug"] == ""
+    assert stack.get("/tenant.json", host="no-such-tenant.localhost").json()["slug"] == ""
     user, password = stack.login()
     form = urllib.parse.urlencode({"email": user, "password": password})
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    answer = stack.request("POST", "/auth/login/form", host="nosuch.localhost", headers=headers, body=form)
+    answer = stack.request("POST", "/auth/login/form", host="no-such-tenant.localhost", headers=headers, body=form)
     assert answer.status == 401
     assert answer.all("set-cookie") == []
 
@@ -77,7 +79,7 @@ def test_api_without_a_tenant_is_refused_by_the_edge(stack: LocalStack) -> None:
     assert answer.all("content-type") == ["application/json"]
 
 
-@pytest.mark.parametrize("host", ["demo.localhost", "nosuch.localhost", "localhost"])
+@pytest.mark.parametrize("host", ["demo.localhost", "no-such-tenant.localhost", "localhost"])
 @pytest.mark.parametrize("path", ["/tenant.json", "/api/v1/produtos/", "/auth/login", "/web/dashboard", "/health"])
 def test_a_forged_tenant_header_changes_no_answer(stack: LocalStack, host: str, path: str) -> None:
     plain = stack.get(path, host=host)
@@ -90,7 +92,7 @@ def test_a_forged_tenant_header_changes_no_answer(stack: LocalStack, host: str, 
 def test_every_security_header_is_there_exactly_once(stack: LocalStack, host: str, path: str) -> None:
     answer = stack.get(path, host=host)
     assert {name: answer.all(name) for name in SECURITY_HEADERS} == {k: [v] for k, v in SECURITY_HEADERS.items()}
-    assert answer.all("strict-transport-security") == [], "the visitor did not come by https"
+    assert answer.all("strict-transport-security") == [HSTS]
 
 
 def test_droplets_come_in_order(stack: LocalStack) -> None:

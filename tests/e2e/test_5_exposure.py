@@ -40,14 +40,14 @@ def _own_address(container: str) -> str:
     return docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container).strip()
 
 
-def test_nothing_is_published_on_every_address_but_the_edges_web_port(stack: LocalStack) -> None:
+def test_nothing_is_published_on_every_address_but_the_edges_web_ports(stack: LocalStack) -> None:
     wide = {
         (droplet, line.split("->")[0].rsplit(":", 1)[1])
         for droplet in TIERS
         for line in stack.inside(droplet, "docker ps --format '{{.Ports}}'").replace(", ", "\n").splitlines()
         if line.startswith(("0.0.0.0:", ":::", "[::]:"))
     }
-    assert wide <= {("edge", "80")}
+    assert wide <= {("edge", "80"), ("edge", "443")}
 
 
 def test_no_droplet_has_an_ipv6_address_or_lets_ipv6_in(stack: LocalStack) -> None:
@@ -96,7 +96,7 @@ def container_doors(stack: LocalStack) -> list[tuple[str, str, int]]:
         for line in stack.inside(droplet, f"docker ps -q | xargs docker inspect --format '{form}'").splitlines():
             words = line.split()
             exposed = [int(word.split("/")[0]) for word in words[2:] if word.endswith("/tcp")]
-            doors += [(droplet, words[1], port) for port in exposed or [80, 8000, 8001, 5432, 6379]]
+            doors += [(droplet, words[1], port) for port in exposed or [80, 443, 8000, 8001, 5432, 6379]]
     return doors
 
 

@@ -82,7 +82,7 @@ def engines_of(pid: int) -> list[int]:
 
 
 def test_a_bring_up_that_is_killed_three_times_is_healed_by_the_same_command(stack: LocalStack) -> None:
-    stack.basec("init", "--env", STACK, LOCAL_HTTP_PORT="8080")
+    stack.basec("init", "--env", STACK, LOCAL_HTTP_PORT="8080", LOCAL_HTTPS_PORT="8443")
 
     def network_is_there() -> bool:
         return bool(docker("network", "ls", "-q", "--filter", f"name={stack.container('vpc')}").strip())

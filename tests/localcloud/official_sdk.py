@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 import pulumi
+import pulumi_cloudflare.authenticated_origin_pulls_certificate as origin_pulls_certificate
+import pulumi_cloudflare.authenticated_origin_pulls_settings as origin_pulls_settings
 import pulumi_cloudflare.dns_record
+import pulumi_cloudflare.zone_setting
 import pulumi_digitalocean as digitalocean
+from pulumi_cloudflare import origin_ca_certificate
 from pulumi_command import remote
 
 from localcloud.providers.schema import Kind
@@ -27,6 +31,14 @@ RESOURCES: dict[str, type] = {
     "digitalocean:index/reservedIp:ReservedIp": digitalocean.ReservedIp,
     "digitalocean:index/reservedIpAssignment:ReservedIpAssignment": digitalocean.ReservedIpAssignment,
     "cloudflare:index/dnsRecord:DnsRecord": pulumi_cloudflare.dns_record.DnsRecord,
+    "cloudflare:index/originCaCertificate:OriginCaCertificate": origin_ca_certificate.OriginCaCertificate,
+    "cloudflare:index/authenticatedOriginPullsCertificate:AuthenticatedOriginPullsCertificate": (
+        origin_pulls_certificate.AuthenticatedOriginPullsCertificate
+    ),
+    "cloudflare:index/authenticatedOriginPullsSettings:AuthenticatedOriginPullsSettings": (
+        origin_pulls_settings.AuthenticatedOriginPullsSettings
+    ),
+    "cloudflare:index/zoneSetting:ZoneSetting": pulumi_cloudflare.zone_setting.ZoneSetting,
     "command:remote:Command": remote.Command,
 }
 

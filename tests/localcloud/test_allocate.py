@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import threading
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +77,38 @@ def test_a_second_call_keeps_all_but_a_named_port(tmp_path: Path, routes: list[I
     moved = cloud(tmp_path, http_port=8080)
     assert moved == first.model_copy(update={"http_port": 8080})
     assert cloud(tmp_path) == moved
+
+
+@pytest.mark.usefixtures("routes")
+def test_a_cloud_of_before_there_was_tls_is_loaded_and_told_its_https_port_and_names(tmp_path: Path) -> None:
+    path = tmp_path / "local/cloud.json"
+    here: dict[str, Any] = {
+        "directory": path.parent,
+        "name": "local",
+        "mode": Mode.DRY,
+        "cache": tmp_path / "cache",
+        "http_port": None,
+    }
+    old = json.loads(allocate(**here).model_dump_json())
+    del old["https_port"], old["visitor_labels"]
+    path.write_text(json.dumps(old))
+    assert (CloudConfig.load(path).https_port, CloudConfig.load(path).visitor_labels) == (443, ())
+    allocate(**here, https_port=8443, visitor_labels=["demo", "acme"])
+    allocate(**here, visitor_labels=["shop"])
+    assert CloudConfig.load(path).https_port == 8443
+    assert CloudConfig.load(path).visitor_labels == ("acme", "demo", "shop")
+
+
+@pytest.mark.usefixtures("routes")
+def test_a_label_that_is_no_part_of_a_host_name_is_refused(tmp_path: Path) -> None:
+    here: dict[str, Any] = {
+        "directory": tmp_path / "local",
+        "name": "local",
+        "mode": Mode.DRY,
+        "cache": tmp_path / "cache",
+    }
+    with pytest.raises(ValueError, match="visitor_labels"):
+        allocate(**here, http_port=None, visitor_labels=["de mo"])
 
 
 @pytest.mark.usefixtures("routes")

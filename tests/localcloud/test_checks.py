@@ -9,11 +9,19 @@ import pytest
 from localcloud.plugin import package
 from localcloud.providers.schema import check_properties
 from localcloud.providers.values import UNKNOWN
+from tests.localcloud.certificate_support import forged_request, self_signed, signing_request
 from tests.localcloud.sample_program import PUBLIC_KEY, ZONE
 
 DO = "digitalocean:index"
 RULE = {"protocol": "tcp", "portRange": "22", "sourceAddresses": ["198.51.100.2/32"]}
 HOP = {"host": "198.51.100.24", "privateKey": "key", "hostKey": PUBLIC_KEY}
+
+CF = "cloudflare:index"
+ORIGIN_CA = f"{CF}/originCaCertificate:OriginCaCertificate"
+PULLS_CERTIFICATE = f"{CF}/authenticatedOriginPullsCertificate:AuthenticatedOriginPullsCertificate"
+PULLS_SETTINGS = f"{CF}/authenticatedOriginPullsSettings:AuthenticatedOriginPullsSettings"
+ZONE_SETTING = f"{CF}/zoneSetting:ZoneSetting"
+CLIENT = self_signed("a client")
 
 VALID: dict[str, dict[str, Any]] = {
     f"{DO}/vpc:Vpc": {"name": "net", "region": "nyc3", "ipRange": "10.77.1.0/24"},
@@ -41,6 +49,15 @@ VALID: dict[str, dict[str, Any]] = {
         "ttl": 1,
         "proxied": True,
     },
+    ORIGIN_CA: {
+        "csr": signing_request(),
+        "hostnames": ["example.com", "*.example.com", "localhost", "*.localhost"],
+        "requestType": "origin-ecc",
+        "requestedValidity": 365,
+    },
+    PULLS_CERTIFICATE: {"zoneId": ZONE, "certificate": CLIENT.certificate, "privateKey": CLIENT.key},
+    PULLS_SETTINGS: {"zoneId": ZONE, "enabled": True},
+    ZONE_SETTING: {"zoneId": ZONE, "settingId": "ssl", "value": "strict"},
     "command:remote:Command": {"connection": {**HOP, "proxy": HOP}, "create": "true", "logging": "none"},
 }
 
@@ -95,6 +112,21 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("cloudflare:index/dnsRecord:DnsRecord", {"content": "::1"}, "content", "valid IPv4 address. (9005)"),
     ("cloudflare:index/dnsRecord:DnsRecord", {"type": "MX"}, "type", "does not implement 'MX'"),
     ("cloudflare:index/dnsRecord:DnsRecord", {"zoneId": "example"}, "zoneId", "Could not route to /zones/example"),
+    (ORIGIN_CA, {"csr": "text"}, "csr", "Failed to parse the certificate signing request"),
+    (ORIGIN_CA, {"csr": forged_request()}, "csr", "is not signed by its own key"),
+    (ORIGIN_CA, {"hostnames": ["*.*.example.com"]}, "hostnames", "requested hostname *.*.example.com: "),
+    (ORIGIN_CA, {"hostnames": ["*.com"]}, "hostnames", "Failed to validate requested hostname *.com: "),
+    (ORIGIN_CA, {"requestType": "keyless-certificate"}, "requestType", "does not implement 'keyless-certificate'"),
+    (ORIGIN_CA, {"requestedValidity": 8}, "requestedValidity", "requested_validity value must be one of: ["),
+    (PULLS_CERTIFICATE, {"certificate": "text"}, "certificate", "Failed to parse the certificate"),
+    (PULLS_CERTIFICATE, {"privateKey": "text"}, "privateKey", "Failed to parse the private key"),
+    (PULLS_CERTIFICATE, {"privateKey": self_signed("x").key}, "privateKey", "does not belong to the certificate"),
+    (PULLS_SETTINGS, {"zoneId": "example"}, "zoneId", "Could not route to /zones/example"),
+    (ZONE_SETTING, {"settingId": "polish"}, "settingId", "does not implement 'polish'"),
+    (ZONE_SETTING, {"value": "half"}, "value", "Invalid value for zone setting ssl (1007): 'half'"),
+    (ZONE_SETTING, {"enabled": True}, "enabled", "does not implement the property"),
+    (ZONE_SETTING, {"settingId": "min_tls_version"}, "value", "zone setting min_tls_version (1007): 'strict'"),
+    (ZONE_SETTING, {"settingId": "always_use_https", "value": True}, "value", "setting always_use_https (1007): True"),
     ("command:remote:Command", {"environment": {"A": "b"}}, "environment", "send values by `stdin`"),
     ("command:remote:Command", {"logging": None}, "logging", "missing required property"),
     ("command:remote:Command", {"logging": "stdout"}, "logging", "does not implement 'stdout'"),

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from localcloud.backend import CloudError, RecordSpec
-from localcloud.cloudflare_edge import render
-from localcloud.cloudflare_zone import Server, read_records, zone_servers
+from localcloud.cloudflare_edge import Tls, render
+from localcloud.cloudflare_tls import Zone
+from localcloud.cloudflare_zone import Server, read_records, visitor_names, zone_servers
 
 GOLDEN = Path(__file__).parent / "golden/cloudflare_edge.conf"
 """Written anew by: GOLDEN_UPDATE=1 pytest tests/localcloud/test_cloudflare_edge.py"""
@@ -18,6 +19,20 @@ GOLDEN = Path(__file__).parent / "golden/cloudflare_edge.conf"
 
 def record(name: str, content: str = "198.51.100.24", *, proxied: bool = True, kind: str = "A") -> RecordSpec:
     return RecordSpec(zone_id="0" * 32, name=name, type=kind, content=content, proxied=proxied, ttl=1)
+
+
+ZONE, STRICT_ZONE = "0" * 32, "1" * 32
+
+
+def tls(*, https_port: int = 443, **zones: Zone) -> Tls:
+    named = {"loose": ZONE, "strict": STRICT_ZONE}
+    return Tls(
+        visitors="visitors-0.pem",
+        origin_ca="origin-ca-0.pem",
+        https_port=https_port,
+        zones={named[name]: zone for name, zone in zones.items()},
+        clients={named[name]: "client-0.pem" for name, zone in zones.items() if zone.client_bundle},
+    )
 
 
 def table(*records: RecordSpec) -> dict[str, tuple[str, ...]]:
@@ -99,7 +114,13 @@ def test_a_malformed_record_is_refused_with_its_file_and_key(tmp_path: Path) -> 
 
 
 def test_the_rendered_configuration_is_the_reviewed_one() -> None:
-    rendered = render((Server("*.example.com", ("198.51.100.24", "198.51.100.25")), Server("ssh.example.com", ())))
+    servers = (
+        Server("*.example.com", ("198.51.100.24", "198.51.100.25"), ZONE),
+        Server("ssh.example.com", (), ZONE),
+        Server("*.localhost", ("198.51.100.24",), STRICT_ZONE),
+    )
+    strict = Zone(strict=True, always_use_https=True, min_tls_version="1.2", client_bundle="pem")
+    rendered = render(servers, tls(https_port=8443, strict=strict))
     if os.environ.get("GOLDEN_UPDATE"):
         GOLDEN.parent.mkdir(exist_ok=True)
         GOLDEN.write_text(rendered)
@@ -107,8 +128,38 @@ def test_the_rendered_configuration_is_the_reviewed_one() -> None:
 
 
 def test_each_set_of_servers_has_a_digest_of_its_own_in_the_first_line_and_in_the_status_answer() -> None:
-    one, two = render(()), render((Server("example.com", ("198.51.100.24",)),))
+    one, two = render((), tls()), render((Server("example.com", ("198.51.100.24",)),), tls())
     digest = one.splitlines()[0].rpartition(" ")[2]
     assert len(digest) == 64
     assert f'return 200 "{digest}\\n";' in one
     assert digest not in two
+
+
+@pytest.mark.parametrize(
+    ("version", "protocols"),
+    [("1.0", "TLSv1 TLSv1.1 TLSv1.2 TLSv1.3"), ("1.2", "TLSv1.2 TLSv1.3"), ("1.3", "TLSv1.3")],
+)
+def test_the_oldest_version_of_the_strictest_zone_is_that_of_all_visitors(version: str, protocols: str) -> None:
+    rendered = render((), tls(loose=Zone(), strict=Zone(min_tls_version=version)))
+    assert f"    ssl_protocols {protocols};\n" in rendered
+
+
+@pytest.mark.parametrize(("port", "suffix"), [(443, ""), (8443, ":8443")])
+def test_a_redirect_names_the_port_that_visitors_find_it_at(port: int, suffix: str) -> None:
+    servers = (Server("example.com", ("198.51.100.24",), STRICT_ZONE),)
+    assert f"return 301 https://$host{suffix}$request_uri;" in render(
+        servers, tls(https_port=port, strict=Zone(always_use_https=True))
+    )
+
+
+def test_visitors_tls_covers_served_names_and_labels_only_where_no_client_takes_the_wildcard() -> None:
+    servers = zone_servers(
+        [record("*.localhost"), record("localhost"), record("*.example.com"), record("ssh.org", proxied=False)]
+    )
+    names = ("*.example.com", "*.localhost", "acme.localhost", "demo.localhost", "localhost")
+    assert visitor_names(servers, ["demo", "acme"]) == names
+
+
+def test_an_origin_below_one_label_must_be_the_label_and_any_other_the_visitors_host() -> None:
+    assert [Server(name, ()).verify_name for name in ("*.localhost", "localhost")] == ["localhost", "localhost"]
+    assert [Server(name, ()).verify_name for name in ("*.example.com", "example.com")] == ["$host", "$host"]

@@ -4,119 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import socket
-import subprocess
-import time
 import urllib.error
 import urllib.request
-import uuid
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
 from localcloud import cloudflare_edge, registry
 from localcloud.backend import CloudError
-from localcloud.config import CloudConfig, Mode
-from localcloud.images.build import build_all, build_image, machine_recipes
-from localcloud.machines.networks import public_network
+from localcloud.config import CloudConfig
+from localcloud.images.build import build_all
+from tests.localcloud.cloudflare_support import (
+    DEAD_ORIGIN,
+    SUBNET,
+    cloud,
+    default_cache,
+    docker,
+    fetch,
+    get,
+    put_record,
+    start_origin,
+)
 
 pytestmark = pytest.mark.real
-
-SUBNET = IPv4Network("198.51.100.224/27")
-"""The last slice of the range; allocation begins at the other end."""
-ORIGIN = SUBNET[8]
-DEAD_ORIGIN = SUBNET[9]
-SEEN = {
-    "host": "$http_host",
-    "cf": "$http_cf_connecting_ip",
-    "xff": "$http_x_forwarded_for",
-    "proto": "$http_x_forwarded_proto",
-    "ray": "$http_cf_ray",
-    "upgrade": "$http_upgrade",
-    "te": "$http_te",
-    "connection": "$http_connection",
-}
-ECHO = """
-server {
-    listen 80;
-    location = /broken { return 502 "the origin's own\\n"; }
-    location = /cut { return 444; }
-    location / {
-        default_type application/json;
-        return 200 '$seen';
-    }
-}
-"""
-
-
-def default_cache() -> Path:
-    return Path(os.environ.get("BASECOMMERCE_CACHE", Path.home() / ".cache/basecommerce"))
-
-
-def docker(*arguments: str, check: bool = True) -> str:
-    run = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False, timeout=120)
-    if check:
-        assert run.returncode == 0, f"{arguments}: {run.stdout}{run.stderr}"
-    return run.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Iterator[CloudConfig]:
-    tmp_path.chmod(0o755)
-    build_image("cloudflare", default_cache(), print)
-    cloud = CloudConfig(
-        name=f"imgt-{uuid.uuid4().hex[:6]}",
-        mode=Mode.REAL,
-        state=tmp_path / "state",
-        cache=default_cache(),
-        public_subnet=SUBNET,
-        cloudflare_address=SUBNET[2],
-        registry_address=SUBNET[3],
-        vpc_range=IPv4Network("10.77.250.0/24"),
-        http_port=free_port(),
-    )
-    (tmp_path / "state/records").mkdir(parents=True)
-    yield cloud
-    for kind in ("cloudflare", "registry", "origin"):
-        docker("rm", "--force", cloud.physical(kind), check=False)
-    docker("network", "rm", public_network(cloud), check=False)
-
-
-def start_origin(config: CloudConfig, folder: Path) -> None:
-    folder.mkdir()
-    (folder / "echo.conf").write_text(ECHO.replace("$seen", json.dumps(SEEN)))
-    docker(
-        *("run", "--detach", "--name", config.physical("origin"), "--user", "101:101"),
-        *("--network", public_network(config), "--ip", str(ORIGIN)),
-        *("--volume", f"{folder}:/etc/nginx/conf.d:ro", machine_recipes().reference("nginx")),
-    )
-    fetch(f"http://{ORIGIN}/")  # wait until it listens
-
-
-def put_record(config: CloudConfig, name: str, address: IPv4Address = ORIGIN, *, proxied: bool = True) -> Path:
-    path = config.state / "records" / f"{uuid.uuid4().hex}.json"
-    record = {"zone_id": "0" * 32, "name": name, "type": "A", "content": str(address), "proxied": proxied, "ttl": 1}
-    path.write_text(json.dumps(record))
-    return path
-
-
-def get(config: CloudConfig, host: str, path: str = "/", **headers: str) -> tuple[int, str]:
-    sent = {"Host": host, **{name.replace("_", "-"): value for name, value in headers.items()}}
-    request = urllib.request.Request(f"http://127.0.0.1:{config.http_port}{path}", headers=sent)
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+    with cloud(tmp_path) as made:
+        yield made
 
 
 async def test_a_name_is_served_the_moment_its_record_is_there_and_no_longer(
@@ -193,7 +111,8 @@ async def test_ensure_keeps_a_container_that_is_as_wanted_and_starts_a_stopped_o
     await cloudflare_edge.ensure(config)
     assert docker("inspect", "--format", "{{.Id}}", name).strip() == first.split()[0]
     assert get(config, "later.localhost")[0] == 521
-    assert docker("port", name).strip() == f"80/tcp -> 127.0.0.1:{config.http_port}"
+    ports = {f"80/tcp -> 127.0.0.1:{config.http_port}", f"443/tcp -> 127.0.0.1:{config.https_port}"}
+    assert set(docker("port", name).splitlines()) == ports
     await cloudflare_edge.remove(config)
     assert docker("ps", "--all", "--quiet", "--filter", f"name={name}") == ""
     await cloudflare_edge.remove(config)
@@ -214,13 +133,3 @@ async def test_the_registry_serves_the_built_tags_and_takes_no_push(config: Clou
     assert json.loads(labels)["basecommerce.cloud"] == config.name
     await registry.remove(config)
     assert docker("ps", "--all", "--quiet", "--filter", f"name={config.physical('registry')}") == ""
-
-
-def fetch(url: str) -> bytes:
-    for _ in range(50):
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
-                return bytes(answer.read())
-        except urllib.error.URLError:
-            time.sleep(0.1)
-    raise AssertionError(url)

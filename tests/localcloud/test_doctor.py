@@ -19,9 +19,10 @@ from localcloud import __main__ as program
 from localcloud import doctor
 from localcloud.allocate import allocate
 from localcloud.config import CloudConfig, Mode
-from localcloud.doctor import Finding, Host, Status, examine
+from localcloud.doctor import Finding, Host, Ports, Status, examine
 
 GIB = 2**30
+FREE = Ports(0, 0)
 FILES = {
     "etc/os-release": 'ID=debian\nVERSION_ID="12"\n',
     "sys/fs/cgroup/memory/tasks": "",
@@ -82,7 +83,7 @@ def config_of(tmp_path: Path) -> CloudConfig:
 
 
 def only_problem(host: Host) -> Finding:
-    problems = [finding for finding in examine(host, config=None, http_port=0) if finding.status is not Status.OK]
+    problems = [finding for finding in examine(host, config=None, ports=FREE) if finding.status is not Status.OK]
     assert len(problems) == 1, problems
     assert "\n" not in problems[0].message + problems[0].remedy
     return problems[0]
@@ -90,8 +91,8 @@ def only_problem(host: Host) -> Finding:
 
 def test_a_good_machine_passes_every_check_and_nothing_is_touched(machine: Machine, tmp_path: Path) -> None:
     host = machine()
-    findings = list(examine(host, config=config_of(tmp_path), http_port=0))
-    assert [finding.check for finding in findings] == [*CHECKS, "memory", "subnets", "port"]
+    findings = list(examine(host, config=config_of(tmp_path), ports=FREE))
+    assert [finding.check for finding in findings] == [*CHECKS, "memory", "subnets", "port", "port"]
     assert {finding.status for finding in findings} == {Status.OK}
     assert {call.split()[0] for call in host.calls} == {"docker"}
 
@@ -110,7 +111,7 @@ def test_another_system_is_refused_by_one_line_before_any_other_check(
 ) -> None:
     host = machine()
     (host.root / "etc/os-release").write_text(release)
-    findings = list(examine(host, config=None, http_port=0))
+    findings = list(examine(host, config=None, ports=FREE))
     assert [finding.message for finding in findings] == [f"the local cloud needs {message}"]
     assert findings[0].failed
     assert findings[0].final
@@ -205,7 +206,7 @@ def test_a_missing_bridge_module_is_loaded(machine: Machine) -> None:
     path = host.root / "proc/sys/net/bridge/bridge-nf-call-iptables"
     path.unlink()
     host.answers["modprobe br_netfilter"] = lambda: (0, str(path.write_text("1\n")))
-    assert {finding.status for finding in examine(host, config=None, http_port=0)} == {Status.OK}
+    assert {finding.status for finding in examine(host, config=None, ports=FREE)} == {Status.OK}
     path.unlink()
     host.answers["modprobe br_netfilter"] = lambda: (1, "")
     assert only_problem(host).remedy == "modprobe br_netfilter, or use a kernel that has it"
@@ -219,7 +220,7 @@ def test_without_repair_nothing_is_touched_and_the_remedy_is_given(
     low = host.root / "proc/sys/fs/inotify/max_user_instances"
     low.write_text("128\n")
     remove(host, "proc/sys/net/bridge/bridge-nf-call-iptables")
-    failed = {finding.check: finding.remedy for finding in examine(host, config=None, http_port=0) if finding.failed}
+    failed = {finding.check: finding.remedy for finding in examine(host, config=None, ports=FREE) if finding.failed}
     assert failed == {
         "packages": "apt-get update && apt-get install mount",
         "docker": "apt-get install docker.io, then start dockerd",
@@ -261,7 +262,7 @@ def test_a_cold_machine_needs_more_disk_than_a_warm_one(machine: Machine, monkey
     assert finding.remedy == f"free space under {host.cache} and /var/lib/docker"
     (host.cache / "rootfs").mkdir(parents=True)
     (host.cache / "rootfs/abc.tar").touch()
-    assert {finding.status for finding in examine(host, config=None, http_port=0)} == {Status.OK}
+    assert {finding.status for finding in examine(host, config=None, ports=FREE)} == {Status.OK}
 
 
 def test_too_little_memory_is_named(machine: Machine) -> None:
@@ -301,12 +302,12 @@ def test_a_taken_port_hints_at_the_variable_for_another(machine: Machine, tmp_pa
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = other.getsockname()[1]
-        finding = doctor.port(machine(), taken, config)
+        finding = doctor.port(machine(), "LOCAL_HTTP_PORT", taken, config)
         assert (finding.status, finding.message) == (Status.FAILED, f"127.0.0.1:{taken} is taken by another program")
         assert finding.remedy == "LOCAL_HTTP_PORT=8080 make up"
-        ours = doctor.port(machine(docker_ps=lambda: (0, "3f2a\n")), taken, config)
+        ours = doctor.port(machine(docker_ps=lambda: (0, "3f2a\n")), "LOCAL_HTTP_PORT", taken, config)
         assert (ours.status, ours.message) == (Status.OK, f"{taken} is held by this stack")
-    assert doctor.port(machine(), taken, config).status is Status.OK
+    assert doctor.port(machine(), "LOCAL_HTTP_PORT", taken, config).status is Status.OK
 
 
 def test_the_hint_for_a_port_is_never_the_taken_one(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,12 +315,22 @@ def test_the_hint_for_a_port_is_never_the_taken_one(machine: Machine, monkeypatc
         raise OSError("in use")
 
     monkeypatch.setattr("socket.socket.bind", refuse)
-    assert doctor.port(machine(), 8080, None).remedy == "LOCAL_HTTP_PORT=8081 make up"
+    assert doctor.port(machine(), "LOCAL_HTTP_PORT", 8080, None).remedy == "LOCAL_HTTP_PORT=8081 make up"
+    assert doctor.port(machine(), "LOCAL_HTTPS_PORT", 8443, None).remedy == "LOCAL_HTTPS_PORT=8444 make up"
+
+
+def test_both_ports_of_the_stack_are_looked_at(machine: Machine, tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        ports = Ports(0, other.getsockname()[1])
+        found = [finding for finding in examine(machine(), config=config_of(tmp_path), ports=ports) if finding.failed]
+    assert [finding.remedy for finding in found] == ["LOCAL_HTTPS_PORT=8443 make up"]
 
 
 def test_the_subnets_are_not_asked_of_an_engine_that_is_not_there(machine: Machine, tmp_path: Path) -> None:
     host = machine(repair=False, docker_version=lambda: (127, ""))
-    checks = [finding.check for finding in examine(host, config=config_of(tmp_path), http_port=0)]
+    checks = [finding.check for finding in examine(host, config=config_of(tmp_path), ports=FREE)]
     assert "subnets" not in checks
     assert checks[-1] == "port"
 
@@ -330,7 +341,7 @@ def test_the_program_prints_a_finding_a_line_and_ends_with_3(
     host = machine()
     (host.root / "etc/os-release").write_text("ID=arch\n")
     monkeypatch.setattr(doctor, "Host", lambda *_, **__: host)
-    assert program.main(["doctor", "--http-port", "0"]) == 3
+    assert program.main(["doctor", "--http-port", "0", "--https-port", "0"]) == 3
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["check"] for line in lines] == ["system"]
 

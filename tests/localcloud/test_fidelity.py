@@ -37,6 +37,11 @@ DROPLET, VOLUME, VOLUME_ATTACHMENT = (
 )
 RESERVED_IP, ASSIGNMENT = f"{DO}/reservedIp:ReservedIp", f"{DO}/reservedIpAssignment:ReservedIpAssignment"
 DNS, COMMAND = "cloudflare:index/dnsRecord:DnsRecord", "command:remote:Command"
+CF = "cloudflare:index"
+ORIGIN_CA = f"{CF}/originCaCertificate:OriginCaCertificate"
+PULLS_CERTIFICATE = f"{CF}/authenticatedOriginPullsCertificate:AuthenticatedOriginPullsCertificate"
+PULLS_SETTINGS = f"{CF}/authenticatedOriginPullsSettings:AuthenticatedOriginPullsSettings"
+ZONE_SETTING = f"{CF}/zoneSetting:ZoneSetting"
 
 REPLACES: dict[str, set[str]] = {
     VPC: {"region", "ipRange"},
@@ -51,6 +56,10 @@ REPLACES: dict[str, set[str]] = {
     RESERVED_IP: {"region"},
     ASSIGNMENT: {"dropletId", "ipAddress"},
     DNS: {"zoneId", "type"},
+    ORIGIN_CA: {"csr", "hostnames", "requestType", "requestedValidity"},
+    PULLS_CERTIFICATE: {"zoneId", "certificate"},
+    PULLS_SETTINGS: {"zoneId"},
+    ZONE_SETTING: {"zoneId", "settingId"},
     COMMAND: {"triggers"},
 }
 
@@ -65,6 +74,7 @@ REFUSED: dict[str, set[str]] = {
     VOLUME: {"filesystemType", "initialFilesystemLabel", "initialFilesystemType", "snapshotId"},
     RESERVED_IP: {"dropletId", "ipAddress"},
     DNS: {"data", "includeShadowMetadata", "priority", "privateRouting", "settings", "tags"},
+    ZONE_SETTING: {"enabled"},
     COMMAND: {
         "environment",
         *(f"connection.{hop}{name}" for hop in ("", "proxy.") for name in ("agentSocketPath", "password")),
@@ -87,7 +97,7 @@ STRICTER: dict[str, set[str]] = {
 }
 """Required here only: nothing is named, placed or trusted by chance."""
 
-DEFAULTS: dict[str, dict[str, bool]] = {
+DEFAULTS: dict[str, dict[str, bool | int]] = {
     DROPLET: {
         "monitoring": False,
         "publicNetworking": True,  # the API's default; the others are the provider's
@@ -97,6 +107,7 @@ DEFAULTS: dict[str, dict[str, bool]] = {
         "gracefulShutdown": False,
     },
     DNS: {"proxied": False},
+    ORIGIN_CA: {"requestedValidity": 5475},
 }
 
 SETS: dict[str, set[str]] = {
@@ -120,6 +131,7 @@ PYTHON: Mapping[Kind, type | tuple[type, ...]] = {
     Kind.BOOLEAN: bool,
     Kind.LIST: list,
     Kind.MAP: dict,
+    Kind.ANY: object,
 }
 
 HANDLERS = {name: loaded.handler(name) for loaded in map(package, PACKAGES) for name in loaded.type_names}
@@ -213,8 +225,9 @@ def test_a_change_replaces_where_it_does_with_the_official_provider(handler: Han
     assert {change.property for change in changed if change.replace} == REPLACES[handler.type_name]
 
 
-def test_only_commands_are_made_before_the_old_one_goes() -> None:
-    assert [name for name, handler in HANDLERS.items() if not handler.delete_before_replace] == [COMMAND]
+def test_only_certificates_and_commands_are_made_before_the_old_one_goes() -> None:
+    made_first = {name for name, handler in HANDLERS.items() if not handler.delete_before_replace}
+    assert made_first == {COMMAND, ORIGIN_CA, PULLS_CERTIFICATE}
 
 
 @every_type
@@ -238,6 +251,10 @@ async def test_every_output_the_sdk_promises_is_answered_and_has_its_type(config
         RESERVED_IP,
         ASSIGNMENT,
         DNS,
+        ORIGIN_CA,
+        PULLS_CERTIFICATE,
+        PULLS_SETTINGS,
+        ZONE_SETTING,
         COMMAND,
     ):
         links: dict[str, Any] = {}
