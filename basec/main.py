@@ -10,7 +10,20 @@ import sys
 
 import typer
 
-from basec.commands import compose, doctor, events, firewall, init, inventory, logs, smoke, ssh, stack, status
+from basec.commands import (
+    compose,
+    doctor,
+    events,
+    firewall,
+    init,
+    inventory,
+    logs,
+    secrets,
+    smoke,
+    ssh,
+    stack,
+    status,
+)
 from basec.console import say
 from topology.errors import BasecommerceError, ExitCode
 
@@ -41,7 +54,7 @@ def root(
     stack.VERBOSE.value = verbose
 
 
-for group in (stack, status, smoke, logs, ssh, compose, events, firewall, inventory, init, doctor):
+for group in (stack, status, smoke, logs, ssh, compose, events, firewall, inventory, init, secrets, doctor):
     group.register(app)
 
 

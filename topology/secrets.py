@@ -9,7 +9,7 @@ from typing import TypedDict
 from topology.errors import ConfigurationError, Problem
 from topology.keys import public_key
 from topology.project import PROJECT, Project, required_secrets
-from topology.settings import PASSWORD_KEYS
+from topology.settings import PASSWORD_KEYS, host_key_secret
 
 POSTGRES_ID = 999
 """User and group in the official image. Source: https://github.com/docker-library/postgres (Dockerfile)."""
@@ -61,6 +61,26 @@ def service_secrets(project: Project, tier: str, values: Mapping[str, str]) -> d
     """Give the secret files of a tier by file name. Raises ConfigurationError for unfit values."""
     check_secrets(project, values)
     return _FILES[tier](project, values)
+
+
+def secret_uses(project: Project) -> dict[str, tuple[str, ...]]:
+    """Tell where each secret is used, e.g. `redis_password` -> `infra: relay.env`; values are not needed.
+
+    What services read is found out, not written down: their files are rendered with the names instead of the values.
+    """
+    markers = {name: f"<{name}>" for name in required_secrets(project.inventory)}
+    uses: dict[str, list[str]] = {name: [] for name in markers}
+    for tier, files in _FILES.items():
+        for file, secret in files(project, markers).items():
+            for name, marker in markers.items():
+                if marker in secret["content"]:
+                    uses[name].append(f"{tier}: {file}")
+    for name, droplet in ((host_key_secret(droplet), droplet) for droplet in project.inventory.droplets):
+        uses[name].append(f"{droplet}: sshd")
+    uses["login_private_key"] += ["login-key (public half)", *(f"{name}: SSH" for name in project.inventory.droplets)]
+    uses["digitalocean:token"].append("provider digitalocean")
+    uses["cloudflare:apiToken"].append("provider cloudflare")
+    return {name: tuple(places) for name, places in uses.items()}
 
 
 def _infra(_project: Project, values: Mapping[str, str]) -> dict[str, SecretFile]:
