@@ -91,7 +91,7 @@ class StackFile:
         self.document = read_mapping(self.environment.stack_file)
 
     def made(self) -> dict[str, datetime.date]:
-        """Tell when secrets were made, by name; a value that was not made by `init` is left out. Needs no passphrase."""
+        """Tell when `init` made secrets, by name; others are left out. Needs no passphrase."""
         noted = self.config.get(MADE_KEY)
         days: dict[str, datetime.date] = {}
         for key, note in (noted if isinstance(noted, Mapping) else {}).items():

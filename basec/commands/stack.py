@@ -46,16 +46,24 @@ def up(
     yes: bool = typer.Option(False, "--yes", help="Do not ask before changing a cloud environment."),
 ) -> None:
     """Bring an environment up: check, preview, then apply. Safe to repeat and to interrupt."""
+    from basec.locks import settle, turn
+
     environment = resolve(env)
     stages = Stages()
     try:
-        if environment.is_local:
-            _up_local(environment, stages)
-        else:
-            _up_cloud(environment, stages, yes=yes)
+        with turn(environment):
+            settle(environment)
+            _up(environment, stages, yes=yes)
     finally:
         if stages.times:
             show(stages.table(), progress=True)
+
+
+def _up(environment: Environment, stages: Stages, *, yes: bool) -> None:
+    if environment.is_local:
+        _up_local(environment, stages)
+    else:
+        _up_cloud(environment, stages, yes=yes)
 
 
 def _up_local(environment: Environment, stages: Stages) -> None:
@@ -151,7 +159,10 @@ def _engine(environment: Environment, binary: Path, loading: Future[Loaded], sta
 
 
 def open_engine(environment: Environment, stages: Stages) -> Engine:
-    """Find the CLI and load engine and program."""
+    """Find the CLI and load engine and program. Raises ConfigurationError for a lost or wrong passphrase, before that."""
+    from basec.stack_file import StackFile
+
+    StackFile(environment).check_passphrase()
     loading = _start_loading(environment)
     with stages.stage("toolchain"):
         binary = _toolchain()
@@ -263,11 +274,14 @@ def down(
     yes: str = typer.Option("", "--yes", metavar="STACK", help="For a cloud environment: its name, typed out."),
 ) -> None:
     """Take an environment down with all its data. A local stack leaves nothing behind but caches."""
+    from basec.locks import turn
+
     environment = resolve(env)
-    if environment.is_local:
-        _down_local(environment)
-    else:
-        _down_cloud(environment, yes)
+    with turn(environment):
+        if environment.is_local:
+            _down_local(environment)
+        else:
+            _down_cloud(environment, yes)
 
 
 def _down_local(environment: Environment) -> None:
