@@ -129,7 +129,10 @@ def _plugin(environment: Environment, name: str, version: str) -> dict[str, str]
 
 
 def fill_secrets(environment: Environment, stack: StackFile) -> list[str]:
-    """Generate the secrets that are missing, keep the others, and answer the names of the new ones."""
+    """Generate the secrets that are missing, keep the others, and answer the names of the new ones.
+
+    For stacks whose tokens are fakes: local ones, and dry runs of the others.
+    """
     from topology.inventory import load_inventory
 
     inventory = load_inventory(environment.root / "inventory.yaml")

@@ -37,7 +37,9 @@ VERBOSE = Flag()
 
 def register(app: typer.Typer) -> None:
     app.command("up", epilog="Examples: basec up --env local; basec up --env staging --yes")(up)
-    app.command("preview", epilog="Examples: basec preview; basec preview --env local --json")(preview)
+    app.command("preview", epilog="Examples: basec preview --env local --json; basec preview --env staging --dry")(
+        preview
+    )
     app.command("down", epilog="Examples: basec down --env local; basec down --env staging --yes staging")(down)
 
 
@@ -159,7 +161,7 @@ def _engine(environment: Environment, binary: Path, loading: Future[Loaded], sta
 
 
 def open_engine(environment: Environment, stages: Stages) -> Engine:
-    """Find the CLI and load engine and program. Raises ConfigurationError for a lost or wrong passphrase, before that."""
+    """Find the CLI and load engine and program. Raises ConfigurationError, first of all, for a lost passphrase."""
     from basec.stack_file import StackFile
 
     StackFile(environment).check_passphrase()
@@ -238,9 +240,20 @@ def write_facts(environment: Environment, engine: Engine, project: Project, http
 def preview(
     env: str = READ_ENV,
     as_json: bool = AS_JSON,
+    dry: bool = typer.Option(False, "--dry", help="For staging and production: from nothing, without any account."),
 ) -> None:
     """Show what `up` would change; changes nothing."""
     environment = resolve(env)
+    if dry and not environment.is_local:
+        from basec.dry_run import rehearsal
+
+        with rehearsal(environment) as copy:
+            _preview(copy, as_json=as_json)
+    else:
+        _preview(environment, as_json=as_json)
+
+
+def _preview(environment: Environment, *, as_json: bool) -> None:
     current_project(environment)
     if environment.is_local:
         from basec import local_stack
