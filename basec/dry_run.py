@@ -1,6 +1,7 @@
 """Rehearse a cloud stack without an account: the real engine and program, provider plugins that only keep records.
 
-`basec preview --env staging --dry` is what pull requests of forks run, and what anybody may run who has no tokens. The stack's own settings are used, and its own secrets where its passphrase is known; else secrets are made for the run
+`basec preview --env staging --dry` is what pull requests of forks run, and what anybody may run who has no tokens.
+The stack's own settings are used, and its own secrets where its passphrase is known; else secrets are made for the run
 and thrown away with it. State, providers and PULUMI_HOME are in a temporary directory, so nothing real is in reach.
 """
 

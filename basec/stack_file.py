@@ -15,7 +15,7 @@ from basec import passphrase_file
 from basec.environments import PROJECT, Environment
 from basec.files import PRIVATE, write_private
 from basec.passphrase import Crypter, WrongPassphraseError
-from basec.yaml_text import add_entries
+from basec.yaml_text import add_entries, drop_entries
 from topology.errors import ConfigurationError, Problem
 from topology.files import read_yaml
 
@@ -80,8 +80,9 @@ class StackFile:
             text = add_entries(
                 text, ["config"], [line for key, one in sealed.items() for line in (f"{key}:", f"  secure: {one}")]
             )
+            text = drop_entries(text, ["config", MADE_KEY], sealed)  # of values that somebody took out
             text = add_entries(
-                text, ["config", MADE_KEY], [f'{key}: "{today} {_mark(one)}"' for key, one in sealed.items()]
+                text, ["config", MADE_KEY], [f"{key}: {today} {_mark(one)}" for key, one in sealed.items()]
             )
         except ValueError as error:
             raise self._problem(str(error), "cannot be added to", "write it as in Pulumi.production.yaml") from None

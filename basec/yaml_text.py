@@ -6,7 +6,7 @@ while all that is ever done to a tracked settings file is to add keys.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import yaml
 
@@ -42,6 +42,22 @@ def add_entries(text: str, path: Sequence[str], entries: Sequence[str]) -> str:
             raise ValueError(f"{'.'.join(path[: depth + 1])}: is no table with one `key: value` a line")
         column, at = node.value[0][0].start_mark.column, _line_after(node)
     lines[at:at] = [" " * column + entry for entry in entries]
+    return "\n".join(lines) + "\n"
+
+
+def drop_entries(text: str, path: Sequence[str], keys: Container[str]) -> str:
+    """Remove entries of the mapping at `path`, e.g. `["config"]`; what is not there is no error."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    for key in path:
+        found = _child(node, key) if isinstance(node, yaml.MappingNode) else None
+        if found is None:
+            return text
+        node = found[1]
+    lines = text.splitlines()
+    pairs = node.value if isinstance(node, yaml.MappingNode) and not node.flow_style else []
+    for key_node, value in reversed(pairs):
+        if key_node.value in keys:
+            del lines[key_node.start_mark.line : _line_after(value)]
     return "\n".join(lines) + "\n"
 
 
