@@ -14,7 +14,7 @@ from typing import Any
 
 from pulumi import automation
 
-from basec import locks
+from basec import locks, passphrase_file
 from basec.backend import DOCS, URL_VARIABLE, described, directory_of, state_of
 from basec.console import say, stderr
 from basec.environments import Environment
@@ -184,6 +184,12 @@ class Engine:
             )
         if not isinstance(error, automation.CommandError):
             return error
+        if "incorrect passphrase" in str(error):  # the settings' own is checked before anything starts
+            return BackendError(
+                f"basec: {self.environment.name}: the state in {described(self.environment)} was written with another "
+                "passphrase than the settings",
+                passphrase_file.LOST,
+            )
         if self._command.last_code < 0:
             text = f"basec: {self.environment.name}: {name}: the engine was ended by signal {-self._command.last_code}"
             return EngineError(text, "run the same command again: it continues where it stopped")

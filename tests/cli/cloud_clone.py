@@ -76,12 +76,12 @@ class Clone:
         out, err = process.communicate(timeout=300)
         return Outcome(process.returncode, out, err)
 
-    def pulumi(self, *arguments: str) -> Outcome:
+    def pulumi(self, *arguments: str, passphrase: Path | None = None) -> Outcome:
         binary = os.environ["BASECOMMERCE_PULUMI"]
         done = subprocess.run(
             [binary, "--non-interactive", *arguments],
             cwd=self.root,
-            env={**self.environment, "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.passphrase_file)},
+            env={**self.environment, "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase or self.passphrase_file)},
             capture_output=True,
             text=True,
             check=False,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -189,3 +191,35 @@ def test_a_dry_preview_tries_the_stacks_own_secrets_where_it_can(made: Clone) ->
     done = made.basec("preview", "--env", "staging", "--dry")
     assert PLANNED in done.stdout
     assert "staging: dry: with the stack's own secrets" in done.stderr
+
+
+def test_a_state_whose_passphrase_is_lost_is_read_again_and_no_machine_is_replaced(made: Clone, clone: Clone) -> None:
+    assert clone.basec("up", "--env", "staging", "--yes").code == 0
+    shutil.copy(REPOSITORY / "Pulumi.staging.yaml", clone.root)
+    clone.variables.update(TOKENS, PULUMI_CONFIG_PASSPHRASE_FILE=str(clone.root / "new-passphrase"))
+    assert clone.basec("init", "--env", "staging").code == 0
+    refused = clone.basec("preview", "--env", "staging")
+    assert (
+        "was written with another passphrase than the settings\nhint: docs/runbooks/lost-passphrase.md"
+        in refused.stderr
+    )
+
+    exported = clone.pulumi("stack", "export", "--stack", "staging", passphrase=Path("/dev/null"))
+    forgotten = subprocess.run(
+        [REPOSITORY / "scripts/forget-secrets", clone.root / "Pulumi.staging.yaml"],
+        input=exported.stdout,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "ciphertext" in exported.stdout
+    assert "ciphertext" not in forgotten.stdout
+    (clone.root / "new.json").write_text(forgotten.stdout)
+    imported = clone.pulumi(
+        "stack", "import", "--stack", "staging", "--file", "new.json", passphrase=clone.root / "new-passphrase"
+    )
+    assert imported.code == 0, imported.stderr
+    steps = json.loads(clone.basec("preview", "--env", "staging", "--json").stdout)["steps"]
+    assert {step["resource"] for step in steps if "replace" in step["op"]} == {"login-key (SshKey)"}
+    assert {step["op"] for step in steps if "Command" in step["resource"]} == {"update"}
+    assert {step["op"] for step in steps if "Droplet" in step["resource"] or "Volume" in step["resource"]} <= {"same"}
