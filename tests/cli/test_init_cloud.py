@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from basec import cloud_stack, files
 from basec.environments import Environment
 from basec.stack_file import StackFile
 from tests.cli.conftest import REPOSITORY, Run
@@ -92,10 +91,10 @@ def test_a_run_that_is_killed_before_the_rename_leaves_the_file_as_it_was(
             raise KeyboardInterrupt
         return replace(path, target)
 
-    monkeypatch.setattr(files.Path, "replace", killed)
+    monkeypatch.setattr("pathlib.Path.replace", killed)
     assert basec("init", "--env", "staging").code == 130
     assert (clone / "Pulumi.staging.yaml").read_bytes() == before
-    monkeypatch.setattr(files.Path, "replace", replace)
+    monkeypatch.setattr("pathlib.Path.replace", replace)
     assert basec("init", "--env", "staging").code == 0
     assert StackFile(Environment(name="staging", root=clone)).secret("digitalocean:token").startswith("dop_v1_")
 
@@ -173,7 +172,7 @@ def test_a_person_is_asked_and_what_is_typed_is_not_shown(
         asked.append(prompt)
         return TOKENS[prompt.split(maxsplit=1)[0]]
 
-    monkeypatch.setattr(cloud_stack.getpass, "getpass", hidden)
+    monkeypatch.setattr("getpass.getpass", hidden)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     assert basec("init", "--env", "staging").code == 0
     assert [prompt.split()[0] for prompt in asked] == list(TOKENS)
