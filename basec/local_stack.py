@@ -16,7 +16,7 @@ import yaml
 
 from basec.environments import PROJECT, Environment
 from basec.files import write_private
-from basec.secret_values import FAKE_TOKENS, generate
+from basec.secret_values import FAKE_TOKENS, make_missing
 from basec.stack_file import SETTINGS_KEY, StackFile, read_mapping
 from topology.errors import UsageError
 from topology.project import required_secrets
@@ -138,5 +138,6 @@ def fill_secrets(environment: Environment, stack: StackFile) -> list[str]:
     inventory = load_inventory(environment.root / "inventory.yaml")
     names = [*required_secrets(inventory), *(OPTIONAL_SECRET_KEYS if environment.is_local else ())]
     missing = [name for name in names if name not in stack.secret_names]
-    stack.add_secrets({name: FAKE_TOKENS.get(name) or generate(name) for name in missing})
+    fakes = {name: value for name, value in FAKE_TOKENS.items() if name in missing}
+    stack.add_secrets({**make_missing(missing), **fakes})
     return missing

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 PASSWORD_BYTES = 24
@@ -50,6 +50,11 @@ def generate(name: str) -> str:
     if name.startswith(HOST_KEY_PREFIX):
         return new_ed25519_key()
     return GENERATORS[name]()
+
+
+def make_missing(names: Iterable[str]) -> dict[str, str]:
+    """Make values for all those names that no provider gives out."""
+    return {name: generate(name) for name in names if name not in TOKENS}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,7 +67,7 @@ class StackFile:
         return self.crypter.decrypt(str(value["secure"]))
 
     def add_secrets(self, values: Mapping[str, str]) -> None:
-        """Encrypt new secrets into the file, by names as in `secret_names`; all else in it stays as it is.
+        """Encrypt secrets into the file, by names as in `secret_names`; all else in it stays as it is.
 
         Written at once and by rename: a killed run leaves the file without any of them. Raises ConfigurationError.
         """
@@ -77,10 +77,11 @@ class StackFile:
         text = self.environment.stack_file.read_text()
         today = datetime.datetime.now(datetime.UTC).date()
         try:
+            text = drop_entries(text, ["config"], sealed)
             text = add_entries(
                 text, ["config"], [line for key, one in sealed.items() for line in (f"{key}:", f"  secure: {one}")]
             )
-            text = drop_entries(text, ["config", MADE_KEY], sealed)  # of values that somebody took out
+            text = drop_entries(text, ["config", MADE_KEY], sealed)
             text = add_entries(
                 text, ["config", MADE_KEY], [f"{key}: {today} {_mark(one)}" for key, one in sealed.items()]
             )

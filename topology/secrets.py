@@ -63,17 +63,25 @@ def service_secrets(project: Project, tier: str, values: Mapping[str, str]) -> d
     return _FILES[tier](project, values)
 
 
-def secret_uses(project: Project) -> dict[str, tuple[str, ...]]:
-    """Tell where each secret is used, e.g. `redis_password` -> `infra: relay.env`; values are not needed.
+class _Samples(dict[str, str]):
+    """Values to render files with; what is no secret of the stack is empty."""
 
-    What services read is found out, not written down: their files are rendered with the names instead of the values.
+    def __missing__(self, _name: str) -> str:
+        return ""
+
+
+def secret_uses(project: Project, samples: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Tell where each secret is used, e.g. `redis_password` -> `infra: relay.env`; its real value is not needed.
+
+    What services read is found out, not written down: their files are rendered with `samples`, fit values by name that
+    were made for this. A file may hold a part of a secret, such as the authorities of a certificate.
     """
-    markers = {name: f"<{name}>" for name in required_secrets(project.inventory)}
-    uses: dict[str, list[str]] = {name: [] for name in markers}
+    uses: dict[str, list[str]] = {name: [] for name in required_secrets(project.inventory)}
     for tier, files in _FILES.items():
-        for file, secret in files(project, markers).items():
-            for name, marker in markers.items():
-                if marker in secret["content"]:
+        for file, secret in files(project, _Samples(samples)).items():
+            content = secret["content"]
+            for name, sample in samples.items():
+                if sample in content or (content.strip() and content in sample):
                     uses[name].append(f"{tier}: {file}")
     for name, droplet in ((host_key_secret(droplet), droplet) for droplet in project.inventory.droplets):
         uses[name].append(f"{droplet}: sshd")

@@ -141,6 +141,15 @@ def test_new_secrets_leave_the_rest_of_the_file_as_people_wrote_it(staging: Envi
     assert stat.S_IMODE(staging.stack_file.stat().st_mode) == 0o644
 
 
+def test_a_value_that_is_made_anew_takes_the_place_of_the_old_one(environment: Environment) -> None:
+    StackFile(environment).add_secrets({"token_key": "one", "redis_password": "two"})
+    StackFile(environment).add_secrets({"token_key": "three"})
+    stack = StackFile(environment)
+    assert (stack.secret("basecommerce:token_key"), stack.secret("basecommerce:redis_password")) == ("three", "two")
+    assert environment.stack_file.read_text().count("basecommerce:token_key:") == 2  # the value, and its date
+    assert set(stack.made()) == {"token_key", "redis_password"}
+
+
 def test_a_file_that_secrets_cannot_be_added_to_is_refused_and_kept(staging: Environment) -> None:
     passphrase_file.make(staging)
     staging.stack_file.write_text("config: {a: 1}\n")
