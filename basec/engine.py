@@ -5,26 +5,25 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from pulumi import automation
 
+from basec import locks, passphrase_file
+from basec.backend import DOCS, URL_VARIABLE, described, directory_of, state_of
 from basec.console import say, stderr
-from basec.environments import PROJECT, Environment
+from basec.environments import Environment
 from basec.progress import ProgressView
-from basec.workspace import EngineCommand, open_stack
+from basec.workspace import EngineCommand, open_stack, variables
 from topology.errors import BasecommerceError, ExitCode
 
-LOCK_WAIT_S = 60
-"""How long to wait for an engine that was told to stop: it ends its current steps first."""
+OPEN_DEADLINE_S = 30
+"""For one question to the back-end; a bucket behind a dead address would be asked for minutes."""
 MESSAGE_LINES = 50
 UP_HINT = "mend the cause and run the same command again: it continues where it stopped"
 
@@ -33,49 +32,14 @@ class EngineError(BasecommerceError):
     """An operation failed; the message holds what the engine said about each resource."""
 
 
+class BackendError(BasecommerceError):
+    """The stack's state cannot be read; nothing was touched."""
+
+
 class InterruptedOperationError(BasecommerceError):
     """The user interrupted an operation, and the engine has ended it in order."""
 
     exit_code = ExitCode.INTERRUPTED
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lock:
-    """Who holds a local stack's lock."""
-
-    path: Path
-    pid: int
-    host: str
-
-    @property
-    def is_ours(self) -> bool:
-        return self.host == socket.gethostname()
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether the holder ran on this machine and is gone, or its number now belongs to something else."""
-        if not self.is_ours:
-            return False
-        try:
-            text = Path(f"/proc/{self.pid}/status").read_text()
-        except OSError:
-            return True
-        fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-        # A killed engine stays as a zombie where process 1 of a container does not reap, and holds nothing any more.
-        return "pulumi" not in fields["Name"] or fields["State"].split()[0] in {"Z", "X"}
-
-
-def locks(environment: Environment) -> list[Lock]:
-    """List the locks of a local stack; the state is a directory of ours, so they can be read without the engine."""
-    directory = environment.work_dir / "state" / ".pulumi" / "locks" / "organization" / PROJECT / environment.name
-    found: list[Lock] = []
-    for path in sorted(directory.glob("*.json")):
-        try:
-            document = json.loads(path.read_text())
-            found.append(Lock(path=path, pid=int(document["pid"]), host=str(document["hostname"])))
-        except (OSError, ValueError, KeyError):
-            continue  # released between listing and reading
-    return found
 
 
 class Engine:
@@ -87,9 +51,31 @@ class Engine:
         self.environment = environment
         self._command = EngineCommand(binary)
         self._verbose = verbose
-        if environment.is_local:
-            self.clear_stale_locks()
-        self.stack = open_stack(environment, self._command, program)
+        locks.settle(environment)
+        self.stack = self._open(program)
+
+    def _open(self, program: Callable[[], None] | None) -> automation.Stack:
+        """Open the stack. Raises BackendError when its back-end does not answer, or is not the one of the last `up`."""
+        environment = self.environment
+        self._command.deadline_s = OPEN_DEADLINE_S
+        try:
+            return open_stack(environment, self._command, program)
+        except automation.StackNotFoundError:
+            raise BackendError(
+                f"basec: {environment.name}: {described(environment)} has no such stack, yet it was up before "
+                f"({environment.facts_dir.relative_to(environment.root)})",
+                f"set {URL_VARIABLE} to where its state is: {DOCS}",
+            ) from None
+        except automation.CommandError as error:
+            words = "\n  ".join(_short(_last_words(str(error)).removeprefix("error: ")))
+            if self._command.timed_out:
+                words = f"no answer within {OPEN_DEADLINE_S} s"
+            raise BackendError(
+                f"basec: {environment.name}: the state in {described(environment)} cannot be reached\n  {words}",
+                f"check the network, the URL and its credentials: {DOCS}; nothing was touched",
+            ) from None
+        finally:
+            self._command.deadline_s = None
 
     def preview(self) -> ProgressView:
         return self._operate("preview", self.stack.preview, preview=True)
@@ -112,33 +98,18 @@ class Engine:
         """Give the stack's exports, those of the last `up`."""
         return {name: output.value for name, output in self.stack.outputs().items()}
 
-    def clear_stale_locks(self) -> None:
-        """Clear locks of dead processes of this machine, wait for live ones. Raises EngineError for other machines'."""
-        deadline = time.monotonic() + LOCK_WAIT_S
-        said = False
-        while held := locks(self.environment):
-            for lock in held:
-                if lock.is_dead:
-                    say(f"{self.environment.name}: cleared the lock of process {lock.pid}, which is gone")
-                    lock.path.unlink(missing_ok=True)
-                    lock.path.with_name(f"{lock.path.name}.attrs").unlink(missing_ok=True)
-                elif not lock.is_ours or time.monotonic() > deadline:
-                    raise EngineError(
-                        f"basec: {self.environment.name}: the stack is locked by process {lock.pid} on {lock.host}",
-                        "wait for it to end, or end it, and run the same command again",
-                    )
-                elif not said:
-                    said = True
-                    say(f"{self.environment.name}: process {lock.pid} holds the stack; waiting for it to end")
-            time.sleep(0.3)
-
     def _pending_operations(self) -> bool:
-        path = self.environment.work_dir / "state" / ".pulumi" / "stacks" / PROJECT / f"{self.environment.name}.json"
-        try:
-            latest = json.loads(path.read_text())["checkpoint"]["latest"] or {}
-        except (OSError, ValueError, KeyError):
-            return False
-        return bool(latest.get("pending_operations"))
+        """Whether a run was killed in the middle of a resource; asked of the file where there is one, for speed."""
+        if directory_of(self.environment) is not None:
+            state = state_of(self.environment) or {}
+        else:
+            export = self._command.run(
+                ["stack", "export", "--stack", self.environment.name],
+                str(self.environment.work_dir),
+                variables(self.environment),
+            )
+            state = json.loads(export.stdout).get("deployment") or {}
+        return bool(state.get("pending_operations"))
 
     def _operate(self, name: str, operation: Callable[..., object], *, preview: bool = False) -> ProgressView:
         view = ProgressView(stderr(), preview=preview)
@@ -164,9 +135,23 @@ class Engine:
             raise InterruptedOperationError(
                 f"basec: {self.environment.name}: {name} interrupted", "the same command continues"
             )
+        if failure and self._clear_dead_holder(failure[0]):
+            return self._operate(name, operation, preview=preview)
         if failure:
             raise self._explain(name, failure[0], view)
         return view
+
+    def _clear_dead_holder(self, error: BaseException) -> bool:
+        """Clear locks that only the engine can reach, if each of them is of a dead process of this machine.
+
+        `pulumi cancel` removes all locks of a stack, so one live or remote holder among them leaves them alone.
+        """
+        held = locks.locks_in(str(error)) if isinstance(error, automation.ConcurrentUpdateError) else []
+        if not held or not all(lock.is_dead for lock in held):
+            return False
+        say(f"{self.environment.name}: cleared the lock of {held[0]}, which is gone")
+        self.stack.cancel()
+        return True
 
     @contextmanager
     def _interruptible(self) -> Iterator[threading.Event]:
@@ -190,12 +175,21 @@ class Engine:
 
     def _explain(self, name: str, error: BaseException, view: ProgressView) -> BaseException:
         if isinstance(error, automation.ConcurrentUpdateError):
-            return EngineError(
-                f"basec: {self.environment.name}: the stack is locked by another run",
-                "wait for it to end, or: pulumi cancel",
+            held = locks.locks_in(str(error))
+            if held:
+                return locks.refusal(self.environment, held[0])
+            return locks.LockedError(
+                f"basec: {self.environment.name}: locked: another update runs, says {described(self.environment)}",
+                f"its page there shows whose; wait for it to end, and run the same command again; {locks.RUNBOOK}",
             )
         if not isinstance(error, automation.CommandError):
             return error
+        if "incorrect passphrase" in str(error):  # the settings' own is checked before anything starts
+            return BackendError(
+                f"basec: {self.environment.name}: the state in {described(self.environment)} was written with another "
+                "passphrase than the settings",
+                passphrase_file.LOST,
+            )
         if self._command.last_code < 0:
             text = f"basec: {self.environment.name}: {name}: the engine was ended by signal {-self._command.last_code}"
             return EngineError(text, "run the same command again: it continues where it stopped")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,14 +28,23 @@ class Environment:
 
     name: str
     root: Path = ROOT
+    dry_dir: Path | None = None
+    """Where a cloud environment is rehearsed: a rendered copy with dry providers and a state of its own."""
 
     @property
     def is_local(self) -> bool:
         return self.name not in CLOUD_ENVIRONMENTS
 
     @property
+    def is_contained(self) -> bool:
+        """Whether settings, passphrase, providers and state are all in `work_dir`, out of reach of any account."""
+        return self.is_local or self.dry_dir is not None
+
+    @property
     def work_dir(self) -> Path:
         """The directory with the `Pulumi.yaml` that the engine reads."""
+        if self.dry_dir is not None:
+            return self.dry_dir
         return self.root / ".local" / self.name if self.is_local else self.root
 
     @property
@@ -43,8 +53,10 @@ class Environment:
 
     @property
     def passphrase_file(self) -> Path:
-        """The passphrase of a local stack; the cloud stacks' is named by PULUMI_CONFIG_PASSPHRASE_FILE."""
-        return self.work_dir / "passphrase"
+        """Where the passphrase is if no variable names it; a cloud stack's is outside of every clone."""
+        if self.is_contained:
+            return self.work_dir / "passphrase"
+        return config_directory() / f"{self.name}.passphrase"
 
     @property
     def cloud_file(self) -> Path:
@@ -60,6 +72,11 @@ class Environment:
     def facts_dir(self) -> Path:
         """What the last `up` wrote for the commands that need neither engine nor passphrase."""
         return self.root / ".basec" / self.name
+
+
+def config_directory() -> Path:
+    """Give the user's directory for what must outlive a clone and be in no repository."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / PROJECT
 
 
 def known_names(root: Path = ROOT) -> list[str]:

@@ -14,7 +14,7 @@ import yaml
 
 from basec.agent import socket_path
 from basec.environments import PROJECT, Environment
-from basec.stack_file import write_private
+from basec.files import write_private
 from topology.errors import UsageError
 
 BASTION = "edge"

@@ -6,33 +6,26 @@ Nothing in the program knows about local stacks: all that differs is in these fi
 from __future__ import annotations
 
 import json
-import secrets
 import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from basec.environments import PROJECT, Environment
 from basec.facts import HTTPS_PORT, StandIn
-from basec.stack_file import SETTINGS_KEY, StackFile, read_mapping, write_private
+from basec.files import write_private
+from basec.secret_values import FAKE_TOKENS, make_missing
+from basec.stack_file import SETTINGS_KEY, StackFile, read_mapping
 from topology.errors import UsageError
 from topology.project import required_secrets
-from topology.settings import OPTIONAL_SECRET_KEYS, PASSWORD_KEYS, TLS_KEYS
+from topology.settings import OPTIONAL_SECRET_KEYS
 
 TEMPLATE = "Pulumi.local.yaml"
 PLUGIN_VERSIONS = {"digitalocean": "4.84.1", "cloudflare": "6.23.1", "command": "1.2.1"}
 """What the SDKs of requirements.txt ask the engine for."""
-FAKE_TOKENS = {
-    "digitalocean:token": "dop_v1_fake-token-of-a-local-cloud",
-    "cloudflare:apiToken": "fake-token-of-a-local-cloud-000000000000",
-}
-"""Obvious fakes: should a real provider ever be found, it could not reach an account."""
-PASSWORD_BYTES = 24
-"""192 bits; `token_urlsafe` gives letters, digits, `-` and `_`, the only ones that migrations take (contract 3.1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,12 +96,7 @@ def kept_images(environment: Environment) -> Mapping[str, object] | None:
 def render(environment: Environment, images: Mapping[str, object] | None) -> StackFile:
     """Write everything that the engine reads, but no secret; safe to repeat, and repeated by every `up`."""
     cloud = LocalCloud.load(environment)
-    for name in ("state", "home", "cloud"):
-        (environment.work_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-    providers = [_plugin(environment, name, version) for name, version in PLUGIN_VERSIONS.items()]
-    # No virtualenv option: basec runs the program itself, the engine needs no language plugin.
-    project = {"name": PROJECT, "runtime": "python", "plugins": {"providers": providers}}
-    write_private(environment.work_dir / "Pulumi.yaml", yaml.safe_dump(project, sort_keys=False))
+    render_project(environment)
     if not environment.stack_file.exists():
         write_private(environment.stack_file, "config: {}\n")
     stack = StackFile(environment)
@@ -116,6 +104,16 @@ def render(environment: Environment, images: Mapping[str, object] | None) -> Sta
     stack.document["config"] = {SETTINGS_KEY: settings_of(environment, cloud, images), **others}
     stack.write()
     return stack
+
+
+def render_project(environment: Environment) -> None:
+    """Write the project with the local cloud's providers, and the directories of a stack that has all of its own."""
+    for name in ("state", "home", "cloud"):
+        (environment.work_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    providers = [_plugin(environment, name, version) for name, version in PLUGIN_VERSIONS.items()]
+    # No virtualenv option: basec runs the program itself, the engine needs no language plugin.
+    project = {"name": PROJECT, "runtime": "python", "plugins": {"providers": providers}}
+    write_private(environment.work_dir / "Pulumi.yaml", yaml.safe_dump(project, sort_keys=False))
 
 
 def _plugin(environment: Environment, name: str, version: str) -> dict[str, str]:
@@ -135,58 +133,16 @@ def _plugin(environment: Environment, name: str, version: str) -> dict[str, str]
     return {"name": name, "path": str(directory), "version": version}
 
 
-def new_ed25519_key() -> str:
-    """Make an SSH key pair; the text is its unencrypted private half, which goes into encrypted settings only."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
-
-
-def new_password() -> str:
-    """Make a password that starts with a letter or digit: with `-` in front, a pasted one reads as an option."""
-    while not (password := secrets.token_urlsafe(PASSWORD_BYTES))[0].isalnum():
-        pass
-    return password
-
-
-def make_passphrase(path: Path) -> bool:
-    """Make the stack's passphrase if there is none; answer whether one was made."""
-    if path.exists():
-        return False
-    write_private(path, secrets.token_urlsafe(PASSWORD_BYTES) + "\n")
-    return True
-
-
 def fill_secrets(environment: Environment, stack: StackFile) -> list[str]:
-    """Generate the secrets that are missing, keep the others, and answer the names of the new ones."""
+    """Generate the secrets that are missing, keep the others, and answer the names of the new ones.
+
+    For stacks whose tokens are fakes: local ones, and dry runs of the others.
+    """
     from topology.inventory import load_inventory
 
     inventory = load_inventory(environment.root / "inventory.yaml")
-    wanted = (*required_secrets(inventory), *OPTIONAL_SECRET_KEYS)
-    missing = [name for name in wanted if name not in stack.secret_names]
-    values = {name: _generate(name) for name in missing if name not in TLS_KEYS}
-    values |= _tls_secrets(stack, missing)
-    for name, value in values.items():
-        stack.set_secret(name if ":" in name else f"{PROJECT}:{name}", value)
-    if values:
-        stack.write()
+    names = [*required_secrets(inventory), *(OPTIONAL_SECRET_KEYS if environment.is_local else ())]
+    missing = [name for name in names if name not in stack.secret_names]
+    values = {**make_missing(missing, stack), **{name: FAKE_TOKENS[name] for name in missing if name in FAKE_TOKENS}}
+    stack.add_secrets(values)
     return list(values)
-
-
-def _tls_secrets(stack: StackFile, missing: list[str]) -> dict[str, str]:
-    from basec import certificates
-
-    settings = stack.settings
-    domain = settings.get("domain") if isinstance(settings, dict) else None
-    if not isinstance(domain, str):
-        return {}  # the check of the settings says what is wrong with it
-    return certificates.fill(missing, lambda name: stack.secret(f"{PROJECT}:{name}"), domain)
-
-
-def _generate(name: str) -> str:
-    if name in FAKE_TOKENS:
-        return FAKE_TOKENS[name]
-    if name in PASSWORD_KEYS or name in OPTIONAL_SECRET_KEYS:
-        return new_password()
-    return new_ed25519_key()

@@ -19,6 +19,7 @@ from basec.commands import (
     init,
     inventory,
     logs,
+    secrets,
     smoke,
     ssh,
     stack,
@@ -54,7 +55,7 @@ def root(
     stack.VERBOSE.value = verbose
 
 
-for group in (stack, status, smoke, logs, ssh, compose, events, firewall, cloudflare, inventory, init, doctor):
+for group in (stack, status, smoke, logs, ssh, compose, events, firewall, cloudflare, inventory, init, secrets, doctor):
     group.register(app)
 
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import os
+import datetime
+import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from basec.environments import Environment
+from basec import passphrase_file
+from basec.environments import PROJECT, Environment
+from basec.files import PRIVATE, write_private
 from basec.passphrase import Crypter, WrongPassphraseError
+from basec.yaml_text import add_entries, drop_entries
 from topology.errors import ConfigurationError, Problem
 from topology.files import read_yaml
 
 SETTINGS_KEY = "basecommerce:settings"
-PASSPHRASE_FILE_VARIABLE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105 - the name of a variable
-PASSPHRASE_VARIABLE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 - the name of a variable
+MADE_KEY = "basecommerce:made"
+"""When each secret was made, in clear: `<day> <start of the sealed text>`. The second part says which value is meant;
+one that was set by other means since then has no date, rather than a wrong one."""
+MARK_LENGTH = 8
+SALT_KEY = "encryptionsalt"
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -46,6 +54,12 @@ class StackFile:
         return self.config.get(SETTINGS_KEY)
 
     @property
+    def domain(self) -> str | None:
+        """The domain in the settings, unchecked; None where there is no text."""
+        domain = self.settings.get("domain") if isinstance(self.settings, Mapping) else None
+        return domain if isinstance(domain, str) else None
+
+    @property
     def secret_names(self) -> frozenset[str]:
         """The keys that hold an encrypted value, without the project's own prefix (`digitalocean:token` keeps its)."""
         keys = (key for key, value in self.config.items() if isinstance(value, Mapping) and set(value) == {"secure"})
@@ -58,8 +72,42 @@ class StackFile:
             raise self._problem(key, "this secret is not set", f"basec init --env {self.environment.name}")
         return self.crypter.decrypt(str(value["secure"]))
 
-    def set_secret(self, key: str, value: str) -> None:
-        self.config[key] = {"secure": self.crypter.encrypt(value)}
+    def add_secrets(self, values: Mapping[str, str]) -> None:
+        """Encrypt secrets into the file, by names as in `secret_names`; all else in it stays as it is.
+
+        Written at once and by rename: a killed run leaves the file without any of them. Raises ConfigurationError.
+        """
+        if not values:
+            return
+        sealed = {full_key(name): self.crypter.encrypt(value) for name, value in values.items()}
+        text = self.environment.stack_file.read_text()
+        today = datetime.datetime.now(datetime.UTC).date()
+        try:
+            text = drop_entries(text, ["config"], sealed)
+            text = add_entries(
+                text, ["config"], [line for key, one in sealed.items() for line in (f"{key}:", f"  secure: {one}")]
+            )
+            text = drop_entries(text, ["config", MADE_KEY], sealed)
+            text = add_entries(
+                text, ["config", MADE_KEY], [f"{key}: {today} {_mark(one)}" for key, one in sealed.items()]
+            )
+        except ValueError as error:
+            raise self._problem(str(error), "cannot be added to", "write it as in Pulumi.production.yaml") from None
+        if not self.document.get(SALT_KEY):
+            text = add_entries(text, [], [f"{SALT_KEY}: {self.crypter.state}"])
+        write_private(self.environment.stack_file, text, stat.S_IMODE(self.environment.stack_file.stat().st_mode))
+        self.document = read_mapping(self.environment.stack_file)
+
+    def made(self) -> dict[str, datetime.date]:
+        """Tell when `init` made secrets, by name; others are left out. Needs no passphrase."""
+        noted = self.config.get(MADE_KEY)
+        days: dict[str, datetime.date] = {}
+        for key, note in (noted if isinstance(noted, Mapping) else {}).items():
+            sealed = self.config.get(key)
+            day, _, mark = str(note).partition(" ")
+            if isinstance(sealed, Mapping) and mark == _mark(str(sealed.get("secure", ""))):
+                days[key.removeprefix(f"{PROJECT}:")] = datetime.date.fromisoformat(day)
+        return days
 
     @property
     def crypter(self) -> Crypter:
@@ -68,38 +116,23 @@ class StackFile:
             self._crypter = self._open()
         return self._crypter
 
+    def check_passphrase(self) -> None:
+        """Raises ConfigurationError when the file has secrets and the passphrase is lost or another one."""
+        if self.document.get(SALT_KEY):
+            self._crypter = self._open()
+
     def _open(self) -> Crypter:
-        passphrase = self._passphrase()
-        state = self.document.get("encryptionsalt")
+        passphrase = passphrase_file.read(self.environment)
+        state = self.document.get(SALT_KEY)
         if not state:
-            crypter = Crypter.create(passphrase)
-            self.document["encryptionsalt"] = crypter.state
-            return crypter
+            return Crypter.create(passphrase)
         try:
             return Crypter.of_state(passphrase, str(state))
         except WrongPassphraseError:
-            raise self._problem(
-                "encryptionsalt", "the passphrase does not fit this file", "name the right passphrase file"
-            ) from None
-
-    def _passphrase(self) -> str:
-        named = os.environ.get(PASSPHRASE_FILE_VARIABLE)
-        path = self.environment.passphrase_file if self.environment.is_local else Path(named) if named else None
-        if path is not None:
-            try:
-                return path.read_text().strip()
-            except OSError as error:
-                hint = (
-                    f"basec down --env {self.environment.name} and make up start anew"
-                    if self.environment.is_local
-                    else "mend the path"
-                )
-                raise self._problem("passphrase", f"{path}: {error.strerror}", hint) from None
-        if PASSPHRASE_VARIABLE in os.environ:
-            return os.environ[PASSPHRASE_VARIABLE]
-        raise self._problem(
-            "passphrase", "none is known for this environment", f"set {PASSPHRASE_FILE_VARIABLE} to its file"
-        )
+            hint = "name the right passphrase file"
+            if not self.environment.is_local:
+                hint += f" in {passphrase_file.FILE_VARIABLE}; is it lost? {passphrase_file.LOST}"
+            raise self._problem(SALT_KEY, "the passphrase does not fit this file", hint) from None
 
     def _problem(self, path: str, message: str, hint: str) -> ConfigurationError:
         return ConfigurationError(
@@ -107,17 +140,16 @@ class StackFile:
         )
 
     def write(self) -> None:
-        """Replace the file as a whole, readable by its owner only; an unchanged text is left alone."""
-        write_private(self.environment.stack_file, yaml.safe_dump(self.document, sort_keys=False, width=120))
+        """Replace a rendered file as a whole, readable by its owner only. Never a tracked one: comments are lost."""
+        write_private(self.environment.stack_file, yaml.safe_dump(self.document, sort_keys=False, width=120), PRIVATE)
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file with mode 0600 by rename, so that a killed write leaves the old one."""
-    if path.exists() and path.read_text() == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
-        handle.write(text)
-    temporary.replace(path)
+def full_key(name: str) -> str:
+    """Give the key in the stack's file, e.g. `basecommerce:token_key` for `token_key`."""
+    return name if ":" in name else f"{PROJECT}:{name}"
+
+
+def _mark(sealed: str) -> str:
+    """Give the start of a sealed text's nonce, which is new with every value: `v1:<nonce>:<text>`."""
+    nonce = sealed.partition(":")[2]
+    return re.sub(r"[^A-Za-z0-9]", "", nonce.partition(":")[0])[:MARK_LENGTH]

@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,11 @@ from pulumi import automation
 from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
+from basec import passphrase_file
+from basec.backend import URL_VARIABLE, described, url_of
+from basec.console import say
 from basec.environments import PROJECT, Environment
+from basec.locks import RUN_VARIABLE
 from topology.errors import BasecommerceError
 
 PROGRAM_MODULE = "basecommerce_program"
@@ -41,6 +46,9 @@ class EngineCommand(automation.PulumiCommand):
         self.command = str(binary)
         self.version = VersionInfo.parse(_version(binary))
         self.last_code = 0
+        self.deadline_s: float | None = None
+        """A command that takes longer is killed; only for those that change nothing."""
+        self.timed_out = False
         self._process: subprocess.Popen[str] | None = None
         self._starting = threading.Lock()
         self._interrupted = False
@@ -53,7 +61,12 @@ class EngineCommand(automation.PulumiCommand):
         on_output: OnLine | None = None,
         on_error: OnLine | None = None,
     ) -> automation.CommandResult:
-        environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
+        environment = {
+            **os.environ,
+            **additional_env,
+            "PULUMI_AUTOMATION_API": "true",
+            RUN_VARIABLE: str(os.getpid()),
+        }
         command = ["setpriv", "--pdeathsig", "INT", "--", self.command, "--non-interactive", *args]
         with self._starting:
             if self._interrupted:  # between two commands of one operation there is no process to tell
@@ -69,7 +82,7 @@ class EngineCommand(automation.PulumiCommand):
                 start_new_session=True,
             )
             self._process = started
-        with started as process:
+        with started as process, self._limited(process):
             errors: list[str] = []
             reader = threading.Thread(target=_consume, args=(process.stderr, on_error, errors))
             reader.start()
@@ -82,6 +95,24 @@ class EngineCommand(automation.PulumiCommand):
         if code != 0:
             raise create_command_error(result)
         return result
+
+    @contextmanager
+    def _limited(self, process: subprocess.Popen[str]) -> Iterator[None]:
+        """Kill the command when its time is over."""
+
+        def end() -> None:
+            self.timed_out = True
+            process.kill()
+
+        timer = threading.Timer(self.deadline_s, end) if self.deadline_s is not None else None
+        self.timed_out = False
+        if timer:
+            timer.start()
+        try:
+            yield
+        finally:
+            if timer:
+                timer.cancel()
 
     def allow(self) -> None:
         """Begin an operation: its commands run until `interrupt` is called."""
@@ -131,17 +162,17 @@ def load_program(root: Path) -> Callable[[], None]:
 
 
 def variables(environment: Environment) -> dict[str, str]:
-    """Give the engine's variables: a local stack keeps all in its own directory, a cloud stack uses the user's."""
+    """Give the engine's variables: a contained stack keeps all in its own directory, a cloud stack uses the user's."""
     common = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
-    if not environment.is_local:
+    if not environment.is_contained:
+        if passphrase_file.VARIABLE not in os.environ:
+            common[passphrase_file.FILE_VARIABLE] = str(passphrase_file.path_of(environment))
         return common
     return {
         **common,
         "PULUMI_HOME": str(environment.work_dir / "home"),
-        # Without side files of metadata: a kill while one is written leaves it empty, and then no command can read
-        # the checkpoint beside it any more (`failed to load checkpoint: EOF`).
-        "PULUMI_BACKEND_URL": f"file://{environment.work_dir / 'state'}?metadata=skip",
-        "PULUMI_CONFIG_PASSPHRASE_FILE": str(environment.passphrase_file),
+        URL_VARIABLE: url_of(environment),
+        passphrase_file.FILE_VARIABLE: str(environment.passphrase_file),
         # One local state file is small; a backup per update would only pile up.
         "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
     }
@@ -150,7 +181,10 @@ def variables(environment: Environment) -> dict[str, str]:
 def open_stack(
     environment: Environment, command: EngineCommand, program: Callable[[], None] | None
 ) -> automation.Stack:
-    """Open the environment's stack, creating a local one on its first use."""
+    """Open the environment's stack, and make an empty one on its first use: that changes the back-end's list alone.
+
+    Raises StackNotFoundError when the stack was up before: an empty one would make everything a second time.
+    """
     options = automation.LocalWorkspaceOptions(
         work_dir=str(environment.work_dir), pulumi_command=command, env_vars=variables(environment)
     )
@@ -158,5 +192,18 @@ def open_stack(
     def nothing() -> None:
         """Stand in for the program where no operation runs it."""
 
-    open_ = automation.create_or_select_stack if environment.is_local else automation.select_stack
-    return open_(stack_name=environment.name, project_name=PROJECT, program=program or nothing, opts=options)
+    chosen: dict[str, Any] = {
+        "stack_name": environment.name,
+        "project_name": PROJECT,
+        "program": program or nothing,
+        "opts": options,
+    }
+    if environment.is_contained:
+        return automation.create_or_select_stack(**chosen)
+    try:
+        return automation.select_stack(**chosen)
+    except automation.StackNotFoundError:
+        if environment.facts_dir.exists():
+            raise
+        say(f"{environment.name}: a new, empty stack in {described(environment)}")
+        return automation.create_stack(**chosen)

@@ -132,11 +132,7 @@ def _secret_problems(file: str, stack: str, inventory: Inventory | None, present
     for name in required_secrets(inventory):
         if name not in names:
             key = name if ":" in name else f"{PROJECT}:{name}"
-            hint = (
-                f"run `basec init --env {stack}`"
-                if is_local(stack)
-                else f"run `pulumi config set --stack {stack} --secret {key}`"
-            )
+            hint = f"run `basec init --env {stack}`"
             yield Problem(file=file, path=key, message="this secret is not set", hint=hint)
     for name in OPTIONAL_SECRET_KEYS:
         if name in names and not is_local(stack):

@@ -10,7 +10,7 @@ from typing import TypedDict
 from topology.errors import ConfigurationError, Problem
 from topology.keys import public_key
 from topology.project import PROJECT, Project, required_secrets
-from topology.settings import PASSWORD_KEYS, TLS_KEYS
+from topology.settings import PASSWORD_KEYS, TLS_KEYS, host_key_secret
 from topology.tls import ORIGIN_KEY, tls_fault
 
 POSTGRES_ID = 999
@@ -79,6 +79,37 @@ def service_secrets(project: Project, tier: str, values: Mapping[str, str]) -> d
     """
     check_secrets(project, values)
     return _FILES[tier](project, values)
+
+
+class _Samples(dict[str, str]):
+    """Values to render files with; what is no secret of the stack is empty."""
+
+    def __missing__(self, _name: str) -> str:
+        return ""
+
+
+def secret_uses(project: Project, samples: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Tell where each secret is used, e.g. `redis_password` -> `infra: relay.env`; its real value is not needed.
+
+    What services read is found out, not written down: their files are rendered with `samples`, fit values by name that
+    were made for this. A file may hold a part of a secret, such as the authorities of a certificate.
+    """
+    uses: dict[str, list[str]] = {name: [] for name in required_secrets(project.inventory)}
+    for tier, files in _FILES.items():
+        for file, secret in files(project, _Samples(samples)).items():
+            content = secret["content"]
+            for name, sample in samples.items():
+                if sample in content or (content.strip() and content in sample):
+                    uses[name].append(f"{tier}: {file}")
+    for name, droplet in ((host_key_secret(droplet), droplet) for droplet in project.inventory.droplets):
+        uses[name].append(f"{droplet}: sshd")
+    uses["login_private_key"] += ["login-key (public half)", *(f"{name}: SSH" for name in project.inventory.droplets)]
+    uses["origin_csr"].append("Cloudflare: origin certificate")
+    for name in ("origin_pull_certificate", "origin_pull_private_key"):
+        uses[name].append("Cloudflare: origin pulls")
+    uses["digitalocean:token"].append("provider digitalocean")
+    uses["cloudflare:apiToken"].append("provider cloudflare")
+    return {name: tuple(places) for name, places in uses.items()}
 
 
 def _infra(_project: Project, values: Mapping[str, str]) -> dict[str, SecretFile]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 import typer
 
@@ -17,25 +18,40 @@ TENANT = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def register(app: typer.Typer) -> None:
-    app.command("init", epilog="Examples: basec init --env local; basec init --env local-two")(init)
+    app.command("init", epilog="Examples: basec init --env local; basec init --env staging --tokens-from tokens.env")(
+        init
+    )
 
 
 def init(
     env: str = CHANGE_ENV,
+    tokens_from: Path = typer.Option(
+        None, "--tokens-from", metavar="FILE", help="For staging and production: lines NAME=TOKEN; - is standard input."
+    ),
 ) -> None:
-    """Make a local stack's addresses, passphrase, keys and passwords. What is there is kept."""
+    """Make a stack's passphrase, keys and passwords, encrypted into its settings. What is there is kept.
+
+    A cloud stack also wants the providers' tokens: DIGITALOCEAN_TOKEN and CLOUDFLARE_API_TOKEN from the environment,
+    from --tokens-from, or typed in without being shown.
+    """
     environment = resolve(env)
-    if not environment.is_local:
-        raise UsageError(
-            f"basec: init: {environment.name}: only local stacks can be initialised so far",
-            f"pulumi stack init {environment.name}, then pulumi config set --secret for each key in docs/topology.md",
-        )
-    initialise(environment)
+    if environment.is_local:
+        if tokens_from is not None:
+            raise UsageError(
+                f"basec: init: {environment.name}: --tokens-from is for staging and production",
+                f"basec init --env {environment.name}",
+            )
+        initialise(environment)
+    else:
+        from basec import cloud_stack
+
+        cloud_stack.initialise(environment, tokens_from)
 
 
 def initialise(environment: Environment) -> None:
     """Do the work of `init` for a local stack and say what was made."""
-    from basec.local_stack import fill_secrets, kept_images, make_passphrase, render
+    from basec import passphrase_file
+    from basec.local_stack import fill_secrets, kept_images, render
     from basec.programs import Program
 
     new = not environment.cloud_file.exists()
@@ -43,8 +59,8 @@ def initialise(environment: Environment) -> None:
     Program("localcloud", [*arguments, *_port_arguments(), *_tenant_arguments()]).run()
     if new:
         say(f"{environment.name}: chose subnets and ports: {environment.cloud_file.relative_to(environment.root)}")
-    if make_passphrase(environment.passphrase_file):
-        say(f"{environment.name}: made a passphrase: {environment.passphrase_file.relative_to(environment.root)}")
+    if made_file := passphrase_file.make(environment):
+        say(f"{environment.name}: made a passphrase: {made_file.relative_to(environment.root)}")
     made = fill_secrets(environment, render(environment, kept_images(environment)))
     if made:
         say(f"{environment.name}: made secrets: {', '.join(made)}")

@@ -37,7 +37,9 @@ VERBOSE = Flag()
 
 def register(app: typer.Typer) -> None:
     app.command("up", epilog="Examples: basec up --env local; basec up --env staging --yes")(up)
-    app.command("preview", epilog="Examples: basec preview; basec preview --env local --json")(preview)
+    app.command("preview", epilog="Examples: basec preview --env local --json; basec preview --env staging --dry")(
+        preview
+    )
     app.command("down", epilog="Examples: basec down --env local; basec down --env staging --yes staging")(down)
 
 
@@ -46,16 +48,24 @@ def up(
     yes: bool = typer.Option(False, "--yes", help="Do not ask before changing a cloud environment."),
 ) -> None:
     """Bring an environment up: check, preview, then apply. Safe to repeat and to interrupt."""
+    from basec.locks import settle, turn
+
     environment = resolve(env)
     stages = Stages()
     try:
-        if environment.is_local:
-            _up_local(environment, stages)
-        else:
-            _up_cloud(environment, stages, yes=yes)
+        with turn(environment):
+            settle(environment)
+            _up(environment, stages, yes=yes)
     finally:
         if stages.times:
             show(stages.table(), progress=True)
+
+
+def _up(environment: Environment, stages: Stages, *, yes: bool) -> None:
+    if environment.is_local:
+        _up_local(environment, stages)
+    else:
+        _up_cloud(environment, stages, yes=yes)
 
 
 def _up_local(environment: Environment, stages: Stages) -> None:
@@ -156,7 +166,10 @@ def _engine(environment: Environment, binary: Path, loading: Future[Loaded], sta
 
 
 def open_engine(environment: Environment, stages: Stages) -> Engine:
-    """Find the CLI and load engine and program."""
+    """Find the CLI and load engine and program. Raises ConfigurationError, first of all, for a lost passphrase."""
+    from basec.stack_file import StackFile
+
+    StackFile(environment).check_passphrase()
     loading = _start_loading(environment)
     with stages.stage("toolchain"):
         binary = _toolchain()
@@ -242,9 +255,20 @@ def write_facts(environment: Environment, engine: Engine, project: Project, stan
 def preview(
     env: str = READ_ENV,
     as_json: bool = AS_JSON,
+    dry: bool = typer.Option(False, "--dry", help="For staging and production: from nothing, without any account."),
 ) -> None:
     """Show what `up` would change; changes nothing."""
     environment = resolve(env)
+    if dry and not environment.is_local:
+        from basec.dry_run import rehearsal
+
+        with rehearsal(environment) as copy:
+            _preview(copy, as_json=as_json)
+    else:
+        _preview(environment, as_json=as_json)
+
+
+def _preview(environment: Environment, *, as_json: bool) -> None:
     say_warnings(current_project(environment))
     if environment.is_local:
         from basec import local_stack
@@ -278,11 +302,14 @@ def down(
     yes: str = typer.Option("", "--yes", metavar="STACK", help="For a cloud environment: its name, typed out."),
 ) -> None:
     """Take an environment down with all its data. A local stack leaves nothing behind but caches."""
+    from basec.locks import turn
+
     environment = resolve(env)
-    if environment.is_local:
-        _down_local(environment)
-    else:
-        _down_cloud(environment, yes)
+    with turn(environment):
+        if environment.is_local:
+            _down_local(environment)
+        else:
+            _down_cloud(environment, yes)
 
 
 def _down_local(environment: Environment) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from basec import agent
 from basec.environments import Environment
-from basec.local_stack import new_ed25519_key
+from basec.secret_values import new_ed25519_key
 from basec.stack_file import StackFile
 from topology.errors import ConfigurationError
 from topology.keys import public_key

@@ -70,16 +70,6 @@ def test_development_is_the_local_stack(basec: Run) -> None:
     assert outcome.stderr == "basec: local: this local stack is not initialised\nhint: basec init --env local\n"
 
 
-@pytest.mark.parametrize("name", ["staging", "production"])
-def test_init_of_a_cloud_stack_says_what_to_do_for_now(basec: Run, name: str) -> None:
-    outcome = basec("init", "--env", name)
-    assert (outcome.code, outcome.stdout) == (2, "")
-    assert outcome.stderr == (
-        f"basec: init: {name}: only local stacks can be initialised so far\n"
-        f"hint: pulumi stack init {name}, then pulumi config set --secret for each key in docs/topology.md\n"
-    )
-
-
 def test_down_of_a_cloud_stack_touches_nothing_without_its_typed_name(basec: Run) -> None:
     outcome = basec("down", "--env", "production", "--yes", "staging")
     assert outcome.code == 2

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from basec.environments import Environment
+from basec.files import write_private
 from basec.passphrase import Crypter, WrongPassphraseError
-from basec.stack_file import StackFile, write_private
+from basec.stack_file import StackFile
 
 KEY = "basecommerce:token_key"
 
@@ -73,8 +74,7 @@ def test_the_engine_reads_what_we_seal_and_we_read_what_it_seals(tmp_path: Path)
         return run.stdout
 
     stack = StackFile(environment)
-    stack.set_secret(KEY, "sealed by basec: ü\nsecond line\n")
-    stack.write()
+    stack.add_secrets({"token_key": "sealed by basec: ü\nsecond line\n"})
     pulumi("stack", "init", "local", "--secrets-provider", "passphrase")
     assert pulumi("config", "get", KEY, "--stack", "local").removesuffix("\n") == "sealed by basec: ü\nsecond line\n"
     pulumi("config", "set", "--secret", "basecommerce:redis_password", "sealed-by-the-engine", "--stack", "local")

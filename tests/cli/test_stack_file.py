@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import stat
 from pathlib import Path
 
 import pytest
 import yaml
 
+from basec import passphrase_file
 from basec.environments import Environment
-from basec.stack_file import StackFile, read_mapping, write_private
+from basec.files import write_private
+from basec.stack_file import StackFile, read_mapping
 from topology.errors import ConfigurationError
 
 
@@ -53,8 +56,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_a_secret_comes_back_and_is_not_in_the_text(environment: Environment) -> None:
     stack = StackFile(environment)
-    stack.set_secret("basecommerce:token_key", "in clear")
-    stack.write()
+    stack.add_secrets({"token_key": "in clear"})
     text = environment.stack_file.read_text()
     assert "in clear" not in text
     again = StackFile(environment)
@@ -71,24 +73,89 @@ def test_a_secret_that_is_not_set_names_the_command(environment: Environment) ->
     )
 
 
-def test_the_passphrase_of_a_cloud_stack_comes_from_the_named_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE", raising=False)
-    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE_FILE", raising=False)
+@pytest.fixture
+def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
+    """A cloud stack of a user who has no passphrase yet."""
+    for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     environment = Environment(name="staging", root=tmp_path)
-    environment.stack_file.write_text("config: {}\n")
-    stack = StackFile(environment)
+    environment.stack_file.write_text("config:\n  basecommerce:settings: {}\n")
+    return environment
+
+
+def test_the_passphrase_of_a_cloud_stack_is_looked_for_where_pulumi_does_and_last_in_our_file(
+    staging: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = staging.root / "config/basecommerce/staging.passphrase"
     with pytest.raises(ConfigurationError) as caught:
-        stack.set_secret("basecommerce:token_key", "x")
+        passphrase_file.read(staging)
     assert caught.value.render() == (
-        "Pulumi.staging.yaml: passphrase: none is known for this environment\n"
-        "hint: set PULUMI_CONFIG_PASSPHRASE_FILE to its file"
+        f"Pulumi.staging.yaml: passphrase: {ours}: No such file or directory\n"
+        "hint: bring the file back, or set PULUMI_CONFIG_PASSPHRASE_FILE; is it lost for good? "
+        "docs/runbooks/lost-passphrase.md"
     )
-    (tmp_path / "key").write_text("words\n")
-    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", str(tmp_path / "key"))
-    stack.set_secret("basecommerce:token_key", "x")
-    assert stack.secret("basecommerce:token_key") == "x"
+    assert passphrase_file.make(staging) == ours
+    assert stat.S_IMODE(ours.stat().st_mode) == 0o600
+    assert passphrase_file.make(staging) is None
+    assert passphrase_file.read(staging) == ours.read_text().strip()
+    (staging.root / "named").write_text("words\n")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", str(staging.root / "named"))
+    assert passphrase_file.read(staging) == "words"
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "in the variable")
+    assert passphrase_file.read(staging) == "in the variable"
+
+
+def test_a_secret_that_was_set_by_other_means_has_no_date(environment: Environment) -> None:
+    stack = StackFile(environment)
+    stack.add_secrets({"token_key": "one", "digitalocean:token": "two"})
+    assert {name: type(day) for name, day in stack.made().items()} == {
+        "token_key": datetime.date,
+        "digitalocean:token": datetime.date,
+    }
+    text = environment.stack_file.read_text()
+    sealed = str(stack.config["basecommerce:token_key"]["secure"])
+    environment.stack_file.write_text(text.replace(sealed, stack.crypter.encrypt("another")))
+    assert set(StackFile(environment).made()) == {"digitalocean:token"}
+
+
+def test_new_secrets_leave_the_rest_of_the_file_as_people_wrote_it(staging: Environment) -> None:
+    passphrase_file.make(staging)
+    before = (
+        "# a heading\nconfig:\n  basecommerce:settings:\n    domain: example.com # why\n    ranges:\n"
+        "      - 10.0.0.0/8 # last\n\n# a closing word\n"
+    )
+    staging.stack_file.write_text(before)
+    staging.stack_file.chmod(0o644)
+    StackFile(staging).add_secrets({"token_key": "one"})
+    first = staging.stack_file.read_text()
+    StackFile(staging).add_secrets({"redis_password": "two"})
+    lines = staging.stack_file.read_text().splitlines()
+    for text in (before, first):
+        kept = iter(lines)
+        assert all(line in kept for line in text.splitlines()), "a line is gone, or in another order"
+    assert lines[-1] == "# a closing word"
+    stack = StackFile(staging)
+    assert (stack.secret("basecommerce:token_key"), stack.secret("basecommerce:redis_password")) == ("one", "two")
+    assert len(stack.made()) == 2
+    assert stat.S_IMODE(staging.stack_file.stat().st_mode) == 0o644
+
+
+def test_a_value_that_is_made_anew_takes_the_place_of_the_old_one(environment: Environment) -> None:
+    StackFile(environment).add_secrets({"token_key": "one", "redis_password": "two"})
+    StackFile(environment).add_secrets({"token_key": "three"})
+    stack = StackFile(environment)
+    assert (stack.secret("basecommerce:token_key"), stack.secret("basecommerce:redis_password")) == ("three", "two")
+    assert environment.stack_file.read_text().count("basecommerce:token_key:") == 2  # the value, and its date
+    assert set(stack.made()) == {"token_key", "redis_password"}
+
+
+def test_a_file_that_secrets_cannot_be_added_to_is_refused_and_kept(staging: Environment) -> None:
+    passphrase_file.make(staging)
+    staging.stack_file.write_text("config: {a: 1}\n")
+    with pytest.raises(ConfigurationError, match="config: is no table with one `key: value` a line"):
+        StackFile(staging).add_secrets({"token_key": "one"})
+    assert staging.stack_file.read_text() == "config: {a: 1}\n"
 
 
 def test_a_write_is_the_owners_and_replaces_the_file_as_a_whole(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_stack_without_settings_is_refused(tmp_path: Path) -> None:
     ("stack", "hint"),
     [
         ("local", "run `basec init --env local`"),
-        ("staging", "run `pulumi config set --stack staging --secret basecommerce:host_key_edge`"),
+        ("staging", "run `basec init --env staging`"),
     ],
 )
 def test_missing_secret_names_the_command_that_sets_it(stack: str, hint: str) -> None:
