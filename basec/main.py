@@ -10,14 +10,14 @@ import sys
 
 import typer
 
-from basec.commands import compose, doctor, events, firewall, init, inventory, logs, smoke, ssh, stack, status
+from basec.commands import compose, cost, doctor, events, firewall, init, inventory, logs, smoke, ssh, stack, status
 from basec.console import say
 from topology.errors import BasecommerceError, ExitCode
 
 app = typer.Typer(
     name="basec",
     help="Bring the BaseCommerce platform up, look at it, reach its hosts, take it down.",
-    epilog="Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 host check, 4 remote command, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 host, 4 remote, 5 refused, 130 interrupted.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: rich alone would take longer than all the rest
     pretty_exceptions_enable=False,
@@ -41,7 +41,7 @@ def root(
     stack.VERBOSE.value = verbose
 
 
-for group in (stack, status, smoke, logs, ssh, compose, events, firewall, inventory, init, doctor):
+for group in (stack, cost, status, smoke, logs, ssh, compose, events, firewall, inventory, init, doctor):
     group.register(app)
 
 

@@ -25,6 +25,7 @@ from basec.environments import PROJECT, Environment
 from topology.errors import BasecommerceError
 
 PROGRAM_MODULE = "basecommerce_program"
+OPERATIONS = ("preview", "up", "destroy", "refresh")
 OnLine = Callable[[str], Any]
 
 
@@ -43,6 +44,8 @@ class EngineCommand(automation.PulumiCommand):
         self.last_code = 0
         self._process: subprocess.Popen[str] | None = None
         self._starting = threading.Lock()
+        self.extra: tuple[str, ...] = ()
+        """Options of the operation's own command that the Automation API does not know."""
         self._interrupted = False
 
     def run(
@@ -54,7 +57,8 @@ class EngineCommand(automation.PulumiCommand):
         on_error: OnLine | None = None,
     ) -> automation.CommandResult:
         environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
-        command = ["setpriv", "--pdeathsig", "INT", "--", self.command, "--non-interactive", *args]
+        extra = self.extra if args[0] in OPERATIONS else ()
+        command = ["setpriv", "--pdeathsig", "INT", "--", self.command, "--non-interactive", *args, *extra]
         with self._starting:
             if self._interrupted:  # between two commands of one operation there is no process to tell
                 raise KeyboardInterrupt

@@ -4,7 +4,8 @@ BasecommerceError (1)
 ├── UsageError (2)            wrong arguments
 ├── ConfigurationError (2)    settings, inventory, versions or secrets; holds every problem at once
 ├── HostCheckError (3)        the machine cannot run the local cloud
-└── RemoteError (4)           a command on a droplet failed
+├── RemoteError (4)           a command on a droplet failed
+└── RefusedPlanError (5)      a plan with dangerous edits (`topology/plan.py`), or one that no longer fits
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class ExitCode(IntEnum):
     CONFIGURATION = 2
     HOST_CHECK = 3
     REMOTE = 4
+    REFUSED = 5
     INTERRUPTED = 130
     """128 + SIGINT, as shells report it."""
 
