@@ -5,6 +5,7 @@ With the real engine and dry plugins, on one stack that all tests of this file s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -78,13 +79,52 @@ def test_a_dangerous_edit_is_refused_and_nothing_is_changed(stack: DryStack, nam
     before, state = stack.journal(), stack.resources()
     urns = [stack.urn(resource) for resource in resources]
     with Edited(stack, edits):
-        for command in ("preview", "up"):
-            outcome = stack.basec(command, code=5)
-            assert words in outcome.stderr
-            named = [
-                line.split("--allow-replace ")[1] for line in outcome.stderr.splitlines() if "allow-replace" in line
-            ]
-            assert sorted(named) == sorted(f"'{urn}'" for urn in urns), outcome.stderr
-            assert "Traceback" not in outcome.stderr
+        if name == "rename":
+            stack.basec("init")  # a host key for the new name
+        outcome = stack.basec("up" if name in ("image", "smaller volume") else "preview", code=5)
+    assert words in outcome.stderr
+    named = [line.split("--allow-replace ")[1] for line in outcome.stderr.splitlines() if "allow-replace" in line]
+    assert sorted(named) == sorted(f"'{urn}'" for urn in urns), outcome.stderr
+    assert "Traceback" not in outcome.stderr
     assert stack.journal() == before
     assert stack.resources() == state
+
+
+@pytest.mark.parametrize("name", ["smaller volume", "volume name", "rename", "range"])
+def test_a_dangerous_edit_that_is_named_is_done(stack: DryStack, name: str) -> None:
+    edits, resources, _ = DANGEROUS[name]
+    allowed = [word for each in resources for word in ("--allow-replace", stack.urn(each))]
+    before = len(stack.journal().splitlines())
+    with Edited(stack, edits):
+        stack.basec("up", *allowed)
+        done = [json.loads(line) for line in stack.journal().splitlines()[before:]]
+        assert (
+            sorted(each["name"] for each in done if each["op"] == "delete" and each["name"] in resources) == resources
+        )
+        if name == "smaller volume":
+            (volume,) = stack.records("volume").values()
+            assert volume["spec"]["size_gib"] == 5
+        if name in ("range", "rename"):
+            assert len(stack.records("droplet")) == 3
+    if name in ("smaller volume", "rename"):  # back: growing is harmless, but a name is not
+        back = ["--allow-replace", stack.urn("shop-droplet")] if name == "rename" else []
+        stack.basec("up", *back)
+
+
+def test_a_misspelt_urn_allows_nothing(stack: DryStack) -> None:
+    before = stack.journal()
+    outcome = stack.basec("up", "--allow-replace", "urn:pulumi:local-dry::basecommerce::edge-droplet", code=2)
+    assert "basec: --allow-replace: local-dry: no such resource: urn:pulumi:local-dry::" in outcome.stderr
+    assert stack.urn("edge-droplet") in outcome.stderr
+    assert stack.journal() == before
+
+
+def test_an_edited_template_is_told_and_replaces_no_machine(stack: DryStack) -> None:
+    stack.basec("up")
+    droplets = stack.records("droplet")
+    with stack.edited("cloud-init/base.yaml.j2", ("#cloud-config", "#cloud-config\n# edited")):
+        outcome = stack.basec("up")
+        told = [line for line in outcome.stderr.splitlines() if line.startswith("host ")]
+        assert [line.split()[1] for line in told] == ["infra", "vertical", "edge"]
+        assert all("runs template" in line and "new machines get" in line for line in told)
+        assert stack.records("droplet") == droplets
