@@ -37,7 +37,7 @@ class Price:
         listed = [f"price: {_told(change)}" for change in self.changes if change.is_change]
         difference = None if old is None or new is None else new - old
         more = f" ({dollars(difference, signed=True)})" if difference else ""
-        where = "; nothing on this machine" if self.local else ""
+        where = "; on this machine it costs nothing" if self.local else ""
         known = "an unknown amount" if old is None else f"{dollars(old)} USD"
         return [
             *listed,

@@ -52,8 +52,21 @@ class DryStack:
 
     def resources(self) -> list[dict[str, Any]]:
         """Read the state; secrets are encrypted in it."""
+        return list(json.loads(self._state.read_text())["checkpoint"]["latest"]["resources"])
+
+    def rewrite(self, name: str, **inputs: str) -> None:
+        """Let the state say that a resource was made from other inputs."""
+        document = json.loads(self._state.read_text())
+        for each in document["checkpoint"]["latest"]["resources"]:
+            if each["urn"].endswith(f"::{name}"):
+                each["inputs"].update(inputs)
+                each["outputs"].update(inputs)
+        self._state.write_text(json.dumps(document))
+
+    @property
+    def _state(self) -> Path:
         (path,) = self.root.rglob(f"stacks/basecommerce/{self.name}.json")
-        return list(json.loads(path.read_text())["checkpoint"]["latest"]["resources"])
+        return path
 
     def records(self, kind: str) -> dict[str, Any]:
         """Read what the dry cloud holds of a kind: id -> record."""
