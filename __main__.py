@@ -5,6 +5,7 @@ Loading and checking come first: a wrong setting is refused before any resource 
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pulumi
@@ -24,6 +25,7 @@ from components.stack_config import load_stack_config
 from components.ufw_firewall import UfwFirewall, UfwFirewallArgs
 from components.zone_settings import ZoneSettings, ZoneSettingsArgs
 from topology.cloud_init import template_digest
+from topology.costs import machines_of
 from topology.inventory import ROLES
 from topology.secrets import ORIGIN_CERTIFICATE, PULL_AUTHORITIES
 
@@ -96,6 +98,7 @@ def main() -> None:
         before = [OriginHttp(f"{bastion}-http", http_args, pulumi.ResourceOptions(depends_on=before))]
     Dns("dns", DnsArgs.from_config(config, address=public_address), pulumi.ResourceOptions(depends_on=before))
 
+    billed = machines_of(project.inventory)
     pulumi.export("domain", project.settings.domain)
     pulumi.export("edge_reserved_ip", public_address)
     pulumi.export(
@@ -106,6 +109,7 @@ def main() -> None:
                 "public_ip": droplet.public_ip,
                 "private_ip": droplet.private_ip,
                 "template_digest": template_digest(project, name),
+                **asdict(billed[name]),
             }
             for name, droplet in droplets.items()
         },

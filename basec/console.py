@@ -24,7 +24,8 @@ def stderr() -> Console:
     """Answer the terminal for progress; live text and lines must go through the same object."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    # Without emoji: `:droplet:` in a URN would become a picture, and the line useless for copying.
+    return Console(stderr=True, highlight=False, emoji=False)
 
 
 def say(text: str) -> None:
@@ -52,7 +53,7 @@ def _stdout() -> Console:
     from rich.console import Console
 
     folded = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(highlight=False, width=None if folded else PIPE_COLUMNS)
+    return Console(highlight=False, emoji=False, width=None if folded else PIPE_COLUMNS)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]], right: Sequence[str] = ()) -> Table:

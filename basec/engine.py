@@ -6,7 +6,7 @@ import json
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -18,18 +18,29 @@ from basec import locks, passphrase_file
 from basec.backend import DOCS, URL_VARIABLE, described, directory_of, state_of
 from basec.console import say, stderr
 from basec.environments import Environment
-from basec.progress import ProgressView
+from basec.progress import VIOLATION, ProgressView
 from basec.workspace import EngineCommand, open_stack, variables
 from topology.errors import BasecommerceError, ExitCode
+from topology.plan import STATEFUL, Step
 
 OPEN_DEADLINE_S = 30
 """For one question to the back-end; a bucket behind a dead address would be asked for minutes."""
 MESSAGE_LINES = 50
+IGNORE_PROTECT = ("--ignore-protect",)
 UP_HINT = "mend the cause and run the same command again: it continues where it stopped"
 
 
 class EngineError(BasecommerceError):
     """An operation failed; the message holds what the engine said about each resource."""
+
+    view: ProgressView | None = None
+    """What was seen of the operation before it failed."""
+
+
+class PlanChangedError(EngineError):
+    """What `up` would do is not what its plan says; the engine refused the first such step and all after it."""
+
+    exit_code = ExitCode.REFUSED
 
 
 class BackendError(BasecommerceError):
@@ -77,22 +88,46 @@ class Engine:
         finally:
             self._command.deadline_s = None
 
-    def preview(self) -> ProgressView:
-        return self._operate("preview", self.stack.preview, preview=True)
+    def deployed(self) -> list[Step]:
+        """Give what the state holds of data and addresses, for where a preview failed before it came to them."""
+        command = ["stack", "export", "--stack", self.environment.name]
+        done = self._command.run(command, str(self.environment.work_dir), self.stack.workspace.env_vars)
+        resources = (json.loads(done.stdout).get("deployment") or {}).get("resources") or []
+        return [
+            Step(op="same", urn=each["urn"], old_inputs=each.get("inputs") or {})
+            for each in resources
+            if each.get("type") in STATEFUL and not each.get("delete")
+        ]
 
-    def has_work(self, planned: ProgressView) -> bool:
-        """Whether `up` would change a resource or an export, or has to clean up after a run that was killed."""
-        return bool(planned.changed or planned.exports_changed or self._pending_operations())
-
-    def up(self) -> ProgressView:
-        """Bring the stack up, after dropping what a killed run left pending: creates adopt what they find."""
+    def settle(self) -> None:
+        """Drop what a killed run left pending: creates adopt what they find. Before a preview, which plans on state."""
         if self.environment.is_local and self._pending_operations():
             say("an earlier run was killed in the middle of an operation; reading what is there")
             self._operate("refresh", lambda **options: self.stack.refresh(clear_pending_creates=True, **options))
-        return self._operate("up", self.stack.up)
+
+    def preview(self, plan: Path | None = None, replace: Sequence[str] = ()) -> ProgressView:
+        """Find what `up` would do, and write it to the file `plan`; the resources of `replace` are made anew.
+
+        With protection the engine would end here with its first complaint; `topology/plan.py` judges all of them.
+        """
+        options = _options(plan, replace)
+        run = lambda **more: self.stack.preview(**options, **more)  # noqa: E731
+        return self._operate("preview", run, preview=True, extra=IGNORE_PROTECT)
+
+    @staticmethod
+    def has_work(planned: ProgressView) -> bool:
+        """Whether `up` would change a resource, its protection or an export."""
+        return bool(planned.changed or planned.exports_changed or planned.protection_changed)
+
+    def up(self, plan: Path | None = None, replace: Sequence[str] = (), *, unprotect: bool = False) -> ProgressView:
+        """Do what the plan says and nothing else; protected resources only go when that was asked for."""
+        options = _options(plan, replace)
+        run = lambda **more: self.stack.up(**options, **more)  # noqa: E731
+        return self._operate("up", run, extra=IGNORE_PROTECT if unprotect else ())
 
     def destroy(self) -> ProgressView:
-        return self._operate("destroy", self.stack.destroy)
+        """Destroy everything, protected resources too: whoever calls this has asked."""
+        return self._operate("destroy", self.stack.destroy, extra=IGNORE_PROTECT)
 
     def outputs(self) -> dict[str, Any]:
         """Give the stack's exports, those of the last `up`."""
@@ -111,11 +146,14 @@ class Engine:
             state = json.loads(export.stdout).get("deployment") or {}
         return bool(state.get("pending_operations"))
 
-    def _operate(self, name: str, operation: Callable[..., object], *, preview: bool = False) -> ProgressView:
+    def _operate(
+        self, name: str, operation: Callable[..., object], *, preview: bool = False, extra: tuple[str, ...] = ()
+    ) -> ProgressView:
         view = ProgressView(stderr(), preview=preview)
         options: dict[str, Any] = {"on_event": view.on_event, "color": "never"}
+        self._command.extra = extra
         if self._verbose:
-            options["on_output"] = lambda line: say(f"  engine: {line}")
+            options["on_output"] = _Echo()
         failure: list[BaseException] = []
 
         def work() -> None:
@@ -138,7 +176,10 @@ class Engine:
         if failure and self._clear_dead_holder(failure[0]):
             return self._operate(name, operation, preview=preview)
         if failure:
-            raise self._explain(name, failure[0], view)
+            explained = self._explain(name, failure[0], view)
+            if isinstance(explained, EngineError):
+                explained.view = view
+            raise explained
         return view
 
     def _clear_dead_holder(self, error: BaseException) -> bool:
@@ -190,6 +231,12 @@ class Engine:
                 "passphrase than the settings",
                 passphrase_file.LOST,
             )
+        if view.violation or VIOLATION.search(str(error)):
+            return PlanChangedError(
+                f"basec: {self.environment.name}: {name}: refused, since the plan does not have it\n"
+                f"  {view.violation or 'something was edited after the preview'}",
+                "what was planned before it may be done; preview and up again show and do the rest",
+            )
         if self._command.last_code < 0:
             text = f"basec: {self.environment.name}: {name}: the engine was ended by signal {-self._command.last_code}"
             return EngineError(text, "run the same command again: it continues where it stopped")
@@ -200,6 +247,24 @@ class Engine:
         ]
         text = "\n".join(blocks) or "\n".join(_short(_last_words(str(error))))
         return EngineError(f"basec: {self.environment.name}: {name} failed\n{text}", UP_HINT)
+
+
+class _Echo:
+    """Shows the engine's own output, but not the values that it tells of what violates a plan."""
+
+    def __init__(self) -> None:
+        self._silent = False
+
+    def __call__(self, line: str) -> None:
+        if not self._silent and VIOLATION.search(line):
+            self._silent = True
+            say("  engine: (its words on what violates the plan hold values, perhaps secret ones)")
+        if not self._silent:
+            say(f"  engine: {line}")
+
+
+def _options(plan: Path | None, replace: Sequence[str]) -> dict[str, Any]:
+    return {"plan": str(plan) if plan else None, "replace": list(replace) or None}
 
 
 def _is_echo(urn: str) -> bool:

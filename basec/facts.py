@@ -6,7 +6,7 @@ With these, `smoke` and `ssh` need neither the engine nor, while the private age
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import yaml
 from basec.agent import socket_path
 from basec.environments import PROJECT, Environment
 from basec.files import write_private
+from topology.costs import Machine
 from topology.errors import UsageError
 
 BASTION = "edge"
@@ -36,6 +37,8 @@ class Host:
     aliases: tuple[str, ...]
     template: str = ""
     """Digest of the user data that a new machine would get; empty where an older `up` did not write it."""
+    machine: Machine | None = None
+    """What of it is billed; None where an older `up` did not write it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +98,7 @@ def load(environment: Environment) -> Facts:
             role=host["role"],
             aliases=tuple(host.get("aliases", ())),
             template=host.get("template", ""),
+            machine=Machine.read(host),
         )
         for name, host in document[environment.name].items()
     }
@@ -125,6 +129,7 @@ def write(
             role=roles[name][0],
             aliases=roles[name][1],
             template=str(droplet.get("template_digest", "")),
+            machine=Machine.read(droplet),
         )
         for name, droplet in outputs["droplets"].items()
     }
@@ -151,6 +156,7 @@ def _inventory(facts: Facts) -> str:
             "role": host.role,
             **({"aliases": list(host.aliases)} if host.aliases else {}),
             **({"template": host.template} if host.template else {}),
+            **(asdict(host.machine) if host.machine else {}),
         }
         for host in facts.hosts.values()
     }

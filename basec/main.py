@@ -13,6 +13,7 @@ import typer
 from basec.commands import (
     cloudflare,
     compose,
+    cost,
     doctor,
     events,
     firewall,
@@ -55,7 +56,11 @@ def root(
     stack.VERBOSE.value = verbose
 
 
-for group in (stack, status, smoke, logs, ssh, compose, events, firewall, cloudflare, inventory, init, secrets, doctor):
+GROUPS = (
+    *(stack, cost, status, smoke, logs, ssh, compose, events, firewall, cloudflare),
+    *(inventory, init, secrets, doctor),
+)
+for group in GROUPS:
     group.register(app)
 
 

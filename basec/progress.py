@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
 from rich.status import Status
+
+from topology.plan import STATEFUL, Step
 
 STAGES = {  # a component's area and type, in its URN: the stage a person knows it by
     "network": "network",
@@ -38,6 +41,8 @@ STACK = "pulumi:pulumi:Stack"
 """The type of the stack itself; its outputs are the program's exports."""
 QUIET = {"same", "discard", "remove-pending-replace"}
 NOISE = re.compile(r"<\{%\w+%\}>")
+VIOLATION = re.compile(r"violates plan: (?P<what>[a-z ]+)(?:: [-+~=]{2}(?P<key>\w+))?")
+"""How the engine refuses what its plan does not have. The values behind it, secret ones too, are told in clear."""
 
 
 @dataclass
@@ -82,7 +87,12 @@ class ProgressView:
         self.failures: dict[str, Failure] = {}
         self.changes: Counter[str] = Counter()
         self.steps: list[dict[str, str]] = []
-        self.exports_changed = False
+        self.stateful: list[Step] = []
+        """The steps of what holds data or addresses, unchanged ones too: what `topology/plan.py` judges."""
+        self.exports_before: Mapping[str, Any] = {}
+        self.exports_after: Mapping[str, Any] = {}
+        self.violation = ""
+        """What did not fit the plan that an operation was given."""
 
     def __enter__(self) -> ProgressView:
         if self._status is not None:
@@ -114,8 +124,25 @@ class ProgressView:
         """How many resources the operation changes or changed."""
         return sum(count for op, count in self.changes.items() if op not in QUIET and op not in ("read", "refresh"))
 
+    @property
+    def summary(self) -> str:
+        """Say what an operation changes, e.g. `4 changes (3 create, 1 update, 40 same)`."""
+        counts = ", ".join(f"{count} {op}" for op, count in sorted(self.changes.items()) if count) or "nothing"
+        return f"{self.changed} changes ({counts})"
+
+    @property
+    def exports_changed(self) -> bool:
+        return self.exports_before != self.exports_after
+
+    @property
+    def protection_changed(self) -> bool:
+        """Whether something gets or loses its protection, which the engine counts as `same`."""
+        return any(step.old_protect != step.new_protect for step in self.stateful if step.op == "same")
+
     def _begin(self, metadata: Any) -> None:
         op = _op(metadata)
+        if self._preview and kind_of(metadata.urn) in STATEFUL:
+            self.stateful.append(_step(metadata, op))
         if op in QUIET:
             return
         self._started[metadata.urn] = time.monotonic()
@@ -129,7 +156,8 @@ class ProgressView:
         op = _op(metadata)
         if kind_of(metadata.urn) == STACK:
             # Told twice: when the stack is declared, as it was, and when its exports are known.
-            self.exports_changed = metadata.old is None or metadata.old.outputs != metadata.new.outputs
+            self.exports_before = (metadata.old.outputs if metadata.old else None) or {}
+            self.exports_after = (metadata.new.outputs if metadata.new else None) or {}
         start = self._started.pop(metadata.urn, None)
         self._live.pop(metadata.urn, None)
         # A component is done as soon as it is declared; its children are what takes time.
@@ -150,7 +178,10 @@ class ProgressView:
         if not text:
             return
         urn = event.urn or ""
-        if event.ephemeral:
+        if violation := VIOLATION.search(text):
+            key = f" ({violation['key']})" if violation["key"] else ""
+            self.violation = self.violation or f"{_violated(text, urn)}: {violation['what'].strip()}{key}"
+        elif event.ephemeral:
             if urn in self._live:
                 self._live[urn] = text.splitlines()[-1]
         elif event.severity == "error":
@@ -170,6 +201,25 @@ class ProgressView:
             f"{name_of(urn).split(' ')[0]}{': ' + text if text else ''}" for urn, text in list(self._live.items())[-3:]
         ]
         self._status.update(", ".join(shown)[: self._console.width - 4] or "working")
+
+
+def _violated(text: str, urn: str) -> str:
+    """Name the resource that does not fit its plan; the engine says it in the text or beside it."""
+    named = re.search(r"urn:pulumi:\S+", text.partition("violates plan")[0])
+    return name_of(named[0].strip("\"':") if named else urn) if named or urn else "the stack"
+
+
+def _step(metadata: Any, op: str) -> Step:
+    old, new = metadata.old, metadata.new
+    return Step(
+        op=op,
+        urn=metadata.urn,
+        old_inputs=(old.inputs if old else None) or {},
+        new_inputs=(new.inputs if new else None) or {},
+        old_protect=bool(old and old.protect),
+        new_protect=bool(new and new.protect),
+        causes=tuple(metadata.keys or ()),
+    )
 
 
 def _op(metadata: Any) -> str:

@@ -30,6 +30,7 @@ from basec.locks import RUN_VARIABLE
 from topology.errors import BasecommerceError
 
 PROGRAM_MODULE = "basecommerce_program"
+OPERATIONS = ("preview", "up", "destroy", "refresh")
 OnLine = Callable[[str], Any]
 
 
@@ -51,6 +52,8 @@ class EngineCommand(automation.PulumiCommand):
         self.timed_out = False
         self._process: subprocess.Popen[str] | None = None
         self._starting = threading.Lock()
+        self.extra: tuple[str, ...] = ()
+        """Options of the operation's own command that the Automation API does not know."""
         self._interrupted = False
 
     def run(
@@ -67,7 +70,8 @@ class EngineCommand(automation.PulumiCommand):
             "PULUMI_AUTOMATION_API": "true",
             RUN_VARIABLE: str(os.getpid()),
         }
-        command = ["setpriv", "--pdeathsig", "INT", "--", self.command, "--non-interactive", *args]
+        extra = self.extra if args[0] in OPERATIONS else ()
+        command = ["setpriv", "--pdeathsig", "INT", "--", self.command, "--non-interactive", *args, *extra]
         with self._starting:
             if self._interrupted:  # between two commands of one operation there is no process to tell
                 raise KeyboardInterrupt

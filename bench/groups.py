@@ -20,6 +20,18 @@ Group = Callable[[Stack], list[Figure]]
 MIB = 1024 * 1024
 CHANGED = Path("compose/edge/nginx/nginx.conf")
 ANCHOR = "    add_header Referrer-Policy"
+PRICED = """
+import sys, time
+from basec import facts, local_stack
+from basec.commands.stack import written_project
+from basec.environments import resolve
+from basec.price import deployed_of, price_of
+from topology import inventory, project
+environment = resolve(sys.argv[1])
+started = time.perf_counter()
+price_of(written_project(environment), deployed_of(environment)).document()
+print(time.perf_counter() - started)
+"""
 
 
 def cold_up(stack: Stack) -> list[Figure]:
@@ -132,6 +144,25 @@ def daily_commands(stack: Stack) -> list[Figure]:
     ]
 
 
+def price(stack: Stack) -> list[Figure]:
+    """`basec cost` as a whole, and what pricing adds to a preview: reading, checking and both bills."""
+    found = in_turn(
+        5,
+        {
+            "cost": lambda: stack.basec("cost"),
+            "priced": lambda: run([sys.executable, "-c", PRICED, ENVIRONMENT], cwd=stack.root),
+        },
+    )
+    return [
+        Figure(name="`basec cost`", samples=seconds(found["cost"])),
+        Figure(
+            name="price of a stack, computed",
+            samples=tuple(float(each.output) for each in found["priced"]),
+            promise=0.2,
+        ),
+    ]
+
+
 def memory(stack: Stack) -> list[Figure]:
     """What each container uses, against its limit."""
     document = json.loads(stack.basec("status", "--json").output)
@@ -153,6 +184,7 @@ GROUPS: dict[str, Group] = {
     "noop": no_op,
     "change": changed_file,
     "commands": daily_commands,
+    "price": price,
     "memory": memory,
 }
 DEFAULT = tuple(name for name in GROUPS if name != "cold")

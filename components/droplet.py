@@ -82,7 +82,6 @@ class Droplet(pulumi.ComponentResource):
         super().__init__("basecommerce:droplet:Droplet", name, {}, opts)
         # A volume and an address belong to one machine at a time: let go before attaching anew.
         attachment = pulumi.ResourceOptions(parent=self, delete_before_replace=True)
-        kept = pulumi.ResourceOptions(parent=self, protect=args.protect)
 
         droplet = digitalocean.Droplet(
             f"{name}-droplet",
@@ -122,7 +121,8 @@ class Droplet(pulumi.ComponentResource):
                 name=args.volume.name,
                 region=args.region,
                 size=args.volume.size_gib,
-                opts=kept,
+                # Its name is unique in a region, also where the engine is told to replace it and asks no provider.
+                opts=pulumi.ResourceOptions(parent=self, protect=args.protect, delete_before_replace=True),
             )
             digitalocean.VolumeAttachment(
                 f"{name}-volume-attachment",
@@ -131,6 +131,7 @@ class Droplet(pulumi.ComponentResource):
                 opts=attachment,
             )
         if args.reserved_ip:
+            kept = pulumi.ResourceOptions(parent=self, protect=args.protect)
             reserved = digitalocean.ReservedIp(f"{name}-reserved-ip", region=args.region, opts=kept)
             digitalocean.ReservedIpAssignment(
                 f"{name}-reserved-ip-assignment",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from topology.costs import CENTS, bill, dollars, machines_of, total
 from topology.errors import Problem
 from topology.inventory import Inventory
 from topology.settings import REGION_RANGES, Settings
@@ -72,6 +73,8 @@ def shared_problems(
             message=f"'{settings.region}' is not an allowed region",
             hint="use one of: " + ", ".join(inventory.regions),
         )
+    if inventory:
+        yield from _limit_problems(file, f"{prefix}.monthly_limit_usd", settings.monthly_limit_usd, inventory)
     for service in settings.images.services if versions else ():
         if versions and service not in versions.images.services:
             yield Problem(
@@ -80,6 +83,19 @@ def shared_problems(
                 message=f"'{service}' is not a service of versions.yaml",
                 hint="use one of: " + ", ".join(versions.images.services),
             )
+
+
+def _limit_problems(file: str, path: str, limit_usd: int, inventory: Inventory) -> Iterator[Problem]:
+    items = bill(machines_of(inventory), inventory)
+    cents = total(items)
+    if cents is not None and cents > limit_usd * CENTS:
+        listed = ", ".join(item.text for item in items if item.cents)
+        yield Problem(
+            file=file,
+            path=path,
+            message=f"{limit_usd} USD a month is less than inventory.yaml costs: {dollars(cents)} ({listed})",
+            hint="make the inventory smaller, or raise the limit in the same change",
+        )
 
 
 def is_local(stack: str) -> bool:

@@ -4,7 +4,8 @@ BasecommerceError (1)
 ├── UsageError (2)            wrong arguments
 ├── ConfigurationError (2)    settings, inventory, versions or secrets; holds every problem at once
 ├── HostCheckError (3)        the machine cannot run the local cloud
-└── RemoteError (4)           a command on a droplet failed
+├── RemoteError (4)           a command on a droplet failed
+└── RefusedPlanError (5)      a plan with dangerous edits (`topology/plan.py`), or one that no longer fits
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class ExitCode(IntEnum):
     CONFIGURATION = 2
     HOST_CHECK = 3
     REMOTE = 4
+    REFUSED = 5
     INTERRUPTED = 130
     """128 + SIGINT, as shells report it."""
 
@@ -33,6 +35,7 @@ MEANINGS = {
     ExitCode.CONFIGURATION: "wrong usage or configuration; nothing was touched",
     ExitCode.HOST_CHECK: "this machine cannot run the local cloud (host check)",
     ExitCode.REMOTE: "a host could not be reached, or a command there failed",
+    ExitCode.REFUSED: "refused: a dangerous edit that nobody named, or something that the plan does not have",
     ExitCode.INTERRUPTED: "interrupted; the same command continues",
 }
 """In the words of `basec --help` and of docs/infra-cli.md, the one page that lists them."""

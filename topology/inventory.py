@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from topology.errors import Problem
 from topology.files import read_model
 from topology.rules import (
+    Day,
     Flag,
     Frozen,
     Listed,
@@ -81,6 +82,16 @@ class SizeSpec(Section):
     vcpus: Annotated[Number, AfterValidator(whole_number("a number of virtual CPUs", 1, 128))]
     disk_gib: Annotated[Number, AfterValidator(whole_number("a disk size in GiB", 10, 20_000))]
     price_usd: Annotated[Number, AfterValidator(whole_number("a price in USD a month", 1, 10_000))]
+
+
+class PriceSpec(Section):
+    """Prices of what is no droplet size, in whole cents, and the day of every price in the file."""
+
+    date: Day
+    volume_gib_cents: Annotated[Number, AfterValidator(whole_number("a price in cents a month", 0, 100_000))]
+    """Source: https://docs.digitalocean.com/products/volumes/details/pricing/"""
+    reserved_ip_cents: Annotated[Number, AfterValidator(whole_number("a price in cents a month", 0, 100_000))]
+    """Of an assigned one. Source: https://docs.digitalocean.com/products/networking/reserved-ips/details/pricing/"""
 
 
 class VolumeSpec(Section):
@@ -173,6 +184,7 @@ class Inventory(Section):
     """Everything of `inventory.yaml`."""
 
     sizes: Annotated[Mapping[Slug, Annotated[SizeSpec, Table]], Table, Frozen]
+    prices: Annotated[PriceSpec, Table]
     regions: Annotated[tuple[Slug, ...], Listed, AfterValidator(not_empty("regions"))]
     images: Annotated[tuple[Slug, ...], Listed, AfterValidator(not_empty("images"))]
     droplets: Annotated[Mapping[Name, Annotated[DropletSpec, Table]], Table, Frozen]

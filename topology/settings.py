@@ -15,6 +15,7 @@ from topology.rules import (
     Frozen,
     Listed,
     Name,
+    Number,
     Section,
     Table,
     choice,
@@ -24,6 +25,7 @@ from topology.rules import (
     not_empty,
     pattern,
     refuse,
+    whole_number,
 )
 
 TLS_KEYS = ("origin_private_key", "origin_csr", "origin_pull_certificate", "origin_pull_private_key")
@@ -160,6 +162,8 @@ class Settings(Section):
     vpc_ip_range: Annotated[Cidr, AfterValidator(_vpc_range)]
     protect: Flag
     """Whether the engine refuses to delete droplets, volume and reserved IP."""
+    monthly_limit_usd: Annotated[Number, AfterValidator(whole_number("a limit in USD a month", 1, 100_000))]
+    """What the stack may cost; the prices are those of `inventory.yaml`."""
     ssh: Annotated[SshSettings, Table]
     cloudflare: Annotated[CloudflareSettings, Table]
     images: Annotated[ImageSettings, Table]

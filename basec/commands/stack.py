@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ import typer
 from basec.arguments import AS_JSON, CHANGE_ENV, READ_ENV
 from basec.console import Stages, answer, print_json, say, show, table
 from basec.environments import Environment, resolve
-from topology.errors import BasecommerceError, ExitCode, UsageError
+from topology.errors import BasecommerceError, UsageError
 
 if TYPE_CHECKING:
     from basec.engine import Engine
     from basec.facts import Facts, StandIn
-    from basec.progress import ProgressView
+    from basec.plan import Planned, Request
     from topology.project import Project
 
     Loaded = tuple[type[Engine], Callable[[], None]]
@@ -37,39 +36,58 @@ VERBOSE = Flag()
 
 def register(app: typer.Typer) -> None:
     app.command("up", epilog="Examples: basec up --env local; basec up --env staging --yes")(up)
-    app.command("preview", epilog="Examples: basec preview --env local --json; basec preview --env staging --dry")(
-        preview
-    )
-    app.command("down", epilog="Examples: basec down --env local; basec down --env staging --yes staging")(down)
+    app.command(
+        "preview", epilog="Examples: basec preview --env local --save-plan plan.json; basec preview --env staging --dry"
+    )(preview)
+    app.command("down", epilog="Examples: basec down --env local; basec down -e staging --allow-destroy staging")(down)
+
+
+ALLOW_REPLACE = typer.Option(
+    None,
+    "--allow-replace",
+    metavar="URN",
+    help="A resource that may be destroyed, made anew, or lose its protection. Repeatable.",
+)
 
 
 def up(
     env: str = CHANGE_ENV,
     yes: bool = typer.Option(False, "--yes", help="Do not ask before changing a cloud environment."),
+    allow_replace: list[str] = ALLOW_REPLACE,
+    plan: Path = typer.Option(
+        None, "--plan", metavar="FILE", help="Apply what `preview --save-plan` wrote, only that."
+    ),
 ) -> None:
-    """Bring an environment up: check, preview, then apply. Safe to repeat and to interrupt."""
+    """Bring an environment up: check, preview, then apply what was shown. Safe to repeat and to interrupt."""
     from basec.locks import settle, turn
+    from basec.plan import Request
 
     environment = resolve(env)
+    if plan is not None and not plan.is_file():
+        raise UsageError(
+            f"basec: --plan: {plan}: no such file", f"basec preview --env {environment.name} --save-plan {plan}"
+        )
+    request = Request(allow_replace=tuple(allow_replace or ()), ask=not (yes or environment.is_local), plan=plan)
     stages = Stages()
     try:
         with turn(environment):
             settle(environment)
-            _up(environment, stages, yes=yes)
+            _up(environment, stages, request)
     finally:
         if stages.times:
             show(stages.table(), progress=True)
 
 
-def _up(environment: Environment, stages: Stages, *, yes: bool) -> None:
+def _up(environment: Environment, stages: Stages, request: Request) -> None:
     if environment.is_local:
-        _up_local(environment, stages)
+        _up_local(environment, stages, request)
     else:
-        _up_cloud(environment, stages, yes=yes)
+        _up_cloud(environment, stages, request)
 
 
-def _up_local(environment: Environment, stages: Stages) -> None:
+def _up_local(environment: Environment, stages: Stages, request: Request) -> None:
     from basec import local_stack
+    from basec.plan import apply
 
     cloud = local_stack.LocalCloud.load(environment)
     with stages.stage("settings"):
@@ -83,7 +101,7 @@ def _up_local(environment: Environment, stages: Stages) -> None:
     local_stack.render(environment, images)
     project = check_settings(environment, images)
     engine = _engine(environment, binary, loading, stages)
-    _preview_and_up(engine, stages)
+    apply(engine, project, stages, request)
     with stages.stage("facts"):
         known = write_facts(environment, engine, project, cloud.stand_in)
     if not cloud.is_dry:
@@ -135,12 +153,14 @@ def _finish_local(environment: Environment, known: Facts, stages: Stages) -> Non
     answer(f"trust     {ca_file} (import it into a browser, or: curl --cacert {ca_file} {known.url(demo_tenant.SLUG)})")
 
 
-def _up_cloud(environment: Environment, stages: Stages, *, yes: bool) -> None:
+def _up_cloud(environment: Environment, stages: Stages, request: Request) -> None:
+    from basec.plan import apply
+
     with stages.stage("settings"):
         project = check_settings(environment, None)
         say_warnings(project)
     engine = open_engine(environment, stages)
-    _preview_and_up(engine, stages, confirm=not yes)
+    apply(engine, project, stages, request)
     with stages.stage("facts"):
         write_facts(environment, engine, project, None)
 
@@ -176,37 +196,6 @@ def open_engine(environment: Environment, stages: Stages) -> Engine:
     return _engine(environment, binary, loading, stages)
 
 
-def _preview_and_up(engine: Engine, stages: Stages, *, confirm: bool = False) -> None:
-    with stages.stage("preview"):
-        planned = engine.preview()
-    say(f"preview: {summary(planned)}")
-    if confirm and planned.changed:
-        _confirm(engine.environment, planned)
-    if not engine.has_work(planned):
-        say("up: nothing to do")
-        return
-    with stages.stage("up"):
-        done = engine.up()
-    say(f"up: {summary(done)}")
-
-
-def _confirm(environment: Environment, planned: ProgressView) -> None:
-    for step in planned.steps:
-        say(f"  {step['op']:<18} {step['resource']}")
-    if not sys.stdin.isatty():
-        raise UsageError(
-            f"basec: up: {environment.name}: changes need a yes", f"basec up --env {environment.name} --yes"
-        )
-    if not typer.confirm(f"apply this to {environment.name}?", err=True):
-        raise typer.Exit(int(ExitCode.FAILURE))
-
-
-def summary(view: ProgressView) -> str:
-    """Say what an operation changes, e.g. `3 create, 1 update, 40 same`."""
-    counts = ", ".join(f"{count} {op}" for op, count in sorted(view.changes.items()) if count) or "nothing"
-    return f"{view.changed} changes ({counts})"
-
-
 def say_warnings(project: Project) -> None:
     """Say what is old in the settings; it stops nothing."""
     import datetime
@@ -219,22 +208,38 @@ def say_warnings(project: Project) -> None:
 
 def check_settings(environment: Environment, images: Mapping[str, object] | None) -> Project:
     """Check everything that can be checked without a cloud, before anything is touched. Raises ConfigurationError."""
-    from basec import local_stack
     from basec.stack_file import StackFile
     from topology.bundle import build_bundle
     from topology.project import load_project
 
-    if environment.is_local:
-        cloud = local_stack.LocalCloud.load(environment)
-        if not environment.stack_file.exists():
-            raise local_stack.not_initialised(environment)
-        raw: object = local_stack.settings_of(environment, cloud, images)
-    else:
-        raw = StackFile(environment).settings
+    raw = _settings(environment, images)
     project = load_project(environment.root, environment.name, raw, StackFile(environment).secret_names)
     for droplet in project.inventory.droplets.values():
         build_bundle(project, droplet.role)
     return project
+
+
+def _settings(environment: Environment, images: Mapping[str, object] | None) -> object:
+    from basec import local_stack
+    from basec.stack_file import StackFile
+
+    if not environment.is_local:
+        return StackFile(environment).settings
+    cloud = local_stack.LocalCloud.load(environment)
+    if not environment.stack_file.exists():
+        raise local_stack.not_initialised(environment)
+    return local_stack.settings_of(environment, cloud, images)
+
+
+def written_project(environment: Environment) -> Project:
+    """Check and give inventory and settings, whatever secrets are set. Raises ConfigurationError."""
+    from basec import local_stack
+    from topology.inventory import load_inventory
+    from topology.project import load_project, required_secrets
+
+    raw = _settings(environment, local_stack.kept_images(environment) if environment.is_local else None)
+    secrets = required_secrets(load_inventory(environment.root / "inventory.yaml"))
+    return load_project(environment.root, environment.name, raw, secrets)
 
 
 def current_project(environment: Environment) -> Project:
@@ -256,20 +261,24 @@ def preview(
     env: str = READ_ENV,
     as_json: bool = AS_JSON,
     dry: bool = typer.Option(False, "--dry", help="For staging and production: from nothing, without any account."),
+    allow_replace: list[str] = ALLOW_REPLACE,
+    save_plan: Path = typer.Option(None, "--save-plan", metavar="FILE", help="Write the plan for `up --plan`."),
 ) -> None:
-    """Show what `up` would change; changes nothing."""
+    """Show what `up` would change, what it would cost, and refuse what is dangerous; changes nothing."""
     environment = resolve(env)
+    allowed = tuple(allow_replace or ())
     if dry and not environment.is_local:
         from basec.dry_run import rehearsal
 
         with rehearsal(environment) as copy:
-            _preview(copy, as_json=as_json)
+            _preview(copy, allowed, save_plan, as_json=as_json)
     else:
-        _preview(environment, as_json=as_json)
+        _preview(environment, allowed, save_plan, as_json=as_json)
 
 
-def _preview(environment: Environment, *, as_json: bool) -> None:
-    say_warnings(current_project(environment))
+def _preview(environment: Environment, allowed: tuple[str, ...], save_plan: Path | None, *, as_json: bool) -> None:
+    project = current_project(environment)
+    say_warnings(project)
     if environment.is_local:
         from basec import local_stack
 
@@ -277,10 +286,10 @@ def _preview(environment: Environment, *, as_json: bool) -> None:
     stages = Stages()
     try:
         engine = open_engine(environment, stages)
-        with stages.stage("preview"):
-            view = engine.preview()
+        planned = _look(engine, project, stages, allowed, save_plan)
     finally:
         show(stages.table(), progress=True)
+    view = planned.view
     if as_json:
         print_json(
             {
@@ -288,28 +297,52 @@ def _preview(environment: Environment, *, as_json: bool) -> None:
                 "changes": dict(view.changes),
                 "changed": view.changed,
                 "steps": view.steps,
+                "notes": planned.notes,
+                "price": planned.price.document(),
             }
         )
         return
     if view.steps:
         rows = [(step["stage"], step["op"], step["resource"]) for step in view.steps]
         show(table(f"preview: {environment.name}", ("stage", "change", "resource"), rows))
-    answer(summary(view))
+    for line in (*planned.notes, view.summary, *planned.price.lines):
+        answer(line)
+
+
+def _look(
+    engine: Engine, project: Project, stages: Stages, allowed: tuple[str, ...], save_plan: Path | None
+) -> Planned:
+    """Preview and judge; of a refused plan no file is left."""
+    from basec.plan import look, touch_private
+
+    if save_plan is None:
+        return look(engine, project, stages, allowed)
+    touch_private(save_plan)
+    try:
+        return look(engine, project, stages, allowed, save_plan.absolute())
+    except BaseException:
+        save_plan.unlink(missing_ok=True)
+        raise
 
 
 def down(
     env: str = CHANGE_ENV,
-    yes: str = typer.Option("", "--yes", metavar="STACK", help="For a cloud environment: its name, typed out."),
+    allow_destroy: str = typer.Option(
+        "", "--allow-destroy", metavar="STACK", help="For a cloud environment: its name, typed out."
+    ),
 ) -> None:
     """Take an environment down with all its data. A local stack leaves nothing behind but caches."""
     from basec.locks import turn
+    from topology.plan import RefusedPlanError, judge_destroy
 
     environment = resolve(env)
+    if refusals := judge_destroy(environment.name, local=environment.is_local, allowed=allow_destroy):
+        raise RefusedPlanError(refusals)
     with turn(environment):
         if environment.is_local:
             _down_local(environment)
         else:
-            _down_cloud(environment, yes)
+            _down_cloud(environment)
 
 
 def _down_local(environment: Environment) -> None:
@@ -330,17 +363,10 @@ def _down_local(environment: Environment) -> None:
     say(f"{environment.name}: nothing is left of this stack")
 
 
-def _down_cloud(environment: Environment, typed: str) -> None:
-    if not typed and sys.stdin.isatty():
-        typed = typer.prompt(f"this destroys {environment.name} and its data; type its name", err=True)
-    if typed != environment.name:
-        raise UsageError(
-            f"basec: down: {environment.name}: not confirmed, so nothing was touched",
-            f"basec down --env {environment.name} --yes {environment.name}",
-        )
+def _down_cloud(environment: Environment) -> None:
     from basec import agent
 
     check_settings(environment, None)
     engine = open_engine(environment, Stages())
-    say(f"down: {summary(engine.destroy())}")
+    say(f"down: {engine.destroy().summary}")
     agent.stop(environment)

@@ -70,12 +70,20 @@ def test_development_is_the_local_stack(basec: Run) -> None:
     assert outcome.stderr == "basec: local: this local stack is not initialised\nhint: basec init --env local\n"
 
 
-def test_down_of_a_cloud_stack_touches_nothing_without_its_typed_name(basec: Run) -> None:
-    outcome = basec("down", "--env", "production", "--yes", "staging")
-    assert outcome.code == 2
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [((), "its name was not given"), (("--allow-destroy", "staging"), "--allow-destroy names 'staging'")],
+)
+def test_down_of_a_cloud_stack_touches_nothing_without_its_typed_name(
+    basec: Run, named: tuple[str, ...], why: str
+) -> None:
+    outcome = basec("down", "--env", "production", *named)
+    assert outcome.code == 5
     assert outcome.stderr == (
-        "basec: down: production: not confirmed, so nothing was touched\n"
-        "hint: basec down --env production --yes production\n"
+        "production: destroy: every machine, the data volume and the public address would be lost, "
+        f"and {why}\n"
+        "hint: docs/dangerous-edits.md has the safe way; on purpose: "
+        "basec down --env production --allow-destroy production\n"
     )
 
 

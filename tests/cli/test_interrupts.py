@@ -40,7 +40,7 @@ def open_stack(environment, command, program):
     return SimpleNamespace(up=lambda **_: command.run(["up"], os.getcwd(), {}))
 
 engine.open_stack = open_stack
-def up_local(environment, stages):
+def up_local(environment, stages, request):
     engine.Engine(environment, Path("pulumi").resolve(), None).up()
 stack._up_local = up_local
 main.run(["up", "--env", "local-none"])

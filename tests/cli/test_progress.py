@@ -23,7 +23,7 @@ def event(kind: str, **fields: Any) -> SimpleNamespace:
 
 
 def step(kind: str, urn: str, op: str) -> SimpleNamespace:
-    return event(kind, metadata=SimpleNamespace(urn=urn, op=op))
+    return event(kind, metadata=SimpleNamespace(urn=urn, op=op, old=None, new=None, keys=None))
 
 
 def diagnostic(urn: str, message: str, *, severity: str = "error", ephemeral: bool = False) -> SimpleNamespace:
@@ -98,3 +98,31 @@ def test_a_preview_tells_whether_exports_change(before: object, after: object, c
     stack.old, stack.new = old, new
     _, view = shown(event("res_outputs_event", metadata=stack), preview=True)
     assert view.exports_changed is changed
+
+
+VIOLATION = (
+    f"resource {COMPONENT} violates plan: properties changed: "
+    '~~stdin[{&{{"postgres_password":"s3cret-of-postgres"}}}!={&{{}}}], ++more[x]'
+)
+
+
+def test_a_violated_plan_is_told_without_the_values_that_the_engine_tells() -> None:
+    text, view = shown(diagnostic("", VIOLATION))
+    assert view.violation == "edge (Droplet): properties changed (stdin)"
+    assert "s3cret" not in text
+    assert view.failures == {}
+
+
+def test_a_preview_keeps_the_steps_of_what_holds_data_the_unchanged_too() -> None:
+    def state(protect: bool, **inputs: str) -> SimpleNamespace:
+        return SimpleNamespace(protect=protect, inputs=inputs)
+
+    def told(op: str, urn: str) -> SimpleNamespace:
+        old, new = state(True, image="a"), state(False, image="b")
+        return event("resource_pre_event", metadata=SimpleNamespace(urn=urn, op=op, old=old, new=new, keys=["image"]))
+
+    _, view = shown(told("same", DROPLET), told("update", COMPONENT), preview=True)
+    (kept,) = view.stateful
+    assert (kept.op, kept.urn, kept.causes) == ("same", DROPLET, ("image",))
+    assert (kept.old_inputs, kept.new_inputs) == ({"image": "a"}, {"image": "b"})
+    assert (kept.old_protect, kept.new_protect, view.protection_changed) == (True, False, True)

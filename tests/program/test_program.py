@@ -303,9 +303,8 @@ def test_the_exports_are_the_documented_ones(program: tuple[str, Recorder]) -> N
     }  # fmt: skip
     assert exports["edge_reserved_ip"] == RESERVED_IP
     assert set(exports["droplets"]) == {"infra", "vertical", "edge"}
-    assert all(
-        set(value) == {"id", "public_ip", "private_ip", "template_digest"} for value in exports["droplets"].values()
-    )
+    keys = {"id", "public_ip", "private_ip", "template_digest", "size", "volume_gib", "reserved_ip"}
+    assert all(set(value) == keys for value in exports["droplets"].values())
     assert all(key.startswith("ssh-ed25519 ") for key in exports["host_public_keys"].values())
     assert set(exports["releases"]) == {"infra", "vertical", "edge"}
 

@@ -1,0 +1,158 @@
+"""Preview, judge, apply: the plan that was shown is the one that is applied, and a dangerous one is refused."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from basec.console import Stages, say
+from basec.price import Price, price_of
+from topology.costs import Machine
+from topology.errors import ExitCode, UsageError
+from topology.plan import RefusedPlanError, Step, Verdict, judge, template_notes
+from topology.project import Project
+
+if TYPE_CHECKING:  # importing the engine takes a second, which `up` spends while other programs run
+    from basec.engine import Engine
+    from basec.progress import ProgressView
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user says about the changes."""
+
+    allow_replace: tuple[str, ...] = ()
+    """URNs that may be replaced or deleted, or lose their protection."""
+    ask: bool = False
+    plan: Path | None = None
+    """A plan that an earlier preview saved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A preview that nothing speaks against."""
+
+    view: ProgressView
+    replace: tuple[str, ...]
+    """URNs that the engine is told to replace: it would not see a reason by itself."""
+    notes: tuple[str, ...]
+    price: Price
+
+
+def look(
+    engine: Engine, project: Project, stages: Stages, allow_replace: tuple[str, ...], plan: Path | None = None
+) -> Planned:
+    """Preview and judge, and write the plan to a file if one is named. Raises RefusedPlanError."""
+    with stages.stage("preview"):
+        view, verdict = _previewed(engine, project, allow_replace, plan)
+        if view is None or verdict.forced:  # planned anew: the engine replaces these only when it is told to
+            view = engine.preview(plan, verdict.forced)
+            _judged(view.stateful, project, allow_replace)
+    digests = (_droplets(exports, "template_digest") for exports in (view.exports_before, view.exports_after))
+    return Planned(
+        view=view,
+        replace=verdict.forced,
+        notes=template_notes(*digests),
+        price=price_of(project, {name: Machine.read(each) for name, each in _exported(view.exports_before).items()}),
+    )
+
+
+def apply(engine: Engine, project: Project, stages: Stages, request: Request) -> None:
+    """Preview, judge, ask, and apply what was shown. Raises PlanChangedError when the engine would do anything else."""
+    engine.settle()
+    with private_file() as own:
+        planned = look(engine, project, stages, request.allow_replace, None if request.plan else own)
+        view = planned.view
+        for line in (*planned.notes, *planned.price.lines):
+            say(line)
+        say(f"preview: {view.summary}")
+        if not engine.has_work(view):
+            say("up: nothing to do")
+            return
+        if request.ask and view.changed:
+            _confirm(engine.environment.name, view)
+        with stages.stage("up"):
+            done = engine.up(
+                request.plan.absolute() if request.plan else own, planned.replace, unprotect=bool(request.allow_replace)
+            )
+    say(f"up: {done.summary}")
+
+
+@contextmanager
+def private_file() -> Iterator[Path]:
+    """Give an empty file of our own, gone in the end: a plan's secrets are encrypted, its settings are not."""
+    with tempfile.TemporaryDirectory(prefix="basec-plan-") as directory:
+        path = Path(directory) / "plan.json"
+        touch_private(path)
+        yield path
+
+
+def touch_private(path: Path) -> None:
+    """Make an empty file that its owner alone may read; the engine keeps the mode. Raises UsageError."""
+    try:
+        path.unlink(missing_ok=True)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError as error:
+        raise UsageError(
+            f"basec: --save-plan: {path}: {error.strerror}", "name a file in a directory of yours"
+        ) from None
+
+
+def _previewed(
+    engine: Engine, project: Project, allowed: tuple[str, ...], plan: Path | None
+) -> tuple[ProgressView | None, Verdict]:
+    """Preview and judge. A volume that shrinks makes the engine fail before it has told any step of it."""
+    from basec.engine import EngineError
+
+    try:
+        view = engine.preview(plan)
+    except EngineError as error:
+        seen = error.view.stateful if error.view else []
+        try:
+            unseen = [step for step in engine.deployed() if step.urn not in {each.urn for each in seen}]
+        except Exception:  # the state cannot be read either, so what the engine said is all there is
+            raise error from None
+        verdict = _judged([*seen, *unseen], project, allowed)
+        if not verdict.forced:
+            raise
+        return None, verdict
+    return view, _judged(view.stateful, project, allowed)
+
+
+def _judged(steps: Sequence[Step], project: Project, allowed: tuple[str, ...]) -> Verdict:
+    known = sorted({step.urn for step in steps})
+    if unknown := [urn for urn in allowed if urn not in known]:
+        raise UsageError(
+            f"basec: --allow-replace: {project.stack}: no such resource: {unknown[0]}",
+            "one of " + ", ".join(known) if known else "nothing is deployed, so nothing can be replaced",
+        )
+    verdict = judge(steps, project, allowed)
+    if verdict.refusals:
+        raise RefusedPlanError(verdict.refusals)
+    return verdict
+
+
+def _exported(exports: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    droplets = exports.get("droplets")
+    return droplets if isinstance(droplets, Mapping) else {}
+
+
+def _droplets(exports: Mapping[str, Any], key: str) -> dict[str, str]:
+    return {name: str(droplet[key]) for name, droplet in _exported(exports).items() if key in droplet}
+
+
+def _confirm(environment: str, planned: ProgressView) -> None:
+    for step in planned.steps:
+        say(f"  {step['op']:<18} {step['resource']}")
+    if not sys.stdin.isatty():
+        raise UsageError(f"basec: up: {environment}: changes need a yes", f"basec up --env {environment} --yes")
+    if not typer.confirm(f"apply this to {environment}?", err=True):
+        raise typer.Exit(int(ExitCode.FAILURE))

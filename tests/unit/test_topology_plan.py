@@ -1,0 +1,132 @@
+"""The judge: each dangerous edit is one line of the table, and nothing else is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tests.unit.topology_support import project
+from topology.plan import (
+    DROPLET,
+    RESERVED_IP,
+    VOLUME,
+    VPC,
+    RefusedPlanError,
+    Step,
+    judge,
+    judge_destroy,
+    template_notes,
+)
+
+HEAD = "urn:pulumi:staging::basecommerce::basecommerce:droplet:Droplet$"
+MACHINE = f"{HEAD}{DROPLET}::infra-droplet"
+EDGE = f"{HEAD}{DROPLET}::edge-droplet"
+DISK = f"{HEAD}{VOLUME}::infra-volume"
+ADDRESS = f"{HEAD}{RESERVED_IP}::edge-reserved-ip"
+NETWORK = f"urn:pulumi:staging::basecommerce::basecommerce:network:Network${VPC}::network-vpc"
+COMMAND = f"{HEAD}command:remote:Command::edge-host"
+IMAGE = {"image": "debian-13-x64"}
+
+
+def step(op: str, urn: str, *causes: str, **fields: object) -> Step:
+    return dataclasses.replace(Step(op=op, urn=urn, causes=causes), **fields)  # type: ignore[arg-type]
+
+
+DANGEROUS = [
+    (step("same", EDGE, old_inputs={"image": "debian-12-x64"}), "image", "'debian-12-x64' -> 'debian-13-x64'"),
+    (step("update", EDGE, old_inputs={"image": "debian-12-x64"}), "image", "only a new machine has another one"),
+    (
+        step("replace", MACHINE, "region", old_inputs={"region": "nyc3"}, new_inputs={"region": "fra1"}),
+        "replace",
+        "region 'nyc3' -> 'fra1'",
+    ),
+    (step("replace", MACHINE, "vpcUuid"), "replace", "its data volume stays"),
+    (step("create-replacement", EDGE, "image"), "replace", "its tier is down meanwhile"),
+    (step("delete-replaced", DISK, "name"), "replace", "the data of PostgreSQL and Redis"),
+    (step("replace", NETWORK, "ipRange"), "replace", "the private network is destroyed"),
+    (step("replace", ADDRESS, "region"), "replace", "cannot be had again"),
+    (step("delete", EDGE), "delete", "is no longer declared"),
+    (step("delete", DISK), "delete", "the data of PostgreSQL and Redis"),
+    (step("delete", ADDRESS), "delete", "cannot be had again"),
+    (step("delete", NETWORK), "delete", "the private network is destroyed"),
+    (step("update", DISK, old_inputs={"size": 20}), "shrink", "20 -> 10 GiB"),
+    (step("same", DISK, old_inputs={"size": 20.0}), "shrink", "20 -> 10 GiB"),
+    (step("same", DISK, old_protect=True), "protect", "would lose its protection"),
+    (step("update", MACHINE, old_protect=True), "protect", "keep `protect: true` in Pulumi.staging.yaml"),
+]
+
+HARMLESS = [
+    step("same", EDGE, old_inputs=IMAGE, old_protect=True, new_protect=True),
+    step("update", EDGE, old_inputs={**IMAGE, "size": "s-1vcpu-1gb"}, new_inputs={"size": "s-1vcpu-2gb"}),
+    step("create", EDGE, new_protect=True),
+    step("same", EDGE, old_inputs=IMAGE, new_protect=True),
+    step("update", DISK, old_inputs={"size": 5}),
+    step("replace", COMMAND),
+    step("delete", COMMAND),
+]
+
+
+@pytest.mark.parametrize(("dangerous", "rule", "words"), DANGEROUS)
+def test_a_dangerous_edit_is_refused_with_what_is_lost_and_both_ways_out(
+    dangerous: Step, rule: str, words: str
+) -> None:
+    (refusal,) = judge([dangerous], project()).refusals
+    assert (refusal.rule, refusal.urn) == (rule, dangerous.urn)
+    assert words in refusal.render()
+    assert refusal.message.startswith(f"staging: {dangerous.name} (")
+    assert refusal.hint.startswith(("undo the edit of", "keep `protect: true`"))
+    assert refusal.hint.endswith(f"on purpose: basec up --env staging --allow-replace '{dangerous.urn}'")
+
+
+@pytest.mark.parametrize(("dangerous", "rule"), [(each[0], each[1]) for each in DANGEROUS])
+def test_its_urn_allows_it_and_no_other_one(dangerous: Step, rule: str) -> None:
+    verdict = judge([dangerous], project(), [dangerous.urn])
+    assert verdict.refusals == ()
+    assert verdict.forced == ((dangerous.urn,) if rule in ("image", "shrink") else ())
+    assert judge([dangerous], project(), [f"{dangerous.urn}2"]).refusals
+
+
+@pytest.mark.parametrize("harmless", HARMLESS)
+def test_what_a_second_up_could_mend_is_not_refused(harmless: Step) -> None:
+    assert judge([harmless], project()).refusals == ()
+
+
+def test_a_replacement_in_three_steps_is_refused_once_with_its_cause() -> None:
+    steps = [step(op, MACHINE, "region") for op in ("delete-replaced", "replace", "create-replacement")]
+    (refusal,) = judge(steps, project()).refusals
+    assert refusal.hint.startswith("undo the edit of `region` in Pulumi.staging.yaml")
+
+
+def test_all_dangerous_edits_are_told_at_once() -> None:
+    steps = [step("replace", NETWORK, "ipRange"), step("replace", MACHINE, "vpcUuid"), step("delete", DISK)]
+    error = RefusedPlanError(judge(steps, project()).refusals)
+    assert error.exit_code == 5
+    assert error.render().count("\nhint: ") == 3
+    assert error.render().count("undo the edit of `vpc_ip_range`") == 2
+
+
+@pytest.mark.parametrize(
+    ("stack", "local", "allowed", "refused"),
+    [
+        ("production", False, "", "its name was not given"),
+        ("production", False, "staging", "--allow-destroy names 'staging'"),
+        ("production", False, "production", None),
+        ("staging", False, "", "its name was not given"),
+        ("local", True, "", None),
+    ],
+)
+def test_a_cloud_stack_is_destroyed_only_under_its_own_name(
+    stack: str, local: bool, allowed: str, refused: str | None
+) -> None:
+    found = judge_destroy(stack, local=local, allowed=allowed)
+    assert [refusal.rule for refusal in found] == (["destroy"] if refused else [])
+    for refusal in found:
+        assert refused is not None
+        assert refused in refusal.message
+        assert refusal.hint.endswith(f"basec down --env {stack} --allow-destroy {stack}")
+
+
+def test_an_edited_template_is_told_for_the_hosts_that_run_the_old_one() -> None:
+    notes = template_notes({"infra": "aaa", "edge": "bbb"}, {"infra": "aaa", "edge": "ccc", "new": "ddd"})
+    assert notes == ("host edge runs template bbb, new machines get ccc",)

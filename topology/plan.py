@@ -1,0 +1,208 @@
+"""Judge a plan: which of the engine's steps are dangerous, what each would do, and the way out.
+
+Pure: steps and settings in, a verdict out. `docs/dangerous-edits.md` has the same as a table, with the safe procedures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from topology.errors import BasecommerceError, ExitCode
+from topology.project import Project
+
+DROPLET = "digitalocean:index/droplet:Droplet"
+VOLUME = "digitalocean:index/volume:Volume"
+RESERVED_IP = "digitalocean:index/reservedIp:ReservedIp"
+VPC = "digitalocean:index/vpc:Vpc"
+STATEFUL: Mapping[str, str] = {
+    DROPLET: "the machine is destroyed: its tier is down meanwhile, and what its own disk holds is lost",
+    VOLUME: "the volume is destroyed with everything on it: the data of PostgreSQL and Redis",
+    RESERVED_IP: "the public address goes back to DigitalOcean and cannot be had again",
+    VPC: "the private network is destroyed, and no machine outlives its network",
+}
+"""Types whose loss no second `up` mends, and what their end means. All others are made anew from what is written."""
+
+REPLACE_OPS = ("replace", "create-replacement", "delete-replaced", "discard-replaced", "import-replacement")
+DELETE_OPS = ("delete", "discard")
+SUFFIXES: Mapping[str, str] = {DROPLET: "-droplet", VOLUME: "-volume", RESERVED_IP: "-reserved-ip"}
+MORE = "docs/dangerous-edits.md has the safe way"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What the engine would do with one resource, `same` included. Secret inputs are blanked out by the engine."""
+
+    op: str
+    urn: str
+    old_inputs: Mapping[str, object] = field(default_factory=dict)
+    new_inputs: Mapping[str, object] = field(default_factory=dict)
+    old_protect: bool = False
+    new_protect: bool = False
+    causes: tuple[str, ...] = ()
+    """The properties that make it a replacement."""
+
+    @property
+    def type(self) -> str:
+        """The resource's own type, without those of its parents."""
+        return self.urn.split("::")[2].rsplit("$", maxsplit=1)[-1]
+
+    @property
+    def name(self) -> str:
+        return self.urn.rsplit("::", maxsplit=1)[-1]
+
+    @property
+    def droplet(self) -> str:
+        """The inventory's name of the droplet that the resource belongs to; the VPC belongs to none."""
+        return self.name.removesuffix(SUFFIXES.get(self.type, ""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """One dangerous edit."""
+
+    rule: str
+    """`replace`, `delete`, `image`, `shrink`, `protect` or `destroy`."""
+    urn: str
+    message: str
+    hint: str
+
+    def render(self) -> str:
+        return f"{self.message}\nhint: {self.hint}"
+
+
+class RefusedPlanError(BasecommerceError):
+    """A plan with dangerous edits that nobody named; nothing was changed."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.REFUSED
+
+    def __init__(self, refusals: Collection[Refusal]) -> None:
+        self.refusals = tuple(refusals)
+        super().__init__("\n".join(refusal.render() for refusal in self.refusals))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What is to be said of a plan."""
+
+    refusals: tuple[Refusal, ...]
+    forced: tuple[str, ...]
+    """URNs that were allowed to be replaced, and that the engine would not replace by itself."""
+
+
+def judge(steps: Iterable[Step], project: Project, allowed: Collection[str] = ()) -> Verdict:
+    """Find the dangerous steps of a plan, all at once, but those whose URN is allowed."""
+    found = [refusal for step in _worst(steps) for refusal in _refusals(step, project)]
+    return Verdict(
+        refusals=tuple(refusal for refusal in found if refusal.urn not in allowed),
+        forced=tuple(dict.fromkeys(r.urn for r in found if r.urn in allowed and r.rule in ("image", "shrink"))),
+    )
+
+
+def judge_destroy(stack: str, *, local: bool, allowed: str) -> tuple[Refusal, ...]:
+    """Refuse to take a cloud stack down unless it is named; a local one can always go."""
+    if local or allowed == stack:
+        return ()
+    named = f"--allow-destroy names '{allowed}'" if allowed else "its name was not given"
+    message = f"{stack}: destroy: every machine, the data volume and the public address would be lost, and {named}"
+    hint = f"{MORE}; on purpose: basec down --env {stack} --allow-destroy {stack}"
+    return (Refusal(rule="destroy", urn="", message=message, hint=hint),)
+
+
+def template_notes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
+    """Say which hosts run an older template of the user data than new machines get; both are digests by droplet."""
+    return tuple(
+        f"host {name} runs template {before[name]}, new machines get {digest}"
+        for name, digest in after.items()
+        if before.get(name, digest) != digest
+    )
+
+
+def _worst(steps: Iterable[Step]) -> Iterator[Step]:
+    """Keep one step for each stateful resource: a replacement is told in up to three."""
+    rank = {"replace": 0, "create-replacement": 1}
+    chosen: dict[str, Step] = {}
+    for step in steps:
+        if step.type in STATEFUL:
+            other = chosen.get(step.urn)
+            if other is None or rank.get(step.op, 2) < rank.get(other.op, 2):
+                chosen[step.urn] = step
+    yield from chosen.values()
+
+
+def _refusals(step: Step, project: Project) -> Iterator[Refusal]:
+    resource = f"{project.stack}: {step.name} ({step.type.rpartition(':')[2]})"
+    undo, flag = _undo(step, project), f"on purpose: basec up --env {project.stack} --allow-replace '{step.urn}'"
+
+    def refusal(rule: str, why: str, what: str, way_out: str = undo) -> Refusal:
+        hint = "; ".join((way_out, MORE, flag))
+        return Refusal(rule=rule, urn=step.urn, message=f"{resource}: {why}: {what}", hint=hint)
+
+    if step.op in DELETE_OPS:
+        yield refusal("delete", "is no longer declared", _loss(step, project))
+        return
+    if step.op in REPLACE_OPS:
+        yield refusal("replace", f"would be replaced ({_causes(step)})", _loss(step, project))
+        return
+    if step.op == "create":
+        return
+    if step.type == DROPLET and (image := _image(step, project)):
+        why = f"the image would change ('{step.old_inputs['image']}' -> '{image}')"
+        yield refusal("image", why, f"only a new machine has another one; {_loss(step, project)}")
+    if step.type == VOLUME and (sizes := _shrunk(step, project)):
+        why = f"the volume would shrink ({sizes[0]} -> {sizes[1]} GiB)"
+        yield refusal("shrink", why, f"only a new, empty one can be smaller; {STATEFUL[VOLUME]}")
+    if step.old_protect and not step.new_protect:
+        what = f"the engine would let it go when asked; then {STATEFUL[step.type]}"
+        yield refusal(
+            "protect", "would lose its protection", what, f"keep `protect: true` in Pulumi.{project.stack}.yaml"
+        )
+
+
+def _loss(step: Step, project: Project) -> str:
+    text = STATEFUL[step.type]
+    spec = project.inventory.droplets.get(step.droplet)
+    if step.type == DROPLET and spec is not None and spec.volume is not None:
+        text += "; its data volume stays, and moves to the new one"
+    return text
+
+
+def _image(step: Step, project: Project) -> str | None:
+    """Give the image that is wanted, where it is not the machine's. The program ignores it, so no step shows it."""
+    spec = project.inventory.droplets.get(step.droplet)
+    old = step.old_inputs.get("image")
+    return spec.image if spec is not None and old is not None and old != spec.image else None
+
+
+def _shrunk(step: Step, project: Project) -> tuple[int, int] | None:
+    """Give old and wanted size of a volume that would shrink."""
+    spec = project.inventory.droplets.get(step.droplet)
+    old = step.old_inputs.get("size")
+    if spec is None or spec.volume is None or not isinstance(old, int | float):
+        return None
+    return (int(old), spec.volume.size_gib) if spec.volume.size_gib < old else None
+
+
+def _causes(step: Step) -> str:
+    """Say which inputs differ, e.g. `region 'nyc3' -> 'fra1'`."""
+    told = []
+    for key in step.causes or ("asked for",):
+        old, new = step.old_inputs.get(key), step.new_inputs.get(key)
+        told.append(f"{key} {old!r} -> {new!r}" if old is not None and new is not None and old != new else key)
+    return ", ".join(told)
+
+
+def _undo(step: Step, project: Project) -> str:
+    """Name the line whose edit makes the step."""
+    settings = f"Pulumi.{project.stack}.yaml"
+    droplet = f"inventory.yaml (droplets.{step.droplet}"
+    if step.op in DELETE_OPS:
+        return "undo the edit of inventory.yaml: a droplet or volume under another name is another one"
+    if "region" in step.causes:
+        return f"undo the edit of `region` in {settings}"
+    if step.type == VPC or "vpcUuid" in step.causes:
+        return f"undo the edit of `vpc_ip_range` in {settings}"
+    if step.type == VOLUME:
+        return f"undo the edit of {droplet}.volume)"
+    return f"undo the edit of {droplet})"
