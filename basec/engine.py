@@ -17,6 +17,7 @@ from typing import Any
 
 from pulumi import automation
 
+from basec import policy
 from basec.console import say, stderr
 from basec.environments import PROJECT, Environment
 from basec.progress import ProgressView
@@ -143,6 +144,8 @@ class Engine:
     def _operate(self, name: str, operation: Callable[..., object], *, preview: bool = False) -> ProgressView:
         view = ProgressView(stderr(), preview=preview)
         options: dict[str, Any] = {"on_event": view.on_event, "color": "never"}
+        if name in policy.JUDGED:
+            options["policy_packs"] = [str(policy.PACK)]
         if self._verbose:
             options["on_output"] = lambda line: say(f"  engine: {line}")
         failure: list[BaseException] = []
@@ -204,6 +207,10 @@ class Engine:
             for urn, failure in view.failures.items()
             if failure.messages and (len(view.failures) == 1 or not _is_echo(urn))
         ]
+        if policy.refused(view.violations):
+            if name == "preview" and all(map(_is_echo, view.failures)):
+                return policy.PolicyError(self.environment.name, view.violations)
+            blocks.append(policy.blocks(view.violations))
         text = "\n".join(blocks) or "\n".join(_short(_last_words(str(error))))
         return EngineError(f"basec: {self.environment.name}: {name} failed\n{text}", UP_HINT)
 

@@ -11,6 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.status import Status
 
+from basec.policy import Violation
+
 STAGES = {  # a component's area and type, in its URN: the stage a person knows it by
     "network": "network",
     "firewall:CloudFirewall": "firewall",
@@ -83,6 +85,7 @@ class ProgressView:
         self.changes: Counter[str] = Counter()
         self.steps: list[dict[str, str]] = []
         self.exports_changed = False
+        self.violations: list[Violation] = []
 
     def __enter__(self) -> ProgressView:
         if self._status is not None:
@@ -103,6 +106,8 @@ class ProgressView:
             self._fail(event.res_op_failed_event.metadata)
         elif event.diagnostic_event is not None:
             self._diagnose(event.diagnostic_event)
+        elif event.policy_event is not None:
+            self._judge(Violation.from_event(event.policy_event))
         elif event.summary_event is not None:
             self.changes.update(
                 {str(getattr(op, "value", op)): n for op, n in event.summary_event.resource_changes.items()}
@@ -159,6 +164,11 @@ class ProgressView:
                 failure.messages.append(text)
         elif event.severity == "warning":
             self._print(f"  warning: {text}")
+
+    def _judge(self, violation: Violation) -> None:
+        self.violations.append(violation)
+        if self._preview and not violation.is_mandatory:  # the others end the operation, and its message holds them
+            self._print(f"  advice: {violation.line()}")
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, soft_wrap=True)

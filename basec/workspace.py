@@ -21,6 +21,7 @@ from pulumi import automation
 from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
+from basec import policy
 from basec.environments import PROJECT, Environment
 from topology.errors import BasecommerceError
 
@@ -132,7 +133,7 @@ def load_program(root: Path) -> Callable[[], None]:
 
 def variables(environment: Environment) -> dict[str, str]:
     """Give the engine's variables: a local stack keeps all in its own directory, a cloud stack uses the user's."""
-    common = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
+    common = {"PULUMI_SKIP_UPDATE_CHECK": "true", **policy.variables(environment)}
     if not environment.is_local:
         return common
     return {

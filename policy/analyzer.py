@@ -39,6 +39,8 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         self._stacks: dict[str, Stack] = {}
         self._secrets: dict[str, str] = {}
         self._loading = threading.Lock()
+        self.told_to_end = False
+        """Whether the engine has said that it is done, or that it gives up."""
 
     @override
     def Handshake(self, request: Any, context: Any) -> Any:
@@ -56,6 +58,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
 
     @override
     def Cancel(self, request: Any, context: Any) -> Any:
+        self.told_to_end = True
         return empty_pb2.Empty()
 
     @override
@@ -150,13 +153,19 @@ def _level(severity: str) -> Any:
 
 def serve() -> None:
     """Serve the engine that started this process, until it is gone."""
-    # Ctrl-C in a terminal reaches every process, and the engine still asks while it ends in order.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    analyzer = Analyzer()
+
+    def on_interrupt(*_: object) -> None:
+        """End on the engine's own SIGINT, which follows Cancel; one from a terminal is the engine's to judge."""
+        if analyzer.told_to_end:
+            os._exit(0)
+
+    signal.signal(signal.SIGINT, on_interrupt)
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=4),
         options=[("grpc.max_receive_message_length", LARGEST_MESSAGE)],
     )
-    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(Analyzer(), server)
+    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(analyzer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     sys.stdout.write(f"{port}\n")

@@ -229,6 +229,9 @@ def preview(
     as_json: bool = AS_JSON,
 ) -> None:
     """Show what `up` would change; changes nothing."""
+    from basec.policy import PolicyError
+    from basec.policy import as_json as as_json_violations
+
     environment = resolve(env)
     current_project(environment)
     if environment.is_local:
@@ -240,6 +243,10 @@ def preview(
         engine = open_engine(environment, stages)
         with stages.stage("preview"):
             view = engine.preview()
+    except PolicyError as refusal:
+        if as_json:
+            print_json({"environment": environment.name, "violations": as_json_violations(refusal.violations)})
+        raise
     finally:
         show(stages.table(), progress=True)
     if as_json:
@@ -249,6 +256,7 @@ def preview(
                 "changes": dict(view.changes),
                 "changed": view.changed,
                 "steps": view.steps,
+                "violations": as_json_violations(view.violations),
             }
         )
         return
