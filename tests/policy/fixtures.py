@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,7 @@ PASSWORD = "kAn4ry-of-the-database-0123456789"
 
 def stack(name: str = "production", *, document: Mapping[str, Any] | None = None, ssl: str | None = None) -> Stack:
     """Load a tracked stack; `ssl` is another mode of TLS than its settings have."""
-    settings = raw_settings(name)
-    project = load_project(ROOT, name, settings, SECRET_KEYS)
+    project, settings = _tracked(name)
     if ssl is not None:
         cloudflare = project.settings.cloudflare.model_copy(update={"ssl": ssl})
         project = replace(project, settings=project.settings.model_copy(update={"cloudflare": cloudflare}))
@@ -37,6 +37,12 @@ def stack(name: str = "production", *, document: Mapping[str, Any] | None = None
         document=document or {"config": {"basecommerce:settings": settings}},
         secrets={"postgres_password": PASSWORD, "host_key_edge": private_key(4)},
     )
+
+
+@cache
+def _tracked(name: str) -> tuple[Project, Any]:
+    settings = raw_settings(name)
+    return load_project(ROOT, name, settings, SECRET_KEYS), settings
 
 
 def resource(kind: str, name: str, properties: Mapping[str, Any], **options: Any) -> Resource:
