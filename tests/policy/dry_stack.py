@@ -17,7 +17,7 @@ import pulumi.automation as auto
 import yaml
 
 from basec.policy import PACK, Violation
-from tests.localcloud.engine_stack import ROOT, EngineStack
+from tests.localcloud.engine_stack import PACKAGES, ROOT, EngineStack
 
 STACKS = ("local", "staging", "production")
 TOKEN = "throw-away-token-of-no-account-0123456789"
@@ -76,6 +76,26 @@ class DryStack(EngineStack):
         with pack_environment(self.file):
             getattr(self.stack, operation)(policy_packs=[str(PACK)], on_event=note, color="never", **options)
         return self.violations
+
+
+class LenientStack(DryStack):
+    """The same with plugins that accept whatever is declared."""
+
+    @property
+    def created(self) -> list[str]:
+        """The URNs of what was made."""
+        log = self.directory / "created"
+        return log.read_text().split() if log.exists() else []
+
+    def _write_plugins(self) -> None:
+        for package in PACKAGES:
+            path = self.directory / "plugins" / package / f"pulumi-resource-{package}"
+            path.parent.mkdir(parents=True)
+            path.write_text(
+                f"#!/bin/sh\nexport LENIENT_LOG={self.directory}/created PYTHONPATH={ROOT}\n"
+                f'exec {sys.executable} -m tests.policy.lenient_plugin "$@"\n'
+            )
+            path.chmod(0o755)
 
 
 @contextmanager

@@ -13,12 +13,14 @@ import pytest
 import yaml
 
 from basec.policy import PACK, Violation
-from tests.policy.dry_stack import STACKS, DryStack, pack_environment, program, throw_away_secrets
+from tests.policy.dry_stack import STACKS, DryStack, LenientStack, pack_environment, program, throw_away_secrets
 from topology.policy_rules import RULES
 
 pytestmark = pytest.mark.engine
 
 NAIVE = Path(__file__).parent / "naive_program" / "__main__.py"
+NAIVE_RULES = (*range(1, 17), 19, 20)
+"""All but the two that are told from compose files: it has none."""
 CLEAR = "kAn4ry-clear-password"
 
 
@@ -45,21 +47,21 @@ def test_the_stack_is_made_under_the_rules(name: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def naive_stack(tmp_path: Path) -> DryStack:
-    stack = DryStack(tmp_path, naive, "production")
+def naive_stack(tmp_path: Path) -> LenientStack:
+    stack = LenientStack(tmp_path, naive, "production")
     document = yaml.safe_load(stack.file.read_text())
     document["config"] |= {"naive:db_password": CLEAR, "naive:ssh_key_text": "clear-text-of-a-key"}
     stack.file.write_text(yaml.safe_dump(document))
     return stack
 
 
-def test_a_naive_program_breaks_at_least_twelve_rules_and_makes_nothing(naive_stack: DryStack) -> None:
+def test_a_naive_program_breaks_at_least_twelve_rules_and_makes_nothing(naive_stack: LenientStack) -> None:
     with pytest.raises(auto.CommandError) as refused:
         naive_stack.judge()
     broken = {violation.rule for violation in naive_stack.violations}
     assert broken <= set(RULES)
     assert len(broken) >= 12, sorted(broken)
-    assert {f"BC{number:02d}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 19, 20)} == broken
+    assert {f"BC{number:02d}" for number in NAIVE_RULES} == broken
     for violation in naive_stack.violations:
         assert violation.resource
         assert violation.found
@@ -69,13 +71,15 @@ def test_a_naive_program_breaks_at_least_twelve_rules_and_makes_nothing(naive_st
     assert CLEAR not in "".join(violation.block() for violation in naive_stack.violations)
     for value in throw_away_secrets().values():
         assert value not in told
-    assert naive_stack.records() == {}
+    assert naive_stack.created == []
 
 
-def test_up_stops_before_the_first_resource_that_breaks_a_rule(naive_stack: DryStack) -> None:
+def test_up_stops_before_the_first_resource_that_breaks_a_rule(naive_stack: LenientStack) -> None:
     with pytest.raises(auto.CommandError):
         naive_stack.judge("up")
-    assert "droplet" not in naive_stack.records()
+    made = naive_stack.created
+    # The bucket, the volume and the droplets break rules themselves; what hangs on them never comes.
+    assert made == []
 
 
 def small() -> None:

@@ -38,6 +38,7 @@ def main() -> None:
             digitalocean.FirewallOutboundRuleArgs(protocol="tcp", port_range="1-65535", destination_addresses=WORLD)
         ],
     )
+    digitalocean.SpacesBucket("backups", region="nyc3", acl="public-read", force_destroy=True)
     volume = digitalocean.Volume("data", region="nyc1", size=10)
     digitalocean.VolumeAttachment("data", droplet_id=droplets["infra"].id.apply(int), volume_id=volume.id)
     for name, droplet in droplets.items():
@@ -49,6 +50,12 @@ def main() -> None:
             delete=f"cd /opt/{name} && docker compose down",
             triggers=[droplet.id],
         )
+    command.remote.Command(
+        "registry-login",  # on the machine that was there before
+        connection=command.remote.ConnectionArgs(host="203.0.113.10", user="root", private_key=key),
+        create=f"docker login -u admin -p {password}",
+        environment={"PASSWORD": password},
+    )
     for name in ("*", "api.shop"):
         cloudflare.DnsRecord(
             f"record-{name}",
