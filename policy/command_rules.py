@@ -63,7 +63,7 @@ def _addresses(droplet: Resource) -> tuple[object, ...]:
     return droplet.get("ipv4Address"), droplet.get("ipv4AddressPrivate")
 
 
-def quiet_command(resource: Resource, stack: Stack) -> Iterator[Finding]:
+def quiet_command(resource: Resource, _stack: Stack) -> Iterator[Finding]:
     """BC15: nothing is logged, stored in clear or undone."""
     if resource.type not in COMMANDS:
         return

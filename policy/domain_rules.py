@@ -46,7 +46,7 @@ def _elsewhere(kind: object, content: object, stack: Stack) -> bool:
     return kind == "CNAME" and isinstance(content, str) and not f".{content}".endswith(f".{domain}")
 
 
-def no_droplet_in_dns(resources: Sequence[Resource], stack: Stack) -> Iterator[Finding]:
+def no_droplet_in_dns(resources: Sequence[Resource], _stack: Stack) -> Iterator[Finding]:
     """BC11: no record of any kind is made from a droplet."""
     droplets = {droplet.urn: droplet for droplet in of_type(resources, DROPLET)}
     addresses = {

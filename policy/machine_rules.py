@@ -24,7 +24,7 @@ LOGIN_KEY = re.compile(r'ssh_authorized_keys:\s*-\s*"([^"]+)"')
 DIGEST = re.compile(re.escape(TEMPLATE_FILE) + r".*?\n\s+([0-9a-f]{12})\n", re.DOTALL)
 
 
-def droplet_birth(resource: Resource, stack: Stack) -> Iterator[Finding]:
+def droplet_birth(resource: Resource, _stack: Stack) -> Iterator[Finding]:
     """BC05: keys, network and address family, none of which can be changed later."""
     if resource.type != DROPLET:
         return
@@ -39,7 +39,9 @@ def droplet_birth(resource: Resource, stack: Stack) -> Iterator[Finding]:
 def known_choices(resource: Resource, stack: Stack) -> Iterator[Finding]:
     """BC06: image, size and region."""
     inventory = stack.project.inventory
-    choices = {"region": (stack.project.settings.region,)} if resource.type in REGIONAL else {}
+    choices: dict[str, tuple[str, ...]] = (
+        {"region": (stack.project.settings.region,)} if resource.type in REGIONAL else {}
+    )
     if resource.type == DROPLET:
         choices |= {"image": inventory.images, "size": tuple(inventory.sizes)}
     for key, allowed in choices.items():
@@ -112,7 +114,7 @@ def _render(stack: Stack, name: str, login: str, host: str) -> str:
     return render_user_data(stack.project, name, login, key)
 
 
-def safe_bucket(resource: Resource, stack: Stack) -> Iterator[Finding]:
+def safe_bucket(resource: Resource, _stack: Stack) -> Iterator[Finding]:
     """BC09: a bucket for backups."""
     if resource.type != BUCKET:
         return
@@ -127,13 +129,13 @@ def safe_bucket(resource: Resource, stack: Stack) -> Iterator[Finding]:
         yield Finding(found="force_destroy: true", wanted="a bucket that is destroyed only when it is empty")
 
 
-def monitored(resource: Resource, stack: Stack) -> Iterator[Finding]:
+def monitored(resource: Resource, _stack: Stack) -> Iterator[Finding]:
     """BC10: the agent, which cannot come later."""
     if resource.type == DROPLET and resource.get("monitoring") is not True:
         yield Finding(found=f"monitoring: {resource.get('monitoring') or 'off'}", wanted="monitoring: true")
 
 
-def alerts_exist(resources: Sequence[Resource], stack: Stack) -> Iterator[Finding]:
+def alerts_exist(resources: Sequence[Resource], _stack: Stack) -> Iterator[Finding]:
     """BC10, as advice: somebody is told."""
     alerts = [alert for alert in of_type(resources, ALERT) if alert.get("enabled") is not False]
     for droplet in of_type(resources, DROPLET):

@@ -34,7 +34,7 @@ def no_public_ingress(resource: Resource, stack: Stack) -> Iterator[Finding]:
             yield Finding(found=f"{_text(rule)} from {_few(strange)}", wanted=wanted)
 
 
-def one_firewall_first(resources: Sequence[Resource], stack: Stack) -> Iterator[Finding]:
+def one_firewall_first(resources: Sequence[Resource], _stack: Stack) -> Iterator[Finding]:
     """BC02: each droplet has one firewall, and depends on it."""
     firewalls = of_type(resources, FIREWALL)
     for droplet in of_type(resources, DROPLET):

@@ -38,10 +38,10 @@ def kept_secrets(_resources: Sequence[Resource], stack: Stack) -> Iterator[Findi
     if file not in CLOUD_FILES:
         return
     for other in CLOUD_FILES:
-        path = stack.project.root / other
-        if other == file or not path.is_file():
+        beside = stack.project.root / other
+        if other == file or not beside.is_file():
             continue
-        for key in shared_secrets(stack.document, read_yaml(path)):
+        for key in shared_secrets(stack.document, read_yaml(beside)):
             yield Finding(place=f"{file}: {key}", found=f"the same as in {other}", wanted="secrets of its own")
 
 

@@ -80,30 +80,43 @@ def _bound(address: str, *, public: bool) -> bool:
 
 
 def _confined(service: Mapping[str, Any]) -> Iterator[Broken]:
-    once = "profiles" in service  # runs when asked for, and ends
+    for found, wanted in (*_bounded(service), *_unprivileged(service), *_kept_alive(service)):
+        yield "BC18", found, wanted
+
+
+def _bounded(service: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("mem_limit", "pids_limit"):
         if not service.get(key):
-            yield "BC18", f"{key}: none", f"a {key}"
-    if str(service.get("user", "root")).partition(":")[0] in ("root", "0"):
-        yield "BC18", f"user: {service.get('user', 'root')}", "a user that is not root"
-    if service.get("cap_drop") != ["ALL"]:
-        yield "BC18", f"cap_drop: {service.get('cap_drop', 'none')}", "cap_drop: [ALL]"
-    if "no-new-privileges:true" not in service.get("security_opt", ()):
-        yield "BC18", f"security_opt: {service.get('security_opt', 'none')}", "no-new-privileges:true"
-    if service.get("read_only") is not True:
-        yield "BC18", "read_only: off", "read_only: true, with tmpfs where it writes"
+            yield f"{key}: none", f"a {key}"
     if (service.get("logging") or {}).get("driver") != "local":
-        yield "BC18", f"logging: {service.get('logging', 'the default')}", "driver: local, which rotates"
+        yield f"logging: {service.get('logging', 'the default')}", "driver: local, which rotates"
+
+
+def _unprivileged(service: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    user = str(service.get("user", "root"))
+    if user.partition(":")[0] in ("root", "0"):
+        yield f"user: {user}", "a user that is not root"
+    if service.get("cap_drop") != ["ALL"]:
+        yield f"cap_drop: {service.get('cap_drop', 'none')}", "cap_drop: [ALL]"
+    if "no-new-privileges:true" not in service.get("security_opt", ()):
+        yield f"security_opt: {service.get('security_opt', 'none')}", "no-new-privileges:true"
+    if service.get("read_only") is not True:
+        yield "read_only: off", "read_only: true, with tmpfs where it writes"
     if "docker.sock" in str(service.get("volumes", "")):
-        yield "BC18", "volumes: the Docker socket", "no Docker socket: it is root on the droplet"
+        yield "volumes: the Docker socket", "no Docker socket: it is root on the droplet"
     for key in FORBIDDEN:
         if service.get(key):
-            yield "BC18", f"{key}: {service[key]}", f"no {key}"
-    if not once and str(service.get("restart", "no")).partition(":")[0] not in RESTARTS:
-        yield "BC18", f"restart: {service.get('restart', 'no')}", "restart: unless-stopped"
+            yield f"{key}: {service[key]}", f"no {key}"
+
+
+def _kept_alive(service: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "profiles" in service:  # runs when asked for, and ends
+        return
+    if str(service.get("restart", "no")).partition(":")[0] not in RESTARTS:
+        yield f"restart: {service.get('restart', 'no')}", "restart: unless-stopped"
     health = service.get("healthcheck") or {}
-    if not once and ("test" not in health or health.get("disable")):
-        yield "BC18", "healthcheck: none", "a check that tells whether it serves"
+    if "test" not in health or health.get("disable"):
+        yield "healthcheck: none", "a check that tells whether it serves"
 
 
 def _mib(limit: object) -> float:

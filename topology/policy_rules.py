@@ -134,8 +134,8 @@ _TABLE = (
         "droplets are monitored",
         ("pack",),
         MANDATORY,
-        why="The agent must be there from birth (adding it later replaces the droplet), and figures that nobody is told "
-        "of help nobody.",
+        why="The agent must be there from birth (adding it later replaces the droplet), and figures that nobody is "
+        "told of help nobody.",
         fix="set `monitoring=True`; declare a MonitorAlert for cpu, memory and disk by the droplet's tag, and an "
         "UptimeCheck with an UptimeAlert",
         advice="alerts for cpu, memory and disk cover each droplet, and an uptime check has an alert",
@@ -184,8 +184,8 @@ _TABLE = (
         "commands log nothing, keep their output secret and undo nothing",
         ("pack",),
         MANDATORY,
-        why="Output is stored in clear unless named secret, `environment` needs AcceptEnv, and `triggers` or a `delete` "
-        "that runs after its replacement takes down what was just made.",
+        why="Output is stored in clear unless named secret, `environment` needs AcceptEnv, and `triggers` or a "
+        "`delete` that runs after its replacement takes down what was just made.",
         fix="declare commands with `command` of components/remote.py",
         source="https://github.com/pulumi/pulumi-command/issues/189",
     ),
@@ -212,8 +212,8 @@ _TABLE = (
         "containers are confined, bounded, checked and restarted",
         ("settings",),
         MANDATORY,
-        why="A service that is taken over or runs wild must not take the droplet with it: limits (together at most 80 % "
-        "of its memory), no capabilities, no root, no Docker socket, read-only files.",
+        why="A service that is taken over or runs wild must not take the droplet with it: limits (together at most 80 "
+        "% of its memory), no capabilities, no root, no Docker socket, read-only files.",
         fix="start from the anchor `x-service` of the tier's compose.yaml",
         source="CIS Docker 1.6: 5.x",
     ),

@@ -22,6 +22,8 @@ from topology.settings import SECRET_KEYS
 
 COMMAND = "command:remote:Command"
 PROVIDER = "pulumi:providers:digitalocean"
+NAIVE_RULES = (*range(1, 17), 19, 20)
+"""All but the two that are told from compose files: it has none."""
 PASSWORD = "kAn4ry-of-the-database-0123456789"
 
 

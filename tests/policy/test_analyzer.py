@@ -20,7 +20,7 @@ UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 DROPLET_URN = "urn:pulumi:production::basecommerce::digitalocean:index/droplet:Droplet::edge"
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """What a gRPC context raises when a call is aborted."""
 
 
@@ -28,7 +28,7 @@ class Context:
     """The part of a gRPC context that the pack uses."""
 
     def abort(self, code: grpc.StatusCode, details: str) -> None:
-        raise Refusal(f"{code.name}: {details}")
+        raise RefusalError(f"{code.name}: {details}")
 
 
 def secret(value: Any) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def test_every_rule_is_announced() -> None:
 
 def test_an_unknown_stack_is_refused() -> None:
     urn = DROPLET_URN.replace("production", "qa")
-    with pytest.raises(Refusal, match="no settings, neither Pulumi.qa.yaml"):
+    with pytest.raises(RefusalError, match=r"no settings, neither Pulumi.qa.yaml"):
         Analyzer().Analyze(wire.AnalyzeRequest(urn=urn, type="t", name="n"), Context())
 
 

@@ -14,13 +14,12 @@ import yaml
 
 from basec.policy import PACK, Violation
 from tests.policy.dry_stack import STACKS, DryStack, LenientStack, pack_environment, program, throw_away_secrets
+from tests.policy.fixtures import NAIVE_RULES
 from topology.policy_rules import RULES
 
 pytestmark = pytest.mark.engine
 
 NAIVE = Path(__file__).parent / "naive_program" / "__main__.py"
-NAIVE_RULES = (*range(1, 17), 19, 20)
-"""All but the two that are told from compose files: it has none."""
 CLEAR = "kAn4ry-clear-password"
 
 
@@ -36,7 +35,9 @@ def mandatory(violations: list[Violation]) -> list[str]:
 def test_the_stack_is_made_under_the_rules(name: str, tmp_path: Path) -> None:
     """Preview, `up` (which alone knows ids and addresses) and a second preview."""
     stack = DryStack(tmp_path, program, name)
-    flexible = yaml.safe_load(stack.file.read_text())["config"]["basecommerce:settings"]["cloudflare"]["ssl"] != "strict"
+    flexible = (
+        yaml.safe_load(stack.file.read_text())["config"]["basecommerce:settings"]["cloudflare"]["ssl"] != "strict"
+    )
     if flexible and name != "local":
         with pytest.raises(auto.CommandError):
             stack.judge()
@@ -120,5 +121,3 @@ def test_a_destroy_is_not_held_up(tmp_path: Path) -> None:
     stack.judge("up")
     stack.stack.destroy()
     assert stack.records() == {}
-
-
