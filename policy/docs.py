@@ -37,8 +37,8 @@ first: a rule about the whole stack can speak only at the end of an `up`, when a
 
 What only `up` can know (an id, an address, and each text that holds one) is judged by `up`, before that resource is
 made: on the very first preview these are the texts and connections of remote commands. The pack reads the file that
-`BASECOMMERCE_STACK_FILE` names, which `basec` sets; without it, `.local/<stack>/Pulumi.<stack>.yaml` or `Pulumi.<stack>.yaml`.
-A stack without a file is refused, never passed over. Secrets reach the pack in clear, since it compares with them; no
+`BASECOMMERCE_STACK_FILE` names, which `basec` sets; without it, `.local/<stack>/Pulumi.<stack>.yaml` or
+`Pulumi.<stack>.yaml`. A stack without a file is refused, never passed over. Secrets reach the pack in clear, since it compares with them; no
 message holds one.
 
 The naive program in `tests/policy/naive_program/` breaks {naive} of the {count}; the tests hold that figure.
@@ -71,11 +71,11 @@ containers.
 def rules_page() -> str:
     """Render docs/policies.md."""
     head = RULES_HEAD.format(count=len(RULES), example=EXAMPLE, naive=NAIVE)
-    rows = [
-        f"| [{rule.id}](#{rule.id.lower()}) | {rule.title} | {_where(rule)} | {_severity(rule)} |"
+    rows = "".join(
+        f"| [{rule.id}](#{rule.id.lower()}) | {rule.title} | {', '.join(rule.where)} | {_severity(rule)} |\n"
         for rule in RULES.values()
-    ]
-    return head + "\n".join([*rows, ""]) + "".join(_section(rule) for rule in RULES.values())
+    )
+    return head + rows + "".join(_section(rule) for rule in RULES.values())
 
 
 def _severity(rule: RuleSpec) -> str:
