@@ -38,8 +38,8 @@ first: a rule about the whole stack can speak only at the end of an `up`, when a
 What only `up` can know (an id, an address, and each text that holds one) is judged by `up`, before that resource is
 made: on the very first preview these are the texts and connections of remote commands. The pack reads the file that
 `BASECOMMERCE_STACK_FILE` names, which `basec` sets; without it, `.local/<stack>/Pulumi.<stack>.yaml` or
-`Pulumi.<stack>.yaml`. A stack without a file is refused, never passed over. Secrets reach the pack in clear, since it compares with them; no
-message holds one.
+`Pulumi.<stack>.yaml`. A stack without a file is refused, never passed over. Secrets reach the pack in clear, since it
+compares with them; no message holds one.
 
 The naive program in `tests/policy/naive_program/` breaks {naive} of the {count}; the tests hold that figure.
 
