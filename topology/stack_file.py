@@ -16,7 +16,7 @@ SECRET_KEY = re.compile(
 """The last part of a key that names a secret; `public_key` and `zone_id` are none."""
 USER_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@")
 EXAMPLES = re.compile(
-    r"change-?_?me|example|placeholder|your[-_]|not-a-real|^(password|secret|postgres|redis|admin|test|xxx+|1234\d*)$",
+    r"change-?_?me|example|placeholder|your[-_]|^(password|secret|postgres|redis|admin|test|xxx+|1234\d*)$",
     re.IGNORECASE,
 )
 """What readers of a README copy."""
