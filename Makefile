@@ -1,5 +1,5 @@
 # Two commands: `make up` and `make test`. Everything here is a thin caller of scripts/ and basec.
-.PHONY: help up down test lint unit bench clean
+.PHONY: help up down test lint unit policy bench clean
 .DEFAULT_GOAL := help
 basec := .venv/bin/basec
 
@@ -24,6 +24,9 @@ lint: ## Run the static checks
 
 unit: ## Run the static checks and the tests that need neither engine nor Docker
 	@scripts/test unit
+
+policy: ## Judge the three stacks by the rules, under the engine with dry plugins; needs no secret
+	@scripts/policy
 
 bench: ## Measure what docs/benchmarks.md promises, on a stack of its own (GROUPS="warm noop" for some of it)
 	@scripts/bootstrap

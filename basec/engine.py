@@ -14,7 +14,7 @@ from typing import Any
 
 from pulumi import automation
 
-from basec import locks, passphrase_file
+from basec import locks, passphrase_file, policy
 from basec.backend import DOCS, URL_VARIABLE, described, directory_of, state_of
 from basec.console import say, stderr
 from basec.environments import Environment
@@ -152,6 +152,8 @@ class Engine:
         view = ProgressView(stderr(), preview=preview)
         options: dict[str, Any] = {"on_event": view.on_event, "color": "never"}
         self._command.extra = extra
+        if name in policy.JUDGED:
+            options["policy_packs"] = [str(policy.PACK)]
         if self._verbose:
             options["on_output"] = _Echo()
         failure: list[BaseException] = []
@@ -240,11 +242,19 @@ class Engine:
         if self._command.last_code < 0:
             text = f"basec: {self.environment.name}: {name}: the engine was ended by signal {-self._command.last_code}"
             return EngineError(text, "run the same command again: it continues where it stopped")
+        return self._failure(name, error, view)
+
+    def _failure(self, name: str, error: automation.CommandError, view: ProgressView) -> BasecommerceError:
+        """Say what failed, resource by resource, and which rules were broken."""
         blocks = [
             "\n  ".join([f"{failure.resource}:", *_short("\n".join(failure.messages))])
             for urn, failure in view.failures.items()
             if failure.messages and (len(view.failures) == 1 or not _is_echo(urn))
         ]
+        if policy.refused(view.violations):
+            if name == "preview" and all(map(_is_echo, view.failures)):
+                return policy.PolicyError(self.environment.name, view.violations)
+            blocks.append(policy.blocks(view.violations))
         text = "\n".join(blocks) or "\n".join(_short(_last_words(str(error))))
         return EngineError(f"basec: {self.environment.name}: {name} failed\n{text}", UP_HINT)
 

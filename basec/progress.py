@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.status import Status
 
+from basec.policy import Violation
 from topology.plan import STATEFUL, Step
 
 STAGES = {  # a component's area and type, in its URN: the stage a person knows it by
@@ -87,6 +88,8 @@ class ProgressView:
         self.failures: dict[str, Failure] = {}
         self.changes: Counter[str] = Counter()
         self.steps: list[dict[str, str]] = []
+        self.violations: list[Violation] = []
+        """What broke a rule of the policy pack."""
         self.stateful: list[Step] = []
         """The steps of what holds data or addresses, unchanged ones too: what `topology/plan.py` judges."""
         self.exports_before: Mapping[str, Any] = {}
@@ -113,6 +116,8 @@ class ProgressView:
             self._fail(event.res_op_failed_event.metadata)
         elif event.diagnostic_event is not None:
             self._diagnose(event.diagnostic_event)
+        elif event.policy_event is not None:
+            self._judge(Violation.from_event(event.policy_event))
         elif event.summary_event is not None:
             self.changes.update(
                 {str(getattr(op, "value", op)): n for op, n in event.summary_event.resource_changes.items()}
@@ -190,6 +195,11 @@ class ProgressView:
                 failure.messages.append(text)
         elif event.severity == "warning":
             self._print(f"  warning: {text}")
+
+    def _judge(self, violation: Violation) -> None:
+        self.violations.append(violation)
+        if self._preview and not violation.is_mandatory:  # the others end the operation, and its message holds them
+            self._print(f"  advice: {violation.line()}")
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, soft_wrap=True)

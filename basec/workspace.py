@@ -22,7 +22,7 @@ from pulumi import automation
 from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
-from basec import passphrase_file
+from basec import passphrase_file, policy
 from basec.backend import URL_VARIABLE, described, url_of
 from basec.console import say
 from basec.environments import PROJECT, Environment
@@ -167,7 +167,7 @@ def load_program(root: Path) -> Callable[[], None]:
 
 def variables(environment: Environment) -> dict[str, str]:
     """Give the engine's variables: a contained stack keeps all in its own directory, a cloud stack uses the user's."""
-    common = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
+    common = {"PULUMI_SKIP_UPDATE_CHECK": "true", **policy.variables(environment)}
     if not environment.is_contained:
         if passphrase_file.VARIABLE not in os.environ:
             common[passphrase_file.FILE_VARIABLE] = str(passphrase_file.path_of(environment))

@@ -35,7 +35,7 @@ MEANINGS = {
     ExitCode.CONFIGURATION: "wrong usage or configuration; nothing was touched",
     ExitCode.HOST_CHECK: "this machine cannot run the local cloud (host check)",
     ExitCode.REMOTE: "a host could not be reached, or a command there failed",
-    ExitCode.REFUSED: "refused: a dangerous edit that nobody named, or something that the plan does not have",
+    ExitCode.REFUSED: "refused: by a rule, as a dangerous edit that nobody named, or since the plan does not have it",
     ExitCode.INTERRUPTED: "interrupted; the same command continues",
 }
 """In the words of `basec --help` and of docs/infra-cli.md, the one page that lists them."""

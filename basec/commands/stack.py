@@ -277,6 +277,9 @@ def preview(
 
 
 def _preview(environment: Environment, allowed: tuple[str, ...], save_plan: Path | None, *, as_json: bool) -> None:
+    from basec.policy import PolicyError
+    from basec.policy import as_json as as_json_violations
+
     project = current_project(environment)
     say_warnings(project)
     if environment.is_local:
@@ -287,6 +290,10 @@ def _preview(environment: Environment, allowed: tuple[str, ...], save_plan: Path
     try:
         engine = open_engine(environment, stages)
         planned = _look(engine, project, stages, allowed, save_plan)
+    except PolicyError as refusal:
+        if as_json:
+            print_json({"environment": environment.name, "violations": as_json_violations(refusal.violations)})
+        raise
     finally:
         show(stages.table(), progress=True)
     view = planned.view
@@ -299,6 +306,7 @@ def _preview(environment: Environment, allowed: tuple[str, ...], save_plan: Path
                 "steps": view.steps,
                 "notes": planned.notes,
                 "price": planned.price.document(),
+                "violations": as_json_violations(view.violations),
             }
         )
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +12,11 @@ import pytest
 
 from basec import environments, main
 from basec.console import stderr
+from localcloud.allocate import allocate
+from localcloud.config import Mode
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+DRY_NAME = "local-dry"
 TRACKED = (
     "inventory.yaml",
     "versions.yaml",
@@ -56,6 +60,21 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ):
         monkeypatch.delenv(name, raising=False)
     return root
+
+
+@pytest.fixture
+def dry_stack(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a clone that holds the program and all rooms, with a stack `local-dry` without machines, not initialised."""
+    if not os.environ.get("BASECOMMERCE_PULUMI"):
+        pytest.skip("no Pulumi CLI: set BASECOMMERCE_PULUMI to what `python -m toolchain` prints")
+    for room in ("basec", "components", "localcloud", "policy", "topology", "toolchain"):
+        shutil.copytree(REPOSITORY / room, clone / room)
+    for name in ("__main__.py", "requirements.txt"):
+        shutil.copy2(REPOSITORY / name, clone)
+    allocate(directory=clone / ".local" / DRY_NAME, name=DRY_NAME, mode=Mode.DRY, cache=clone / "cache", http_port=None)
+    monkeypatch.setenv("PYTHONPATH", str(clone))
+    monkeypatch.setenv("NO_COLOR", "1")
+    return clone
 
 
 @pytest.fixture

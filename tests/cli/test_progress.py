@@ -15,7 +15,10 @@ HEAD = "urn:pulumi:local::basecommerce::"
 DROPLET = HEAD + "basecommerce:droplet:Droplet$digitalocean:index/droplet:Droplet::edge-droplet"
 COMPONENT = HEAD + "basecommerce:droplet:Droplet::edge"
 PROVIDER = HEAD + "pulumi:providers:digitalocean::default_4_84_1"
-KINDS = ("resource_pre_event", "res_outputs_event", "res_op_failed_event", "diagnostic_event", "summary_event")
+KINDS = (
+    *("resource_pre_event", "res_outputs_event", "res_op_failed_event"),
+    *("diagnostic_event", "policy_event", "summary_event"),
+)
 
 
 def event(kind: str, **fields: Any) -> SimpleNamespace:

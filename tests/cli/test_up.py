@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,33 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.allocate import allocate
-from localcloud.config import Mode
-from tests.cli.conftest import REPOSITORY
+from tests.cli.conftest import DRY_NAME
 
 pytestmark = pytest.mark.engine
-
-NAME = "local-dry"
-ROOMS = ("basec", "components", "localcloud", "topology", "toolchain")
 
 Command = Callable[[str], str]
 
 
 @pytest.fixture
-def dry(clone: Path) -> Command:
-    """Run a command of basec on a stack without machines, in a clone that holds the program and all rooms."""
-    if not (binary := os.environ.get("BASECOMMERCE_PULUMI")):
-        pytest.skip("no Pulumi CLI: set BASECOMMERCE_PULUMI to what `python -m toolchain` prints")
-    for room in ROOMS:
-        shutil.copytree(REPOSITORY / room, clone / room)
-    shutil.copy2(REPOSITORY / "__main__.py", clone)
-    allocate(directory=clone / ".local" / NAME, name=NAME, mode=Mode.DRY, cache=clone / "cache", http_port=None)
+def dry(dry_stack: Path) -> Command:
+    """Run a command of basec on a stack without machines."""
 
     def run(command: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "basec", command, "--env", NAME],
-            cwd=clone,
-            env={**os.environ, "BASECOMMERCE_PULUMI": binary, "PYTHONPATH": str(clone), "NO_COLOR": "1"},
+            [sys.executable, "-m", "basec", command, "--env", DRY_NAME],
+            cwd=dry_stack,
             capture_output=True,
             text=True,
             check=False,
@@ -51,7 +37,7 @@ def dry(clone: Path) -> Command:
 
 def test_up_applies_what_preview_found_and_nothing_else(dry: Command, clone: Path) -> None:
     assert "up: 60 changes (60 create)" in dry("up")
-    state = clone / ".local" / NAME / "state/.pulumi/stacks/basecommerce" / f"{NAME}.json"
+    state = clone / ".local" / DRY_NAME / "state/.pulumi/stacks/basecommerce" / f"{DRY_NAME}.json"
     before = state.stat().st_mtime_ns
     again = dry("up")
     assert "preview: 0 changes (60 same)\nup: nothing to do\n" in again

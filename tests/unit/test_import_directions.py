@@ -14,6 +14,7 @@ ALLOWED = {
     "components": {"topology"},
     "basec": {"topology"},
     "localcloud": set[str](),
+    "policy": {"topology"},
     "reference_apps": set[str](),
     "toolchain": set[str](),
     "compose": set[str](),

@@ -1,0 +1,99 @@
+"""The rules before every operation: which pack the engine starts, and what is said about what it finds.
+
+The pack itself is the room `policy`; the engine runs it as a program of its own, and its findings come back as events.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from basec.environments import ROOT, Environment
+from topology.errors import BasecommerceError, ExitCode
+from topology.policy_rules import MANDATORY, RULES
+
+PACK = ROOT / "policy" / "basecommerce"
+JUDGED = ("preview", "up")
+"""Operations that declare resources. In `up` it is the second line: a rule about the whole stack speaks at its end."""
+PARTS = ("resource", "found", "wanted", "fix")
+
+
+class PolicyError(BasecommerceError):
+    """A preview broke mandatory rules. Nothing was touched."""
+
+    exit_code = ExitCode.REFUSED
+
+    def __init__(self, name: str, violations: Sequence[Violation]) -> None:
+        self.violations = tuple(violations)
+        super().__init__(
+            f"basec: {name}: refused by the rules, nothing was touched\n{blocks(violations)}",
+            "do what each `fix` says; docs/policies.md explains the rules",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Violation:
+    """What the pack found, as the engine passed it on."""
+
+    rule: str
+    severity: str
+    urn: str
+    resource: str
+    found: str
+    wanted: str
+    fix: str
+
+    @classmethod
+    def from_event(cls, event: Any) -> Violation:
+        """Read an event of the engine: the rule's title, then a line for each part."""
+        lines = dict(line.split(": ", 1) for line in event.message.splitlines() if ": " in line)
+        return cls(
+            rule=event.policy_name,
+            severity=event.enforcement_level,
+            urn=event.resource_urn or "",
+            **{part: lines.get(part, "") for part in PARTS},
+        )
+
+    @property
+    def is_mandatory(self) -> bool:
+        return self.severity == MANDATORY
+
+    def block(self) -> str:
+        """Give the rule and the four lines below it."""
+        title = RULES[self.rule].title if self.rule in RULES else ""
+        return "\n".join([f"{self.rule} {title}".strip(), *(f"  {part}: {getattr(self, part)}" for part in PARTS)])
+
+    def line(self) -> str:
+        """Give it in one line, for advice."""
+        return f"{self.rule} {self.resource}: {self.found}; wanted: {self.wanted}"
+
+
+def blocks(violations: Sequence[Violation]) -> str:
+    """Give all mandatory ones, rule by rule; the engine tells them in the order of its own work."""
+    mandatory = [violation for violation in violations if violation.is_mandatory]
+    rules = {violation.rule for violation in mandatory}
+    head = f"{_count(len(mandatory), 'violation')} of {_count(len(rules), 'rule')}"
+    ordered = sorted(mandatory, key=lambda violation: (violation.rule, violation.resource))
+    return "\n".join([head, *(violation.block() for violation in ordered)])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def refused(violations: Sequence[Violation]) -> bool:
+    return any(violation.is_mandatory for violation in violations)
+
+
+def as_json(violations: Sequence[Violation]) -> list[dict[str, str]]:
+    return [asdict(violation) for violation in violations]
+
+
+def variables(environment: Environment) -> Mapping[str, str]:
+    """Give what the engine passes on to the pack: its interpreter, first on PATH, and the stack's file."""
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
+    return {"PATH": path, "BASECOMMERCE_STACK_FILE": str(environment.stack_file)}

@@ -1,0 +1,176 @@
+"""The engine's side of the pack: Pulumi's analyzer protocol over the SDK's own stubs.
+
+Not `pulumi-policy`: its 1.21 wants protobuf 5, drops the marks of secrets, and gives a whole rule up at the first value
+that is not known yet. Source of the protocol: proto/pulumi/analyzer.proto of Pulumi.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent import futures
+from typing import Any
+
+import grpc
+from google.protobuf import empty_pb2, json_format
+from pulumi.runtime.proto import analyzer_pb2 as wire
+from pulumi.runtime.proto import analyzer_pb2_grpc, plugin_pb2
+from typing_extensions import override
+
+from policy.pack import judge, judge_stack
+from policy.resources import Resource, has_secret, plain
+from policy.stack import NoStackError, Stack, load_stack
+from topology.policy_rules import MANDATORY, RULES, Violation
+from topology.project import PROJECT
+
+NAME = "basecommerce"
+VERSION = "1.0.0"
+LARGEST_MESSAGE = 400 * 1024 * 1024
+"""Bytes, as in Pulumi's own plugins: a bundle travels in one property."""
+
+
+class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
+    """Answers the engine. An error of ours ends its operation: no rule is ever passed over in silence."""
+
+    def __init__(self) -> None:
+        self._stacks: dict[str, Stack] = {}
+        self._secrets: dict[str, str] = {}
+        self._loading = threading.Lock()
+        self.told_to_end = False
+        """Whether the engine has said that it is done, or that it gives up."""
+
+    @override
+    def Handshake(self, request: Any, context: Any) -> Any:
+        return wire.AnalyzerHandshakeResponse()
+
+    @override
+    def ConfigureStack(self, request: Any, context: Any) -> Any:
+        keys = set(request.config_secret_keys)
+        self._secrets = {key.removeprefix(f"{PROJECT}:"): text for key, text in request.config.items() if key in keys}
+        return wire.AnalyzerStackConfigureResponse()
+
+    @override
+    def Configure(self, request: Any, context: Any) -> Any:
+        return empty_pb2.Empty()
+
+    @override
+    def Cancel(self, request: Any, context: Any) -> Any:
+        self.told_to_end = True
+        return empty_pb2.Empty()
+
+    @override
+    def Remediate(self, request: Any, context: Any) -> Any:
+        return wire.RemediateResponse()
+
+    @override
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:
+        return plugin_pb2.PluginInfo(version=VERSION)
+
+    @override
+    def GetAnalyzerInfo(self, request: Any, context: Any) -> Any:
+        policies = [
+            wire.PolicyInfo(
+                name=rule.id,
+                displayName=rule.title,
+                description=rule.title,
+                enforcementLevel=_level(rule.severity),
+            )
+            for rule in RULES.values()
+        ]
+        return wire.AnalyzerInfo(name=NAME, version=VERSION, policies=policies)
+
+    @override
+    def Analyze(self, request: Any, context: Any) -> Any:
+        resource = read(request)
+        return _answer((found, resource.urn) for found in judge(resource, self._stack([resource.urn], context)))
+
+    @override
+    def AnalyzeStack(self, request: Any, context: Any) -> Any:
+        resources = [read(item) for item in request.resources]
+        if not resources:  # a destroy leaves nothing to judge
+            return wire.AnalyzeResponse()
+        return _answer(judge_stack(resources, self._stack([item.urn for item in resources], context)))
+
+    def _stack(self, urns: Sequence[str], context: Any) -> Stack:
+        """Load the stack that the URNs name, once."""
+        name = urns[0].split("::")[0].removeprefix("urn:pulumi:")
+        try:
+            with self._loading:
+                if name not in self._stacks:
+                    self._stacks[name] = load_stack(name, self._secrets)
+                return self._stacks[name]
+        except NoStackError as error:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, error.render())
+            raise
+
+
+def read(message: Any) -> Resource:
+    """Read a resource of a request."""
+    sent = json_format.MessageToDict(message.properties)
+    of_stack = isinstance(message, wire.AnalyzerResource)
+    options = message.options
+    return Resource(
+        urn=message.urn,
+        type=message.type,
+        name=message.name,
+        properties=plain(sent),
+        secret=frozenset(key for key, value in sent.items() if has_secret(value)),
+        protect=options.protect,
+        ignore_changes=tuple(options.ignoreChanges),
+        parent=options.parent,
+        secret_outputs=tuple(options.additionalSecretOutputs),
+        delete_before_replace=options.deleteBeforeReplace,
+        dependencies=frozenset(message.dependencies if of_stack else ()),
+        property_dependencies={
+            key: frozenset(value.urns) for key, value in (message.propertyDependencies.items() if of_stack else ())
+        },
+    )
+
+
+def _answer(violations: Iterable[tuple[Violation, str]]) -> Any:
+    return wire.AnalyzeResponse(
+        diagnostics=[
+            wire.AnalyzeDiagnostic(
+                policyName=violation.rule.id,
+                policyPackName=NAME,
+                policyPackVersion=VERSION,
+                description=violation.rule.title,
+                message=f"{violation.rule.title}\n{violation.details()}",
+                enforcementLevel=_level(violation.severity),
+                urn=urn,
+            )
+            for violation, urn in violations
+        ]
+    )
+
+
+def _level(severity: str) -> Any:
+    return wire.EnforcementLevel.MANDATORY if severity == MANDATORY else wire.EnforcementLevel.ADVISORY
+
+
+def serve() -> None:
+    """Serve the engine that started this process, until it is gone."""
+    analyzer = Analyzer()
+
+    def on_interrupt(*_: object) -> None:
+        """End on the engine's own SIGINT, which follows Cancel; one from a terminal is the engine's to judge."""
+        if analyzer.told_to_end:
+            os._exit(0)
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    server = grpc.server(
+        futures.ThreadPoolExecutor(max_workers=4),
+        options=[("grpc.max_receive_message_length", LARGEST_MESSAGE)],
+    )
+    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(analyzer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    # The engine holds the other end of standard input. When it is killed, this is the only sign of it.
+    while sys.stdin.buffer.read(4096):
+        pass
+    os._exit(0)

@@ -1,0 +1,154 @@
+"""BC01 to BC04: the firewalls outside the droplets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
+
+from policy.checks import DROPLET, FIREWALL, Finding, of_type
+from policy.resources import Resource
+from policy.stack import Stack
+from topology.inventory import CLOUDFLARE, SSH_PORT, SSH_SOURCES, WEB_PORT
+
+WEB_PORTS = (str(WEB_PORT), "443")
+EGRESS_PORTS = {"tcp": {"53", "80", "443"}, "udp": {"53", "123"}}
+"""Names, packages and images, the clock. icmp has no ports."""
+Network = IPv4Network | IPv6Network
+
+
+def no_public_ingress(resource: Resource, stack: Stack) -> Iterator[Finding]:
+    """BC01: a public source fits `ssh.sources` or `cloudflare.ranges`, on the edge's ports for them."""
+    if resource.type != FIREWALL:
+        return
+    for rule in resource.tables("inboundRules"):
+        allowed = _allowed_sources(stack, _port(rule)) if stack.edge_tag in resource.texts("tags") else ()
+        strange = [
+            str(network)
+            for network in _networks(rule, "sourceAddresses")
+            if not _inside(network, (stack.project.settings.vpc_ip_range, *allowed))
+        ]
+        if strange:
+            settings = "ssh.sources" if _port(rule) == str(SSH_PORT) else "cloudflare.ranges"
+            wanted = f"on the edge only ranges of {settings}; elsewhere no public source"
+            yield Finding(found=f"{_text(rule)} from {_few(strange)}", wanted=wanted)
+
+
+def one_firewall_first(resources: Sequence[Resource], _stack: Stack) -> Iterator[Finding]:
+    """BC02: each droplet has one firewall, and depends on it."""
+    firewalls = of_type(resources, FIREWALL)
+    for droplet in of_type(resources, DROPLET):
+        tags = set(droplet.texts("tags"))
+        by_tag = [wall for wall in firewalls if tags & set(wall.texts("tags"))]
+        by_id = [wall for wall in firewalls if droplet.urn in wall.property_dependencies.get("dropletIds", ())]
+        count = len(by_tag) + len(by_id)
+        if count != 1:
+            found = ", ".join(wall.label for wall in (*by_tag, *by_id)) or "none"
+            yield Finding(resource=droplet, found=f"{count} firewalls: {found}", wanted="exactly one firewall, by tag")
+        elif by_id:
+            found = f"{by_id[0].label} names the droplet by its id, so it comes after it"
+            yield Finding(resource=droplet, found=found, wanted="a firewall that is there when the droplet is made")
+        elif by_tag[0].urn not in _made_before(droplet, resources):
+            found = f"nothing makes it wait for {by_tag[0].label}"
+            yield Finding(resource=droplet, found=found, wanted="a droplet that depends on its firewall")
+
+
+def _made_before(resource: Resource, resources: Sequence[Resource]) -> set[str]:
+    """Give the URNs of all that must be there first: what it depends on, and what its parents depend on."""
+    known = {item.urn: item for item in resources}
+    before: set[str] = set()
+    waiting = [resource.urn]
+    while waiting:
+        item = known.get(waiting.pop())
+        new = {*item.dependencies, item.parent} - before if item else set()
+        before |= new
+        waiting += new
+    return before
+
+
+def only_named_peers(resource: Resource, stack: Stack) -> Iterator[Finding]:
+    """BC03: sources and ports are those of the inventory's rule table; the VPC's range is no peer."""
+    if resource.type != FIREWALL:
+        return
+    inventory, project = stack.project.inventory, stack.project
+    name = stack.droplet_of_tags(resource.texts("tags"))
+    if name is None:
+        tags = ", ".join(resource.texts("tags")) or "none"
+        wanted = "the tag of one droplet of inventory.yaml, such as " + stack.edge_tag
+        yield Finding(found=f"tags: {tags}", wanted=wanted)
+        return
+    table = {
+        (rule.protocol, port): rule.sources
+        for rule in inventory.rules
+        if rule.droplet == name
+        for port in (rule.ports or ("",))
+    }
+    for rule in resource.tables("inboundRules"):
+        sources = table.get((str(rule.get("protocol")), _port(rule)))
+        if sources is None:
+            wanted = f"only ports that inventory.yaml opens on {name}"
+            yield Finding(found=f"{_text(rule)} is open", wanted=wanted)
+            continue
+        public = {SSH_SOURCES, CLOUDFLARE} & set(sources)
+        addresses = list(_networks(rule, "sourceAddresses"))
+        if addresses and not public:
+            wanted = f"tags of {', '.join(sources)}, and no address"
+            yield Finding(found=f"{_text(rule)} from {_few(list(map(str, addresses)))}", wanted=wanted)
+        vpc = project.settings.vpc_ip_range
+        inside = [str(network) for network in addresses if public and network.version == 4 and network.overlaps(vpc)]
+        if inside:
+            yield Finding(
+                found=f"{_text(rule)} from {_few(inside)}, which holds the VPC {vpc}",
+                wanted="public ranges with the VPC cut out: neighbours come in by name only",
+            )
+        peers = {project.droplet_tag(source) for source in sources if source in inventory.droplets}
+        strange = sorted({tag for tag in rule.get("sourceTags") or () if isinstance(tag, str)} - peers)
+        if strange:
+            wanted = f"tags of {', '.join(sources)}"
+            yield Finding(found=f"{_text(rule)} from tags {', '.join(strange)}", wanted=wanted)
+
+
+def narrow_egress(resource: Resource, stack: Stack) -> Iterator[Finding]:
+    """BC04: what leaves for the internet is names, web and clock."""
+    if resource.type != FIREWALL:
+        return
+    for rule in resource.tables("outboundRules"):
+        protocol = str(rule.get("protocol"))
+        away = [
+            network
+            for network in _networks(rule, "destinationAddresses")
+            if not _inside(network, (stack.project.settings.vpc_ip_range,))
+        ]
+        if away and protocol != "icmp" and _port(rule) not in EGRESS_PORTS.get(protocol, ()):
+            wanted = "to the internet tcp 53, 80, 443, udp 53, 123 and icmp; the rest to the VPC"
+            yield Finding(found=f"{_text(rule)} to {_few(list(map(str, away)))}", wanted=wanted)
+
+
+def _allowed_sources(stack: Stack, port: str) -> tuple[IPv4Network, ...]:
+    settings = stack.project.settings
+    if port == str(SSH_PORT):
+        return tuple(settings.ssh.sources)
+    return tuple(settings.cloudflare.ranges) if port in WEB_PORTS else ()
+
+
+def _networks(rule: Mapping[str, Any], key: str) -> Iterator[Network]:
+    for address in rule.get(key) or ():
+        if isinstance(address, str):  # one that is not known yet is judged by `up`, before the firewall is made
+            yield ip_network(address, strict=False)
+
+
+def _inside(network: Network, allowed: Sequence[IPv4Network]) -> bool:
+    return isinstance(network, IPv4Network) and any(network.subnet_of(wide) for wide in allowed)
+
+
+def _port(rule: Mapping[str, Any]) -> str:
+    return str(rule.get("portRange") or "")
+
+
+def _text(rule: Mapping[str, Any]) -> str:
+    return f"{rule.get('protocol')} {_port(rule)}".strip()
+
+
+def _few(texts: list[str]) -> str:
+    """Name at most three: a public source without the VPC is a dozen ranges."""
+    return ", ".join(texts[:3]) + (f" and {len(texts) - 3} more" if len(texts) > 3 else "")

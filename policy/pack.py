@@ -1,0 +1,67 @@
+"""Which check tells which rule. Checks of one resource stop `up` before that resource is made; the others end it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from policy import command_rules, domain_rules, machine_rules, network_rules, stack_rules
+from policy.checks import Finding, ResourceCheck, StackCheck
+from policy.resources import Resource
+from policy.stack import Stack
+from topology.policy_rules import RULES, Violation
+
+RESOURCE_CHECKS: tuple[tuple[str, ResourceCheck], ...] = (
+    ("BC01", network_rules.no_public_ingress),
+    ("BC03", network_rules.only_named_peers),
+    ("BC04", network_rules.narrow_egress),
+    ("BC05", machine_rules.droplet_birth),
+    ("BC06", machine_rules.known_choices),
+    ("BC07", machine_rules.kept_things),
+    ("BC08", machine_rules.user_data),
+    ("BC09", machine_rules.safe_bucket),
+    ("BC10", machine_rules.monitored),
+    ("BC11", domain_rules.proxied),
+    ("BC12", domain_rules.strict_setting),
+    ("BC13", domain_rules.shallow_names),
+    ("BC14", command_rules.checked_connection),
+    ("BC15", command_rules.quiet_command),
+    ("BC16", command_rules.clean_text),
+    ("BC20", stack_rules.named_after_stack),
+    ("BC20", stack_rules.pinned_provider),
+)
+STACK_CHECKS: tuple[tuple[str, StackCheck], ...] = (
+    ("BC02", network_rules.one_firewall_first),
+    ("BC10", machine_rules.alerts_exist),
+    ("BC11", domain_rules.no_droplet_in_dns),
+    ("BC12", domain_rules.strict_zone),
+    ("BC14", command_rules.through_the_edge),
+    ("BC19", stack_rules.kept_secrets),
+)
+
+
+def judge(resource: Resource, stack: Stack) -> Iterator[Violation]:
+    """Judge one resource by its inputs."""
+    for rule, check in RESOURCE_CHECKS:
+        for finding in check(resource, stack):
+            yield _violation(rule, finding, resource.label)
+
+
+def judge_stack(resources: Sequence[Resource], stack: Stack) -> Iterator[tuple[Violation, str]]:
+    """Judge what no single resource can tell, and give the URN that each violation belongs to (empty: the stack)."""
+    for rule, check in STACK_CHECKS:
+        for finding in check(resources, stack):
+            where = finding.resource
+            yield _violation(rule, finding, where.label if where else finding.place), where.urn if where else ""
+    for violation in stack_rules.compose_projects(stack):
+        yield violation, ""
+
+
+def _violation(rule: str, finding: Finding, resource: str) -> Violation:
+    return Violation(
+        rule=RULES[rule],
+        resource=resource,
+        found=finding.found,
+        wanted=finding.wanted,
+        fix=finding.fix,
+        advisory=finding.advisory,
+    )

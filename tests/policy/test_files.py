@@ -1,0 +1,125 @@
+"""Rules that are told from files: compose projects, and how a stack keeps its secrets."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from policy import stack_rules
+from policy.pack import judge_stack
+from tests.policy.fixtures import PASSWORD, stack
+from tests.unit.topology_support import with_value
+from topology.bundle import build_bundle
+from topology.compose_rules import compose_violations, read_bundle
+from topology.policy_rules import RULES
+from topology.stack_file import clear_secrets, shared_secrets, weak_secrets
+
+PEM = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n"
+
+
+def compose(droplet: str) -> dict[str, Any]:
+    project = stack().project
+    return copy.deepcopy(read_bundle(build_bundle(project, project.droplet(droplet).role)))
+
+
+@pytest.mark.parametrize("name", ["local", "staging", "production"])
+def test_every_tier_of_every_stack_is_fixed_and_confined(name: str) -> None:
+    assert [found.render() for found in stack_rules.compose_projects(stack(name))] == []
+
+
+def test_the_variables_of_a_bundle_are_filled_in() -> None:
+    image = compose("infra")["services"]["postgres"]["image"]
+    assert image.startswith("docker.io/library/postgres:")
+    assert compose("infra")["services"]["postgres"]["ports"] == ["${PRIVATE_ADDRESS:?}:5432:5432"]
+
+
+COMPOSE: list[tuple[str, str, str, object, str]] = [
+    ("BC17", "infra", "postgres.image", "docker.io/library/postgres", "image: docker.io/library/postgres"),
+    ("BC17", "infra", "postgres.image", "docker.io/library/postgres:latest", "postgres:latest"),
+    ("BC17", "infra", "postgres.ports", ["5432:5432"], "ports: 5432:5432"),
+    ("BC17", "infra", "postgres.ports", ["0.0.0.0:5432:5432"], "ports: 0.0.0.0:5432:5432"),
+    ("BC17", "infra", "postgres.ports", ["${PRIVATE_ADDRESS:?}:9000:9000"], "9000:9000"),
+    ("BC17", "vertical", "haproxy.ports", ["0.0.0.0:8000:8000"], "ports: 0.0.0.0:8000"),
+    ("BC17", "edge", "nginx.ports", ["0.0.0.0:8001:8001"], "ports: 0.0.0.0:8001"),
+    ("BC18", "infra", "redis.mem_limit", None, "mem_limit: none"),
+    ("BC18", "infra", "redis.pids_limit", None, "pids_limit: none"),
+    ("BC18", "infra", "redis.mem_limit", "1g", "memory limits add up to"),
+    ("BC18", "infra", "redis.user", "0:0", "user: 0:0"),
+    ("BC18", "infra", "redis.cap_drop", ["NET_RAW"], "cap_drop: ['NET_RAW']"),
+    ("BC18", "infra", "redis.cap_add", ["SYS_ADMIN"], "cap_add: ['SYS_ADMIN']"),
+    ("BC18", "infra", "redis.security_opt", [], "security_opt: []"),
+    ("BC18", "infra", "redis.read_only", False, "read_only: off"),
+    ("BC18", "infra", "redis.logging", {"driver": "json-file"}, "json-file"),
+    ("BC18", "infra", "redis.volumes", ["/var/run/docker.sock:/var/run/docker.sock"], "the Docker socket"),
+    ("BC18", "infra", "redis.privileged", True, "privileged: True"),
+    ("BC18", "infra", "redis.network_mode", "host", "network_mode: host"),
+    ("BC18", "infra", "redis.restart", "no", "restart: no"),
+    ("BC18", "infra", "redis.healthcheck", {"disable": True}, "healthcheck: none"),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "droplet", "path", "value", "says"), [pytest.param(*case, id=f"{case[0]}-{case[4]}") for case in COMPOSE]
+)
+def test_each_way_to_loosen_a_container_is_named(rule: str, droplet: str, path: str, value: object, says: str) -> None:
+    document = with_value(compose(droplet), f"services.{path}", value)
+    found = list(compose_violations(stack().project, droplet, document))
+    assert [violation for violation in found if violation.rule.id == rule and says in violation.found]
+    assert all(violation.resource.startswith("compose/") for violation in found)
+
+
+def test_a_digest_is_as_good_as_a_tag() -> None:
+    document = with_value(compose("infra"), "services.redis.image", "docker.io/library/redis@sha256:" + "a" * 64)
+    assert list(compose_violations(stack().project, "infra", document)) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("basecommerce:postgres_password", "hunter2-hunter2-hunter2"),
+        ("basecommerce:login_private_key", "abc"),
+        ("digitalocean:token", "abc"),
+        ("cloudflare:apiToken", "abc"),
+        ("aws:secret_access_key", "abc"),
+        ("basecommerce:host_key_edge", "abc"),
+        ("basecommerce:origin_key", "abc"),
+        ("basecommerce:note", PEM),
+        ("basecommerce:store", "https://user:hunter2@example.net/x"),
+        ("basecommerce:other", "dop_v1_" + "0" * 64),
+        ("basecommerce:settings", {"deep": [{"redis_password": "abc"}]}),
+    ],
+)
+def test_a_secret_in_clear_is_named_by_its_key_alone(key: str, value: object) -> None:
+    (path,) = clear_secrets({key: value})
+    assert path.startswith(f"config.{key}")
+
+
+def test_what_is_encrypted_or_public_is_no_secret_in_clear() -> None:
+    config = {
+        "basecommerce:postgres_password": {"secure": "v1:abc"},
+        "basecommerce:settings": {"cloudflare": {"zone_id": "b7a2"}, "public_key": "ssh-ed25519 AAAA", "protect": True},
+        "basecommerce:url": "https://basecommerce.com.br/health",
+    }
+    assert list(clear_secrets(config)) == []
+
+
+def test_weak_secrets_are_named_without_their_values() -> None:
+    found = dict(weak_secrets({"a": "short", "b": "please-changeme-now-123", "c": PASSWORD}))
+    assert found == {"a": "has 5 characters", "b": "is a value from an example"}
+
+
+def test_two_environments_share_neither_salt_nor_cipher_text() -> None:
+    mine = {"encryptionsalt": "v1:x", "config": {"basecommerce:token_key": {"secure": "v1:y"}, "plain": "same"}}
+    theirs = copy.deepcopy(mine)
+    assert list(shared_secrets(mine, theirs)) == ["encryptionsalt", "config.basecommerce:token_key"]
+    theirs = {"encryptionsalt": "v1:z", "config": {"basecommerce:token_key": {"secure": "v1:w"}, "plain": "same"}}
+    assert list(shared_secrets(mine, theirs)) == []
+
+
+def test_a_stack_file_with_a_secret_in_clear_breaks_bc19() -> None:
+    judged = stack(document={"config": {"basecommerce:redis_password": PASSWORD}})
+    (found,) = [violation for violation, _ in judge_stack([], judged) if violation.rule is RULES["BC19"]]
+    assert found.resource == "Pulumi.production.yaml: config.basecommerce:redis_password"
+    assert PASSWORD not in found.render()

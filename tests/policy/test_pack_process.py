@@ -1,0 +1,61 @@
+"""The pack as a program: it says its port at once, ends with the engine, and Ctrl-C is the engine's to judge."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import analyzer_pb2_grpc
+
+from basec.policy import PACK
+
+DEADLINE_S = 60
+"""Generous: starting takes a second on a quiet machine."""
+
+
+@pytest.fixture
+def pack() -> Iterator[subprocess.Popen[bytes]]:
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    command = [str(PACK), "127.0.0.1:1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+        yield process
+        process.kill()
+
+
+def port(process: subprocess.Popen[bytes]) -> int:
+    assert process.stdout
+    return int(process.stdout.readline())
+
+
+def test_it_ends_when_the_engine_is_gone(pack: subprocess.Popen[bytes]) -> None:
+    assert port(pack) > 0
+    assert pack.stdin
+    pack.stdin.close()
+    assert pack.wait(DEADLINE_S) == 0
+
+
+def test_an_interrupt_ends_it_only_after_the_engine_said_so(pack: subprocess.Popen[bytes]) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{port(pack)}") as channel:
+        engine = analyzer_pb2_grpc.AnalyzerStub(channel)  # type: ignore[no-untyped-call,unused-ignore]
+        pack.send_signal(signal.SIGINT)
+        assert engine.GetPluginInfo(empty_pb2.Empty()).version
+        assert engine.GetAnalyzerInfo(empty_pb2.Empty()).name == "basecommerce"
+        engine.Cancel(empty_pb2.Empty())
+    pack.send_signal(signal.SIGINT)
+    assert pack.wait(DEADLINE_S) == 0
+
+
+def test_without_the_sdk_it_says_what_to_do() -> None:
+    done = subprocess.run([sys.executable, "-I", "-S", str(PACK)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "policy: this python3 has no Pulumi SDK\nhint: activate .venv, or run the operation by basec\n"
+    )
