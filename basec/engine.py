@@ -218,13 +218,7 @@ class Engine:
 
     def _explain(self, name: str, error: BaseException, view: ProgressView) -> BaseException:
         if isinstance(error, automation.ConcurrentUpdateError):
-            held = locks.locks_in(str(error))
-            if held:
-                return locks.refusal(self.environment, held[0])
-            return locks.LockedError(
-                f"basec: {self.environment.name}: locked: another update runs, says {described(self.environment)}",
-                f"its page there shows whose; wait for it to end, and run the same command again; {locks.RUNBOOK}",
-            )
+            return self._locked(error)
         if not isinstance(error, automation.CommandError):
             return error
         if "incorrect passphrase" in str(error):  # the settings' own is checked before anything starts
@@ -243,6 +237,15 @@ class Engine:
             text = f"basec: {self.environment.name}: {name}: the engine was ended by signal {-self._command.last_code}"
             return EngineError(text, "run the same command again: it continues where it stopped")
         return self._failure(name, error, view)
+
+    def _locked(self, error: automation.ConcurrentUpdateError) -> BasecommerceError:
+        held = locks.locks_in(str(error))
+        if held:
+            return locks.refusal(self.environment, held[0])
+        return locks.LockedError(
+            f"basec: {self.environment.name}: locked: another update runs, says {described(self.environment)}",
+            f"its page there shows whose; wait for it to end, and run the same command again; {locks.RUNBOOK}",
+        )
 
     def _failure(self, name: str, error: automation.CommandError, view: ProgressView) -> BasecommerceError:
         """Say what failed, resource by resource, and which rules were broken."""

@@ -1,4 +1,4 @@
-"""`make policy`: previews of the three stacks under the pack, a line for each; violations in full, and exit code 2."""
+"""`make policy`: previews of the three stacks under the pack, a line for each; violations in full, and exit code 5."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def main() -> int:
             broken = True
             sys.stdout.write(blocks(stack.violations) + "\n")
         sys.stdout.flush()
-    return int(ExitCode.CONFIGURATION if broken else ExitCode.OK)
+    return int(ExitCode.REFUSED if broken else ExitCode.OK)
 
 
 if __name__ == "__main__":
