@@ -116,5 +116,5 @@ def test_a_scan_of_the_edge_has_no_finding_above_low(exposure: Exposure, tmp_pat
     origin_ca = exposure.stack.ca_file.with_name("origin.pem")
     address = addresses(exposure.stack, "edge")["public"]
     within = exposure.containers["cloudflare"]
-    found = tls.findings(tmp_path / "edge.json", "localhost", 443, address, origin_ca, within)
+    found = tls.findings(tmp_path / "edge.json", "localhost", 443, address, origin_ca, within=within)
     assert tls.above_low(found, OF_THE_ORIGIN_CA) == {}

@@ -48,7 +48,7 @@ class Finding:
     text: str
 
 
-def findings(report: Path, host: str, port: int, address: str, ca_file: Path, within: str = "") -> list[Finding]:
+def findings(report: Path, host: str, port: int, address: str, ca_file: Path, *, within: str = "") -> list[Finding]:
     """Scan one TLS server, trusting one authority more, and give what testssl found.
 
     The scan asks nobody else: no name server is known to it, and without `--phone-out` it looks for no revocation.
