@@ -25,7 +25,7 @@ from components.ufw_firewall import UfwFirewall, UfwFirewallArgs
 from components.zone_settings import ZoneSettings, ZoneSettingsArgs
 from topology.cloud_init import template_digest
 from topology.inventory import ROLES
-from topology.secrets import ORIGIN_CERTIFICATE
+from topology.secrets import ORIGIN_CERTIFICATE, PULL_AUTHORITIES
 
 ROOT = Path(__file__).resolve().parent
 
@@ -75,11 +75,16 @@ def main() -> None:
         http_opts = pulumi.ResourceOptions(depends_on=list(ready[bastion]))
         ready[bastion].append(OriginHttp(f"{bastion}-http", http_args, http_opts))
 
+    issued = {bastion: {ORIGIN_CERTIFICATE: origin_tls.certificate, PULL_AUTHORITIES: origin_tls.authorities}}
     stacks: dict[str, ComposeStack] = {}
     for name in order:
-        issued = {ORIGIN_CERTIFICATE: origin_tls.certificate} if name == bastion else {}
         stack_args = ComposeStackArgs.from_config(
-            config, name, droplet_id=ids[name], access=access[name], addresses=addresses, issued=issued
+            config,
+            name,
+            droplet_id=ids[name],
+            access=access[name],
+            addresses=addresses,
+            issued=issued.get(name, {}),
         )
         after = pulumi.ResourceOptions(depends_on=[*before, *ready[name]])
         stacks[name] = ComposeStack(f"{name}-stack", stack_args, after)

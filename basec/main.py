@@ -10,7 +10,20 @@ import sys
 
 import typer
 
-from basec.commands import compose, doctor, events, firewall, init, inventory, logs, smoke, ssh, stack, status
+from basec.commands import (
+    cloudflare,
+    compose,
+    doctor,
+    events,
+    firewall,
+    init,
+    inventory,
+    logs,
+    smoke,
+    ssh,
+    stack,
+    status,
+)
 from basec.console import say
 from topology.errors import BasecommerceError, ExitCode
 
@@ -41,7 +54,7 @@ def root(
     stack.VERBOSE.value = verbose
 
 
-for group in (stack, status, smoke, logs, ssh, compose, events, firewall, inventory, init, doctor):
+for group in (stack, status, smoke, logs, ssh, compose, events, firewall, cloudflare, inventory, init, doctor):
     group.register(app)
 
 

@@ -1,8 +1,8 @@
 """TLS between Cloudflare and the edge: the edge's certificate, and the one by which Cloudflare proves itself to it.
 
-Cloudflare presents our own client certificate (authenticated origin pulls, for the zone). The one that Cloudflare shares
-among all its customers would let any of them in, as does a firewall that admits Cloudflare's ranges: a Worker of a
-stranger comes from the same addresses. Both exist before the edge asks for them, and do nothing until it does.
+Cloudflare presents our own client certificate (authenticated origin pulls, for the zone). The one that it shares among
+its customers would let any of them in, as does a firewall that admits Cloudflare's ranges: a Worker of a stranger comes
+from the same addresses. Both exist before the edge asks for them, and do nothing until it does.
 Source: https://developers.cloudflare.com/ssl/origin-configuration/authenticated-origin-pull/
 """
 
@@ -16,7 +16,7 @@ import pulumi
 import pulumi_cloudflare as cloudflare
 
 from components.stack_config import StackConfig
-from topology.tls import ORIGIN_CSR, PULL_CERTIFICATE, PULL_KEY, origin_names, pull_leaf
+from topology.tls import ORIGIN_CSR, PULL_CERTIFICATE, PULL_KEY, origin_names, pull_authorities, pull_leaf
 
 REQUEST_TYPE = "origin-ecc"
 VALIDITY_DAYS = 5475
@@ -25,13 +25,14 @@ VALIDITY_DAYS = 5475
 
 @dataclass(frozen=True, kw_only=True)
 class OriginTlsArgs:
-    """`csr` is for the edge's own key, a P-256 one; `client_certificate` is without its authority. All in PEM."""
+    """`csr` is for the edge's own key, a P-256 one; `client_certificate` is without its authorities. All in PEM."""
 
     zone_id: str
     hostnames: Sequence[str]
     csr: pulumi.Output[str]
     client_certificate: pulumi.Output[str]
     client_private_key: pulumi.Output[str]
+    client_authorities: pulumi.Output[str]
 
     @classmethod
     def from_config(cls, config: StackConfig) -> Self:
@@ -43,21 +44,25 @@ class OriginTlsArgs:
             csr=config.secrets[ORIGIN_CSR],
             client_certificate=config.secrets[PULL_CERTIFICATE].apply(pull_leaf),
             client_private_key=config.secrets[PULL_KEY],
+            client_authorities=config.secrets[PULL_CERTIFICATE].apply(pull_authorities),
         )
 
 
 class OriginTls(pulumi.ComponentResource):
-    """Certificates of both ends. Outputs: `certificate` of the edge, in PEM."""
+    """Certificates of both ends. Outputs, in PEM: `certificate` of the edge, `authorities` of its one client."""
 
     certificate: pulumi.Output[str]
+    authorities: pulumi.Output[str]
 
     def __init__(self, name: str, args: OriginTlsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("basecommerce:tls:OriginTls", name, {}, opts)
-        # Replaced as a whole when a name or the key changes: the new one is issued and served before the old is revoked.
+        # Replaced as a whole when a name or the key changes: the old one is revoked after the new one is served.
         issued = cloudflare.OriginCaCertificate(
             f"{name}-certificate",
             csr=args.csr,
-            hostnames=list(args.hostnames),
+            # In the order in which the API gives them back: in another one each refresh would end in a replacement.
+            # https://github.com/cloudflare/terraform-provider-cloudflare/issues/6239
+            hostnames=sorted(args.hostnames),
             request_type=REQUEST_TYPE,
             requested_validity=VALIDITY_DAYS,
             opts=pulumi.ResourceOptions(parent=self),
@@ -76,5 +81,5 @@ class OriginTls(pulumi.ComponentResource):
             # Enabled first, Cloudflare would show the certificate that it shares among its customers.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[client]),
         )
-        self.certificate = issued.certificate
-        self.register_outputs({"certificate": self.certificate})
+        self.certificate, self.authorities = issued.certificate, args.client_authorities
+        self.register_outputs({"certificate": self.certificate, "authorities": self.authorities})

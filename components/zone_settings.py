@@ -1,6 +1,6 @@
 """How Cloudflare treats the zone: which TLS it speaks to the edge, and what it asks of visitors.
 
-Deleting a setting does nothing at Cloudflare (the provider says so), so a destroyed stack leaves its zone as it was set.
+A setting is not deleted at Cloudflare (the provider does nothing), so a destroyed stack leaves its zone as it was.
 """
 
 from __future__ import annotations

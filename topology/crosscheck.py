@@ -49,7 +49,7 @@ def _zone_problems(file: str, prefix: str, settings: Settings) -> Iterator[Probl
             file=file,
             path=f"{prefix}.cloudflare.zone_name",
             message=f"'{zone}' does not hold the domain '{domain}'",
-            hint="write the zone's name as its overview page shows it: the domain itself, or what is behind a dot in it",
+            hint="write the zone's name as its overview page shows it: the domain, or what is behind a dot in it",
         )
     elif domain != zone and settings.cloudflare.certificate == "universal":
         yield Problem(
@@ -57,7 +57,7 @@ def _zone_problems(file: str, prefix: str, settings: Settings) -> Iterator[Probl
             path=f"{prefix}.domain",
             message=f"<tenant>.{domain} is deeper than the universal certificate of the zone '{zone}' covers: *.{zone}",
             hint=f"use a domain that is a zone of its own, such as {domain.removesuffix('.' + zone)}-{zone}; or order "
-            f"an advanced certificate for {domain} and *.{domain}, and write `certificate: advanced` below `cloudflare`",
+            f"an advanced certificate for {domain} and *.{domain}, and set `cloudflare.certificate: advanced`",
         )
 
 

@@ -11,7 +11,7 @@ from topology.errors import ConfigurationError, Problem
 from topology.keys import public_key
 from topology.project import PROJECT, Project, required_secrets
 from topology.settings import PASSWORD_KEYS, TLS_KEYS
-from topology.tls import ORIGIN_KEY, PULL_CERTIFICATE, pull_authorities, tls_fault
+from topology.tls import ORIGIN_KEY, tls_fault
 
 POSTGRES_ID = 999
 """User and group in the official image. Source: https://github.com/docker-library/postgres (Dockerfile)."""
@@ -21,8 +21,9 @@ APPLICATION_ID = 10001
 NGINX_ID = 101
 """As above: https://github.com/nginx/docker-nginx (Dockerfile)."""
 
-ORIGIN_CERTIFICATE = "origin_certificate"
-"""Among the values of the edge's files, but no secret of the stack: Cloudflare issues it in the same run."""
+ORIGIN_CERTIFICATE, PULL_AUTHORITIES = "origin_certificate", "origin_pull_authorities"
+"""Among the values of the edge's files, but no secrets of the stack: Cloudflare issues the one in the same run, and the
+other is a part of `origin_pull_certificate`."""
 
 PASSWORD_PATTERN = r"[A-Za-z0-9_-]{24,}"  # noqa: S105 - a pattern, not a password
 """Nothing that needs an escape in a URL, an INI file or a shell: migrations pass the URL through all three."""
@@ -74,7 +75,7 @@ def _fault(project: Project, name: str, values: Mapping[str, str], today: dateti
 def service_secrets(project: Project, tier: str, values: Mapping[str, str]) -> dict[str, SecretFile]:
     """Give the secret files of a tier by file name. Raises ConfigurationError for unfit values.
 
-    The edge's need `origin_certificate` among the values as well.
+    The edge's need `origin_certificate` and `origin_pull_authorities` among the values as well.
     """
     check_secrets(project, values)
     return _FILES[tier](project, values)
@@ -120,7 +121,7 @@ def _edge(project: Project, values: Mapping[str, str]) -> dict[str, SecretFile]:
         ),
         "origin.pem": _file(values[ORIGIN_CERTIFICATE], NGINX_ID),
         "origin.key": _file(values[ORIGIN_KEY], NGINX_ID),
-        "origin_pull_ca.pem": _file(pull_authorities(values[PULL_CERTIFICATE]), NGINX_ID),
+        "origin_pull_ca.pem": _file(values[PULL_AUTHORITIES], NGINX_ID),
     }
 
 

@@ -131,7 +131,7 @@ class CloudflareSettings(Section):
     zone_name: Annotated[str, BeforeValidator(fqdn)]
     """The zone's apex: `domain` itself, or a parent of it."""
     certificate: Annotated[str, BeforeValidator(choice("a kind of certificate", "universal", "advanced"))] = "universal"
-    """What Cloudflare shows visitors: `universal` covers the apex and one level, `advanced` what was ordered by hand."""
+    """What Cloudflare shows visitors: `universal` covers apex and one level, `advanced` what was ordered by hand."""
     ssl: Annotated[str, BeforeValidator(choice("a mode of TLS to the origin", "flexible", "strict"))]
     ranges: Annotated[
         tuple[Annotated[Cidr, AfterValidator(_proxy_range)], ...], Listed, AfterValidator(not_empty("ranges"))

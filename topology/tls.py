@@ -54,7 +54,7 @@ def _check_origin_key(values: Mapping[str, str], _domain: str, _today: datetime.
     key = _private_key(values[ORIGIN_KEY])
     # Cloudflare signs for what it is told (`origin-ecc`), and the program has to tell before it has seen the key.
     if not (isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1)):
-        raise ValueError("is a private key, but not one of the curve P-256")
+        raise ValueError("is a private key, but not one of the curve P-256")  # noqa: TRY004 - the text is wrong, not its type
 
 
 def _check_csr(values: Mapping[str, str], domain: str, _today: datetime.date | None) -> None:

@@ -126,6 +126,7 @@ def _finish_local(environment: Environment, known: Facts, stages: Stages) -> Non
 def _up_cloud(environment: Environment, stages: Stages, *, yes: bool) -> None:
     with stages.stage("settings"):
         project = check_settings(environment, None)
+        say_warnings(project)
     engine = open_engine(environment, stages)
     _preview_and_up(engine, stages, confirm=not yes)
     with stages.stage("facts"):
@@ -191,6 +192,16 @@ def summary(view: ProgressView) -> str:
     return f"{view.changed} changes ({counts})"
 
 
+def say_warnings(project: Project) -> None:
+    """Say what is old in the settings; it stops nothing."""
+    import datetime
+
+    from topology.upkeep import warnings
+
+    for warning in warnings(project, datetime.datetime.now(datetime.UTC).date()):
+        say(warning.render())
+
+
 def check_settings(environment: Environment, images: Mapping[str, object] | None) -> Project:
     """Check everything that can be checked without a cloud, before anything is touched. Raises ConfigurationError."""
     from basec import local_stack
@@ -232,7 +243,7 @@ def preview(
 ) -> None:
     """Show what `up` would change; changes nothing."""
     environment = resolve(env)
-    current_project(environment)
+    say_warnings(current_project(environment))
     if environment.is_local:
         from basec import local_stack
 

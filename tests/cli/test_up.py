@@ -50,11 +50,11 @@ def dry(clone: Path) -> Command:
 
 
 def test_up_applies_what_preview_found_and_nothing_else(dry: Command, clone: Path) -> None:
-    assert "up: 50 changes (50 create)" in dry("up")
+    assert "up: 60 changes (60 create)" in dry("up")
     state = clone / ".local" / NAME / "state/.pulumi/stacks/basecommerce" / f"{NAME}.json"
     before = state.stat().st_mtime_ns
     again = dry("up")
-    assert "preview: 0 changes (50 same)\nup: nothing to do\n" in again
+    assert "preview: 0 changes (60 same)\nup: nothing to do\n" in again
     assert state.stat().st_mtime_ns == before, "the engine was not asked to apply nothing"
 
     program = clone / "__main__.py"
@@ -62,4 +62,16 @@ def test_up_applies_what_preview_found_and_nothing_else(dry: Command, clone: Pat
         program.read_text().replace('pulumi.export("domain"', 'pulumi.export("more", 1)\n    pulumi.export("domain"')
     )
     assert "up: 0 changes" in dry("up"), "an export is no resource, and must be brought up to date all the same"
+    assert "up: nothing to do" in dry("up")
+
+
+def test_a_switch_of_the_mode_of_tls_changes_the_zone_and_port_80_alone(dry: Command, clone: Path) -> None:
+    dry("up")
+    settings = clone / "Pulumi.local.yaml"
+    settings.write_text(settings.read_text().replace("ssl: strict", "ssl: flexible"))
+    # always_use_https and min_tls_version go (which does nothing at Cloudflare); ssl and port 80 are updated.
+    assert "up: 4 changes (2 delete, 56 same, 2 update)" in dry("up")
+    assert "up: nothing to do" in dry("up")
+    settings.write_text(settings.read_text().replace("ssl: flexible", "ssl: strict"))
+    assert "up: 4 changes (2 create, 56 same, 2 update)" in dry("up")
     assert "up: nothing to do" in dry("up")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,23 +145,21 @@ class Cloud(mocks.Mocks):
 
     def __init__(self, *, preview: bool) -> None:
         self.preview = preview
-        self.count = 0
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        self.count += 1
         if self.preview and args.custom:
             return "", dict(args.inputs)  # what the clouds choose is not known yet; the SDK makes it unknown
         outputs = dict(args.inputs)
-        number = str(4000 + self.count)
+        number = zlib.crc32(f"{args.typ} {args.name}".encode())  # by name: registrations come in any order
         if args.typ == "digitalocean:index/droplet:Droplet":
             droplet = str(args.inputs["name"]).rsplit("-", 1)[-1]
             outputs["ipv4AddressPrivate"] = ADDRESSES.get(droplet, "10.80.0.9")
-            outputs["ipv4Address"] = f"203.0.113.{self.count}"
+            outputs["ipv4Address"] = f"203.0.113.{number % 250}"
         if args.typ == "digitalocean:index/reservedIp:ReservedIp":
             outputs["ipAddress"] = RESERVED_IP
         if args.typ == "cloudflare:index/originCaCertificate:OriginCaCertificate":
             outputs["certificate"] = ORIGIN_CERTIFICATE
-        return number, outputs
+        return str(number), outputs
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
         raise AssertionError(f"the program must not look anything up: {args.token}")

@@ -100,6 +100,7 @@ def origin_tls(name: str) -> pulumi.Resource:
     args = OriginTlsArgs(
         zone_id="0" * 32, hostnames=("example.org", "*.example.org"), csr=pulumi.Output.from_input("request"),
         client_certificate=pulumi.Output.from_input("leaf"), client_private_key=pulumi.Output.secret("canary"),
+        client_authorities=pulumi.Output.from_input("authority"),
     )  # fmt: skip
     return OriginTls(name, args)
 

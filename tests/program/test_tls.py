@@ -1,4 +1,4 @@
-"""TLS in the whole program: what is declared in each mode, what is secret, and that no step leaves a visitor without."""
+"""TLS in the whole program: what is declared in each mode, what is secret, and in which order it happens."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_flexible_zone_is_set_to_that_and_nothing_else(flexible: Recorder) -> 
 
 def test_the_origins_certificate_is_for_apex_and_tenants(either: Recorder) -> None:
     (item,) = either.of(ORIGIN)
-    assert item.plain("hostnames") == ["basecommerce.com.br", "*.basecommerce.com.br"]
+    assert item.plain("hostnames") == ["*.basecommerce.com.br", "basecommerce.com.br"], "sorted, as they are read back"
     assert item.plain("csr") == tls_secrets("basecommerce.com.br")["origin_csr"]
     assert (item.plain("requestType"), item.plain("requestedValidity")) == ("origin-ecc", 5475)
     assert not item.delete_before_replace, "the old one is revoked when the new one is served"

@@ -102,49 +102,11 @@ class Edge:
         for name, version in versions.items():
             setattr(context, name, version)
         if client is not None:
-            files = [self.directory / "client.pem", self.directory / "client.key"]
-            for file, text in zip(files, client, strict=True):
-                file.write_text(text)
-            context.load_cert_chain(*files)
+            certificate, key = self.directory / "client.pem", self.directory / "client.key"
+            certificate.write_text(client[0])
+            key.write_text(client[1])
+            context.load_cert_chain(certificate, key)
         return context
-
-    def ask_tls(
-        self,
-        path: str,
-        host: str = TENANT,
-        *,
-        client: tuple[str, str] | None = None,
-        source: str = CLOUDFLARE,
-        server_name: str = DOMAIN,
-        method: str = "GET",
-        **headers: str,
-    ) -> Answer:
-        """Ask on 443 as Cloudflare does: with the client certificate of the stack unless another is given."""
-        context = self.context(client or (pull_leaf(client_chain()[0]), client_chain()[1]))
-        return self._ask_tls(context, server_name, source, method, path, host, headers)
-
-    def ask_tls_without_certificate(self, path: str, host: str = TENANT) -> Answer:
-        return self._ask_tls(self.context(None), DOMAIN, CLOUDFLARE, "GET", path, host, {})
-
-    def _ask_tls(
-        self,
-        context: ssl.SSLContext,
-        server_name: str,
-        source: str,
-        method: str,
-        path: str,
-        host: str,
-        headers: dict[str, str],
-    ) -> Answer:
-        connection = http.client.HTTPSConnection("127.0.0.1", self.tls_port, timeout=5, source_address=(source, 0))
-        raw = socket.create_connection(("127.0.0.1", self.tls_port), 5, (source, 0))
-        connection.sock = context.wrap_socket(raw, server_hostname=server_name)
-        try:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, None, {"Host": host, **named})
-            return Answer(connection.getresponse())
-        finally:
-            connection.close()
 
     def ask(
         self,
@@ -159,6 +121,28 @@ class Edge:
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body or None, {"Host": host, **named})
+            return Answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def ask_tls(
+        self,
+        path: str,
+        host: str = TENANT,
+        *,
+        method: str = "GET",
+        server_name: str = DOMAIN,
+        context: ssl.SSLContext | None = None,
+        **headers: str,
+    ) -> Answer:
+        """Ask on 443 as Cloudflare does, with the stack's client certificate unless the context is another."""
+        context = context or self.context((pull_leaf(client_chain()[0]), client_chain()[1]))
+        connection = http.client.HTTPSConnection("127.0.0.1", self.tls_port)
+        raw = socket.create_connection(("127.0.0.1", self.tls_port), 5, (CLOUDFLARE, 0))
+        connection.sock = context.wrap_socket(raw, server_hostname=server_name)
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, None, {"Host": host, **named})
             return Answer(connection.getresponse())
         finally:
             connection.close()

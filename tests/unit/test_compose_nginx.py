@@ -18,7 +18,6 @@ from tests.unit.nginx_support import (
     assert_security_headers,
 )
 
-
 ANSWERS = [
     ("GET", "/health", 200),
     ("GET", "/nginx-status", 200),

@@ -7,6 +7,9 @@ import json
 import re
 import socket
 import ssl
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,7 +17,6 @@ from tests.unit.nginx_support import (
     CLOUDFLARE,
     DOMAIN,
     EDGE,
-    HSTS,
     TENANT,
     Answer,
     Edge,
@@ -35,7 +37,7 @@ def test_cloudflare_with_our_client_certificate_is_served(edge: Edge) -> None:
 
 def test_without_a_client_certificate_nothing_is_served(edge: Edge) -> None:
     for path in ("/", "/health", "/web/dashboard", "/tenant.json", "/50x.html"):
-        answer = edge.ask_tls_without_certificate(path)
+        answer = edge.ask_tls(path, context=edge.context(None))
         assert answer.status == 400, path
         assert b"No required SSL certificate was sent" in answer.body
         assert_security_headers(answer, https=True)
@@ -43,7 +45,7 @@ def test_without_a_client_certificate_nothing_is_served(edge: Edge) -> None:
 
 def test_a_client_certificate_of_another_authority_of_the_same_name_is_refused(edge: Edge) -> None:
     for path in ("/health", "/web/dashboard"):
-        answer = edge.ask_tls(path, client=foreign_client())
+        answer = edge.ask_tls(path, context=edge.context(foreign_client()))
         assert answer.status == 400, path
         assert b"The SSL certificate error" in answer.body
         assert_security_headers(answer, https=True)
@@ -57,7 +59,7 @@ def test_a_resumed_session_does_not_stand_in_for_the_certificate(edge: Edge) -> 
     again = socket.create_connection(("127.0.0.1", edge.tls_port), 5)
     with ours.wrap_socket(again, server_hostname=DOMAIN, session=session) as resumed:
         assert resumed.session_reused, "the cache of sessions is off"
-    assert edge.ask_tls_without_certificate("/web/dashboard").status == 400
+    assert edge.ask_tls("/web/dashboard", context=edge.context(None)).status == 400
 
 
 @pytest.mark.parametrize(
@@ -97,8 +99,7 @@ def test_every_answer_on_443_has_each_security_header_once(
     edge: Edge, method: str, path: str, status: int, scheme: str
 ) -> None:
     """Also where a zone let a visitor in by plain HTTP: the edge was asked by TLS."""
-    named = {"X_Forwarded_Proto": scheme} if scheme else {}
-    answer = edge.ask_tls(path, method=method, CF_Connecting_IP="198.51.100.7", **named)
+    answer = edge.ask_tls(path, method=method, CF_Connecting_IP="198.51.100.7", X_Forwarded_Proto=scheme)
     assert answer.status == status
     assert_security_headers(answer, https=True)
 
@@ -168,19 +169,26 @@ def test_plain_http_on_443_is_refused(edge: Edge) -> None:
     assert b"plain HTTP request was sent to HTTPS port" in answer.body
 
 
-FROM_CLOUDFLARE = {"CF_Connecting_IP": "198.51.100.7", "X_Forwarded_Proto": "https"}
-
-
 @pytest.mark.parametrize("path", ["/", "/web/dashboard", "/tenant.json", "/api/v1/produtos/?a=1", "/auth/login"])
 def test_closed_plain_http_sends_to_https_whoever_asks(edge: Edge, path: str) -> None:
     edge.open_http(False)
-    for answer in (edge.ask(path), edge.ask(path, source=CLOUDFLARE, **FROM_CLOUDFLARE)):
+    believed = edge.ask(path, source=CLOUDFLARE, CF_Connecting_IP="198.51.100.7", X_Forwarded_Proto="https")
+    for answer in (edge.ask(path), believed):
         assert (answer.status, answer.all("Location")) == (301, [f"https://{TENANT}{path}"])
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/HEALTH", "/health/", "/health%0a", "/%20/health", "/x%20/health", "/web/%0a%20/health", "/health;x", "/health%20"],
+    [
+        "/HEALTH",
+        "/health/",
+        "/health%0a",
+        "/%20/health",
+        "/x%20/health",
+        "/web/%0a%20/health",
+        "/health;x",
+        "/health%20",
+    ],
 )
 def test_closed_plain_http_has_no_path_that_only_looks_like_health(edge: Edge, path: str) -> None:
     edge.open_http(False)
@@ -206,3 +214,39 @@ def test_plain_http_is_closed_where_nobody_ever_opened_it(edge: Edge) -> None:
     (edge.directory / "http").rmdir()
     assert edge.ask("/web/dashboard").status == 301
 
+
+def test_a_switch_of_the_mode_in_either_direction_loses_no_request(edge: Edge) -> None:
+    """Machines of Cloudflare learn the zone's mode one after the other, while each of them keeps asking."""
+    modes = ["flexible"] * 4
+    statuses: list[int] = []
+    done = threading.Event()
+    context = edge.context((pull_leaf(client_chain()[0]), client_chain()[1]))
+
+    def machine(number: int) -> None:
+        while not done.is_set():
+            visitor = f"198.51.100.{len(statuses) % 250}"  # each with a rate of its own
+            if modes[number] == "strict":
+                answer = edge.ask_tls("/web/dashboard", context=context, CF_Connecting_IP=visitor)
+            else:
+                answer = edge.ask("/web/dashboard", source=CLOUDFLARE, CF_Connecting_IP=visitor)
+            statuses.append(answer.status)
+
+    def learn(mode: str) -> None:
+        for number in range(len(modes)):
+            modes[number] = mode
+            time.sleep(0.1)
+
+    with ThreadPoolExecutor(len(modes)) as pool:
+        machines = [pool.submit(machine, number) for number in range(len(modes))]
+        time.sleep(0.2)
+        learn("strict")
+        time.sleep(0.5)  # as origin-http.sh waits
+        edge.open_http(False)
+        time.sleep(0.3)
+        edge.open_http(True)
+        learn("flexible")
+        done.set()
+    for each in machines:
+        each.result()
+    assert set(statuses) == {200}
+    assert len(statuses) > 40

@@ -15,14 +15,15 @@ from tests.unit.tls_support import client_chain, foreign_client, origin_request,
 from tests.unit.topology_support import private_key, project, secret_values
 from topology.errors import ConfigurationError
 from topology.secrets import check_secrets
-from topology.tls import TLS_KEYS, origin_names, pull_authorities, pull_leaf, tls_fault
+from topology.settings import TLS_KEYS
+from topology.tls import origin_names, pull_authorities, pull_leaf, tls_fault
 
 DOMAIN = "staging-basecommerce.com.br"
 TODAY = datetime.date(2026, 11, 25)
 
 
-def fault(name: str, today: datetime.date | None = None, **changes: str) -> str | None:
-    return tls_fault(name, {**tls_secrets(DOMAIN), **changes}, DOMAIN, today)
+def fault(name: str, today: datetime.date | None = None, changes: Mapping[str, str] | None = None) -> str | None:
+    return tls_fault(name, {**tls_secrets(DOMAIN), **(changes or {})}, DOMAIN, today)
 
 
 def curve_key(curve: ec.EllipticCurve) -> str:
@@ -41,7 +42,11 @@ def test_what_init_makes_is_fit_today(name: str) -> None:
         ("origin_private_key", "made-up", "this secret is not an unencrypted private key in PEM"),
         ("origin_private_key", private_key(1), "this secret is not an unencrypted private key in PEM"),
         ("origin_private_key", client_chain()[1], "this secret is a private key, but not one of the curve P-256"),
-        ("origin_private_key", curve_key(ec.SECP384R1()), "this secret is a private key, but not one of the curve P-256"),
+        (
+            "origin_private_key",
+            curve_key(ec.SECP384R1()),
+            "this secret is a private key, but not one of the curve P-256",
+        ),
         ("origin_csr", "made-up", "this secret is not a certificate signing request in PEM"),
         ("origin_csr", client_chain()[0], "this secret is not a certificate signing request in PEM"),
         ("origin_csr", origin_csr(new_origin_key(), DOMAIN), "this secret is not made with the key origin_private_key"),
@@ -77,12 +82,12 @@ def test_what_init_makes_is_fit_today(name: str) -> None:
     ids=lambda text: "PEM" if "-----" in text else text[:60],  # the same in every process, unlike keys
 )
 def test_unfit_secret_is_refused_with_its_reason(name: str, value: str, message: str) -> None:
-    assert fault(name, **{name: value}) == message
+    assert fault(name, changes={name: value}) == message
 
 
 def test_a_wrong_partner_is_reported_under_its_own_name_only() -> None:
-    assert fault("origin_csr", origin_private_key="made-up") is None
-    assert fault("origin_pull_private_key", origin_pull_certificate="made-up") is None
+    assert fault("origin_csr", changes={"origin_private_key": "made-up"}) is None
+    assert fault("origin_pull_private_key", changes={"origin_pull_certificate": "made-up"}) is None
 
 
 @pytest.mark.parametrize(("days", "refused"), [(30, False), (29, True), (-1, True)])
@@ -105,7 +110,7 @@ def test_the_report_names_the_key_and_the_command_that_makes_a_new_one() -> None
 
 def test_several_authorities_may_be_pinned_while_one_takes_over_from_another() -> None:
     chain = client_chain()[0] + pull_authorities(foreign_client()[0])
-    assert fault("origin_pull_certificate", TODAY, origin_pull_certificate=chain) is None
+    assert fault("origin_pull_certificate", TODAY, {"origin_pull_certificate": chain}) is None
     assert pull_leaf(chain) == pull_leaf(client_chain()[0])
     assert pull_authorities(chain) == pull_authorities(client_chain()[0]) + pull_authorities(foreign_client()[0])
 
@@ -137,6 +142,6 @@ def test_the_client_certificate_signs_nothing_and_is_no_servers() -> None:
 
 def test_long_domains_fit_into_the_certificates() -> None:
     domain = ".".join(["a" * 60] * 3 + ["example"])
-    values = fill(TLS_KEYS, {}.__getitem__, domain)
+    values = fill(TLS_KEYS, dict[str, str]().__getitem__, domain)
     assert [tls_fault(name, values, domain, TODAY) for name in TLS_KEYS] == [None] * 4
     assert origin_names(domain) == (domain, f"*.{domain}")

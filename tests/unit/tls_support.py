@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from basec.certificates import new_client_certificate, new_origin_key, origin_csr
-from topology.tls import TLS_KEYS
+from topology.settings import TLS_KEYS
 
 
 @cache
@@ -41,7 +41,9 @@ def issue(request: str) -> tuple[str, str]:
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority for tests")])
     now = datetime.datetime.now(datetime.UTC)
     common = x509.CertificateBuilder().issuer_name(issuer).serial_number(x509.random_serial_number())
-    common = common.not_valid_before(now - datetime.timedelta(hours=1)).not_valid_after(now + datetime.timedelta(days=9))
+    common = common.not_valid_before(now - datetime.timedelta(hours=1)).not_valid_after(
+        now + datetime.timedelta(days=9)
+    )
     authority = (
         common.subject_name(issuer)
         .public_key(key.public_key())
