@@ -212,7 +212,7 @@ def cgroup(host: Host) -> Finding:
         return Finding(
             check="cgroup",
             status=Status.WARNING,
-            message="version 2: the less travelled path",
+            message="version 2: droplets were never run with it",
             remedy="see docs/known-issues.md",
         )
     if (host.root / "sys/fs/cgroup/memory").exists():
