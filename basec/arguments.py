@@ -14,6 +14,10 @@ def _environments(incomplete: str) -> list[str]:
     return [name for name in known_names() if name.startswith(incomplete)]
 
 
+def _local_stacks(incomplete: str) -> list[str]:
+    return [name for name in _environments(incomplete) if resolve(name).is_local]
+
+
 def _hosts(context: typer.Context, incomplete: str) -> Iterator[str]:
     """Offer the hosts of the environment named so far; none where it was never up."""
     from basec import facts
@@ -24,6 +28,10 @@ def _hosts(context: typer.Context, incomplete: str) -> Iterator[str]:
         return
     for host in known.hosts.values():
         yield from (name for name in (host.name, *host.aliases) if name.startswith(incomplete))
+
+
+def _hosts_or_all(context: typer.Context, incomplete: str) -> Iterator[str]:
+    yield from (name for name in ("all", *_hosts(context, incomplete)) if name.startswith(incomplete))
 
 
 def _services(context: typer.Context, incomplete: str) -> Iterator[str]:
@@ -43,9 +51,15 @@ READ_ENV = typer.Option(
     DEFAULT_ENVIRONMENT, "--env", "-e", help="The environment to look at.", autocompletion=_environments
 )
 CHANGE_ENV = typer.Option(..., "--env", "-e", help="The environment to change.", autocompletion=_environments)
+LOCAL_ENV = typer.Option(
+    "local", "--env", "-e", help="The local stack whose port and subnets are checked.", autocompletion=_local_stacks
+)
 HOST = typer.Argument(..., metavar="HOST", help="edge, vertical, infra, or an alias of one.", autocompletion=_hosts)
 ANY_HOST = typer.Argument(
     "", metavar="HOST", help="edge, vertical, infra, or an alias; without one, all.", autocompletion=_hosts
+)
+HOST_OR_ALL = typer.Argument(
+    "all", metavar="HOST", help="Only the checks of this host; `all`: of each.", autocompletion=_hosts_or_all
 )
 HOSTS = typer.Argument(None, metavar="HOST...", help="Only these hosts; without one, all.", autocompletion=_hosts)
 SERVICE = typer.Argument(

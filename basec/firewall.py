@@ -1,7 +1,8 @@
 """The packet filter of the droplets: what the rule table declares against what the kernel has.
 
 Read from the kernel (`iptables-save`), not from UFW's files: that is what decides. The chains are those that
-`components/scripts/apply-firewall.sh` writes. The cloud firewall, outside the droplets, is compared by `basec preview`.
+`components/scripts/apply-firewall.sh` writes. The cloud firewall, outside the droplets, is not asked: `basec preview`
+compares the program with Pulumi's state, and does not ask the provider.
 """
 
 from __future__ import annotations

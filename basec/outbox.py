@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 from basec.environments import Environment
 from basec.facts import Facts
+from basec.onhost.status import OUTBOX
 from basec.remote import run_script
 from topology.errors import UsageError
 
@@ -34,11 +35,10 @@ redis() {
 
 LAG = (
     _FUNCTIONS
-    + """
+    + f"""
 sql <<'SQL'
-SELECT json_build_object(
-  'unpublished', count(*), 'oldest_s', coalesce(extract(epoch FROM now() - min(created_at)), 0)::int)
-FROM event_outbox WHERE published_at IS NULL AND status IN ('pending', 'processing', 'processed');
+SELECT json_build_object('unpublished', unpublished, 'oldest_s', oldest_s::int)
+FROM ({OUTBOX}) AS waiting (unpublished, oldest_s);
 SQL
 redis XLEN "$stream"
 redis XINFO GROUPS "$stream" 2>/dev/null || echo '[]'

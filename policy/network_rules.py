@@ -9,9 +9,9 @@ from typing import Any
 from policy.checks import DROPLET, FIREWALL, Finding, of_type
 from policy.resources import Resource
 from policy.stack import Stack
-from topology.inventory import CLOUDFLARE, SSH_PORT, SSH_SOURCES, WEB_PORT
+from topology.inventory import CLOUDFLARE, SSH_PORT, SSH_SOURCES
 
-WEB_PORTS = (str(WEB_PORT), "443")
+WEB_PORTS = ("80", "443")
 EGRESS_PORTS = {"tcp": {"53", "80", "443"}, "udp": {"53", "123"}}
 """Names, packages and images, the clock. icmp has no ports."""
 Network = IPv4Network | IPv6Network

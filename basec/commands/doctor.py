@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from basec.arguments import AS_JSON
+from basec.arguments import AS_JSON, LOCAL_ENV
 from basec.console import print_json, say, show, table
 from basec.environments import Environment, resolve
 from topology.errors import HostCheckError, UsageError
@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    env: str = typer.Option("local", "--env", "-e", help="The local stack whose port and subnets are checked."),
+    env: str = LOCAL_ENV,
     repair: bool = typer.Option(True, "--repair/--no-repair", help="Install and start what is missing, and say so."),
     as_json: bool = AS_JSON,
 ) -> None:

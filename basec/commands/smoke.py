@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from basec.arguments import AS_JSON, READ_ENV
+from basec.arguments import AS_JSON, HOST_OR_ALL, READ_ENV
 from basec.console import answer, print_json, say, table
 from basec.console import show as show_table
 from basec.environments import Environment, resolve
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def smoke(
-    host: str = typer.Argument("all", metavar="HOST", help="Only the checks of this host; `all`: of each."),
+    host: str = HOST_OR_ALL,
     env: str = READ_ENV,
     tenant: str = typer.Option(DEFAULT_TENANT, "--tenant", help="A tenant that exists there."),
     as_json: bool = AS_JSON,

@@ -154,7 +154,6 @@ def describe(root: Path, container: dict[str, Any], image: dict[str, Any]) -> di
         "name": container["Name"].lstrip("/"),
         "state": state["Status"],
         "health": (state.get("Health") or {}).get("Status", ""),
-        "exit_code": state["ExitCode"],
         "started": state["StartedAt"],
         "restarts": container["RestartCount"],
         "memory": {

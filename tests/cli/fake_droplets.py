@@ -83,7 +83,6 @@ def document(*services: str, **changes: Any) -> dict[str, Any]:
             "name": f"tier-{name}-1",
             "state": "running",
             "health": "healthy",
-            "exit_code": 0,
             "started": "2026-01-31T08:00:00.123456789Z",
             "restarts": 0,
             "memory": {"used_bytes": 50 * mib, "limit_bytes": 160 * mib},

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from pydantic import TypeAdapter
@@ -14,7 +15,7 @@ from pydantic import TypeAdapter
 from basec.onhost import status as onhost
 from basec.services import SERVICES
 from basec.status import Report, image_of
-from tests.cli.conftest import Run
+from tests.cli.conftest import REPOSITORY, Run
 from tests.cli.fake_droplets import document, install, say
 
 Change = Callable[[dict[str, Any]], object]
@@ -119,6 +120,27 @@ def test_json_has_the_shape_of_the_report(basec: Run, droplets: Path, down: bool
     infra = next(host for host in found["hosts"] if host["name"] == "infra")
     assert infra["outbox"] == {"unpublished": 0, "oldest_s": 0.0}
     assert infra["containers"][0]["uptime_s"] == pytest.approx(600)
+
+
+def test_the_documented_shape_of_json_has_the_keys_of_the_report() -> None:
+    """Every field is on the page, in the place that the dataclasses give it, and no other."""
+    page = (REPOSITORY / "docs/status.md").read_text().split("## `--json`")[1]
+    block = "\n".join(line for line in page.splitlines() if line.startswith("    "))
+    # One value of several is enough for the keys; `|` stands between them.
+    shape = json.loads(re.sub(r" \| (?:\"[^\"]*\"|null|true|false)", "", block))
+
+    def keys_of(kind: Any) -> dict[str, Any]:
+        return {name: hint for name, hint in get_type_hints(kind).items() if name in {f.name for f in fields(kind)}}
+
+    def compare(kind: Any, shown: Any) -> None:
+        for part in get_args(kind) or (kind,):
+            if is_dataclass(part):
+                found = shown[0] if isinstance(shown, list) else shown
+                assert set(found) == set(keys_of(part)), part
+                for name, hint in keys_of(part).items():
+                    compare(hint, found[name])
+
+    compare(Report, shape)
 
 
 @pytest.mark.parametrize("columns", [80, 160])

@@ -48,6 +48,8 @@ def forwarded(stack: LocalStack, droplet: str) -> Iterator[int]:
 
 def audit(host: str, port: int) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).parent / "ssh-audit"
+    # --skip-rate-test: it floods sshd with connections, and sshd's answer (PerSourcePenalties) is to refuse the address
+    # that they come from for a while: the one of all other tests.
     return subprocess.run(
         [program, "--no-colors", "--skip-rate-test", "--port", str(port), host],
         capture_output=True,

@@ -26,6 +26,7 @@ from localcloud.providers.schema import Kind, Property, check_properties
 from localcloud.providers.values import UNKNOWN
 from tests.localcloud import official_sdk
 from tests.localcloud.test_checks import VALID
+from topology import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DO = "digitalocean:index"
@@ -282,7 +283,7 @@ async def _ignore(line: str) -> None:
     del line
 
 
-def test_sizes_regions_and_images_of_the_inventory_are_those_of_the_local_cloud() -> None:
+def test_sizes_regions_images_and_ranges_of_the_program_are_those_of_the_local_cloud() -> None:
     inventory = yaml.safe_load((ROOT / "inventory.yaml").read_text())
     for slug, figures in inventory["sizes"].items():
         size = rules.SIZES[slug]
@@ -290,6 +291,9 @@ def test_sizes_regions_and_images_of_the_inventory_are_those_of_the_local_cloud(
         assert {**ours, "price_usd": size.price_monthly} == figures, slug
     assert set(inventory["regions"]) <= set(rules.REGIONS)
     assert set(inventory["images"]) == set(rules.IMAGES)
+    reserved = {network for network, why in settings.RESERVED_RANGES.items() if why == "reserved by DigitalOcean"}
+    assert reserved == set(rules.RESERVED_RANGES)
+    assert settings.PRIVATE_RANGES == rules.PRIVATE_RANGES
 
 
 def test_every_size_is_one_of_the_real_cloud() -> None:

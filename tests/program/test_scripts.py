@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from components.remote import SCRIPTS, command_text, read_script
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary\n-----END OPENSSH PRIVATE KEY-----\n"
@@ -168,3 +170,28 @@ def test_what_ufw_refuses_stands_before_what_it_admits(tmp_path: Path) -> None:
         "prepend deny proto tcp from 10.80.0.0/20 to any port 22",
         "allow proto tcp from 0.0.0.0/0 to any port 22",
     ]
+
+
+@pytest.mark.parametrize(
+    ("container", "already", "changes"),
+    [
+        ("no", "no", ["enable --quiet systemd-timesyncd.service", "start systemd-timesyncd.service"]),
+        ("no", "yes", []),
+        ("yes", "no", []),
+    ],
+    ids=["a machine whose clock is left alone", "a machine that is set up", "a container"],
+)
+def test_a_machine_of_its_own_keeps_its_clock_and_a_container_leaves_it(
+    tmp_path: Path, container: str, already: str, changes: list[str]
+) -> None:
+    calls = tmp_path / "calls"
+    calls.touch()
+    fake = (
+        "\nin_container() { [[ $CONTAINER == yes ]]; }\n"
+        'systemctl() { if [[ $1 == is-* ]]; then [[ $ALREADY == yes ]]; else say "$*" >>"$CALLS"; fi; }\n'
+        "start_time_sync\n"
+    )
+    script = read_script("lib.sh", "upkeep.sh") + fake
+    run = bash(script, CONTAINER=container, ALREADY=already, CALLS=str(calls), PACKAGES="")
+    assert run.returncode == 0, run.stderr
+    assert calls.read_text().splitlines() == changes

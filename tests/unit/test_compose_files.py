@@ -207,11 +207,3 @@ def test_haproxy_has_one_thread_and_waits_longer_than_the_edge() -> None:
     assert client
     assert server
     assert min(int(client[1]), int(server[1])) > 60  # the edge's keepalive_timeout and proxy_read_timeout
-
-
-def test_files_are_at_most_400_lines() -> None:
-    assert [
-        str(p)
-        for p in COMPOSE.rglob("*")
-        if p.is_file() and p.suffix != ".pyc" and len(p.read_bytes().splitlines()) > 400
-    ] == []

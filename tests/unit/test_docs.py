@@ -60,6 +60,13 @@ def test_a_broken_link_and_a_broken_anchor_are_noticed(tmp_path: Path) -> None:
     assert _broken(page) == ["gone.md", "#gone", "page.md#gone"]
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_table_has_its_header(path: Path) -> None:
+    """An empty line within a table ends it: what follows is shown as words and bars."""
+    tables = re.findall(r"(?:^\|.*\n)+", _prose(path), re.MULTILINE)
+    assert [table for table in tables if not re.match(r".*\n\|(?: *:?-+:? *\|)+\n", table)] == []
+
+
 def test_every_export_is_in_the_readme() -> None:
     program = (ROOT / "__main__.py").read_text()
     exported = re.findall(r'pulumi\.export\(\s*"(\w+)"', program)

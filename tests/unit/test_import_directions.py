@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = {"basec", "components", "localcloud", "policy", "reference_apps", "tests", "toolchain", "topology"}
+ROOMS = {
+    *("basec", "bench", "components", "compose", "localcloud"),
+    *("policy", "reference_apps", "tests", "toolchain", "topology"),
+}
 ALLOWED = {
     "topology": set[str](),
     "components": {"topology"},
@@ -18,6 +21,7 @@ ALLOWED = {
     "reference_apps": set[str](),
     "toolchain": set[str](),
     "compose": set[str](),
+    "bench": set[str](),
 }
 
 
@@ -42,6 +46,12 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
         if (found := imported_rooms(path) - ALLOWED[room] - {room})
     }
     assert wrong == {}
+
+
+def test_every_room_with_python_is_known() -> None:
+    found = {path.parts[len(ROOT.parts)] for path in ROOT.glob("[a-z]*/**/*.py")}
+    assert found - {"docs"} <= ROOMS
+    assert ROOMS - {"policy", "tests"} == set(ALLOWED)
 
 
 def test_topology_never_imports_pulumi() -> None:

@@ -1,0 +1,21 @@
+"""What holds for every file of the repository."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LINES_MAX = 400
+LONGER = {
+    "toolchain/go.sum": "written by Go, two lines for each module; nobody reads it",
+}
+"""Files that may be longer, and why."""
+
+
+def test_no_file_is_longer_than_a_person_reads_but_the_named_ones() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = [ROOT / name for name in listed.split("\0") if name]
+    assert len(files) > 100
+    lines = {str(path.relative_to(ROOT)): path.read_bytes().count(b"\n") for path in files if path.is_file()}
+    assert {name for name, count in lines.items() if count > LINES_MAX} == set(LONGER)
