@@ -15,6 +15,7 @@ from topology.rules import (
     Frozen,
     Listed,
     Name,
+    Number,
     Section,
     Table,
     choice,
@@ -24,6 +25,7 @@ from topology.rules import (
     not_empty,
     pattern,
     refuse,
+    whole_number,
 )
 
 SECRET_KEYS = (
@@ -150,6 +152,31 @@ class ImageSettings(Section):
     """Instead of the images of `versions.yaml`, by service name; the local stack has no others."""
 
 
+EMAIL = pattern(
+    "an e-mail address",
+    r"[A-Za-z0-9._%+-]{1,64}@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}",
+    "write an address such as ops@basecommerce.com.br; the account must have verified it",
+)
+Percent = Annotated[Number, AfterValidator(whole_number("a percentage to alert at", 1, 99))]
+
+
+class AlertSettings(Section):
+    """Who is told, and when: a droplet short of something for five minutes, or a shop that is down or slow."""
+
+    emails: Annotated[
+        tuple[Annotated[str, BeforeValidator(EMAIL)], ...], Listed, AfterValidator(not_empty("addresses"))
+    ]
+    """Addresses of the DigitalOcean team's members, each verified: the API refuses others."""
+    cpu_percent: Percent
+    """Of all CPUs of a droplet."""
+    memory_percent: Percent
+    """Of a droplet's memory; the tiers are planned to take 79 % of it."""
+    disk_percent: Percent
+    """Of a droplet's root disk; DigitalOcean does not watch volumes."""
+    latency_ms: Annotated[Number, AfterValidator(whole_number("a time to answer in ms", 100, 60_000))]
+    """How long the health page may take, from DigitalOcean's probes to Cloudflare and the edge."""
+
+
 class Settings(Section):
     """The object `basecommerce:settings` of one stack."""
 
@@ -163,6 +190,7 @@ class Settings(Section):
     ssh: Annotated[SshSettings, Table]
     cloudflare: Annotated[CloudflareSettings, Table]
     images: Annotated[ImageSettings, Table]
+    alerts: Annotated[AlertSettings, Table]
 
 
 def host_key_secret(droplet: str) -> str:
