@@ -71,6 +71,7 @@ MOST_OF_THE_INTERNET = 8
 
 
 def _vpc_range(network: IPv4Network) -> IPv4Network:
+    """A private network: private, /16 to /28, clear of what DigitalOcean and Docker use."""
     if not LARGEST_RANGE <= network.prefixlen <= SMALLEST_RANGE:
         refuse(f"'{network}' is not between /{LARGEST_RANGE} and /{SMALLEST_RANGE}", "use a /20, such as 10.80.0.0/20")
     if not any(network.subnet_of(private) for private in PRIVATE_RANGES):
@@ -82,6 +83,7 @@ def _vpc_range(network: IPv4Network) -> IPv4Network:
 
 
 def _proxy_range(network: IPv4Network) -> IPv4Network:
+    """A range of Cloudflare: none wider than /8."""
     if network.prefixlen < MOST_OF_THE_INTERNET:
         refuse(
             f"'{network}' is too wide for a range of Cloudflare",
@@ -91,6 +93,7 @@ def _proxy_range(network: IPv4Network) -> IPv4Network:
 
 
 def _login_user(value: object) -> str:
+    """A login name: a new one, neither `root` nor what the image brings."""
     hint = "use a new name such as basec"
     text = pattern("a login name", r"[a-z_][a-z0-9_-]{0,31}", hint)(value)
     if text in ("root", "debian"):
@@ -99,6 +102,7 @@ def _login_user(value: object) -> str:
 
 
 def _registry(value: object) -> str:
+    """An image registry: host and path without a tag."""
     hint = "write host and path without a tag, such as ghcr.io/procopio420/basecommerce"
     return pattern(
         "an image registry", r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::\d{1,5})?(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*", hint
@@ -181,10 +185,13 @@ class Settings(Section):
     """The object `basecommerce:settings` of one stack."""
 
     domain: Annotated[str, BeforeValidator(fqdn)]
+    """Tenants are its direct children; `localhost` on local stacks, and only there."""
     environment: Annotated[str, BeforeValidator(choice("an environment", "production", "staging", "development"))]
     """Given to auth as ENVIRONMENT; only `production` makes its cookie `Secure`."""
     region: Name
+    """Where droplets, volume and address are: one of the inventory's `regions`."""
     vpc_ip_range: Annotated[Cidr, AfterValidator(_vpc_range)]
+    """Of the stack's own network; no other stack of the account may overlap it."""
     protect: Flag
     """Whether the engine refuses to delete droplets, volume and reserved IP."""
     ssh: Annotated[SshSettings, Table]
