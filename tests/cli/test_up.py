@@ -50,7 +50,7 @@ def dry(clone: Path) -> Command:
 
 
 def test_up_applies_what_preview_found_and_nothing_else(dry: Command, clone: Path) -> None:
-    assert "up: 50 changes (50 create)" in dry("up")
+    assert "up: 61 changes (61 create)" in dry("up")
     state = clone / ".local" / NAME / "state/.pulumi/stacks/basecommerce" / f"{NAME}.json"
     before = state.stat().st_mtime_ns
     again = dry("up")

@@ -77,3 +77,9 @@ def test_every_decision_is_in_the_index() -> None:
     index = (ROOT / "docs/adr/README.md").read_text()
     decisions = sorted(path.name for path in (ROOT / "docs/adr").glob("[0-9]*.md"))
     assert re.findall(r"\((\d{4}-[a-z-]+\.md)\)", index) == decisions
+
+
+def test_every_runbook_is_in_the_index() -> None:
+    index = (ROOT / "docs/runbooks/README.md").read_text()
+    runbooks = {path.name for path in (ROOT / "docs/runbooks").glob("*.md")} - {"README.md"}
+    assert set(re.findall(r"\(([a-z-]+\.md)\)", index)) == runbooks
