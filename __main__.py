@@ -11,12 +11,14 @@ from pathlib import Path
 import pulumi
 import pulumi_digitalocean as digitalocean
 
+from components.account_project import AccountProject, AccountProjectArgs
 from components.cloud_firewall import CloudFirewall, CloudFirewallArgs
 from components.compose_stack import ComposeStack, ComposeStackArgs
 from components.dns import Dns, DnsArgs
 from components.droplet import Droplet, DropletArgs
 from components.host import Host, HostArgs
 from components.image_pull import ImagePull, ImagePullArgs
+from components.monitoring import Monitoring, MonitoringArgs
 from components.network import Network, NetworkArgs
 from components.origin_http import OriginHttp, OriginHttpArgs
 from components.origin_tls import OriginTls, OriginTlsArgs
@@ -96,7 +98,13 @@ def main() -> None:
     before = [ZoneSettings("zone", ZoneSettingsArgs.from_config(config), zone_opts)]
     if not http_args.serves:  # after Cloudflare was told not to
         before = [OriginHttp(f"{bastion}-http", http_args, pulumi.ResourceOptions(depends_on=before))]
-    Dns("dns", DnsArgs.from_config(config, address=public_address), pulumi.ResourceOptions(depends_on=before))
+    dns = Dns("dns", DnsArgs.from_config(config, address=public_address), pulumi.ResourceOptions(depends_on=before))
+
+    urns = [urn for droplet in droplets.values() for urn in droplet.urns]
+    AccountProject("project", AccountProjectArgs.from_config(config, urns=urns))
+    # Last: a check of a name that does not exist yet would send mail.
+    alerts = MonitoringArgs.from_config(config, tags=list(firewall.tags.values()))
+    Monitoring("monitoring", alerts, pulumi.ResourceOptions(depends_on=[dns]))
 
     billed = machines_of(project.inventory)
     pulumi.export("domain", project.settings.domain)

@@ -24,6 +24,8 @@ STAGES = {  # a component's area and type, in its URN: the stage a person knows 
     "firewall:UfwFirewall": "firewall",
     "compose": "tiers",
     "dns": "dns",
+    "project": "project",
+    "monitoring": "alerts",
 }
 DONE = {
     "create": "created",

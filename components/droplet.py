@@ -71,12 +71,16 @@ class DropletArgs:
 
 
 class Droplet(pulumi.ComponentResource):
-    """A machine. Outputs: `id`, `public_ip`, `private_ip`, and `address`: the reserved one, else `public_ip`."""
+    """A machine. Outputs: `id`, `public_ip`, `private_ip`, and `address`: the reserved one, else `public_ip`.
+
+    `urns` are what the account lists of it: the droplet and its volume.
+    """
 
     id: pulumi.Output[str]
     public_ip: pulumi.Output[str]
     private_ip: pulumi.Output[str]
     address: pulumi.Output[str]
+    urns: list[pulumi.Output[str]]
 
     def __init__(self, name: str, args: DropletArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("basecommerce:droplet:Droplet", name, {}, opts)
@@ -112,6 +116,7 @@ class Droplet(pulumi.ComponentResource):
         self.private_ip = droplet.ipv4_address_private
         self.public_ip = droplet.ipv4_address
         self.address = self.public_ip
+        self.urns = [droplet.droplet_urn]
 
         # The provider's attachments want the id as a number, the droplet has it as digits.
         number = droplet.id.apply(int)
@@ -124,6 +129,7 @@ class Droplet(pulumi.ComponentResource):
                 # Its name is unique in a region, also where the engine is told to replace it and asks no provider.
                 opts=pulumi.ResourceOptions(parent=self, protect=args.protect, delete_before_replace=True),
             )
+            self.urns.append(volume.volume_urn)
             digitalocean.VolumeAttachment(
                 f"{name}-volume-attachment",
                 droplet_id=number,
@@ -141,5 +147,11 @@ class Droplet(pulumi.ComponentResource):
             )
             self.address = reserved.ip_address
         self.register_outputs(
-            {"id": self.id, "public_ip": self.public_ip, "private_ip": self.private_ip, "address": self.address}
+            {
+                "id": self.id,
+                "public_ip": self.public_ip,
+                "private_ip": self.private_ip,
+                "address": self.address,
+                "urns": self.urns,
+            }
         )

@@ -1,7 +1,8 @@
-"""Print the path of a Pulumi CLI of the supported version; progress goes to stderr.
+"""Print the path of a tool of the supported version; progress goes to stderr.
 
-python -m toolchain            find it, or get it
-python -m toolchain --recipe   print the cache key only
+python -m toolchain              the Pulumi CLI: find it, or get it
+python -m toolchain --recipe     print its cache key only
+python -m toolchain actionlint   the linter of workflows: find it, or build it
 """
 
 from __future__ import annotations
@@ -9,21 +10,26 @@ from __future__ import annotations
 import signal
 import sys
 
-from toolchain.pulumi_cli import ToolchainError, ensure_pulumi, recipe
+from toolchain.building import ToolchainError
+from toolchain.pulumi_cli import ensure_pulumi, recipe
+from toolchain.workflow_linter import ensure_actionlint
+
+TOOLS = {(): ensure_pulumi, ("actionlint",): ensure_actionlint}
 
 
 def main(arguments: list[str]) -> int:
     if arguments == ["--recipe"]:
         print(recipe())
         return 0
-    if arguments:
+    ensure = TOOLS.get(tuple(arguments))
+    if ensure is None:
         print(
-            f"toolchain: arguments: unknown: {' '.join(arguments)}\nhint: python -m toolchain [--recipe]",
+            f"toolchain: arguments: unknown: {' '.join(arguments)}\nhint: python -m toolchain [--recipe | actionlint]",
             file=sys.stderr,
         )
         return 2
     try:
-        print(ensure_pulumi(lambda line: print(f"toolchain: {line}", file=sys.stderr, flush=True)))
+        print(ensure(lambda line: print(f"toolchain: {line}", file=sys.stderr, flush=True)))
     except ToolchainError as error:
         print(error, file=sys.stderr)
         return 3

@@ -51,7 +51,7 @@ PORTS_HINT = "write a port such as 22, or a range such as 8000-8010"
 
 
 def _ports(value: object) -> str:
-    """Read a port or a range as the text that DigitalOcean takes, e.g. `22` or `8000-8010`."""
+    """A port or a range of ports: such as `22` or `8000-8010`."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str) or not re.fullmatch(r"\d{1,5}(-\d{1,5})?", text):
         refuse(f"{value!r} is not a port or a range of ports", PORTS_HINT)
@@ -124,12 +124,17 @@ class DropletSpec(Section):
     """One droplet. Its role decides which compose project (tier) and which user data it gets."""
 
     role: Annotated[str, BeforeValidator(choice("a role", *ROLES))]
+    """Decides the compose project and the user data; one droplet each."""
     size: Slug
+    """One of `sizes`."""
     image: Slug
+    """One of `images`. A change is for new machines only."""
     aliases: Annotated[tuple[Name, ...], Listed, AfterValidator(no_repeats("aliases"))] = ()
+    """Other names that operators may use for it."""
     vertical: Name | None = None
     """The vertical (application) that a droplet of role `vertical` runs."""
     reserved_ip: Flag = False
+    """Whether it has an address that outlives it; the edge needs one, as DNS points at it."""
     volume: Annotated[VolumeSpec, Table] | None = None
 
     @model_validator(mode="after")
@@ -145,9 +150,12 @@ class FirewallRule(Section):
     """One line of the rule table: who may open which ports of which droplet."""
 
     name: Name
+    """What messages and comments of the rules call it."""
     droplet: Name
+    """Whose ports these are."""
     protocol: Annotated[str, BeforeValidator(choice("a protocol", *PROTOCOLS))]
     ports: PortList = ()
+    """Of tcp and udp; icmp has none."""
     sources: Annotated[
         tuple[
             Annotated[
@@ -160,6 +168,7 @@ class FirewallRule(Section):
         AfterValidator(not_empty("sources")),
         Field(alias="from"),
     ]
+    """Droplets, `ssh_sources` (setting `ssh.sources`) or `cloudflare` (setting `cloudflare.ranges`)."""
 
     @model_validator(mode="after")
     def _check_ports(self) -> Self:
@@ -172,6 +181,7 @@ class EgressRule(Section):
 
     protocol: Annotated[str, BeforeValidator(choice("a protocol", *PROTOCOLS))]
     ports: PortList = ()
+    """Of tcp and udp; icmp has none."""
     to: Annotated[str, BeforeValidator(choice("a destination", INTERNET, VPC))]
 
     @model_validator(mode="after")
@@ -184,9 +194,13 @@ class Inventory(Section):
     """Everything of `inventory.yaml`."""
 
     sizes: Annotated[Mapping[Slug, Annotated[SizeSpec, Table]], Table, Frozen]
+    """Sizes that droplets may name."""
     prices: Annotated[PriceSpec, Table]
+    """What the rest costs by the month, and when it was looked up."""
     regions: Annotated[tuple[Slug, ...], Listed, AfterValidator(not_empty("regions"))]
+    """Regions that settings may name: those with VPC, volumes and reserved IPs."""
     images: Annotated[tuple[Slug, ...], Listed, AfterValidator(not_empty("images"))]
+    """Images that droplets may name."""
     droplets: Annotated[Mapping[Name, Annotated[DropletSpec, Table]], Table, Frozen]
     rules: Annotated[
         tuple[Annotated[FirewallRule, Table], ...], Listed, AfterValidator(not_empty("rules")), Field(alias="firewall")

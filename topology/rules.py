@@ -29,6 +29,15 @@ def refuse(message: str, hint: str) -> NoReturn:
     raise PydanticCustomError(RULE, "{message}", {"message": message, "hint": hint})
 
 
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def _told(check: C, what: str, rule: str) -> C:
+    """Give a validator its own words, which `docs/settings.md` shows: what it wants, and by which rule."""
+    check.__doc__ = f"{what}: {rule}"
+    return check
+
+
 def _text(value: object, what: str, hint: str) -> str:
     if not isinstance(value, str):
         refuse(f"{value!r} is not a text, {what} is wanted", hint)
@@ -45,7 +54,7 @@ def pattern(what: str, regex: str, hint: str) -> Callable[[object], str]:
             refuse(f"{text!r} is not {what}", hint)
         return text
 
-    return check
+    return _told(check, what, hint)
 
 
 def choice(what: str, *allowed: str) -> Callable[[object], str]:
@@ -56,7 +65,7 @@ def choice(what: str, *allowed: str) -> Callable[[object], str]:
             refuse(f"{value!r} is not {what}", "use one of: " + ", ".join(allowed))
         return str(value)
 
-    return check
+    return _told(check, what, "one of: " + ", ".join(f"`{word}`" for word in allowed))
 
 
 def whole_number(what: str, low: int, high: int) -> Callable[[int], int]:
@@ -67,14 +76,14 @@ def whole_number(what: str, low: int, high: int) -> Callable[[int], int]:
             refuse(f"{value} is not {what}", f"use a number from {low} to {high}")
         return value
 
-    return check
+    return _told(check, what, f"{low} to {high}")
 
 
 CIDR_HINT = "write an IPv4 range such as 203.0.113.0/24 or 203.0.113.7/32"
 
 
 def cidr(value: object) -> IPv4Network:
-    """Read an IPv4 range; a range with host bits set is a typing error, so it is refused."""
+    """An IPv4 range: no bits set behind its length, as that is a typing error."""
     if isinstance(value, IPv4Network):
         return value
     text = _text(value, "an IPv4 range", CIDR_HINT)
@@ -90,7 +99,8 @@ def cidr(value: object) -> IPv4Network:
 
 
 def iso_date(value: object) -> datetime.date:
-    """Read a day; YAML gives a date for 2026-11-01 and a text for "2026-11-01", Pulumi's settings only a text."""
+    """A day: as "2026-11-01", in quotes."""
+    # YAML gives a date for 2026-11-01 and a text for "2026-11-01", Pulumi's settings only a text.
     hint = 'write the day as "2026-11-01", in quotes'
     if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         return value
@@ -109,7 +119,7 @@ def not_empty(what: str) -> Callable[[tuple[T, ...]], tuple[T, ...]]:
             refuse(f"is an empty list of {what}", f"name at least one of the {what}")
         return no_repeats(what)(values)
 
-    return check
+    return _told(check, f"a list of {what}", "at least one, none twice")
 
 
 def no_repeats(what: str) -> Callable[[tuple[T, ...]], tuple[T, ...]]:
@@ -121,11 +131,11 @@ def no_repeats(what: str) -> Callable[[tuple[T, ...]], tuple[T, ...]]:
                 refuse(f"{str(value)!r} is twice in the list of {what}", "remove one of the two")
         return values
 
-    return check
+    return _told(check, f"a list of {what}", "none twice")
 
 
 def _listed(value: object) -> object:
-    """Refuse a single text where a list is wanted: pydantic would say only that the type is wrong."""
+    """Refuse a single text where a list is wanted; pydantic would say only that the type is wrong."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         refuse(f"{value!r} is not a list", f"write [{value}]")
     return tuple(value)
@@ -167,7 +177,8 @@ FQDN_HINT = "write the full name in lower case, such as basecommerce.com.br"
 
 
 def fqdn(value: object) -> str:
-    """Check a lower-case DNS name with at least two labels, or `localhost`. Source: RFC 1123 section 2.1."""
+    """A domain name: lower case, two labels at least, or `localhost`."""
+    # Source: RFC 1123 section 2.1.
     text = _text(value, "a domain name", FQDN_HINT)
     label = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
     if text == "localhost":
@@ -181,7 +192,7 @@ IMAGE_HINT = "write <registry>/<name>:<tag> with a pinned tag, such as docker.io
 
 
 def image_reference(value: object) -> str:
-    """Check a full image reference with a pinned tag."""
+    """An image: `<registry>/<name>:<tag>`, with a tag that does not move."""
     text = _text(value, "an image", IMAGE_HINT)
     match = re.fullmatch(
         r"(?P<name>[a-z0-9.-]+(?::\d+)?(?:/[a-z0-9._-]+)+):(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127})", text
@@ -193,7 +204,7 @@ def image_reference(value: object) -> str:
 
 
 def image_tag(value: object) -> str:
-    """Check an image tag; `latest` and `latest-production` move, so a release could not be repeated."""
+    """An image tag: pinned; `latest` and `latest-production` move, so a release could not be repeated."""
     hint = "pin a tag such as sha-1234567"
     text = pattern("an image tag", r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", hint)(value)
     if text.startswith("latest"):

@@ -75,6 +75,7 @@ MOST_OF_THE_INTERNET = 8
 
 
 def _vpc_range(network: IPv4Network) -> IPv4Network:
+    """A private network: private, /16 to /28, clear of what DigitalOcean and Docker use."""
     if not LARGEST_RANGE <= network.prefixlen <= SMALLEST_RANGE:
         refuse(f"'{network}' is not between /{LARGEST_RANGE} and /{SMALLEST_RANGE}", "use a /20, such as 10.80.0.0/20")
     if not any(network.subnet_of(private) for private in PRIVATE_RANGES):
@@ -86,6 +87,7 @@ def _vpc_range(network: IPv4Network) -> IPv4Network:
 
 
 def _proxy_range(network: IPv4Network) -> IPv4Network:
+    """A range of Cloudflare: none wider than /8."""
     if network.prefixlen < MOST_OF_THE_INTERNET:
         refuse(
             f"'{network}' is too wide for a range of Cloudflare",
@@ -95,6 +97,7 @@ def _proxy_range(network: IPv4Network) -> IPv4Network:
 
 
 def _login_user(value: object) -> str:
+    """A login name: a new one, neither `root` nor what the image brings."""
     hint = "use a new name such as basec"
     text = pattern("a login name", r"[a-z_][a-z0-9_-]{0,31}", hint)(value)
     if text in ("root", "debian"):
@@ -103,6 +106,7 @@ def _login_user(value: object) -> str:
 
 
 def _registry(value: object) -> str:
+    """An image registry: host and path without a tag."""
     hint = "write host and path without a tag, such as ghcr.io/procopio420/basecommerce"
     return pattern(
         "an image registry", r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::\d{1,5})?(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*", hint
@@ -152,14 +156,42 @@ class ImageSettings(Section):
     """Instead of the images of `versions.yaml`, by service name; the local stack has no others."""
 
 
+EMAIL = pattern(
+    "an e-mail address",
+    r"[A-Za-z0-9._%+-]{1,64}@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}",
+    "write an address such as ops@basecommerce.com.br; the account must have verified it",
+)
+Percent = Annotated[Number, AfterValidator(whole_number("a percentage to alert at", 1, 99))]
+
+
+class AlertSettings(Section):
+    """Who is told, and when: a droplet short of something for five minutes, or a shop that is down or slow."""
+
+    emails: Annotated[
+        tuple[Annotated[str, BeforeValidator(EMAIL)], ...], Listed, AfterValidator(not_empty("addresses"))
+    ]
+    """Addresses of the DigitalOcean team's members, each verified: the API refuses others."""
+    cpu_percent: Percent
+    """Of all CPUs of a droplet."""
+    memory_percent: Percent
+    """Of a droplet's memory; the tiers are planned to take 79 % of it."""
+    disk_percent: Percent
+    """Of a droplet's root disk; DigitalOcean does not watch volumes."""
+    latency_ms: Annotated[Number, AfterValidator(whole_number("a time to answer in ms", 100, 60_000))]
+    """How long the health page may take, from DigitalOcean's probes to Cloudflare and the edge."""
+
+
 class Settings(Section):
     """The object `basecommerce:settings` of one stack."""
 
     domain: Annotated[str, BeforeValidator(fqdn)]
+    """Tenants are its direct children; `localhost` on local stacks, and only there."""
     environment: Annotated[str, BeforeValidator(choice("an environment", "production", "staging", "development"))]
     """Given to auth as ENVIRONMENT; only `production` makes its cookie `Secure`."""
     region: Name
+    """Where droplets, volume and address are: one of the inventory's `regions`."""
     vpc_ip_range: Annotated[Cidr, AfterValidator(_vpc_range)]
+    """Of the stack's own network; no other stack of the account may overlap it."""
     protect: Flag
     """Whether the engine refuses to delete droplets, volume and reserved IP."""
     monthly_limit_usd: Annotated[Number, AfterValidator(whole_number("a limit in USD a month", 1, 100_000))]
@@ -167,6 +199,7 @@ class Settings(Section):
     ssh: Annotated[SshSettings, Table]
     cloudflare: Annotated[CloudflareSettings, Table]
     images: Annotated[ImageSettings, Table]
+    alerts: Annotated[AlertSettings, Table]
 
 
 STRICT_ZONE: Mapping[str, str] = {"ssl": "strict", "always_use_https": "on", "min_tls_version": "1.2"}

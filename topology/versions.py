@@ -26,6 +26,14 @@ class PulumiVersion(Section):
     ]
 
 
+class ActionlintVersion(Section):
+    """The linter of GitHub's workflows; its Go module in `toolchain/actionlint/` has the same version."""
+
+    version: Annotated[
+        str, BeforeValidator(pattern("a version", r"\d+\.\d+\.\d+", "write all three numbers, such as 1.7.12"))
+    ]
+
+
 class ImageVersions(Section):
     """Images of others, by service name."""
 
@@ -37,6 +45,7 @@ class Versions(Section):
 
     debian: Annotated[DebianVersion, Table]
     pulumi: Annotated[PulumiVersion, Table]
+    actionlint: Annotated[ActionlintVersion, Table]
     images: Annotated[ImageVersions, Table]
 
 

@@ -15,6 +15,7 @@ from localcloud.backend import FirewallRule, FirewallSpec, VpcSpec
 
 from . import digitalocean_rules as rules
 from .digitalocean_machines import Droplet, ReservedIp, ReservedIpAssignment, Volume, VolumeAttachment
+from .digitalocean_monitoring import MonitorAlert, Project, ProjectResources, UptimeAlert, UptimeCheck
 from .digitalocean_rules import NAME, REGION
 from .handler import Created, Found, Handler, Job, Package, Values
 from .plain import now, text, texts
@@ -34,6 +35,11 @@ def package() -> Package:
         VolumeAttachment,
         ReservedIp,
         ReservedIpAssignment,
+        MonitorAlert,
+        UptimeCheck,
+        UptimeAlert,
+        Project,
+        ProjectResources,
     )
     return Package("digitalocean", [handler() for handler in handlers])
 

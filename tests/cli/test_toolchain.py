@@ -10,10 +10,13 @@ import urllib.error
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cli.conftest import REPOSITORY
-from toolchain import pulumi_cli
-from toolchain.pulumi_cli import VERSION, ToolchainError, ensure_pulumi, recipe, version_of
+from toolchain import building, pulumi_cli, workflow_linter
+from toolchain.building import ToolchainError
+from toolchain.pulumi_cli import VERSION, ensure_pulumi, recipe, version_of
+from toolchain.workflow_linter import ensure_actionlint
 
 
 def write_cli(path: Path, version: str = VERSION) -> Path:
@@ -160,7 +163,7 @@ def test_an_unreachable_installer_is_given_up(tmp_path: Path, monkeypatch: pytes
         raise urllib.error.URLError("no route to host")
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
-    monkeypatch.setattr(pulumi_cli, "_run", lambda *_: pytest.fail("nothing may be run"))
+    monkeypatch.setattr(pulumi_cli, "run", lambda *_: pytest.fail("nothing may be run"))
     with pytest.raises(ToolchainError, match="is unreachable: no route to host"):
         pulumi_cli._install(tmp_path / "pulumi", print)
     assert limits == [5.0]
@@ -188,6 +191,44 @@ def test_a_build_is_static_stamped_and_renamed_into_place(tmp_path: Path, monkey
     assert [path.name for path in target.parent.iterdir()] == ["pulumi"]
 
 
+def test_actionlint_is_built_once_from_a_module_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go, log = tmp_path / "bin/go", tmp_path / "log"
+    go.parent.mkdir()
+    go.write_text(f'#!/bin/sh\necho "$PWD" >> {log}\nwhile [ "$1" != -o ]; do shift; done\ntouch "$2"\n')
+    go.chmod(0o755)
+    monkeypatch.setattr("shutil.which", lambda _: str(go))
+    monkeypatch.setenv("BASECOMMERCE_CACHE", str(tmp_path / "cache"))
+    said: list[str] = []
+    made = ensure_actionlint(said.append)
+    assert ensure_actionlint(said.append) == made
+    assert log.read_text().splitlines() == [str(REPOSITORY / "toolchain/actionlint")]
+    assert said == [f"building actionlint {workflow_linter.VERSION} from its Go module (once)"]
+    assert made.parent.name != recipe()
+
+
+def test_an_actionlint_that_cannot_be_built_is_told_with_a_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = tmp_path / "go"
+    go.write_text("#!/bin/sh\necho no proxy\nexit 1\n")
+    go.chmod(0o755)
+    monkeypatch.setattr("shutil.which", lambda _: str(go))
+    monkeypatch.setenv("BASECOMMERCE_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(ToolchainError) as caught:
+        ensure_actionlint(print)
+    assert str(caught.value) == (
+        "toolchain: actionlint: go build: go ended with 1:\n    no proxy\n"
+        "hint: make a Go module proxy reachable, and run again"
+    )
+
+
+def test_the_version_of_actionlint_is_the_one_of_its_module_and_of_the_versions_file() -> None:
+    module = (REPOSITORY / "toolchain/actionlint/go.mod").read_text()
+    assert f"require github.com/rhysd/actionlint v{workflow_linter.VERSION}\n" in module
+    versions = yaml.safe_load((REPOSITORY / "versions.yaml").read_text())
+    assert versions["actionlint"]["version"] == workflow_linter.VERSION
+
+
 def test_a_failed_build_shows_its_last_lines_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,7 +248,7 @@ def test_a_failed_build_shows_its_last_lines_and_leaves_nothing(
 
 def test_a_program_that_hangs_is_ended_with_its_seconds() -> None:
     with pytest.raises(ToolchainError, match="sleep took more than 0 s"):
-        pulumi_cli._run(["sleep", "60"], 0.1, {})
+        building.run(["sleep", "60"], 0.1, {})
 
 
 def test_the_version_is_the_one_of_the_pinned_sdk() -> None:
@@ -223,4 +264,4 @@ def test_the_command_prints_its_recipe_and_refuses_the_unknown() -> None:
     assert run("--recipe").stdout == f"{recipe()}\n"
     wrong = run("--all")
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert wrong.stderr == "toolchain: arguments: unknown: --all\nhint: python -m toolchain [--recipe]\n"
+    assert wrong.stderr == "toolchain: arguments: unknown: --all\nhint: python -m toolchain [--recipe | actionlint]\n"

@@ -36,11 +36,11 @@ def dry(dry_stack: Path) -> Command:
 
 
 def test_up_applies_what_preview_found_and_nothing_else(dry: Command, clone: Path) -> None:
-    assert "up: 60 changes (60 create)" in dry("up")
+    assert "up: 71 changes (71 create)" in dry("up")
     state = clone / ".local" / DRY_NAME / "state/.pulumi/stacks/basecommerce" / f"{DRY_NAME}.json"
     before = state.stat().st_mtime_ns
     again = dry("up")
-    assert "preview: 0 changes (60 same)\nup: nothing to do\n" in again
+    assert "preview: 0 changes (71 same)\nup: nothing to do\n" in again
     assert state.stat().st_mtime_ns == before, "the engine was not asked to apply nothing"
 
     program = clone / "__main__.py"

@@ -30,6 +30,11 @@ RESOURCES: dict[str, type] = {
     "digitalocean:index/volumeAttachment:VolumeAttachment": digitalocean.VolumeAttachment,
     "digitalocean:index/reservedIp:ReservedIp": digitalocean.ReservedIp,
     "digitalocean:index/reservedIpAssignment:ReservedIpAssignment": digitalocean.ReservedIpAssignment,
+    "digitalocean:index/monitorAlert:MonitorAlert": digitalocean.MonitorAlert,
+    "digitalocean:index/uptimeCheck:UptimeCheck": digitalocean.UptimeCheck,
+    "digitalocean:index/uptimeAlert:UptimeAlert": digitalocean.UptimeAlert,
+    "digitalocean:index/project:Project": digitalocean.Project,
+    "digitalocean:index/projectResources:ProjectResources": digitalocean.ProjectResources,
     "cloudflare:index/dnsRecord:DnsRecord": pulumi_cloudflare.dns_record.DnsRecord,
     "cloudflare:index/originCaCertificate:OriginCaCertificate": origin_ca_certificate.OriginCaCertificate,
     "cloudflare:index/authenticatedOriginPullsCertificate:AuthenticatedOriginPullsCertificate": (

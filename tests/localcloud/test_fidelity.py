@@ -37,6 +37,12 @@ DROPLET, VOLUME, VOLUME_ATTACHMENT = (
     f"{DO}/volumeAttachment:VolumeAttachment",
 )
 RESERVED_IP, ASSIGNMENT = f"{DO}/reservedIp:ReservedIp", f"{DO}/reservedIpAssignment:ReservedIpAssignment"
+MONITOR_ALERT, UPTIME_CHECK, UPTIME_ALERT = (
+    f"{DO}/monitorAlert:MonitorAlert",
+    f"{DO}/uptimeCheck:UptimeCheck",
+    f"{DO}/uptimeAlert:UptimeAlert",
+)
+PROJECT, PROJECT_RESOURCES = f"{DO}/project:Project", f"{DO}/projectResources:ProjectResources"
 DNS, COMMAND = "cloudflare:index/dnsRecord:DnsRecord", "command:remote:Command"
 CF = "cloudflare:index"
 ORIGIN_CA = f"{CF}/originCaCertificate:OriginCaCertificate"
@@ -56,6 +62,11 @@ REPLACES: dict[str, set[str]] = {
     VOLUME_ATTACHMENT: {"dropletId", "volumeId"},
     RESERVED_IP: {"region"},
     ASSIGNMENT: {"dropletId", "ipAddress"},
+    MONITOR_ALERT: set(),
+    UPTIME_CHECK: set(),
+    UPTIME_ALERT: set(),
+    PROJECT: set(),
+    PROJECT_RESOURCES: {"project"},
     DNS: {"zoneId", "type"},
     ORIGIN_CA: {"csr", "hostnames", "requestType", "requestedValidity"},
     PULLS_CERTIFICATE: {"zoneId", "certificate"},
@@ -74,6 +85,9 @@ REFUSED: dict[str, set[str]] = {
     DROPLET: {"backupPolicy", "gpuPartitionMode", "ipv6Address", "privateNetworking", "volumeIds"},
     VOLUME: {"filesystemType", "initialFilesystemLabel", "initialFilesystemType", "snapshotId"},
     RESERVED_IP: {"dropletId", "ipAddress"},
+    MONITOR_ALERT: {"alerts.slacks", "entities"},
+    UPTIME_ALERT: {"notifications.slacks"},
+    PROJECT: {"resources"},
     DNS: {"data", "includeShadowMetadata", "priority", "privateRouting", "settings", "tags"},
     ZONE_SETTING: {"enabled"},
     COMMAND: {
@@ -90,6 +104,10 @@ STRICTER: dict[str, set[str]] = {
     FIREWALL: {"name", "tags"},
     DROPLET: {"name", "region", "vpcUuid"},
     VOLUME: {"name"},
+    MONITOR_ALERT: {"tags"},
+    UPTIME_CHECK: {"name"},
+    UPTIME_ALERT: {"name"},
+    PROJECT: {"name"},
     DNS: {"content"},
     COMMAND: {
         "logging",
@@ -98,7 +116,7 @@ STRICTER: dict[str, set[str]] = {
 }
 """Required here only: nothing is named, placed or trusted by chance."""
 
-DEFAULTS: dict[str, dict[str, bool | int]] = {
+DEFAULTS: dict[str, dict[str, bool | int | str]] = {
     DROPLET: {
         "monitoring": False,
         "publicNetworking": True,  # the API's default; the others are the provider's
@@ -107,6 +125,9 @@ DEFAULTS: dict[str, dict[str, bool | int]] = {
         "resizeDisk": True,
         "gracefulShutdown": False,
     },
+    MONITOR_ALERT: {"enabled": True},
+    UPTIME_CHECK: {"enabled": True, "type": "https"},
+    PROJECT: {"description": "", "purpose": "Web Application", "isDefault": False},
     DNS: {"proxied": False},
     ORIGIN_CA: {"requestedValidity": 5475},
 }
@@ -115,6 +136,9 @@ SETS: dict[str, set[str]] = {
     FIREWALL: {"tags", "inboundRules", "outboundRules"},
     DROPLET: {"sshKeys", "tags"},
     VOLUME: {"tags"},
+    MONITOR_ALERT: {"tags"},
+    UPTIME_CHECK: {"regions"},
+    PROJECT_RESOURCES: {"resources"},
 }
 
 EXAMPLES: Mapping[Kind, Any] = {
@@ -251,6 +275,11 @@ async def test_every_output_the_sdk_promises_is_answered_and_has_its_type(config
         VOLUME_ATTACHMENT,
         RESERVED_IP,
         ASSIGNMENT,
+        MONITOR_ALERT,
+        UPTIME_CHECK,
+        UPTIME_ALERT,
+        PROJECT,
+        PROJECT_RESOURCES,
         DNS,
         ORIGIN_CA,
         PULLS_CERTIFICATE,
@@ -258,11 +287,11 @@ async def test_every_output_the_sdk_promises_is_answered_and_has_its_type(config
         ZONE_SETTING,
         COMMAND,
     ):
-        links: dict[str, Any] = {}
+        links: dict[str, Any] = {"checkId": ids.get(UPTIME_CHECK), "project": ids.get(PROJECT)}
         if DROPLET in ids:
-            links = {"dropletId": int(ids[DROPLET]), "volumeId": ids.get(VOLUME), "ipAddress": ids.get(RESERVED_IP)}
+            links |= {"dropletId": int(ids[DROPLET]), "volumeId": ids.get(VOLUME), "ipAddress": ids.get(RESERVED_IP)}
         elif SSH_KEY in ids:
-            links = {"vpcUuid": ids[VPC], "sshKeys": [ids[SSH_KEY]]}
+            links |= {"vpcUuid": ids[VPC], "sshKeys": [ids[SSH_KEY]]}
         inputs = {key: links.get(key, value) for key, value in VALID[name].items()}
         job = Job(urn=name, name="one", backend=DryCloud(config), config=config, progress=_ignore)
         created = await HANDLERS[name].create(job, inputs)

@@ -155,6 +155,9 @@ class Cloud(mocks.Mocks):
             droplet = str(args.inputs["name"]).rsplit("-", 1)[-1]
             outputs["ipv4AddressPrivate"] = ADDRESSES.get(droplet, "10.80.0.9")
             outputs["ipv4Address"] = f"203.0.113.{number % 250}"
+            outputs["dropletUrn"] = f"do:droplet:{number}"
+        if args.typ == "digitalocean:index/volume:Volume":
+            outputs["volumeUrn"] = f"do:volume:{number}"
         if args.typ == "digitalocean:index/reservedIp:ReservedIp":
             outputs["ipAddress"] = RESERVED_IP
         if args.typ == "cloudflare:index/originCaCertificate:OriginCaCertificate":

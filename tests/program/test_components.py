@@ -12,12 +12,14 @@ from pathlib import Path
 import pulumi
 import pytest
 
+from components.account_project import AccountProject, AccountProjectArgs
 from components.cloud_firewall import CloudFirewall, CloudFirewallArgs, DropletRules
 from components.compose_stack import ComposeStack, ComposeStackArgs, host_variables, payload
 from components.dns import Dns, DnsArgs
 from components.droplet import Droplet, DropletArgs, VolumeArgs
 from components.host import Host, HostArgs, MountArgs, sshd_peers, swap_mib
 from components.image_pull import ImagePull, ImagePullArgs
+from components.monitoring import Monitoring, MonitoringArgs
 from components.network import Network, NetworkArgs
 from components.origin_http import OriginHttp, OriginHttpArgs
 from components.origin_tls import OriginTls, OriginTlsArgs
@@ -28,6 +30,7 @@ from tests.program.recording import ROOT, run
 from topology.bundle import Bundle
 from topology.cloud_init import SSHD_ALGORITHMS
 from topology.firewall import CloudRules, HostRule, rule_table
+from topology.monitoring import DropletAlert, HealthAlert
 
 ADDRESSES = {"infra": "10.80.0.2", "edge": "10.80.0.4"}
 BUNDLE = Bundle(tier="infra", digest="ab" * 32, tar=b"files", images=("postgres:17", "redis:7"))
@@ -113,9 +116,23 @@ def origin_http(name: str) -> pulumi.Resource:
     return OriginHttp(name, OriginHttpArgs(droplet_id="1", access=access(), serves=True))
 
 
+def account_project(name: str) -> pulumi.Resource:
+    args = AccountProjectArgs(project_name=name, description="shop", environment="Staging", urns=["do:droplet:1"])
+    return AccountProject(name, args)
+
+
+def monitoring(name: str) -> pulumi.Resource:
+    args = MonitoringArgs(
+        prefix=f"{name}-", emails=("ops@example.com",), tags=["edge"], health_url="https://example.org/health",
+        on_droplets=(DropletAlert(name="cpu", type="v1/insights/droplet/cpu", percent=80),),
+        on_health=(HealthAlert(name="down", type="down_global", period="2m"),),
+    )  # fmt: skip
+    return Monitoring(name, args)
+
+
 MAKERS = (
     network, cloud_firewall, droplet, host, image_pull, ufw_firewall, compose_stack, dns,
-    origin_tls, zone_settings, origin_http,
+    origin_tls, zone_settings, origin_http, account_project, monitoring,
 )  # fmt: skip
 
 

@@ -39,6 +39,8 @@ TOKENS = {
     "basecommerce:tls:ZoneSettings",
     "basecommerce:tls:OriginHttp",
     "basecommerce:dns:Dns",
+    "basecommerce:project:AccountProject",
+    "basecommerce:monitoring:Monitoring",
 }
 ORDER = (
     ("basecommerce:droplet:Droplet", "infra"),
@@ -53,6 +55,7 @@ ORDER = (
     ("basecommerce:tls:ZoneSettings", "zone"),
     ("basecommerce:tls:OriginHttp", "edge-http"),
     ("basecommerce:dns:Dns", "dns"),
+    ("basecommerce:monitoring:Monitoring", "monitoring"),
 )
 SCRIPT_WAIT = re.compile(r"(?:wait_until|timeout|WAIT_SECONDS=) ?(\d{2,})\b")
 RELEASE_LIMIT = re.compile(r"^([A-Z_]+(?:WAIT|DEADLINE)) = (\d+)", re.MULTILINE)
@@ -138,7 +141,7 @@ def test_a_peer_is_waited_for_on_the_bastion_before_it_is_dialled_through_it(sta
         assert ready.plain("connection")["proxy"]["host"] == RESERVED_IP
 
 
-def test_components_are_the_eleven_known_ones(program: tuple[str, Recorder]) -> None:
+def test_components_are_the_thirteen_known_ones(program: tuple[str, Recorder]) -> None:
     _, recorder = program
     assert {item.type for item in recorder.registered if not item.custom} == TOKENS
 

@@ -94,3 +94,9 @@ def test_every_message_names_the_next_command_by_the_same_word() -> None:
     """`hint:`, in the local cloud as well: two words for one thing make people search twice."""
     sources = [path for room in ("localcloud", "basec", "topology") for path in (ROOT / room).rglob("*.py")]
     assert [str(path) for path in sources if re.search(r"\bnext: |[\"`]next:", path.read_text())] == []
+
+
+def test_every_runbook_is_in_the_index() -> None:
+    index = (ROOT / "docs/runbooks/README.md").read_text()
+    runbooks = {path.name for path in (ROOT / "docs/runbooks").glob("*.md")} - {"README.md"}
+    assert set(re.findall(r"\(([a-z-]+\.md)\)", index)) == runbooks

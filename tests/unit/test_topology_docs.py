@@ -10,7 +10,7 @@ from tests.unit.topology_support import ROOT, raw_settings, tree_copy, with_valu
 from topology.errors import ConfigurationError
 from topology.inventory import Inventory
 from topology.project import load_project
-from topology.settings import SECRET_KEYS, CloudflareSettings, ImageSettings, Settings, SshSettings
+from topology.settings import SECRET_KEYS, AlertSettings, CloudflareSettings, ImageSettings, Settings, SshSettings
 
 DOCUMENT = (ROOT / "docs" / "topology.md").read_text()
 
@@ -47,10 +47,16 @@ def test_report_of_a_misspelt_droplet_is_the_one_that_is_shown(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("prefix", "model"),
-    [("", Settings), ("ssh.", SshSettings), ("cloudflare.", CloudflareSettings), ("images.", ImageSettings)],
+    [
+        ("", Settings),
+        ("ssh.", SshSettings),
+        ("cloudflare.", CloudflareSettings),
+        ("images.", ImageSettings),
+        ("alerts.", AlertSettings),
+    ],
 )
 def test_every_setting_is_explained(prefix: str, model: type[Settings]) -> None:
-    sections = {"ssh", "cloudflare", "images"}
+    sections = {"ssh", "cloudflare", "images", "alerts"}
     assert [key for key in model.model_fields if key not in sections and f"`{prefix}{key}`" not in DOCUMENT] == []
 
 
