@@ -23,7 +23,7 @@ from components.network import Network, NetworkArgs
 from components.origin_http import OriginHttp, OriginHttpArgs
 from components.origin_tls import OriginTls, OriginTlsArgs
 from components.remote import access_by_droplet
-from components.stack_config import load_stack_config
+from components.stack_config import StackConfig, load_stack_config
 from components.ufw_firewall import UfwFirewall, UfwFirewallArgs
 from components.zone_settings import ZoneSettings, ZoneSettingsArgs
 from topology.cloud_init import template_digest
@@ -106,9 +106,15 @@ def main() -> None:
     alerts = MonitoringArgs.from_config(config, tags=list(firewall.tags.values()))
     Monitoring("monitoring", alerts, pulumi.ResourceOptions(depends_on=[dns]))
 
+    export(config, droplets, stacks)
+
+
+def export(config: StackConfig, droplets: dict[str, Droplet], stacks: dict[str, ComposeStack]) -> None:
+    """Tell what the other commands and the next `up` need of this stack; README.md lists the names."""
+    project = config.project
     billed = machines_of(project.inventory)
     pulumi.export("domain", project.settings.domain)
-    pulumi.export("edge_reserved_ip", public_address)
+    pulumi.export("edge_reserved_ip", droplets[project.inventory.bastion].address)
     pulumi.export(
         "droplets",
         {

@@ -84,7 +84,8 @@ def machines_of(inventory: Inventory) -> dict[str, Machine]:
 
 def bill(machines: Mapping[str, Machine], inventory: Inventory) -> tuple[Item, ...]:
     """Price machines by the inventory's list."""
-    return tuple(item for name, machine in machines.items() for item in _items(name, machine, inventory))
+    items = tuple(item for name, machine in machines.items() for item in _items(name, machine, inventory))
+    return (*items, _uptime_check(inventory)) if items else ()
 
 
 def _items(name: str, machine: Machine, inventory: Inventory) -> Iterator[Item]:
@@ -95,6 +96,11 @@ def _items(name: str, machine: Machine, inventory: Inventory) -> Iterator[Item]:
         yield Item(name=f"{name} volume", what=f"{machine.volume_gib} GiB", cents=cents)
     if machine.reserved_ip:
         yield Item(name=f"{name} reserved IP", what="assigned", cents=inventory.prices.reserved_ip_cents)
+
+
+def _uptime_check(inventory: Inventory) -> Item:
+    """Price the one check of `components/monitoring.py`; alerts cost nothing."""
+    return Item(name="uptime check", what="1", cents=inventory.prices.uptime_check_cents)
 
 
 def total(items: tuple[Item, ...]) -> int | None:

@@ -90,6 +90,8 @@ class PriceSpec(Section):
     date: Day
     volume_gib_cents: Annotated[Number, AfterValidator(whole_number("a price in cents a month", 0, 100_000))]
     """Source: https://docs.digitalocean.com/products/volumes/details/pricing/"""
+    uptime_check_cents: Annotated[Number, AfterValidator(whole_number("a price in cents a month", 0, 100_000))]
+    """Of one check. Source: https://docs.digitalocean.com/products/uptime/details/pricing/"""
     reserved_ip_cents: Annotated[Number, AfterValidator(whole_number("a price in cents a month", 0, 100_000))]
     """Of an assigned one. Source: https://docs.digitalocean.com/products/networking/reserved-ips/details/pricing/"""
 

@@ -46,7 +46,7 @@ def test_both_bills_are_shown_item_by_item(basec: Run, clone: Path) -> None:
     lines = [line.split() for line in outcome.stdout.splitlines()]
     assert outcome.code == 0
     assert ["infra", "volume", "10", "GiB", "1.00", "20", "GiB", "2.00"] in lines
-    assert ["total", "25.00", "26.00"] in lines
+    assert ["total", "26.00", "27.00"] in lines
     assert ["limit", "30", "USD", "a", "month"] in lines
 
 
@@ -56,8 +56,8 @@ def test_what_a_script_gets(basec: Run, clone: Path) -> None:
     document = json.loads(basec("cost", "--env", "production", "--json").stdout)
     items = {item.pop("name"): item for item in document.pop("items")}
     assert document == {
-        "before_usd": 25.0,
-        "after_usd": 26.0,
+        "before_usd": 26.0,
+        "after_usd": 27.0,
         "limit_usd": 30,
         "prices_of": "2026-11-01",
         "local": False,
@@ -76,7 +76,7 @@ def test_what_is_not_known_is_not_said_to_be_free(
         brought_up(clone, droplets)
     outcome = basec("cost")
     lines = [line.split() for line in outcome.stdout.splitlines()]
-    assert ["total", "?", "25.00"] in lines
+    assert ["total", "?", "26.00"] in lines
     assert "basec inventory refresh --env production" in outcome.stdout
     assert json.loads(basec("cost", "--json").stdout)["before_usd"] is None
 
@@ -88,7 +88,7 @@ def test_a_plan_over_the_ceiling_is_refused_with_its_items(basec: Run, clone: Pa
         assert outcome.code == 2
         assert (
             "Pulumi.production.yaml: basecommerce:settings.monthly_limit_usd: 24 USD a month is less than "
-            "inventory.yaml costs: 25.00 (infra droplet s-1vcpu-2gb 12.00, "
+            "inventory.yaml costs: 26.00 (infra droplet s-1vcpu-2gb 12.00, "
         ) in outcome.stderr
 
 
@@ -96,5 +96,5 @@ def test_a_local_stack_is_priced_as_if_it_were_in_the_cloud(basec: Run, clone: P
     basec("init", "--env", "local")
     outcome = basec("cost", "--env", "local")
     assert outcome.code == 0, outcome.stderr
-    assert "25.00" in outcome.stdout
+    assert "26.00" in outcome.stdout
     assert "a local stack costs nothing" in outcome.stdout
