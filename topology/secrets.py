@@ -88,6 +88,7 @@ def secret_uses(project: Project, samples: Mapping[str, str]) -> dict[str, tuple
     uses["login_private_key"] += ["login-key (public half)", *(f"{name}: SSH" for name in project.inventory.droplets)]
     uses["digitalocean:token"].append("provider digitalocean")
     uses["cloudflare:apiToken"].append("provider cloudflare")
+    uses["demo_password"] = ["the demo tenant's admin"]
     return {name: tuple(places) for name, places in uses.items()}
 
 
