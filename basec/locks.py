@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from basec import backend
 from basec.console import say
 from basec.environments import Environment
 from topology.errors import BasecommerceError
@@ -97,6 +96,8 @@ def _readable(since: str) -> str:
 
 def locks(environment: Environment) -> list[Lock]:
     """List the engine's locks of a stack in a `file://` back-end, which can be read without the engine."""
+    from basec import backend  # reads settings files, which takes longer than all that a refused turn does
+
     directory = backend.lock_directory(environment)
     found: list[Lock] = []
     for path in sorted(directory.glob("*.json")) if directory else ():

@@ -109,6 +109,7 @@ def secret_uses(project: Project, samples: Mapping[str, str]) -> dict[str, tuple
         uses[name].append("Cloudflare: origin pulls")
     uses["digitalocean:token"].append("provider digitalocean")
     uses["cloudflare:apiToken"].append("provider cloudflare")
+    uses["demo_password"] = ["the demo tenant's admin"]
     return {name: tuple(places) for name, places in uses.items()}
 
 
