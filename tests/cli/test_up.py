@@ -54,7 +54,7 @@ def test_up_applies_what_preview_found_and_nothing_else(dry: Command, clone: Pat
     state = clone / ".local" / NAME / "state/.pulumi/stacks/basecommerce" / f"{NAME}.json"
     before = state.stat().st_mtime_ns
     again = dry("up")
-    assert "preview: 0 changes (50 same)\nup: nothing to do\n" in again
+    assert "preview: 0 changes (61 same)\nup: nothing to do\n" in again
     assert state.stat().st_mtime_ns == before, "the engine was not asked to apply nothing"
 
     program = clone / "__main__.py"
