@@ -218,18 +218,19 @@ def test_plain_http_is_closed_where_nobody_ever_opened_it(edge: Edge) -> None:
 def test_a_switch_of_the_mode_in_either_direction_loses_no_request(edge: Edge) -> None:
     """Machines of Cloudflare learn the zone's mode one after the other, while each of them keeps asking."""
     modes = ["flexible"] * 4
-    statuses: list[int] = []
+    answers: list[tuple[str, int]] = []
     done = threading.Event()
     context = edge.context((pull_leaf(client_chain()[0]), client_chain()[1]))
 
     def machine(number: int) -> None:
         while not done.is_set():
-            visitor = f"198.51.100.{len(statuses) % 250}"  # each with a rate of its own
-            if modes[number] == "strict":
+            visitor = f"198.51.100.{len(answers) % 250}"  # each with a rate of its own
+            mode = modes[number]
+            if mode == "strict":
                 answer = edge.ask_tls("/web/dashboard", context=context, CF_Connecting_IP=visitor)
             else:
                 answer = edge.ask("/web/dashboard", source=CLOUDFLARE, CF_Connecting_IP=visitor)
-            statuses.append(answer.status)
+            answers.append((mode, answer.status))
 
     def learn(mode: str) -> None:
         for number in range(len(modes)):
@@ -240,7 +241,7 @@ def test_a_switch_of_the_mode_in_either_direction_loses_no_request(edge: Edge) -
         machines = [pool.submit(machine, number) for number in range(len(modes))]
         time.sleep(0.2)
         learn("strict")
-        time.sleep(0.5)  # as origin-http.sh waits
+        time.sleep(1)  # as origin-http.sh waits, and longer than a request takes on a busy machine
         edge.open_http(False)
         time.sleep(0.3)
         edge.open_http(True)
@@ -248,5 +249,4 @@ def test_a_switch_of_the_mode_in_either_direction_loses_no_request(edge: Edge) -
         done.set()
     for each in machines:
         each.result()
-    assert set(statuses) == {200}
-    assert len(statuses) > 40
+    assert set(answers) == {("flexible", 200), ("strict", 200)}
