@@ -93,6 +93,11 @@ def as_json(violations: Sequence[Violation]) -> list[dict[str, str]]:
     return [asdict(violation) for violation in violations]
 
 
+def allow(urns: Sequence[str]) -> None:
+    """Let resources that the operator named lose their protection; the engine passes this on to the pack."""
+    os.environ["BASECOMMERCE_ALLOW_REPLACE"] = " ".join(urns)
+
+
 def variables(environment: Environment) -> Mapping[str, str]:
     """Give what the engine passes on to the pack: its interpreter, first on PATH, and the stack's file."""
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"

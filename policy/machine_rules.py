@@ -52,8 +52,10 @@ def known_choices(resource: Resource, stack: Stack) -> Iterator[Finding]:
 
 def kept_things(resource: Resource, stack: Stack) -> Iterator[Finding]:
     """BC07: `protect` on what holds data or a known address."""
-    if resource.type in KEPT and not stack.is_local and not resource.protect:
-        yield Finding(found="protect: off", wanted="protect: on, in a cloud stack")
+    if resource.type not in KEPT or stack.is_local or resource.protect or resource.urn in stack.allowed:
+        return
+    fix = f"set `protect: true` in the stack's settings; to let it go: --allow-replace '{resource.urn}'"
+    yield Finding(found="protect: off", wanted="protect: on, in a cloud stack", fix=fix)
 
 
 def user_data(resource: Resource, stack: Stack) -> Iterator[Finding]:

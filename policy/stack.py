@@ -22,6 +22,8 @@ from topology.project import SETTINGS_KEY, Project, load_project, required_secre
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK_FILE_VARIABLE = "BASECOMMERCE_STACK_FILE"
+ALLOW_VARIABLE = "BASECOMMERCE_ALLOW_REPLACE"
+"""URNs, separated by blanks, that the operator named with `--allow-replace`: they may lose their protection."""
 
 
 class NoStackError(BasecommerceError):
@@ -36,6 +38,8 @@ class Stack:
     file: Path
     document: Mapping[str, Any]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    allowed: frozenset[str] = frozenset()
+    """URNs that may go unprotected, since the operator named them."""
 
     @property
     def is_local(self) -> bool:
@@ -93,4 +97,5 @@ def load_stack(stack: str, secrets: Mapping[str, str], root: Path = ROOT) -> Sta
         project = load_project(root, stack, raw, present)
     except ConfigurationError as error:
         raise NoStackError(f"policy: {stack}: the settings are wrong\n{error.render()}") from None
-    return Stack(project=project, file=path, document=document, secrets=secrets)
+    allowed = frozenset(os.environ.get(ALLOW_VARIABLE, "").split())
+    return Stack(project=project, file=path, document=document, secrets=secrets, allowed=allowed)

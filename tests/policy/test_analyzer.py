@@ -10,6 +10,7 @@ import pytest
 from google.protobuf import struct_pb2
 from pulumi.runtime.proto import analyzer_pb2 as wire
 
+from basec.policy import allow
 from policy.analyzer import Analyzer, read
 from policy.resources import SECRET, SIGNATURE, UNKNOWN, has_secret, plain
 from policy.stack import STACK_FILE_VARIABLE, NoStackError, find_file, load_stack
@@ -116,6 +117,13 @@ def test_a_named_file_must_be_there_and_of_the_stack(tmp_path: Path, monkeypatch
         find_file("staging", tmp_path)
     with pytest.raises(NoStackError, match="is not the file of the stack 'production'"):
         find_file("production", tmp_path)
+
+
+def test_what_basec_allows_reaches_the_pack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BASECOMMERCE_ALLOW_REPLACE", "")
+    monkeypatch.delenv(STACK_FILE_VARIABLE, raising=False)
+    allow(["urn:one", "urn:two"])
+    assert load_stack("staging", {}).allowed == {"urn:one", "urn:two"}
 
 
 def test_wrong_settings_are_refused_with_their_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import runpy
 import shutil
 from pathlib import Path
 
+import pulumi
 import pulumi.automation as auto
 import pulumi_digitalocean as digitalocean
 import pytest
@@ -84,7 +85,7 @@ def test_up_stops_before_the_first_resource_that_breaks_a_rule(naive_stack: Leni
 
 
 def small() -> None:
-    digitalocean.Tag("tag", name="basecommerce-local-edge")
+    digitalocean.Tag("tag", name=f"basecommerce-{pulumi.get_stack()}-edge")
 
 
 def test_without_a_stack_file_the_pack_refuses(tmp_path: Path) -> None:

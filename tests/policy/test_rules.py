@@ -221,6 +221,14 @@ def test_a_running_droplet_keeps_the_template_that_it_was_born_from() -> None:
     assert list(judge(parts["edge"], judged)) == []
 
 
+def test_what_the_operator_named_may_lose_its_protection() -> None:
+    judged = stack()
+    volume = replace(whole(judged.project)["volume"], protect=False)
+    (found,) = judge(volume, judged)
+    assert found.fix.endswith(f"to let it go: --allow-replace '{volume.urn}'")
+    assert list(judge(volume, replace(judged, allowed=frozenset({volume.urn})))) == []
+
+
 def test_advice_never_stops_anything() -> None:
     judged = stack()
     parts = whole(judged.project)
