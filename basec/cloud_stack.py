@@ -59,7 +59,7 @@ def _what_next(environment: Environment) -> None:
     else:
         where = f"the passphrase is in {passphrase_file.path_of(environment)}"
     say(f"{environment.name}: {where}: keep a copy off this machine; without it every secret is lost")
-    say(f"next: git add {environment.stack_file.name}; git commit; basec preview --env {environment.name}")
+    say(f"hint: git add {environment.stack_file.name}; git commit; basec preview --env {environment.name}")
 
 
 def _tokens(wanted: Sequence[str], source: Path | None) -> dict[str, str]:

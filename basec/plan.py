@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from basec import policy
 from basec.console import Stages, say
 from basec.price import Price, price_of
 from topology.costs import Machine
@@ -50,7 +51,8 @@ class Planned:
 def look(
     engine: Engine, project: Project, stages: Stages, allow_replace: tuple[str, ...], plan: Path | None = None
 ) -> Planned:
-    """Preview and judge, and write the plan to a file if one is named. Raises RefusedPlanError."""
+    """Preview and judge, and write the plan to a file if one is named. Raises RefusedPlanError and PolicyError."""
+    policy.allow(allow_replace)
     with stages.stage("preview"):
         view, verdict = _previewed(engine, project, allow_replace, plan)
         if view is None or verdict.forced:  # planned anew: the engine replaces these only when it is told to

@@ -63,7 +63,7 @@ def authority(config: CloudConfig, name: str) -> Authority:
         if path.exists() and key_path.exists():
             key = load_pem_private_key(key_path.read_bytes(), None)
             if not isinstance(key, ec.EllipticCurvePrivateKey):
-                raise CloudError(f"{key_path}: not a key of this cloud\nnext: basec down --env {config.name}, then up")
+                raise CloudError(f"{key_path}: not a key of this cloud\nhint: basec down --env {config.name}, then up")
             return Authority(x509.load_pem_x509_certificate(path.read_bytes()), key)
         made = _new_authority(f"{_COMMON_NAMES[name]} {config.name}")
         write_owned(key_path, private_pem(made.key))

@@ -49,7 +49,7 @@ def view_of(*events: SimpleNamespace, preview: bool = True) -> tuple[str, Progre
 def test_a_refusal_is_a_block_for_each_case_in_the_order_of_rules() -> None:
     _, view = view_of(event("BC10", "mandatory", "monitoring: off"), event("BC05", "mandatory", "ipv6: true"))
     error = policy.PolicyError("staging", view.violations)
-    assert error.exit_code == ExitCode.CONFIGURATION
+    assert error.exit_code == ExitCode.REFUSED
     lines = error.render().splitlines()
     assert lines[:2] == ["basec: staging: refused by the rules, nothing was touched", "2 violations of 2 rules"]
     assert lines[2:7] == [

@@ -40,15 +40,21 @@ def test_a_size_that_left_the_list_has_no_price_and_neither_has_the_sum(inventor
     items = bill({"old": Machine(size="s-gone")}, inventory)
     assert items[0] == Item(name="old droplet", what="s-gone", cents=None)
     assert total(items) is None
-    (change,) = compare(items, bill({"old": Machine(size="s-1vcpu-1gb")}, inventory))
+    change, check = compare(items, bill({"old": Machine(size="s-1vcpu-1gb")}, inventory))
     assert (change.is_change, change.difference, dollars(change.difference)) == (True, None, "unknown")
+    assert not check.is_change
 
 
 def test_two_bills_are_compared_item_by_item_with_what_came_and_what_went(inventory: Inventory) -> None:
     before = bill({"a": Machine(size="s-1vcpu-1gb", volume_gib=10), "b": Machine(size="s-1vcpu-1gb")}, inventory)
     after = bill({"a": Machine(size="s-1vcpu-2gb"), "b": Machine(size="s-1vcpu-1gb")}, inventory)
     found = [(change.name, change.is_change, change.difference) for change in compare(before, after)]
-    assert found == [("a droplet", True, 600), ("b droplet", False, 0), ("a volume", True, -100)]
+    assert found == [
+        ("a droplet", True, 600),
+        ("b droplet", False, 0),
+        ("uptime check", False, 0),
+        ("a volume", True, -100),
+    ]
 
 
 @pytest.mark.parametrize(
