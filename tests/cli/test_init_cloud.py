@@ -52,7 +52,7 @@ def test_everything_is_made_encrypted_and_said(basec: Run, clone: Path, user: Pa
     assert lines[3].startswith("staging: still an example: cloudflare.zone_id: '3c9e51f8a0d24b7796e2b40fd8137a5c' (")
     assert lines[4].startswith("staging: still an example: images.tag: 'sha-1234567' (")
     assert f"the passphrase is in {user}: keep a copy off this machine; without it every secret is lost" in lines[5]
-    assert lines[6] == "next: git add Pulumi.staging.yaml; git commit; basec preview --env staging"
+    assert lines[6] == "hint: git add Pulumi.staging.yaml; git commit; basec preview --env staging"
     assert stat.S_IMODE(user.stat().st_mode) == 0o600
     text = (clone / "Pulumi.staging.yaml").read_text()
     assert text.startswith(before), "comments and settings are as they were"

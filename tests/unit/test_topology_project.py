@@ -184,8 +184,8 @@ def test_a_domain_below_its_zone_is_for_an_advanced_certificate() -> None:
         "Pulumi.production.yaml: basecommerce:settings.domain: <tenant>.staging.basecommerce.com.br is deeper than the "
         "universal certificate of the zone 'basecommerce.com.br' covers: *.basecommerce.com.br\n"
         "hint: use a domain that is a zone of its own, such as staging-basecommerce.com.br; or order an advanced "
-        "certificate for staging.basecommerce.com.br and *.staging.basecommerce.com.br, and write "
-        "`certificate: advanced` below `cloudflare`"
+        "certificate for staging.basecommerce.com.br and *.staging.basecommerce.com.br, and set "
+        "`cloudflare.certificate: advanced`"
     )
     ordered = with_value(settings, "cloudflare.certificate", "advanced")
     assert load_project(ROOT, "production", ordered, SECRET_KEYS).settings.domain == "staging.basecommerce.com.br"
