@@ -15,7 +15,7 @@ from pathlib import Path
 from basec import passphrase_file
 from basec.console import say
 from basec.environments import Environment
-from basec.secret_values import TOKENS, Token, make_missing
+from basec.secret_values import TOKENS, Token
 from basec.stack_file import StackFile
 from topology.errors import ConfigurationError, Problem, UsageError
 from topology.inventory import load_inventory
@@ -33,7 +33,7 @@ def initialise(environment: Environment, tokens_from: Path | None) -> None:
     missing = [secret for secret in required if secret not in stack.secret_names]
     stack.check_passphrase()  # a lost or wrong one is told before tokens are asked for
     tokens = _tokens([secret for secret in missing if secret in TOKENS], tokens_from)
-    made = make_missing(missing, stack)
+    made = stack.make_missing(missing)
     if made_file := passphrase_file.make(environment):
         say(f"{name}: made a passphrase: {made_file}")
     stack.add_secrets({**made, **tokens})

@@ -17,7 +17,7 @@ import yaml
 from basec.environments import PROJECT, Environment
 from basec.facts import HTTPS_PORT, StandIn
 from basec.files import write_private
-from basec.secret_values import FAKE_TOKENS, make_missing
+from basec.secret_values import FAKE_TOKENS
 from basec.stack_file import SETTINGS_KEY, StackFile, read_mapping
 from topology.errors import UsageError
 from topology.project import required_secrets
@@ -143,6 +143,6 @@ def fill_secrets(environment: Environment, stack: StackFile) -> list[str]:
     inventory = load_inventory(environment.root / "inventory.yaml")
     names = [*required_secrets(inventory), *(OPTIONAL_SECRET_KEYS if environment.is_local else ())]
     missing = [name for name in names if name not in stack.secret_names]
-    values = {**make_missing(missing, stack), **{name: FAKE_TOKENS[name] for name in missing if name in FAKE_TOKENS}}
+    values = {**stack.make_missing(missing), **{name: FAKE_TOKENS[name] for name in missing if name in FAKE_TOKENS}}
     stack.add_secrets(values)
     return list(values)

@@ -9,13 +9,8 @@ import re
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from basec.environments import PROJECT
 from topology.settings import TLS_KEYS
-
-if TYPE_CHECKING:
-    from basec.stack_file import StackFile
 
 PASSWORD_BYTES = 24
 """192 bits; `token_urlsafe` gives letters, digits, `-` and `_`, the only ones that migrations take (contract 3.1)."""
@@ -59,17 +54,18 @@ def generate(name: str) -> str:
     return GENERATORS[name]()
 
 
-def make_missing(names: Collection[str], stack: StackFile) -> dict[str, str]:
+def make_missing(names: Collection[str], domain: str | None, read: Callable[[str], str]) -> dict[str, str]:
     """Make values for all those names that no provider gives out.
 
-    Those of TLS come together, and for the domain of the settings; without one, the check of the settings says so.
+    Those of TLS are made for `domain`, to fit those that are there (`read` gives them by name); without a domain there
+    are none, and the check of the settings says so.
     """
     made = {name: generate(name) for name in names if name not in TOKENS and name not in TLS_KEYS}
-    if stack.domain is None or not set(names) & set(TLS_KEYS):
+    if domain is None or not set(names) & set(TLS_KEYS):
         return made
     from basec import certificates
 
-    return {**made, **certificates.fill(names, lambda name: stack.secret(f"{PROJECT}:{name}"), stack.domain)}
+    return {**made, **certificates.fill(names, read, domain)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from basec import passphrase_file
 from basec.environments import PROJECT, Environment
 from basec.files import PRIVATE, write_private
 from basec.passphrase import Crypter, WrongPassphraseError
+from basec.secret_values import make_missing
 from basec.yaml_text import add_entries, drop_entries
 from topology.errors import ConfigurationError, Problem
 from topology.files import read_yaml
@@ -71,6 +72,10 @@ class StackFile:
         if not (isinstance(value, Mapping) and "secure" in value):
             raise self._problem(key, "this secret is not set", f"basec init --env {self.environment.name}")
         return self.crypter.decrypt(str(value["secure"]))
+
+    def make_missing(self, names: Collection[str]) -> dict[str, str]:
+        """Make values for those secrets of this stack that no provider gives out; the file is left alone."""
+        return make_missing(names, self.domain, lambda name: self.secret(full_key(name)))
 
     def add_secrets(self, values: Mapping[str, str]) -> None:
         """Encrypt secrets into the file, by names as in `secret_names`; all else in it stays as it is.

@@ -38,7 +38,6 @@ def list_secrets(env: str = READ_ENV, as_json: bool = AS_JSON) -> None:
 
 def _rows(environment: Environment, today: datetime.date) -> list[dict[str, Any]]:
     from basec import local_stack
-    from basec.secret_values import make_missing
     from basec.stack_file import StackFile
     from topology.inventory import load_inventory
     from topology.project import load_project, required_secrets
@@ -50,7 +49,7 @@ def _rows(environment: Environment, today: datetime.date) -> list[dict[str, Any]
     # Which secrets there should be is a matter of the inventory; that some are missing is what this command shows.
     wanted = required_secrets(load_inventory(environment.root / "inventory.yaml"))
     project = load_project(environment.root, environment.name, stack.settings, wanted)
-    uses = secret_uses(project, make_missing(wanted, stack))
+    uses = secret_uses(project, stack.make_missing(wanted))
     made = stack.made()
     return [
         {

@@ -19,9 +19,8 @@ from pathlib import Path
 
 from localcloud.allocate import allocate
 from localcloud.config import Mode
-from tests.cli.conftest import REPOSITORY, TRACKED, Outcome
+from tests.cli.conftest import REPOSITORY, Outcome, copy_program
 
-ROOMS = ("basec", "cloud-init", "components", "compose", "localcloud", "topology", "toolchain")
 TOKENS = {"DIGITALOCEAN_TOKEN": "dop_v1_" + "0f" * 32, "CLOUDFLARE_API_TOKEN": "not-a-token-" + "x" * 28}
 DEFAULT_STATE = "file://~/.local/state/basecommerce"
 PROVIDERS = ("digitalocean", "cloudflare", "command")
@@ -119,10 +118,7 @@ def make(directory: Path) -> Clone:
     """Make the clone; its state is moved from the home of the account, where HOME is not asked, into `directory`."""
     root, home = directory / "clone", directory / "home"
     root.mkdir()
-    for name in (*TRACKED, "__main__.py"):
-        shutil.copy2(REPOSITORY / name, root)
-    for room in ROOMS:
-        shutil.copytree(REPOSITORY / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_program(root)
     (root / ".venv").symlink_to(Path(sys.prefix))
     project = root / "Pulumi.yaml"
     text = project.read_text()

@@ -25,6 +25,17 @@ TRACKED = (
     "Pulumi.staging.yaml",
     "Pulumi.production.yaml",
 )
+DATA = ("compose", "cloud-init")
+PROGRAM = ("basec", "components", "localcloud", "policy", "topology", "toolchain")
+
+
+def copy_program(root: Path) -> None:
+    """Copy what the engine and the policy pack need to the root of a clone; what is there stays."""
+    for name in (*TRACKED, "__main__.py", "requirements.txt"):
+        shutil.copy2(REPOSITORY / name, root)
+    for room in (*DATA, *PROGRAM):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(REPOSITORY / room, root / room, ignore=ignored, dirs_exist_ok=True)
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root.mkdir()
     for name in TRACKED:
         shutil.copy2(REPOSITORY / name, root / name)
-    for name in ("compose", "cloud-init"):
+    for name in DATA:
         shutil.copytree(REPOSITORY / name, root / name)
     monkeypatch.setattr(environments.resolve, "__defaults__", (root,))
     monkeypatch.setattr(environments.known_names, "__defaults__", (root,))
@@ -67,10 +78,7 @@ def dry_stack(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a clone that holds the program and all rooms, with a stack `local-dry` without machines, not initialised."""
     if not os.environ.get("BASECOMMERCE_PULUMI"):
         pytest.skip("no Pulumi CLI: set BASECOMMERCE_PULUMI to what `python -m toolchain` prints")
-    for room in ("basec", "components", "localcloud", "policy", "topology", "toolchain"):
-        shutil.copytree(REPOSITORY / room, clone / room)
-    for name in ("__main__.py", "requirements.txt"):
-        shutil.copy2(REPOSITORY / name, clone)
+    copy_program(clone)
     allocate(directory=clone / ".local" / DRY_NAME, name=DRY_NAME, mode=Mode.DRY, cache=clone / "cache", http_port=None)
     monkeypatch.setenv("PYTHONPATH", str(clone))
     monkeypatch.setenv("NO_COLOR", "1")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -22,10 +21,9 @@ from basec.local_stack import PLUGIN_VERSIONS, fill_secrets
 from basec.stack_file import StackFile
 from localcloud.allocate import allocate
 from localcloud.config import Mode
-from tests.cli.conftest import REPOSITORY, TRACKED, Outcome
+from tests.cli.conftest import REPOSITORY, Outcome, copy_program
 
 LOCAL = "local-dry"
-ROOMS = ("compose", "cloud-init", "basec", "components", "localcloud", "topology", "toolchain")
 
 
 class DryStack:
@@ -99,10 +97,7 @@ def clone_of_the_program(directory: Path) -> Iterator[Path]:
         raise RuntimeError("no Pulumi CLI\nhint: set BASECOMMERCE_PULUMI to what `python -m toolchain` prints")
     root = directory / "clone"
     root.mkdir()
-    for name in (*TRACKED, "__main__.py"):
-        shutil.copy2(REPOSITORY / name, root / name)
-    for name in ROOMS:
-        shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_program(root)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(environments.resolve, "__defaults__", (root,))
         patch.setattr(environments.known_names, "__defaults__", (root,))

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import runpy
 from collections.abc import Callable
 from typing import Any
 
-import asyncssh
 import pulumi.automation as auto
 import pytest
 import yaml
 
+from basec.secret_values import make_missing
 from tests.localcloud.engine_stack import ROOT, EngineStack
+from topology.inventory import load_inventory
+from topology.project import required_secrets
 
 pytestmark = pytest.mark.engine
 
 COMMAND = "command:remote:Command"
 DROPLET = "digitalocean:index/droplet:Droplet"
-PASSWORDS = {name: name.replace("_", "-") + "-0123456789abcdefgh" for name in ("postgres_password", "redis_password")}
 
 
 def program() -> None:
@@ -28,11 +28,8 @@ def program() -> None:
 
 @pytest.fixture(scope="module")
 def secrets() -> dict[str, str]:
-    """Make the secrets of a stack; keys are real ones, since public halves are derived."""
-    keys = ("login_private_key", "host_key_infra", "host_key_vertical", "host_key_edge")
-    made = {key: asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode() for key in keys}
-    token_key = base64.urlsafe_b64encode(b"0123456789abcdef0123456789abcdef").decode().rstrip("=")
-    return {**made, **PASSWORDS, "token_key": token_key}
+    """Make the secrets of a stack as `basec init` does."""
+    return make_missing(required_secrets(load_inventory(ROOT / "inventory.yaml")), "localhost", str)
 
 
 def prepare(stack: EngineStack, secrets: dict[str, str]) -> None:

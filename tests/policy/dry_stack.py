@@ -12,16 +12,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import asyncssh
 import pulumi.automation as auto
 import yaml
 
 from basec.policy import PACK, Violation
+from basec.secret_values import make_missing
 from tests.localcloud.engine_stack import PACKAGES, ROOT, EngineStack
+from topology.inventory import load_inventory
+from topology.project import required_secrets
 
 STACKS = ("local", "staging", "production")
 TOKEN = "throw-away-token-of-no-account-0123456789"
-PASSWORDS = ("postgres_password", "redis_password", "token_key")
 
 
 def program() -> None:
@@ -30,12 +31,11 @@ def program() -> None:
 
 
 @cache
-def throw_away_secrets() -> Mapping[str, str]:
-    """Make what `basec init` would; keys are real ones, since public halves are derived."""
-    keys = ("login_private_key", "host_key_infra", "host_key_vertical", "host_key_edge")
-    made = {key: asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode() for key in keys}
-    passwords = {key: f"throw-away-{key.replace('_', '-')}-0123456789abcdef" for key in PASSWORDS}
-    return {**made, **passwords, "digitalocean:token": TOKEN, "cloudflare:apiToken": TOKEN}
+def throw_away_secrets(domain: str) -> Mapping[str, str]:
+    """Make what `basec init` would."""
+    names = required_secrets(load_inventory(ROOT / "inventory.yaml"))
+    made = make_missing(names, domain, str)
+    return {**made, "digitalocean:token": TOKEN, "cloudflare:apiToken": TOKEN}
 
 
 class DryStack(EngineStack):
@@ -53,7 +53,7 @@ class DryStack(EngineStack):
         document = yaml.safe_load(self.file.read_text()) or {}
         document.setdefault("config", {})["basecommerce:settings"] = settings
         self.file.write_text(yaml.safe_dump(document))
-        made = throw_away_secrets() if secrets is None else secrets
+        made = throw_away_secrets(settings["domain"]) if secrets is None else secrets
         values = {
             key if ":" in key else f"basecommerce:{key}": auto.ConfigValue(value, secret=True)
             for key, value in made.items()
