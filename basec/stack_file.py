@@ -19,12 +19,11 @@ from basec.secret_values import make_missing
 from basec.yaml_text import add_entries, drop_entries
 from topology.errors import ConfigurationError, Problem
 from topology.files import read_yaml
+from topology.stack_file import MADE_KEY
 
 SETTINGS_KEY = "basecommerce:settings"
-MADE_KEY = "basecommerce:made"
-"""When each secret was made, in clear: `<day> <start of the sealed text>`. The second part says which value is meant;
-one that was set by other means since then has no date, rather than a wrong one."""
 MARK_LENGTH = 8
+"""Of what says in `MADE_KEY` which value is meant: one that was set by other means has no date, rather than a wrong one."""
 SALT_KEY = "encryptionsalt"
 
 

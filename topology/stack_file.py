@@ -15,6 +15,9 @@ SECRET_KEY = re.compile(
 )
 """The last part of a key that names a secret; `public_key` and `zone_id` are none."""
 USER_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@")
+MADE_KEY = "basecommerce:made"
+MADE_NOTE = re.compile(r"\d{4}-\d{2}-\d{2} \S{1,8}")
+"""When `basec init` made a secret, in clear: the day, and the start of the sealed text that is meant."""
 EXAMPLES = re.compile(
     r"change-?_?me|example|placeholder|your[-_]|^(password|secret|postgres|redis|admin|test|xxx+|1234\d*)$",
     re.IGNORECASE,
@@ -30,7 +33,8 @@ def clear_secrets(config: object, path: str = "config") -> Iterator[str]:
         if set(config) == {"secure"}:
             return
         for key, value in config.items():
-            yield from clear_secrets(value, f"{path}.{key}")
+            if not (path.endswith(f".{MADE_KEY}") and MADE_NOTE.fullmatch(str(value))):
+                yield from clear_secrets(value, f"{path}.{key}")
     elif isinstance(config, list | tuple):
         for index, value in enumerate(config):
             yield from clear_secrets(value, f"{path}.{index}")

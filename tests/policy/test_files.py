@@ -89,6 +89,7 @@ def test_a_digest_is_as_good_as_a_tag() -> None:
         ("basecommerce:store", "https://user:hunter2@example.net/x"),
         ("basecommerce:other", "dop_v1_" + "0" * 64),
         ("basecommerce:settings", {"deep": [{"redis_password": "abc"}]}),
+        ("basecommerce:made", {"basecommerce:redis_password": "2026-11-20 and-the-whole-password"}),
     ],
 )
 def test_a_secret_in_clear_is_named_by_its_key_alone(key: str, value: object) -> None:
@@ -101,6 +102,7 @@ def test_what_is_encrypted_or_public_is_no_secret_in_clear() -> None:
         "basecommerce:postgres_password": {"secure": "v1:abc"},
         "basecommerce:settings": {"cloudflare": {"zone_id": "b7a2"}, "public_key": "ssh-ed25519 AAAA", "protect": True},
         "basecommerce:url": "https://basecommerce.com.br/health",
+        "basecommerce:made": {"basecommerce:postgres_password": "2026-11-20 aB3dE6gH"},
     }
     assert list(clear_secrets(config)) == []
 
