@@ -23,7 +23,7 @@ from topology.stack_file import MADE_KEY
 
 SETTINGS_KEY = "basecommerce:settings"
 MARK_LENGTH = 8
-"""Of what says in `MADE_KEY` which value is meant: one that was set by other means has no date, rather than a wrong one."""
+"""Of the note in `MADE_KEY` on which value is meant: one set by other means has no date, rather than a wrong one."""
 SALT_KEY = "encryptionsalt"
 
 
