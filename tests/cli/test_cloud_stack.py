@@ -19,7 +19,7 @@ from tests.cli.conftest import REPOSITORY, Outcome
 
 pytestmark = pytest.mark.engine
 
-PLANNED = "50 changes (50 create)"
+PLANNED = "71 changes (71 create)"
 QUICK_S = 5
 
 
@@ -86,7 +86,7 @@ def test_both_ways_preview_the_same_from_a_clean_clone_and_one_back_end(made: Cl
         pytest.skip(reason)
     by_pulumi = made.pulumi("preview", "--stack", "staging")  # the stack that basec made: one back-end
     assert by_pulumi.code == 0, by_pulumi.stdout + by_pulumi.stderr
-    assert "+ 50 to create" in by_pulumi.stdout
+    assert "+ 71 to create" in by_pulumi.stdout
     canary = TOKENS["DIGITALOCEAN_TOKEN"]
     assert canary not in by_basec.stdout + by_basec.stderr + by_pulumi.stdout + by_pulumi.stderr
 
