@@ -153,7 +153,7 @@ class Engine:
         options: dict[str, Any] = {"on_event": view.on_event, "color": "never"}
         self._command.extra = extra
         if name in policy.JUDGED:
-            options["policy_packs"] = [str(policy.PACK)]
+            options["policy_packs"] = [str(self.environment.root / policy.PACK)]
         if self._verbose:
             options["on_output"] = _Echo()
         failure: list[BaseException] = []

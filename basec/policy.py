@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from basec.environments import ROOT, Environment
+from basec.environments import Environment
 from topology.errors import BasecommerceError, ExitCode
 from topology.policy_rules import MANDATORY, RULES
 
-PACK = ROOT / "policy" / "basecommerce"
+PACK = Path("policy") / "basecommerce"
+"""Below the repository's root: the pack reads inventory and settings of the same clone."""
 JUDGED = ("preview", "up")
 """Operations that declare resources. In `up` it is the second line: a rule about the whole stack speaks at its end."""
 PARTS = ("resource", "found", "wanted", "fix")

@@ -18,7 +18,7 @@ from rich.console import Console
 from basec import policy
 from basec.environments import resolve
 from basec.progress import ProgressView
-from tests.cli.conftest import DRY_NAME
+from tests.cli.conftest import DRY_NAME, REPOSITORY
 from topology.errors import ExitCode
 from topology.policy_rules import RULES, Violation
 
@@ -73,8 +73,8 @@ def test_the_pack_gets_our_interpreter_and_the_stacks_file() -> None:
     given = policy.variables(resolve("staging"))
     assert given["PATH"].split(":")[0] == str(Path(sys.executable).parent)
     assert given["BASECOMMERCE_STACK_FILE"].endswith("/Pulumi.staging.yaml")
-    assert policy.PACK.is_file()
-    assert os.access(policy.PACK, os.X_OK)
+    assert (REPOSITORY / policy.PACK).is_file()
+    assert os.access(REPOSITORY / policy.PACK, os.X_OK)
 
 
 @pytest.mark.engine

@@ -15,12 +15,14 @@ from typing import Any
 import pulumi.automation as auto
 import yaml
 
-from basec.policy import PACK, Violation
+from basec import policy
+from basec.policy import Violation
 from basec.secret_values import make_missing
 from tests.localcloud.engine_stack import PACKAGES, ROOT, EngineStack
 from topology.inventory import load_inventory
 from topology.project import required_secrets
 
+PACK = ROOT / policy.PACK
 STACKS = ("local", "staging", "production")
 TOKEN = "throw-away-token-of-no-account-0123456789"
 

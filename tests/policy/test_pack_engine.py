@@ -13,8 +13,8 @@ import pulumi_digitalocean as digitalocean
 import pytest
 import yaml
 
-from basec.policy import PACK, Violation
-from tests.policy.dry_stack import STACKS, DryStack, LenientStack, pack_environment, program, throw_away_secrets
+from basec.policy import Violation
+from tests.policy.dry_stack import PACK, STACKS, DryStack, LenientStack, pack_environment, program, throw_away_secrets
 from tests.policy.fixtures import NAIVE_RULES
 from topology.policy_rules import RULES
 

@@ -14,7 +14,7 @@ import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import analyzer_pb2_grpc
 
-from basec.policy import PACK
+from tests.policy.dry_stack import PACK
 
 DEADLINE_S = 60
 """Generous: starting takes a second on a quiet machine."""
