@@ -148,8 +148,6 @@ def production_stack(root: Path, patch: pytest.MonkeyPatch) -> DryStack:
     environment = Environment(name="production", root=root)
     settings = StackFile(environment)
     fill_secrets(environment, settings)
-    settings.config.pop("basecommerce:demo_password")
-    settings.write()
     from pulumi import automation  # noqa: PLC0415 - takes a second, and only these tests need it
 
     from basec.workspace import EngineCommand  # noqa: PLC0415 - imports pulumi

@@ -45,7 +45,8 @@ def test_a_removed_protection_is_refused_and_done_when_each_is_named(production:
     with production.edited(SETTINGS, ("protect: true", "protect: false")):
         for command in ("preview", "up"):
             outcome = production.basec(command, *allowed[2:], code=5)
-            assert outcome.stderr.count("would lose its protection") == 1
+            assert outcome.stderr.count("BC07 ") == 1, "the policy pack sees it first"
+            assert f"--allow-replace '{production.urn(PROTECTED[0])}'" in outcome.stderr
         assert protected(production) == PROTECTED
         production.basec("up", "--yes", *allowed)
         assert protected(production) == []
