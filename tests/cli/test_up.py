@@ -56,8 +56,8 @@ def test_a_switch_of_the_mode_of_tls_changes_the_zone_and_port_80_alone(dry: Com
     settings = clone / "Pulumi.local.yaml"
     settings.write_text(settings.read_text().replace("ssl: strict", "ssl: flexible"))
     # always_use_https and min_tls_version go (which does nothing at Cloudflare); ssl and port 80 are updated.
-    assert "up: 4 changes (2 delete, 56 same, 2 update)" in dry("up")
+    assert "up: 4 changes (2 delete, 67 same, 2 update)" in dry("up")
     assert "up: nothing to do" in dry("up")
     settings.write_text(settings.read_text().replace("ssl: flexible", "ssl: strict"))
-    assert "up: 4 changes (2 create, 56 same, 2 update)" in dry("up")
+    assert "up: 4 changes (2 create, 67 same, 2 update)" in dry("up")
     assert "up: nothing to do" in dry("up")
