@@ -18,7 +18,7 @@ class Exposure:
     """Vantage point -> container to look from."""
 
     def targets(self, vantage: str) -> dict[str, str]:
-        """Give the addresses that a vantage point can aim at, and whose they are."""
+        """Give the addresses that a vantage point's matrix is about, and whose they are."""
         others = [droplet for droplet in TIERS if droplet != vantage]
         public = {addresses(self.stack, droplet)["public"]: droplet for droplet in others}
         if vantage != "edge":
@@ -26,20 +26,18 @@ class Exposure:
         private = {addresses(self.stack, droplet)["vpc"]: droplet for droplet in others}
         if vantage in ("public", "cloudflare"):
             return public
-        return private if vantage == "neighbour" else {**private, **public}
+        return private
+
+    def detours(self, droplet: str) -> list[str]:
+        """Give the public addresses of a droplet's peers: the way there is the internet's: no door is open."""
+        peers = [peer for peer in TIERS if peer != droplet]
+        reserved = [reserved_address(self.stack)] if droplet != "edge" else []
+        return [*(addresses(self.stack, peer)["public"] for peer in peers), *reserved]
 
     def wanted(self, vantage: str) -> set[tuple[str, int]]:
         """Give the pairs of address and port that the inventory opens to a vantage point."""
         doors = matrix(self.stack.root)[vantage]
-        private = {addresses(self.stack, droplet)["vpc"] for droplet in TIERS}
-        return {
-            (address, port)
-            for address, droplet in self.targets(vantage).items()
-            # A droplet's way to a public address is the internet's: no peer's door is there, and 22 is no egress.
-            if address in private or vantage not in TIERS
-            for d, port in doors
-            if d == droplet
-        }
+        return {(a, port) for a, droplet in self.targets(vantage).items() for d, port in doors if d == droplet}
 
     def quick(self, vantage: str) -> set[tuple[str, int]]:
         """Try the matrix's ports, every listening and every published one."""

@@ -25,8 +25,9 @@ SCANS_S = 300.0
 def test_every_tcp_port_from_here_equals_the_inventorys_matrix(exposure: Exposure, vantage: str) -> None:
     container, targets = exposure.containers[vantage], exposure.targets(vantage)
     own = addresses(exposure.stack, vantage)["vpc"] if vantage in TIERS else _own_address(container)
+    detours = exposure.detours(vantage) if vantage in TIERS else []
     with scan.canary(container):
-        found = scan.every_port(container, [*targets, own])
+        found = scan.every_port(container, [*targets, *detours, own])
     assert (own, scan.CANARY_PORT) in found, "the scan did not find its own canary"
     assert {pair for pair in found if pair[0] != own} == exposure.wanted(vantage)
 

@@ -17,6 +17,8 @@ from topology.project import required_secrets
 
 pytestmark = pytest.mark.engine
 
+PUBLIC = ("origin_csr", "origin_pull_certificate")
+"""Requests and certificates hold public keys only; the cloud keeps what it was sent of them."""
 COMMAND = "command:remote:Command"
 DROPLET = "digitalocean:index/droplet:Droplet"
 
@@ -80,6 +82,8 @@ def test_the_platform_comes_up_in_order_stays_and_goes(platform: EngineStack, se
         if path.is_file() and "cli" not in path.parts
     )
     for name, value in secrets.items():
+        if name in PUBLIC:
+            continue
         line = value.splitlines()[1] if "\n" in value else value
         assert line not in text, f"{name} is on disk in clear"
 
