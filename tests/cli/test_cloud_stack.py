@@ -228,6 +228,10 @@ def test_a_state_whose_passphrase_is_lost_is_read_again_and_no_machine_is_replac
     )
     assert imported.code == 0, imported.stderr
     steps = json.loads(clone.basec("preview", "--env", "staging", "--json").stdout)["steps"]
-    assert {step["resource"] for step in steps if "replace" in step["op"]} == {"login-key (SshKey)"}
+    assert {step["resource"] for step in steps if "replace" in step["op"]} == {
+        "login-key (SshKey)",
+        "origin-tls-certificate (OriginCaCertificate)",
+        "origin-tls-client (AuthenticatedOriginPullsCertificate)",
+    }
     assert {step["op"] for step in steps if "Command" in step["resource"]} == {"update"}
     assert {step["op"] for step in steps if "Droplet" in step["resource"] or "Volume" in step["resource"]} <= {"same"}
