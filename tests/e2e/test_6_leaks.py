@@ -72,9 +72,9 @@ def test_no_secret_is_in_clear_in_the_stacks_directory_but_the_passphrase_in_its
     assert len(found) > 20
     kept = [path for path, names in found.items() if names and CLOUDFLARES_OWN.search(path)]
     assert len(kept) == 2
-    for path in kept:
-        assert {name.split()[0] for name in found[path]} == {"origin_pull_private_key"}
-        assert (stack.root / path).stat().st_mode & 0o077 == 0
+    for name in kept:
+        assert {needle.split()[0] for needle in found[name]} == {"origin_pull_private_key"}
+        assert (stack.root / name).stat().st_mode & 0o077 == 0
     bad = {path: names for path, names in found.items() if names and path not in kept}
     assert bad == {f".local/{STACK}/passphrase": {"passphrase (raw)", "passphrase (shell)", "passphrase (URL)"} & {
         name for names in bad.values() for name in names}}, bad  # fmt: skip
