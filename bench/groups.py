@@ -20,6 +20,7 @@ Group = Callable[[Stack], list[Figure]]
 MIB = 1024 * 1024
 CHANGED = Path("compose/edge/nginx/nginx.conf")
 ANCHOR = "    add_header Referrer-Policy"
+UNJUDGED = "from basec import main, policy; policy.JUDGED = (); main.run()"
 PRICED = """
 import sys, time
 from basec import facts, local_stack
@@ -144,6 +145,24 @@ def daily_commands(stack: Stack) -> list[Figure]:
     ]
 
 
+def policy_pack(stack: Stack) -> list[Figure]:
+    """What the rules add to a preview: with them and without them in turn, and the difference pair by pair."""
+    found = in_turn(
+        10,
+        {
+            "judged": lambda: stack.basec("preview"),
+            "unjudged": lambda: run([sys.executable, "-c", UNJUDGED, "preview", "--env", ENVIRONMENT], cwd=stack.root),
+        },
+    )
+    judged, unjudged = seconds(found["judged"]), seconds(found["unjudged"])
+    added = tuple(with_rules - without for with_rules, without in zip(judged, unjudged, strict=True))
+    return [
+        Figure(name="no-op `basec preview` under the rules", samples=judged),
+        Figure(name="the same without rules", samples=unjudged),
+        Figure(name="what the rules add", samples=added, promise=2),
+    ]
+
+
 def price(stack: Stack) -> list[Figure]:
     """`basec cost` as a whole, and what pricing adds to a preview: reading, checking and both bills."""
     found = in_turn(
@@ -184,6 +203,7 @@ GROUPS: dict[str, Group] = {
     "noop": no_op,
     "change": changed_file,
     "commands": daily_commands,
+    "policy": policy_pack,
     "price": price,
     "memory": memory,
 }
