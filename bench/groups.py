@@ -108,7 +108,7 @@ class Watcher(threading.Thread):
         self._trust = ssl.create_default_context(cafile=str(local / "cloud/ca/public.pem"))
         self._trust.check_hostname = False  # it is asked by its address
         self._value = value
-        self._started = time.monotonic()
+        self._began = time.monotonic()
         self.seconds = float("inf")
 
     def run(self) -> None:
@@ -117,7 +117,7 @@ class Watcher(threading.Thread):
             try:
                 connection.request("GET", "/health", headers={"Host": "demo.localhost"})
                 if connection.getresponse().getheader("X-Bench") == self._value:
-                    self.seconds = time.monotonic() - self._started
+                    self.seconds = time.monotonic() - self._began
             except OSError:
                 pass
             finally:
