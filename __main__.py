@@ -59,17 +59,19 @@ def main() -> None:
 
     before = list(droplets.values())  # the bastion forwards to its peers' addresses
     ready: dict[str, list[pulumi.Resource]] = {}
-    for name in sorted(order, key=lambda name: name != bastion):  # the bastion first: the others are reached through it
+    for name in sorted(order, key=lambda name: name != bastion):
         host_args = HostArgs.from_config(config, name, droplet_id=ids[name], access=access[name], addresses=addresses)
-        before = [Host(f"{name}-host", host_args, pulumi.ResourceOptions(depends_on=before))]
+        host = Host(f"{name}-host", host_args, pulumi.ResourceOptions(depends_on=before))
+        if name == bastion:  # the others are reached through it
+            before = [host]
         ufw_args = UfwFirewallArgs.from_config(
             config, name, droplet_id=ids[name], access=access[name], addresses=addresses
         )
         image_args = ImagePullArgs.from_config(config, name, droplet_id=ids[name], access=access[name])
         # Neither waits for another machine; no container port opens before its rules.
         ready[name] = [
-            UfwFirewall(f"{name}-ufw", ufw_args, pulumi.ResourceOptions(depends_on=before)),
-            ImagePull(f"{name}-images", image_args, pulumi.ResourceOptions(depends_on=before)),
+            UfwFirewall(f"{name}-ufw", ufw_args, pulumi.ResourceOptions(depends_on=[host])),
+            ImagePull(f"{name}-images", image_args, pulumi.ResourceOptions(depends_on=[host])),
         ]
 
     # Cloudflare holds its client certificate before the edge asks for it.

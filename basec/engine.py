@@ -7,6 +7,7 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -23,6 +24,7 @@ from basec.workspace import EngineCommand, open_stack, variables
 from topology.errors import BasecommerceError, ExitCode
 from topology.plan import STATEFUL, Step
 
+Program = Callable[[], None]
 OPEN_DEADLINE_S = 30
 """For one question to the back-end; a bucket behind a dead address would be asked for minutes."""
 MESSAGE_LINES = 50
@@ -57,20 +59,22 @@ class Engine:
     """The engine of one environment. `operate` runs up, preview, destroy and refresh the same way."""
 
     def __init__(
-        self, environment: Environment, binary: Path, program: Callable[[], None] | None, *, verbose: bool = False
+        self, environment: Environment, binary: Path, program: Future[Program] | None, *, verbose: bool = False
     ) -> None:
+        """`program` may still be on its way: it is needed when an operation runs it, not before."""
         self.environment = environment
+        self._program = program
         self._command = EngineCommand(binary)
         self._verbose = verbose
         locks.settle(environment)
-        self.stack = self._open(program)
+        self.stack = self._open()
 
-    def _open(self, program: Callable[[], None] | None) -> automation.Stack:
+    def _open(self) -> automation.Stack:
         """Open the stack. Raises BackendError when its back-end does not answer, or is not the one of the last `up`."""
         environment = self.environment
         self._command.deadline_s = OPEN_DEADLINE_S
         try:
-            return open_stack(environment, self._command, program)
+            return open_stack(environment, self._command, self._run_program if self._program else None)
         except automation.StackNotFoundError:
             raise BackendError(
                 f"basec: {environment.name}: {described(environment)} has no such stack, yet it was up before "
@@ -87,6 +91,10 @@ class Engine:
             ) from None
         finally:
             self._command.deadline_s = None
+
+    def _run_program(self) -> None:
+        if self._program:
+            self._program.result()()
 
     def deployed(self) -> list[Step]:
         """Give what the state holds of data and addresses, for where a preview failed before it came to them."""
@@ -178,7 +186,7 @@ class Engine:
         if failure and self._clear_dead_holder(failure[0]):
             return self._operate(name, operation, preview=preview)
         if failure:
-            explained = self._explain(name, failure[0], view)
+            explained = self._unloadable() or self._explain(name, failure[0], view)
             if isinstance(explained, EngineError):
                 explained.view = view
             raise explained
@@ -215,6 +223,10 @@ class Engine:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+    def _unloadable(self) -> BaseException | None:
+        """Say why the program could not be loaded, if so: the engine only repeats it, at length."""
+        return self._program.exception() if self._program and self._program.done() else None
 
     def _explain(self, name: str, error: BaseException, view: ProgressView) -> BaseException:
         if isinstance(error, automation.ConcurrentUpdateError):

@@ -67,8 +67,11 @@ def look(
     )
 
 
-def apply(engine: Engine, project: Project, stages: Stages, request: Request) -> None:
-    """Preview, judge, ask, and apply what was shown. Raises PlanChangedError when the engine would do anything else."""
+def apply(engine: Engine, project: Project, stages: Stages, request: Request) -> Mapping[str, Any]:
+    """Preview, judge, ask, apply what was shown, and answer the stack's exports.
+
+    Raises PlanChangedError when the engine would do anything else.
+    """
     engine.settle()
     with private_file() as own:
         planned = look(engine, project, stages, request.allow_replace, None if request.plan else own)
@@ -78,7 +81,7 @@ def apply(engine: Engine, project: Project, stages: Stages, request: Request) ->
         say(f"preview: {view.summary}")
         if not engine.has_work(view):
             say("up: nothing to do")
-            return
+            return view.exports_before
         if request.ask and view.changed:
             _confirm(engine.environment.name, view)
         with stages.stage("up"):
@@ -86,6 +89,7 @@ def apply(engine: Engine, project: Project, stages: Stages, request: Request) ->
                 request.plan.absolute() if request.plan else own, planned.replace, unprotect=bool(request.allow_replace)
             )
     say(f"up: {done.summary}")
+    return done.exports_after
 
 
 @contextmanager

@@ -6,12 +6,9 @@ Pulumi is imported here and nowhere on the way to a command's help.
 
 from __future__ import annotations
 
-import gc
-import importlib.util
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,9 +24,7 @@ from basec.backend import URL_VARIABLE, described, url_of
 from basec.console import say
 from basec.environments import PROJECT, Environment
 from basec.locks import RUN_VARIABLE
-from topology.errors import BasecommerceError
 
-PROGRAM_MODULE = "basecommerce_program"
 OPERATIONS = ("preview", "up", "destroy", "refresh")
 OnLine = Callable[[str], Any]
 
@@ -142,27 +137,6 @@ def _consume(stream: Any, callback: OnLine | None, lines: list[str]) -> None:
 def _version(binary: Path) -> str:
     run = subprocess.run([str(binary), "version"], capture_output=True, text=True, check=True)
     return run.stdout.strip().removeprefix("v")
-
-
-def load_program(root: Path) -> Callable[[], None]:
-    """Load `__main__.py` and answer its `main`. Takes about three seconds, nearly all of it the providers' SDKs."""
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
-    spec = importlib.util.spec_from_file_location(PROGRAM_MODULE, root / "__main__.py")
-    if spec is None or spec.loader is None or not (root / "__main__.py").exists():
-        raise BasecommerceError(f"basec: {root / '__main__.py'}: the program is missing", "git checkout brings it back")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[PROGRAM_MODULE] = module
-    # The SDKs make half a million objects that live until the end. Looking for garbage among them takes a third of the
-    # import, and again a second when Python ends; `docs/benchmarks.md` has the figures.
-    gc.disable()
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        gc.freeze()
-        gc.enable()
-    main: Callable[[], None] = module.main
-    return main
 
 
 def variables(environment: Environment) -> dict[str, str]:

@@ -13,8 +13,8 @@ mount it, and the previous release stays startable as it was until it is pruned.
                              state.json                 which release is active, and the ones before it
                              current, hosts.env         links for people; state.json decides
 
-Order of `activate`: disks, lay, pull, (PostgreSQL, its password, migrate), up, health gate, record. A failure exits 1;
-after the pull it brings the previous release back, before it touches nothing that runs.
+Order of `activate`: disks, lay, pull, (PostgreSQL and Redis, password, migrate), up, health gate, record. A failure
+exits 1; after the pull it brings the previous release back, before it touches nothing that runs.
 """
 
 from __future__ import annotations
@@ -245,7 +245,7 @@ class Tier:
     def bring_up(self, release: Release) -> None:
         """Everything between the pull and the record."""
         if "migrate" in self.services(release):
-            self.up(release, "postgres")
+            self.up(release, "postgres", "redis")  # no schema is changed for a release whose Redis does not start
             sql = "/etc/basecommerce/password.sql"
             self.compose(release, "exec", "-T", "postgres", "psql", "-qX", "-Ubasecommerce", "-f", sql)
             say(f"{self.name}: migrates")

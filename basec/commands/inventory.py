@@ -45,5 +45,5 @@ def refresh(env: str = CHANGE_ENV) -> None:
     environment = resolve(env)
     project = current_project(environment)
     stand_in = local_stack.LocalCloud.load(environment).stand_in if environment.is_local else None
-    known = write_facts(environment, open_engine(environment, Stages()), project, stand_in)
+    known = write_facts(environment, open_engine(environment, Stages()).outputs(), project, stand_in)
     answer(f"{environment.name}: {len(known.hosts)} hosts in {environment.facts_dir.relative_to(environment.root)}/")

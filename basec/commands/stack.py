@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from basec.plan import Planned, Request
     from topology.project import Project
 
-    Loaded = tuple[type[Engine], Callable[[], None]]
+    Loading = tuple[Future[type[Engine]], Future[Callable[[], None]]]
 
 
 @dataclass
@@ -101,24 +101,22 @@ def _up_local(environment: Environment, stages: Stages, request: Request) -> Non
     local_stack.render(environment, images)
     project = check_settings(environment, images)
     engine = _engine(environment, binary, loading, stages)
-    apply(engine, project, stages, request)
-    with stages.stage("facts"):
-        known = write_facts(environment, engine, project, cloud.stand_in)
+    exports = apply(engine, project, stages, request)
+    known = write_facts(environment, exports, project, cloud.stand_in)
     if not cloud.is_dry:
         _finish_local(environment, known, stages)
 
 
 def _prepare_machine(environment: Environment, stages: Stages) -> tuple[Path, Mapping[str, object]]:
-    """Check the host, get CLI and images side by side (each takes minutes the first time), start what is stopped."""
+    """Check the host; get CLI and images, which takes minutes the first time, and start what is stopped."""
     from basec.commands.doctor import require_host
     from basec.programs import Program, last_json, run_side_by_side
 
     with stages.stage("doctor"):
         require_host(environment)
-    with stages.stage("toolchain and images"):
-        toolchain, images = run_side_by_side(Program("toolchain"), Program("localcloud", ["images"]))
-    with stages.stage("power on"):
-        Program("localcloud", ["power-on", "--config", str(environment.cloud_file)]).run()
+    power_on = Program("localcloud", ["power-on", "--config", str(environment.cloud_file)])
+    with stages.stage("toolchain, images, power on"):
+        toolchain, images, _ = run_side_by_side(Program("toolchain"), Program("localcloud", ["images"]), power_on)
     return Path(toolchain.strip()), last_json(images)
 
 
@@ -134,13 +132,16 @@ def _finish_local(environment: Environment, known: Facts, stages: Stages) -> Non
     from basec.commands import smoke
     from basec.stack_file import StackFile
 
+    # Opening a secret takes as long as the checks, on the other core.
+    password = ThreadPoolExecutor(1).submit(StackFile(environment).secret, "basecommerce:demo_password")
     agent.ensure_key(environment, fresh=True)
     with stages.stage("containers"):
-        smoke.settle(lambda: checks.run_all(list(checks.host_checks(environment, known))))
+        of_hosts = smoke.settle(lambda: checks.run_all(list(checks.host_checks(environment, known))))
     with stages.stage("demo tenant"):
-        demo = demo_tenant.ensure(environment, StackFile(environment).secret("basecommerce:demo_password"))
+        demo = demo_tenant.ensure(environment, password.result())
     with stages.stage("smoke"):
-        results = smoke.settle(lambda: smoke.run(environment, known, demo_tenant.SLUG))
+        public = smoke.settle(lambda: checks.run_all(list(checks.public_checks(known, demo_tenant.SLUG))))
+    results = [*public, *of_hosts]
     smoke.show(environment, results)
     if not all(result.passed for result in results):
         raise BasecommerceError(
@@ -160,37 +161,39 @@ def _up_cloud(environment: Environment, stages: Stages, request: Request) -> Non
         project = check_settings(environment, None)
         say_warnings(project)
     engine = open_engine(environment, stages)
-    apply(engine, project, stages, request)
-    with stages.stage("facts"):
-        write_facts(environment, engine, project, None)
+    write_facts(environment, apply(engine, project, stages, request), project, None)
 
 
-def _start_loading(environment: Environment) -> Future[Loaded]:
-    """Import engine and program while other programs are waited for: the providers' SDKs take three seconds."""
+def _start_loading(environment: Environment) -> Loading:
+    """Import engine and program, in this order, while other programs are waited for: the SDKs take two seconds."""
 
-    def load() -> Loaded:
+    def load_engine() -> type[Engine]:
         from basec.engine import Engine
-        from basec.workspace import load_program
 
-        return Engine, load_program(environment.root)
+        return Engine
 
-    return ThreadPoolExecutor(1, thread_name_prefix="load program").submit(load)
+    def load_main() -> Callable[[], None]:
+        from basec.program import load_program
+
+        return load_program(environment.root)
+
+    loader = ThreadPoolExecutor(1, thread_name_prefix="load program")
+    return loader.submit(load_engine), loader.submit(load_main)
 
 
-def _engine(environment: Environment, binary: Path, loading: Future[Loaded], stages: Stages) -> Engine:
-    """Make the engine; what is left of the import is timed apart from the engine's own work."""
-    with stages.stage("load program"):
-        engine, program = loading.result()
+def _engine(environment: Environment, binary: Path, loading: Loading, stages: Stages) -> Engine:
+    """Make the engine. It needs the program only when it runs it, so the import goes on beside its own start."""
+    engine, program = loading
     with stages.stage("open stack"):
-        return engine(environment, binary, program, verbose=VERBOSE.value)
+        return engine.result()(environment, binary, program, verbose=VERBOSE.value)
 
 
 def open_engine(environment: Environment, stages: Stages) -> Engine:
     """Find the CLI and load engine and program. Raises ConfigurationError, first of all, for a lost passphrase."""
     from basec.stack_file import StackFile
 
-    StackFile(environment).check_passphrase()
     loading = _start_loading(environment)
+    StackFile(environment).check_passphrase()
     with stages.stage("toolchain"):
         binary = _toolchain()
     return _engine(environment, binary, loading, stages)
@@ -249,12 +252,14 @@ def current_project(environment: Environment) -> Project:
     return check_settings(environment, local_stack.kept_images(environment) if environment.is_local else None)
 
 
-def write_facts(environment: Environment, engine: Engine, project: Project, stand_in: StandIn | None) -> Facts:
+def write_facts(
+    environment: Environment, exports: Mapping[str, Any], project: Project, stand_in: StandIn | None
+) -> Facts:
     """Write what the other commands need from the stack's exports."""
     from basec import facts
 
     roles = {name: (str(droplet.role), tuple(droplet.aliases)) for name, droplet in project.inventory.droplets.items()}
-    return facts.write(environment, engine.outputs(), roles, stand_in)
+    return facts.write(environment, exports, roles, stand_in)
 
 
 def preview(

@@ -22,7 +22,7 @@ def dry(dry_stack: Path) -> Command:
 
     def run(command: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "basec", command, "--env", DRY_NAME],
+            [sys.executable, "-m", "basec", *command.split(), "--env", DRY_NAME],
             cwd=dry_stack,
             capture_output=True,
             text=True,
@@ -49,6 +49,32 @@ def test_up_applies_what_preview_found_and_nothing_else(dry: Command, clone: Pat
     )
     assert "up: 0 changes" in dry("up"), "an export is no resource, and must be brought up to date all the same"
     assert "up: nothing to do" in dry("up")
+
+
+def test_an_up_that_changes_nothing_rebuilds_the_facts(dry: Command, clone: Path) -> None:
+    dry("up")
+    facts = {path: path.read_text() for path in (clone / ".basec" / DRY_NAME).iterdir() if path.is_file()}
+    assert {path.name for path in facts} >= {"inventory.yaml", "known_hosts", "ssh_config"}
+    for path in facts:
+        path.unlink()
+    assert "up: nothing to do" in dry("up")
+    assert {path: path.read_text() for path in facts} == facts
+    dry("inventory refresh")
+    assert {path: path.read_text() for path in facts} == facts, "the engine's exports are those of its events"
+
+
+def test_a_program_that_cannot_be_imported_is_named_without_the_engines_words(dry_stack: Path, clone: Path) -> None:
+    program = clone / "__main__.py"
+    program.write_text(program.read_text().replace("import pulumi\n", "import pulumi\nimport no_such_module\n", 1))
+    init = [sys.executable, "-m", "basec", "init", "--env", DRY_NAME]
+    subprocess.run(init, cwd=dry_stack, capture_output=True, check=True)
+    preview = [sys.executable, "-m", "basec", "preview", "--env", DRY_NAME]
+    done = subprocess.run(preview, cwd=dry_stack, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-2:] == [
+        "basec: ModuleNotFoundError: No module named 'no_such_module'",
+        "hint: basec --verbose ... shows where",
+    ]
 
 
 def test_a_switch_of_the_mode_of_tls_changes_the_zone_and_port_80_alone(dry: Command, clone: Path) -> None:

@@ -48,7 +48,6 @@ ORDER = (
     ("basecommerce:droplet:Droplet", "edge"),
     ("basecommerce:host:Host", "edge-host"),
     ("basecommerce:host:Host", "infra-host"),
-    ("basecommerce:host:Host", "vertical-host"),
     ("basecommerce:compose:ComposeStack", "infra-stack"),
     ("basecommerce:compose:ComposeStack", "vertical-stack"),
     ("basecommerce:compose:ComposeStack", "edge-stack"),
@@ -129,6 +128,18 @@ def test_the_bastion_is_prepared_after_all_three_droplets(program: tuple[str, Re
     droplets = {item.urn for item in recorder.of("digitalocean:index/droplet:Droplet")}
     assert len(droplets) == 3
     assert droplets <= host.dependencies
+
+
+def test_machines_behind_the_bastion_are_prepared_after_it_and_side_by_side(program: tuple[str, Recorder]) -> None:
+    _, recorder = program
+    urns = {
+        name: {each.urn for each in children(recorder, recorder.one("basecommerce:host:Host", f"{name}-host"))}
+        for name in ("edge", "infra", "vertical")
+    }
+    for name, other in (("infra", "vertical"), ("vertical", "infra")):
+        for item in children(recorder, recorder.one("basecommerce:host:Host", f"{name}-host")):
+            assert urns["edge"] <= recorder.after(item)
+            assert not urns[other] & recorder.after(item)
 
 
 def test_a_peer_is_waited_for_on_the_bastion_before_it_is_dialled_through_it(staging: Recorder) -> None:

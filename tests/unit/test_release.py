@@ -37,11 +37,11 @@ def test_the_first_activation_starts_the_containers_and_installs_the_unit(vertic
     assert (vertical.home / "current" / "compose.yaml").is_file()
 
 
-def test_infra_migrates_after_postgresql_is_healthy_and_before_all_is_started(infra: Droplet) -> None:
+def test_infra_migrates_after_its_stores_are_healthy_and_before_all_is_started(infra: Droplet) -> None:
     assert infra.activate() == 0
     at = f"infra@{digest_of(bundle('infra', '1'))[:8]}"
     assert infra.steps()[:5] == [
-        f"docker compose {at} up -d --wait --wait-timeout 180 postgres",
+        f"docker compose {at} up -d --wait --wait-timeout 180 postgres redis",
         f"docker compose {at} exec -T postgres psql -qX -Ubasecommerce -f /etc/basecommerce/password.sql",
         "docker rm -f infra-migrate",
         f"docker compose {at} --profile migrate run --rm -T --no-deps --name infra-migrate migrate",

@@ -29,8 +29,8 @@ TWO = digest_of(bundle("vertical", "2"))
 
 @pytest.mark.parametrize(
     "failing",
-    ["up .*postgres$", "psql", "run .*migrate$", "up .*remove-orphans"],
-    ids=["postgres", "password", "migrate", "up"],
+    ["up .*postgres redis$", "psql", "run .*migrate$", "up .*remove-orphans"],
+    ids=["stores", "password", "migrate", "up"],
 )
 def test_a_failed_step_brings_the_previous_release_back(
     infra: Droplet, failing: str, capsys: pytest.CaptureFixture[str]
