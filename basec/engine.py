@@ -184,7 +184,7 @@ class Engine:
                 f"basec: {self.environment.name}: {name} interrupted", "the same command continues"
             )
         if failure and self._clear_dead_holder(failure[0]):
-            return self._operate(name, operation, preview=preview)
+            return self._operate(name, operation, preview=preview, extra=extra)
         if failure:
             explained = self._unloadable() or self._explain(name, failure[0], view)
             if isinstance(explained, EngineError):

@@ -1,8 +1,8 @@
 """Who works on a stack: the engine's locks, and our own turn, which spans preview and up.
 
 The engine locks a stack only while it changes it. Our turn is taken when a command that changes things starts, so of
-two commands in one clone the second leaves at once, before it has started anything. Its lock is the kernel's: it is
-gone when its holder is.
+two commands on one state directory, or in one clone where the state is elsewhere, the second leaves at once, before it
+has started anything. Its lock is the kernel's: it is gone when its holder is.
 """
 
 from __future__ import annotations
@@ -157,11 +157,19 @@ def refusal(environment: Environment, lock: Lock) -> LockedError:
     return LockedError(f"basec: {environment.name}: locked by {lock}", hint)
 
 
+def turn_file(environment: Environment) -> Path:
+    """Give the file of the turn: beside the state where clones share that, else in the clone."""
+    from basec import backend  # as above
+
+    shared = None if environment.is_contained else backend.directory_of(environment)
+    return (shared or environment.root / ".basec") / f"{environment.name}.turn"
+
+
 @contextmanager
 def turn(environment: Environment) -> Iterator[None]:
-    """Keep every other basec of this clone from changing the environment. Raises LockedError at once."""
-    path = environment.root / ".basec" / f"{environment.name}.turn"
-    path.parent.mkdir(exist_ok=True)
+    """Keep every other basec of this account, or clone, from changing the environment. Raises LockedError at once."""
+    path = turn_file(environment)
+    path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = _take(environment, path)
     try:
         me = {"pid": os.getpid(), "host": socket.gethostname(), "user": getpass.getuser(), "since": _now()}

@@ -18,7 +18,7 @@ from basec.console import Stages, say
 from basec.price import Price, price_of
 from topology.costs import Machine
 from topology.errors import ExitCode, UsageError
-from topology.plan import RefusedPlanError, Step, Verdict, judge, template_notes
+from topology.plan import DROPLET, RefusedPlanError, Step, Verdict, judge, template_notes
 from topology.project import Project
 
 if TYPE_CHECKING:  # importing the engine takes a second, which `up` spends while other programs run
@@ -63,7 +63,7 @@ def look(
         view=view,
         replace=verdict.forced,
         notes=template_notes(*digests),
-        price=price_of(project, {name: Machine.read(each) for name, each in _exported(view.exports_before).items()}),
+        price=price_of(project, deployed_machines(view.exports_before, view.stateful)),
     )
 
 
@@ -144,6 +144,13 @@ def _judged(steps: Sequence[Step], project: Project, allowed: tuple[str, ...]) -
     if verdict.refusals:
         raise RefusedPlanError(verdict.refusals)
     return verdict
+
+
+def deployed_machines(exports: Mapping[str, Any], steps: Sequence[Step]) -> Mapping[str, Machine | None] | None:
+    """Give what is billed now; None where a first `up` failed: then machines are there that no export tells of."""
+    told = _exported(exports)
+    there = {step.droplet for step in steps if step.type == DROPLET and step.op != "create"}
+    return {name: Machine.read(each) for name, each in told.items()} if there <= set(told) else None
 
 
 def _exported(exports: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:

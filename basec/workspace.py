@@ -12,6 +12,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,6 @@ class EngineCommand(automation.PulumiCommand):
     def __init__(self, binary: Path) -> None:
         # The base class looks for <root>/bin/pulumi only; the version was checked by whoever found this binary.
         self.command = str(binary)
-        self.version = VersionInfo.parse(_version(binary))
         self.last_code = 0
         self.deadline_s: float | None = None
         """A command that takes longer is killed; only for those that change nothing."""
@@ -50,6 +50,12 @@ class EngineCommand(automation.PulumiCommand):
         self.extra: tuple[str, ...] = ()
         """Options of the operation's own command that the Automation API does not know."""
         self._interrupted = False
+
+    @cached_property
+    def version(self) -> VersionInfo:  # type: ignore[override] # an attribute of the base class
+        """What the CLI says it is, asked when the SDK wants to know: neither preview nor `up` does."""
+        run = subprocess.run([self.command, "version"], capture_output=True, text=True, check=True)
+        return VersionInfo.parse(run.stdout.strip().removeprefix("v"))
 
     def run(
         self,
@@ -132,11 +138,6 @@ def _consume(stream: Any, callback: OnLine | None, lines: list[str]) -> None:
         if callback is not None:
             callback(text)
         lines.append(text)
-
-
-def _version(binary: Path) -> str:
-    run = subprocess.run([str(binary), "version"], capture_output=True, text=True, check=True)
-    return run.stdout.strip().removeprefix("v")
 
 
 def variables(environment: Environment) -> dict[str, str]:

@@ -54,7 +54,7 @@ def _allocate(arguments: argparse.Namespace) -> int:
         https_port=arguments.https_port,
         visitor_labels=arguments.visitor_label,
     )
-    sys.stdout.write(config.model_dump_json() + "\n")
+    sys.stdout.write(config.to_json() + "\n")
     return 0
 
 

@@ -10,6 +10,7 @@ import fcntl
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -49,12 +50,12 @@ def allocate(
     with _lock(cache / "allocate.lock"):
         if path.exists():
             kept = CloudConfig.load(path)
-            given = {
-                "http_port": http_port or kept.http_port,
-                "https_port": https_port or kept.https_port,
-                "visitor_labels": sorted({*kept.visitor_labels, *visitor_labels}),
-            }
-            config = CloudConfig.model_validate({**kept.model_dump(), **given})
+            config = replace(
+                kept,
+                http_port=http_port or kept.http_port,
+                https_port=https_port or kept.https_port,
+                visitor_labels=tuple(sorted({*kept.visitor_labels, *visitor_labels})),
+            )
             if config != kept:
                 _write(path, config)
             return config
@@ -82,7 +83,7 @@ def allocate(
 
 def _write(path: Path, config: CloudConfig) -> None:
     temporary = path.with_suffix(".json.new")
-    temporary.write_text(config.model_dump_json(indent=2) + "\n")
+    temporary.write_text(config.to_json(indent=2) + "\n")
     temporary.replace(path)
 
 

@@ -6,6 +6,7 @@ that is not known yet. Source of the protocol: proto/pulumi/analyzer.proto of Pu
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -50,6 +51,8 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     def ConfigureStack(self, request: Any, context: Any) -> Any:
         keys = set(request.config_secret_keys)
         self._secrets = {key.removeprefix(f"{PROJECT}:"): text for key, text in request.config.items() if key in keys}
+        # Files are read while the engine starts the program; what is wrong with them, the first question will meet.
+        threading.Thread(target=self._preload, args=(request.stack,), daemon=True).start()
         return wire.AnalyzerStackConfigureResponse()
 
     @override
@@ -94,14 +97,20 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
             return wire.AnalyzeResponse()
         return _answer(judge_stack(resources, self._stack([item.urn for item in resources], context)))
 
+    def _preload(self, name: str) -> None:
+        with contextlib.suppress(NoStackError):
+            self._load(name)
+
+    def _load(self, name: str) -> Stack:
+        with self._loading:
+            if name not in self._stacks:
+                self._stacks[name] = load_stack(name, self._secrets)
+            return self._stacks[name]
+
     def _stack(self, urns: Sequence[str], context: Any) -> Stack:
         """Load the stack that the URNs name, once."""
-        name = urns[0].split("::")[0].removeprefix("urn:pulumi:")
         try:
-            with self._loading:
-                if name not in self._stacks:
-                    self._stacks[name] = load_stack(name, self._secrets)
-                return self._stacks[name]
+            return self._load(urns[0].split("::")[0].removeprefix("urn:pulumi:"))
         except NoStackError as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, error.render())
             raise

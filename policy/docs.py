@@ -27,7 +27,9 @@ rule that is broken ends the preview with exit code 5 and a block for each case;
 | --- | --- | --- |
 | settings | the stack's file and `compose/`, as they would be shipped | at preview, by the pack |
 | pack | inputs of resources, `protect`, ignored changes, what is secret | at preview, and in `up` before each create |
-| plan | the steps: what would be replaced or destroyed, and its price | after preview, by `basec` |
+| plan | the steps: what would be replaced or destroyed | after preview, by `basec` ([more](dangerous-edits.md)) |
+
+The ceiling of the price is checked with all other settings, before the engine is started: exit code 2.
 
     make policy                               # the three stacks, dry: no account, no secret of yours
     .venv/bin/basec preview --env staging --json   # violations are in the document, too

@@ -19,7 +19,7 @@ STRICT = {
     "always_use_https": ("on",),
 }
 """Settings of the zone, and what is good enough."""
-STRICT_FIX = "components/dns.py declares what strict needs; set `cloudflare.ssl: strict`"
+STRICT_FIX = "set `cloudflare.ssl: strict`; components/zone_settings.py and origin_tls.py declare what it needs"
 
 
 def proxied(resource: Resource, stack: Stack) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from topology.inventory import CLOUDFLARE, SSH_PORT, SSH_SOURCES
 WEB_PORTS = ("80", "443")
 EGRESS_PORTS = {"tcp": {"53", "80", "443"}, "udp": {"53", "123"}}
 """Names, packages and images, the clock. icmp has no ports."""
+NUMBERED_SOURCES = ("sourceDropletIds", "sourceLoadBalancerUids", "sourceKubernetesIds")
 Network = IPv4Network | IPv6Network
 
 
@@ -101,11 +102,18 @@ def only_named_peers(resource: Resource, stack: Stack) -> Iterator[Finding]:
                 found=f"{_text(rule)} from {_few(inside)}, which holds the VPC {vpc}",
                 wanted="public ranges with the VPC cut out: neighbours come in by name only",
             )
+        yield from _told_by_number(rule, f"tags of {', '.join(sources)}")
         peers = {project.droplet_tag(source) for source in sources if source in inventory.droplets}
         strange = sorted({tag for tag in rule.get("sourceTags") or () if isinstance(tag, str)} - peers)
         if strange:
             wanted = f"tags of {', '.join(sources)}"
             yield Finding(found=f"{_text(rule)} from tags {', '.join(strange)}", wanted=wanted)
+
+
+def _told_by_number(rule: Mapping[str, Any], wanted: str) -> Iterator[Finding]:
+    """Find sources that are no names: the table knows none of them."""
+    if keys := [key for key in NUMBERED_SOURCES if rule.get(key)]:
+        yield Finding(found=f"{_text(rule)} from {', '.join(keys)}", wanted=wanted)
 
 
 def narrow_egress(resource: Resource, stack: Stack) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from policy.checks import DROPLET, FIREWALL, SSH_KEY, TAG, VOLUME, VPC, Finding
+from policy.machine_rules import CHECK, CHECK_ALERT
 from policy.resources import Resource, Unknown
 from policy.stack import Stack
 from topology.bundle import build_bundle
@@ -14,7 +15,8 @@ from topology.policy_rules import Violation
 from topology.project import PROJECT
 from topology.stack_file import SHORTEST, clear_secrets, shared_secrets, weak_secrets
 
-NAMED = (DROPLET, VOLUME, VPC, FIREWALL, SSH_KEY)
+PROJECT_GROUP = "digitalocean:index/project:Project"
+NAMED = (DROPLET, VOLUME, VPC, FIREWALL, SSH_KEY, CHECK, CHECK_ALERT, PROJECT_GROUP)
 PROVIDERS = "pulumi:providers:"
 CLOUD_FILES = ("Pulumi.staging.yaml", "Pulumi.production.yaml")
 

@@ -93,7 +93,8 @@ def _limit_problems(file: str, path: str, limit_usd: int, inventory: Inventory) 
         yield Problem(
             file=file,
             path=path,
-            message=f"{limit_usd} USD a month is less than inventory.yaml costs: {dollars(cents)} ({listed})",
+            message=f"{limit_usd} USD a month is less than inventory.yaml costs: {dollars(cents)} ({listed}); "
+            "see rule BC06 in docs/policies.md",
             hint="make the inventory smaller, or raise the limit in the same change",
         )
 

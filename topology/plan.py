@@ -16,11 +16,13 @@ DROPLET = "digitalocean:index/droplet:Droplet"
 VOLUME = "digitalocean:index/volume:Volume"
 RESERVED_IP = "digitalocean:index/reservedIp:ReservedIp"
 VPC = "digitalocean:index/vpc:Vpc"
+BUCKET = "digitalocean:index/spacesBucket:SpacesBucket"
 STATEFUL: Mapping[str, str] = {
     DROPLET: "the machine is destroyed: its tier is down meanwhile, and what its own disk holds is lost",
     VOLUME: "the volume is destroyed with everything on it: the data of PostgreSQL and Redis",
     RESERVED_IP: "the public address goes back to DigitalOcean and cannot be had again",
     VPC: "the private network is destroyed, and no machine outlives its network",
+    BUCKET: "the bucket is destroyed with everything in it",
 }
 """Types whose loss no second `up` mends, and what their end means. All others are made anew from what is written."""
 
@@ -69,7 +71,8 @@ class Refusal:
     hint: str
 
     def render(self) -> str:
-        return f"{self.message}\nhint: {self.hint}"
+        """Give message and hint, with the rule of docs/policies.md that is told from the plan."""
+        return f"{'BC20' if self.rule == 'destroy' else 'BC07'} {self.message}\nhint: {self.hint}"
 
 
 class RefusedPlanError(BasecommerceError):
@@ -155,9 +158,7 @@ def _refusals(step: Step, project: Project) -> Iterator[Refusal]:
         yield refusal("shrink", why, f"only a new, empty one can be smaller; {STATEFUL[VOLUME]}")
     if step.old_protect and not step.new_protect:
         what = f"the engine would let it go when asked; then {STATEFUL[step.type]}"
-        yield refusal(
-            "protect", "would lose its protection", what, f"keep `protect: true` in Pulumi.{project.stack}.yaml"
-        )
+        yield refusal("protect", "would lose its protection", what, f"keep `protect: true` in {settings_file(project)}")
 
 
 def _loss(step: Step, project: Project) -> str:
@@ -193,9 +194,14 @@ def _causes(step: Step) -> str:
     return ", ".join(told)
 
 
+def settings_file(project: Project) -> str:
+    """Name the file that a person edits; that of a local stack is rendered from the template."""
+    return "Pulumi.local.yaml" if project.local else f"Pulumi.{project.stack}.yaml"
+
+
 def _undo(step: Step, project: Project) -> str:
     """Name the line whose edit makes the step."""
-    settings = f"Pulumi.{project.stack}.yaml"
+    settings = settings_file(project)
     droplet = f"inventory.yaml (droplets.{step.droplet}"
     if step.op in DELETE_OPS:
         return "undo the edit of inventory.yaml: a droplet or volume under another name is another one"
@@ -205,4 +211,6 @@ def _undo(step: Step, project: Project) -> str:
         return f"undo the edit of `vpc_ip_range` in {settings}"
     if step.type == VOLUME:
         return f"undo the edit of {droplet}.volume)"
+    if step.type == BUCKET:
+        return "undo the edit of the bucket"
     return f"undo the edit of {droplet})"

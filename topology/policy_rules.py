@@ -94,10 +94,10 @@ _TABLE = (
     _rule(
         6,
         "images, sizes and regions are those of the inventory, and the price is below its ceiling",
-        ("settings", "pack", "plan"),
+        ("settings", "pack"),
         MANDATORY,
         why="User data is written for one image, budgets for known sizes, and volumes and addresses work in one region "
-        "only. The settings are checked before; the price is told from the plan.",
+        "only. The ceiling is checked with the settings, before the engine is started.",
         fix="choose from `images`, `sizes` and `regions` of inventory.yaml, or add to them there",
     ),
     _rule(
@@ -195,7 +195,7 @@ _TABLE = (
         ("pack",),
         MANDATORY,
         why="The text is in argv, in state and in the message of a failure.",
-        fix="pass secrets by `stdin`, install packages from Debian, and begin with `set -euo pipefail`",
+        fix="pass secrets by `stdin`, install packages from Debian, and write `set -euo pipefail` on a line of its own",
     ),
     _rule(
         17,
@@ -222,7 +222,8 @@ _TABLE = (
         "secrets are encrypted, long enough, no example, and shared by no two environments",
         ("settings",),
         MANDATORY,
-        why="A stack's file is tracked by git, for ever.",
+        why="A stack's file is tracked by git, for ever. Shared means copied from one file to the other: one token "
+        "that was typed into both is encrypted twice, and nobody can see that.",
         fix="`basec init --env NAME` makes secrets and writes them encrypted; a secret that was tracked in clear must "
         "be made anew",
     ),

@@ -377,9 +377,12 @@ def _down_local(environment: Environment) -> None:
 
 
 def _down_cloud(environment: Environment) -> None:
+    import shutil
+
     from basec import agent
 
     check_settings(environment, None)
     engine = open_engine(environment, Stages())
     say(f"down: {engine.destroy().summary}")
     agent.stop(environment)
+    shutil.rmtree(environment.facts_dir, ignore_errors=True)  # it tells of hosts that are gone, and what they cost

@@ -57,7 +57,10 @@ class Clone:
 
     @property
     def passphrase_file(self) -> Path:
-        return self.home / ".config/basecommerce/staging.passphrase"
+        return self.passphrase_of("staging")
+
+    def passphrase_of(self, environment: str) -> Path:
+        return self.home / f".config/basecommerce/{environment}.passphrase"
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,13 +26,14 @@ QUICK_S = 5
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A clean clone after `basec init --env staging`."""
+    """A clean clone after `basec init` for both cloud stacks."""
     if "BASECOMMERCE_PULUMI" not in os.environ:
         pytest.skip("no Pulumi CLI: set BASECOMMERCE_PULUMI to what `python -m toolchain` prints")
     clone = make(tmp_path_factory.mktemp("cloud"))
     clone.variables.update(TOKENS)
-    done = clone.basec("init", "--env", "staging")
-    assert done.code == 0, done.stderr
+    for environment in ("staging", "production"):
+        done = clone.basec("init", "--env", environment)
+        assert done.code == 0, done.stderr
     for name in TOKENS:
         del clone.variables[name]
     return clone
@@ -75,16 +77,20 @@ def refused_quickly(clone: Clone) -> Outcome:
     return outcome
 
 
-def test_both_ways_preview_the_same_from_a_clean_clone_and_one_back_end(made: Clone) -> None:
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_both_ways_preview_the_same_from_a_clean_clone_and_one_back_end(made: Clone, environment: str) -> None:
     """The back-end is the one of Pulumi.yaml; no variable but the passphrase's is set."""
-    by_basec = made.basec("preview", "--env", "staging")
+    by_basec = made.basec("preview", "--env", environment)
     assert by_basec.code == 0, by_basec.stderr
     assert PLANNED in by_basec.stdout
-    assert "staging: a new, empty stack in file://" in by_basec.stderr
-    assert (made.state / ".pulumi/stacks/basecommerce/staging.json").exists()
+    price = "price: 0.00 USD a month before, 26.00 USD after (+26.00); limit 30"
+    assert by_basec.stdout.splitlines()[-1] == price
+    assert f"{environment}: a new, empty stack in file://" in by_basec.stderr
+    assert (made.state / f".pulumi/stacks/basecommerce/{environment}.json").exists()
     if reason := add_language_host(made):
         pytest.skip(reason)
-    by_pulumi = made.pulumi("preview", "--stack", "staging")  # the stack that basec made: one back-end
+    # The stack that basec made: one back-end.
+    by_pulumi = made.pulumi("preview", "--stack", environment, passphrase=made.passphrase_of(environment))
     assert by_pulumi.code == 0, by_pulumi.stdout + by_pulumi.stderr
     assert "+ 71 to create" in by_pulumi.stdout
     canary = TOKENS["DIGITALOCEAN_TOKEN"]
@@ -100,14 +106,30 @@ def test_of_two_runs_in_one_clone_the_second_leaves_at_once_and_changes_nothing(
         assert "==" not in second.stderr, "it had begun with a stage"
 
 
-def test_a_run_in_another_clone_is_named_by_the_engines_lock(clone: Clone, tmp_path: Path) -> None:
+def test_of_two_clones_with_one_state_the_second_leaves_at_once_and_changes_nothing(
+    clone: Clone, tmp_path: Path
+) -> None:
     other = clone.second(tmp_path / "other")
-    with clone.busy():
+    with clone.busy() as first:
         held = engine_lock(state_of(clone))
         second = refused_quickly(other)
         assert second.code == 1
-        assert f"locked by process {held['pid']} of {held['username']} on {held['hostname']}, since 20" in second.stderr
+        assert second.stderr.startswith(f"basec: staging: locked by process {first.pid} of ")
+        looked = other.basec("preview", "--env", "staging")  # which takes no turn
+        assert looked.code == 1
+        assert f"locked by process {held['pid']} of {held['username']} on {held['hostname']}, since 20" in looked.stderr
         assert engine_lock(state_of(clone)) == held
+
+
+def test_a_preview_warns_of_old_ranges(clone: Clone) -> None:
+    settings = clone.root / "Pulumi.staging.yaml"
+    settings.write_text(re.sub(r'ranges_date: "[0-9-]+"', 'ranges_date: "2026-01-05"', settings.read_text()))
+    lock = state_of(clone) / ".pulumi/locks/organization/basecommerce/staging/0b0b.json"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(json.dumps({"pid": 1, "username": "ci", "hostname": "elsewhere", "timestamp": "2026-11-01"}))
+    looked = clone.basec("preview", "--env", "staging")  # ends at the lock, which keeps this test quick
+    assert "Pulumi.staging.yaml: basecommerce:settings.cloudflare.ranges_date: " in looked.stderr
+    assert "hint: basec cloudflare ranges --refresh --env staging" in looked.stderr
 
 
 def test_what_a_killed_engine_and_its_basec_left_is_cleared_by_the_next_run(clone: Clone) -> None:
@@ -154,7 +176,8 @@ def test_an_s3_bucket_serves_and_its_lock_names_the_holder(clone: Clone, bucket:
     other = clone.second(tmp_path / "other")
     with clone.busy() as first:
         (key,) = bucket.keys("locks")
-        held = json.loads(bucket.objects[key])
+        lock = bucket.objects[key]
+        held = json.loads(lock)
         second = other.basec("up", "--env", "staging", "--yes")
         assert second.code == 1
         assert f"locked by process {held['pid']} of {held['username']} on {held['hostname']}, since 20" in second.stderr
@@ -165,6 +188,11 @@ def test_an_s3_bucket_serves_and_its_lock_names_the_holder(clone: Clone, bucket:
     assert done.code == 0, done.stderr
     assert f"staging: cleared the lock of process {held['pid']} of " in done.stderr
     assert bucket.keys("locks") == []
+    bucket.objects[key] = lock  # once more, before what is protected is to go
+    gone = other.basec("down", "--env", "staging", "--allow-destroy", "staging")
+    assert gone.code == 0, gone.stderr
+    assert f"staging: cleared the lock of process {held['pid']} of " in gone.stderr
+    assert not (other.root / ".basec/staging").exists(), "it would tell of hosts and of a price"
 
 
 def test_a_back_end_that_refuses_is_one_message(clone: Clone) -> None:

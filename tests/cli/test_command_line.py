@@ -80,7 +80,7 @@ def test_down_of_a_cloud_stack_touches_nothing_without_its_typed_name(
     outcome = basec("down", "--env", "production", *named)
     assert outcome.code == 5
     assert outcome.stderr == (
-        "production: destroy: every machine, the data volume and the public address would be lost, "
+        "BC20 production: destroy: every machine, the data volume and the public address would be lost, "
         f"and {why}\n"
         "hint: docs/dangerous-edits.md has the safe way; on purpose: "
         "basec down --env production --allow-destroy production\n"

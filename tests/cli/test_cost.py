@@ -9,8 +9,11 @@ import pytest
 
 from basec import facts
 from basec.environments import Environment
+from basec.plan import deployed_machines
 from tests.cli.conftest import Run
 from tests.cli.test_facts import KEY
+from topology.costs import Machine
+from topology.plan import Step
 
 DROPLET = {"public_ip": "198.51.100.8", "private_ip": "10.77.0.8"}
 BILLED = {
@@ -48,6 +51,15 @@ def test_both_bills_are_shown_item_by_item(basec: Run, clone: Path) -> None:
     assert ["infra", "volume", "10", "GiB", "1.00", "20", "GiB", "2.00"] in lines
     assert ["total", "26.00", "27.00"] in lines
     assert ["limit", "30", "USD", "a", "month"] in lines
+
+
+def test_machines_that_no_export_tells_of_have_an_unknown_price() -> None:
+    """After a first `up` that failed in its middle; a machine that is to be made costs nothing yet."""
+    urn = "urn:pulumi:staging::basecommerce::digitalocean:index/droplet:Droplet::infra-droplet"
+    assert deployed_machines({}, [Step(op="same", urn=urn)]) is None
+    assert deployed_machines({}, [Step(op="create", urn=urn)]) == {}
+    told = deployed_machines({"droplets": {"infra": BILLED["infra"]}}, [Step(op="same", urn=urn)])
+    assert told == {"infra": Machine(size="s-1vcpu-2gb", volume_gib=10, reserved_ip=False)}
 
 
 def test_what_a_script_gets(basec: Run, clone: Path) -> None:

@@ -102,11 +102,21 @@ def test_an_edited_template_is_told_and_replaces_no_machine(stack: DryStack) -> 
     stack.basec("up")
     droplets = stack.records("droplet")
     with stack.edited("cloud-init/base.yaml.j2", ("#cloud-config", "#cloud-config\n# edited")):
-        outcome = stack.basec("up")
-        told = [line for line in outcome.stderr.splitlines() if line.startswith("host ")]
-        assert sorted(line.split()[1] for line in told) == ["edge", "infra", "vertical"]
-        assert all("runs template" in line and "new machines get" in line for line in told)
+        for text in (stack.basec("preview").stdout, stack.basec("up").stderr):
+            told = [line for line in text.splitlines() if line.startswith("host ")]
+            assert sorted(line.split()[1] for line in told) == ["edge", "infra", "vertical"]
+            assert all("runs template" in line and "new machines get" in line for line in told)
         assert stack.records("droplet") == droplets
+
+
+def test_a_bigger_volume_is_no_danger_and_the_last_line_has_its_price(stack: DryStack) -> None:
+    with stack.edited("inventory.yaml", ("size_gib: 10", "size_gib: 20")):
+        looked = stack.basec("preview")
+        assert looked.stdout.splitlines()[-1] == (
+            "price: 26.00 USD a month before, 27.00 USD after (+1.00); limit 30; on this machine it costs nothing"
+        )
+        price = json.loads(stack.basec("preview", "--json").stdout)["price"]
+        assert (price["before_usd"], price["after_usd"], price["limit_usd"]) == (26.0, 27.0, 30)
 
 
 @pytest.mark.parametrize("name", ["smaller volume", "rename", "range"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests.localcloud.certificate_support import self_signed
 pytestmark = pytest.mark.real
 
 HOST = "demo.localhost"
-REFUSED, MISDIRECTED = 400, 421
+OK, MOVED, REFUSED, MISDIRECTED = 200, 301, 400, 421
 OF_A_LOCAL_AUTHORITY = {"cert_revocation": "it has no service that could be asked: no CRL, no OCSP"}
 """What testssl holds against any certificate of an authority that is not public, whoever serves it."""
 OF_THE_ORIGIN_CA = {
@@ -48,7 +49,7 @@ def test_the_shop_is_served_by_https_to_who_trusts_the_stacks_authority(stack: L
 def test_a_visitor_by_http_is_sent_to_https_and_is_told_nothing_else(stack: LocalStack, path: str) -> None:
     answer: Answer = stack.plain(path)
     wanted = f"https://{HOST}:{stack.cloud['https_port']}{path}"
-    assert (answer.status, answer.all("location")) == (301, [wanted])
+    assert (answer.status, answer.all("location")) == (MOVED, [wanted])
 
 
 def test_the_stand_in_speaks_tls_with_the_edge(stack: LocalStack) -> None:
@@ -118,3 +119,57 @@ def test_a_scan_of_the_edge_has_no_finding_above_low(exposure: Exposure, tmp_pat
     within = exposure.containers["cloudflare"]
     found = tls.findings(tmp_path / "edge.json", "localhost", 443, address, origin_ca, within=within)
     assert tls.above_low(found, OF_THE_ORIGIN_CA) == {}
+
+
+class Asking(threading.Thread):
+    """A visitor who asks for the shop five times a second, and keeps whatever was no good answer."""
+
+    def __init__(self, stack: LocalStack) -> None:
+        super().__init__(daemon=True)
+        self._stack = stack
+        self._over = threading.Event()
+        self.asked = 0
+        self.bad: list[str] = []
+
+    def run(self) -> None:
+        while not self._over.wait(0.2):
+            self.asked += 1
+            try:
+                status = self._stack.get("/health").status
+            except OSError as error:
+                self.bad.append(f"request {self.asked}: {error}")
+            else:
+                if status != OK:
+                    self.bad.append(f"request {self.asked}: {status}")
+
+    def __enter__(self) -> Asking:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+
+def test_a_switch_of_the_mode_there_and_back_loses_no_request(stack: LocalStack, exposure: Exposure) -> None:
+    settings = stack.root / "Pulumi.local.yaml"
+    strict = settings.read_text()
+    flexible = strict.replace("ssl: strict", "ssl: flexible")
+    assert flexible != strict
+
+    def at_the_origin() -> int:
+        address = addresses(stack, "edge")["public"]
+        return tls.plain_status_from(exposure.containers["cloudflare"], address, HOST, "/tenant.json")
+
+    try:
+        with Asking(stack) as visitor:
+            settings.write_text(flexible)
+            assert "up: 4 changes" in stack.up()
+            assert (zone_settings(stack)["ssl"], at_the_origin()) == ("flexible", OK)
+            settings.write_text(strict)
+            assert "up: 4 changes" in stack.up()
+            assert (zone_settings(stack)["ssl"], at_the_origin()) == ("strict", MOVED)
+    finally:
+        settings.write_text(strict)
+    assert visitor.asked > 50
+    assert visitor.bad == []

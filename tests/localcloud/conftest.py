@@ -36,7 +36,7 @@ def thing_urn(name: str = "one") -> str:
 @pytest.fixture
 def config(tmp_path: Path) -> CloudConfig:
     """Describe a dry cloud in a directory of the test."""
-    return CloudConfig.model_validate(
+    return CloudConfig.from_document(
         {
             "name": "local",
             "mode": Mode.DRY,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import threading
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def test_a_second_call_keeps_all_but_a_named_port(tmp_path: Path, routes: list[I
     routes.append(first.public_subnet)  # its own bridge is no reason to move
     assert cloud(tmp_path) == first
     moved = cloud(tmp_path, http_port=8080)
-    assert moved == first.model_copy(update={"http_port": 8080})
+    assert moved == replace(first, http_port=8080)
     assert cloud(tmp_path) == moved
 
 
@@ -89,7 +90,7 @@ def test_a_cloud_of_before_there_was_tls_is_loaded_and_told_its_https_port_and_n
         "cache": tmp_path / "cache",
         "http_port": None,
     }
-    old = json.loads(allocate(**here).model_dump_json())
+    old = json.loads(allocate(**here).to_json())
     del old["https_port"], old["visitor_labels"]
     path.write_text(json.dumps(old))
     assert (CloudConfig.load(path).https_port, CloudConfig.load(path).visitor_labels) == (443, ())

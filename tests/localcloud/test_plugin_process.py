@@ -25,7 +25,7 @@ Process = subprocess.Popen[bytes]
 def process(config: CloudConfig, tmp_path: Path) -> Iterator[Process]:
     """Start a plugin as the engine does: pipes, and secrets in the environment."""
     cloud = tmp_path / "cloud.json"
-    cloud.write_text(config.model_dump_json())
+    cloud.write_text(config.to_json())
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),

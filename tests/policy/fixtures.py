@@ -175,8 +175,10 @@ def whole(project: Project) -> dict[str, Resource]:
             },
             protect=True,
         ),
-        "check": resource(CHECK, "health", {"target": f"https://{domain}/health"}),
-        "check-alert": resource(CHECK_ALERT, "health", {"type": "down"}),
+        "check": resource(
+            CHECK, "health", {"name": project.physical_name("health"), "target": f"https://{domain}/health"}
+        ),
+        "check-alert": resource(CHECK_ALERT, "health", {"name": project.physical_name("health-down"), "type": "down"}),
         "apex": record(domain, domain),
         "wildcard": record(domain, f"*.{domain}"),
         "pulls": resource(PULLS, "pulls", {"enabled": True}),

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from policy import stack_rules
 from policy.pack import judge_stack
+from policy.stack import Stack
 from tests.policy.fixtures import PASSWORD, stack
 from tests.unit.topology_support import with_value
-from topology.bundle import build_bundle
+from topology.bundle import Bundle, build_bundle
 from topology.compose_rules import compose_violations, read_bundle
-from topology.policy_rules import RULES
+from topology.policy_rules import RULES, Violation
 from topology.stack_file import clear_secrets, shared_secrets, weak_secrets
 
+SETTINGS = ("BC17", "BC18", "BC19")
 PEM = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n"
 
 
@@ -118,6 +121,41 @@ def test_two_environments_share_neither_salt_nor_cipher_text() -> None:
     assert list(shared_secrets(mine, theirs)) == ["encryptionsalt", "config.basecommerce:token_key"]
     theirs = {"encryptionsalt": "v1:z", "config": {"basecommerce:token_key": {"secure": "v1:w"}, "plain": "same"}}
     assert list(shared_secrets(mine, theirs)) == []
+
+
+def broken(judged: Stack) -> dict[str, Violation]:
+    """Judge a stack that has no resources, and give what breaks a rule, by place."""
+    return {violation.resource: violation for violation, _ in judge_stack([], judged) if violation.rule.id in SETTINGS}
+
+
+def test_what_is_marked_for_the_settings_is_told_from_files() -> None:
+    assert {rule.id for rule in RULES.values() if "settings" in rule.where} == {"BC06", *SETTINGS}
+
+
+def test_spoilt_compose_files_break_their_rules_at_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoilt(bundle: Bundle) -> Any:
+        document = copy.deepcopy(read_bundle(bundle))
+        for service in document["services"].values():
+            service.update(image="docker.io/library/any:latest", privileged=True)
+        return document
+
+    monkeypatch.setattr(stack_rules, "read_bundle", spoilt)
+    assert {violation.rule.id for violation, _ in judge_stack([], stack())} == {"BC17", "BC18"}
+
+
+def test_a_weak_secret_breaks_bc19_without_being_shown() -> None:
+    judged = replace(stack(), secrets={"redis_password": "short-one"})
+    (found,) = broken(judged).values()
+    assert (found.rule.id, found.resource) == ("BC19", "Pulumi.production.yaml: redis_password")
+    assert "short-one" not in found.render()
+
+
+def test_a_secret_that_was_copied_from_the_other_environment_breaks_bc19(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = {"config": {"basecommerce:token_key": {"secure": "v1:y"}}}
+    monkeypatch.setattr(stack_rules, "read_yaml", lambda _path: document)
+    (found,) = broken(stack(document=document)).values()
+    assert found.rule.id == "BC19"
+    assert found.found == "the same as in Pulumi.staging.yaml"
 
 
 def test_a_stack_file_with_a_secret_in_clear_breaks_bc19() -> None:

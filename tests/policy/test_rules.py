@@ -13,6 +13,7 @@ from policy.pack import RESOURCE_CHECKS, STACK_CHECKS, judge, judge_stack
 from policy.resources import UNKNOWN, Resource
 from policy.stack import Stack
 from tests.policy.fixtures import PASSWORD, resource, spoil, stack, whole
+from topology.plan import Refusal
 from topology.policy_rules import RULES, Violation
 
 Edit = Callable[[dict[str, Resource], Stack], None]
@@ -112,6 +113,7 @@ BROKEN: list[tuple[str, str, Edit, str]] = [
     ("BC03", "address", change("infra-firewall", "inboundRules.0.sourceAddresses", ["10.80.0.0/20"]), "tcp 22 from 10"),
     ("BC03", "neighbours", change("edge-firewall", "inboundRules.1.sourceAddresses", OPEN), "which holds the VPC"),
     ("BC03", "tag", change("infra-firewall", "inboundRules.0.sourceTags", ["web"]), "from tags web"),
+    ("BC03", "numbers", change("infra-firewall", "inboundRules.0.sourceDropletIds", [7]), "from sourceDropletIds"),
     ("BC03", "port", change("infra-firewall", "inboundRules.0.portRange", "9000"), "tcp 9000 is open"),
     ("BC03", "untagged", change("infra-firewall", "tags", ["web"]), "tags: web"),
     ("BC04", "all-ports", change("edge-firewall", "outboundRules.0.portRange", "1-65535"), "tcp 1-65535 to 0.0.0.0/0"),
@@ -170,6 +172,7 @@ BROKEN: list[tuple[str, str, Edit, str]] = [
     ("BC16", "goes-on", change("edge-command", "create", "apt-get update; apt-get upgrade"), "goes on after an error"),
     ("BC16", "token", change("edge-command", "create", "set -euo pipefail\n: dop_v1_" + "a" * 64), "a key or token"),
     ("BC20", "name", change("volume", "name", "data"), "name: data"),
+    ("BC20", "check", change("check", "name", "health"), "name: health"),
     ("BC20", "tags", change("edge", "tags", ["basecommerce-production-edge"]), "tags: basecommerce-production-edge"),
     ("BC20", "provider", change("provider", "version", "4.0.0"), "version: 4.0.0"),
     ("BC20", "any-provider", change("provider", "version", None), "version: any"),
@@ -204,6 +207,12 @@ def test_every_rule_of_the_pack_has_a_failing_fixture() -> None:
 def test_what_is_marked_for_the_pack_is_judged_by_it() -> None:
     told = {rule for rule, _ in (*RESOURCE_CHECKS, *STACK_CHECKS)}
     assert {rule.id for rule in RULES.values() if "pack" in rule.where} <= told
+
+
+def test_what_is_marked_for_the_plan_is_told_by_its_judge() -> None:
+    kinds = ("replace", "delete", "image", "shrink", "protect", "destroy")
+    told = {Refusal(rule=kind, urn="", message="", hint="").render().split()[0] for kind in kinds}
+    assert {rule.id for rule in RULES.values() if "plan" in rule.where} == told
 
 
 def test_a_rule_goes_on_with_what_is_known_when_a_value_is_not() -> None:

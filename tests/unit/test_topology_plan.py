@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.topology_support import project
 from topology.plan import (
+    BUCKET,
     DROPLET,
     RESERVED_IP,
     VOLUME,
@@ -24,6 +25,7 @@ MACHINE = f"{HEAD}{DROPLET}::infra-droplet"
 EDGE = f"{HEAD}{DROPLET}::edge-droplet"
 DISK = f"{HEAD}{VOLUME}::infra-volume"
 ADDRESS = f"{HEAD}{RESERVED_IP}::edge-reserved-ip"
+BUCKET_URN = f"urn:pulumi:staging::basecommerce::{BUCKET}::backups"
 NETWORK = f"urn:pulumi:staging::basecommerce::basecommerce:network:Network${VPC}::network-vpc"
 COMMAND = f"{HEAD}command:remote:Command::edge-host"
 IMAGE = {"image": "debian-13-x64"}
@@ -49,6 +51,8 @@ DANGEROUS = [
     (step("delete", EDGE), "delete", "is no longer declared"),
     (step("delete", DISK), "delete", "the data of PostgreSQL and Redis"),
     (step("delete", ADDRESS), "delete", "cannot be had again"),
+    (step("delete", BUCKET_URN), "delete", "the bucket is destroyed with everything in it"),
+    (step("replace", BUCKET_URN, "acl"), "replace", "the bucket is destroyed with everything in it"),
     (step("delete", NETWORK), "delete", "the private network is destroyed"),
     (step("update", DISK, old_inputs={"size": 20}), "shrink", "20 -> 10 GiB"),
     (step("same", DISK, old_inputs={"size": 20.0}), "shrink", "20 -> 10 GiB"),
@@ -74,6 +78,7 @@ def test_a_dangerous_edit_is_refused_with_what_is_lost_and_both_ways_out(
     (refusal,) = judge([dangerous], project()).refusals
     assert (refusal.rule, refusal.urn) == (rule, dangerous.urn)
     assert words in refusal.render()
+    assert refusal.render().startswith("BC07 staging: ")
     assert refusal.message.startswith(f"staging: {dangerous.name} (")
     assert refusal.hint.startswith(("undo the edit of", "keep `protect: true`"))
     assert refusal.hint.endswith(f"on purpose: basec up --env staging --allow-replace '{dangerous.urn}'")
@@ -124,6 +129,7 @@ def test_a_cloud_stack_is_destroyed_only_under_its_own_name(
     for refusal in found:
         assert refused is not None
         assert refused in refusal.message
+        assert refusal.render().startswith(f"BC20 {stack}: ")
         assert refusal.hint.endswith(f"basec down --env {stack} --allow-destroy {stack}")
 
 

@@ -61,6 +61,12 @@ def test_steps_are_targets_of_the_makefile(path: Path) -> None:
         assert set(made) <= set(targets), name
 
 
+def test_a_pull_request_runs_lint_tests_rules_and_the_local_cloud() -> None:
+    jobs = load(ROOT / ".github/workflows/pr.yml")["jobs"].values()
+    lines = [line for job in jobs for step in job["steps"] for line in step.get("run", "").splitlines()]
+    assert {line for line in lines if line.startswith("make")} == {"make unit", "make policy", "make test"}
+
+
 GOOD = """\
 name: one
 on: pull_request
