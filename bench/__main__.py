@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bench import report
 from bench.groups import DEFAULT, GROUPS
-from bench.measure import BenchError, Figure
+from bench.measure import BenchError, Figure, additions
 from bench.stack import ROOT, measured_stack
 
 NAMES = ", ".join(GROUPS)
@@ -29,6 +29,7 @@ def main(
     if unknown := set(chosen) - set(GROUPS):
         sys.exit(f"bench: unknown group {', '.join(sorted(unknown))}\nhint: one of {NAMES}")
     results: dict[str, list[Figure]] = {}
+    speeds = [additions()]
     try:
         with measured_stack() as stack:
             if not {"cold", "warm"}.intersection(chosen):
@@ -36,8 +37,9 @@ def main(
             for name in (name for name in GROUPS if name in chosen):
                 print(f"== {name}: {(GROUPS[name].__doc__ or '').splitlines()[0]}", file=sys.stderr, flush=True)
                 results[name] = GROUPS[name](stack)
+                speeds.append(additions())
                 show(name, results[name])
-            where = report.machine(stack.root)
+            where = report.machine(stack.root, speeds)
         print(where)
         if write:
             report.write(ROOT / "docs/benchmarks.md", results, where)

@@ -90,6 +90,15 @@ def seconds(runs: Sequence[Run]) -> tuple[float, ...]:
     return tuple(each.seconds for each in runs)
 
 
+def additions() -> float:
+    """Give the seconds that five million additions take in Python: what a shared machine's speed is at the moment."""
+    started = time.perf_counter()
+    total = 0
+    for number in range(5_000_000):
+        total += number
+    return time.perf_counter() - started
+
+
 def stage_figures(name: str, runs: Sequence[Run]) -> list[Figure]:
     """Make a figure of each stage that the runs told."""
     return [

@@ -97,7 +97,8 @@ def test_a_promise_that_was_not_kept_ends_the_run_with_1_after_all_groups(
         yield Stack(tmp_path)
 
     monkeypatch.setattr("bench.__main__.measured_stack", nothing)
-    monkeypatch.setattr(report, "machine", lambda _root: "a machine")
+    monkeypatch.setattr("bench.__main__.additions", lambda: 0.5)
+    monkeypatch.setattr(report, "machine", lambda _root, speeds: f"a machine of {len(speeds)} speeds")
 
     def warm(_stack: Stack) -> list[Figure]:
         """Measure."""
@@ -111,5 +112,5 @@ def test_a_promise_that_was_not_kept_ends_the_run_with_1_after_all_groups(
     with pytest.raises(SystemExit) as ended:
         bench.main(["warm", "cold"], write=False)
     assert ended.value.code == "bench: warm: no-op `basec preview`: MISSED: 7.00 s, promised is 6"
-    assert "a machine" in capsys.readouterr().out
+    assert "a machine of 3 speeds" in capsys.readouterr().out
     bench.main(["cold"], write=False)
