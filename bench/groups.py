@@ -22,6 +22,7 @@ Group = Callable[[Stack], list[Figure]]
 MIB = 1024 * 1024
 CHANGED = Path("compose/edge/nginx/nginx.conf")
 ANCHOR = "    add_header Referrer-Policy"
+COLD_S = 3600
 REST_S = 310
 """Between `down` and a measured `up`: ext4 without a journal keeps away from inodes that were deleted within the last
 300 s, which makes everything that is unpacked then slower (`recently_deleted` in fs/ext4/ialloc.c)."""
@@ -53,7 +54,7 @@ def cold_up(stack: Stack) -> list[Figure]:
     stack.down()
     run(["scripts/clean"], cwd=stack.root)
     stack.basec("init")
-    done = stack.up()
+    done = stack.basec("up", timeout_s=COLD_S)
     return [Figure(name="cold `basec up`, nothing cached", samples=(done.seconds,)), *stage_figures("cold", [done])]
 
 

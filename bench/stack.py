@@ -26,10 +26,10 @@ class Stack:
     def argv(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "basec", *arguments]
 
-    def basec(self, command: str, *arguments: str) -> Run:
+    def basec(self, command: str, *arguments: str, timeout_s: float = 900) -> Run:
         """Run one of basec's commands on the measured stack."""
         # Not at the end: what stands behind `--` is a remote command.
-        return run(self.argv(command, "--env", ENVIRONMENT, *arguments), cwd=self.root)
+        return run(self.argv(command, "--env", ENVIRONMENT, *arguments), cwd=self.root, timeout_s=timeout_s)
 
     def up(self) -> Run:
         return self.basec("up")

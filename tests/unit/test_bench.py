@@ -77,8 +77,9 @@ def test_a_page_keeps_its_words_and_the_tables_that_were_not_measured(tmp_path: 
 def test_the_measured_stack_is_named_before_a_remote_command(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
 
-    def record(argv: list[str], *, cwd: Path) -> Run:
+    def record(argv: list[str], *, cwd: Path, timeout_s: float) -> Run:
         started.append(argv)
+        assert timeout_s == 900
         return Run(0.0, "")
 
     monkeypatch.setattr("bench.stack.run", record)
