@@ -129,7 +129,7 @@ def test_a_preview_warns_of_old_ranges(clone: Clone) -> None:
     lock.write_text(json.dumps({"pid": 1, "username": "ci", "hostname": "elsewhere", "timestamp": "2026-11-01"}))
     looked = clone.basec("preview", "--env", "staging")  # ends at the lock, which keeps this test quick
     assert "Pulumi.staging.yaml: basecommerce:settings.cloudflare.ranges_date: " in looked.stderr
-    assert "hint: basec cloudflare ranges --refresh --env staging" in looked.stderr
+    assert "hint: run `basec cloudflare ranges --refresh --env staging`\n" in looked.stderr
 
 
 def test_what_a_killed_engine_and_its_basec_left_is_cleared_by_the_next_run(clone: Clone) -> None:
