@@ -108,15 +108,16 @@ def _up_local(environment: Environment, stages: Stages, request: Request) -> Non
 
 
 def _prepare_machine(environment: Environment, stages: Stages) -> tuple[Path, Mapping[str, object]]:
-    """Check the host; get CLI and images, which takes minutes the first time, and start what is stopped."""
+    """Check the host, get CLI and images side by side (each takes minutes the first time), start what is stopped."""
     from basec.commands.doctor import require_host
     from basec.programs import Program, last_json, run_side_by_side
 
     with stages.stage("doctor"):
         require_host(environment)
-    power_on = Program("localcloud", ["power-on", "--config", str(environment.cloud_file)])
-    with stages.stage("toolchain, images, power on"):
-        toolchain, images, _ = run_side_by_side(Program("toolchain"), Program("localcloud", ["images"]), power_on)
+    with stages.stage("toolchain and images"):
+        toolchain, images = run_side_by_side(Program("toolchain"), Program("localcloud", ["images"]))
+    with stages.stage("power on"):  # its registry is one of the images
+        Program("localcloud", ["power-on", "--config", str(environment.cloud_file)]).run()
     return Path(toolchain.strip()), last_json(images)
 
 

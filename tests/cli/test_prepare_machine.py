@@ -1,0 +1,32 @@
+"""In which order a machine is made ready for a local stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from basec import programs
+from basec.commands import doctor, stack
+from basec.console import Stages
+from basec.environments import Environment
+
+
+def test_nothing_is_powered_on_before_its_images_are_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On a new machine the cloud's own registry is one of the images."""
+    told: list[str] = []
+
+    def run(program: programs.Program) -> str:
+        name = program.arguments[0] if program.arguments else program.module
+        told.append(f"{name} begins")
+        if name == "images":
+            told.append("images are there")
+        return "{}" if name == "images" else "/a/pulumi\n"
+
+    monkeypatch.setattr(programs.Program, "run", run)
+    monkeypatch.setattr(doctor, "require_host", lambda _environment: told.append("host is checked"))
+    binary, images = stack._prepare_machine(Environment(name="local", root=tmp_path), Stages())  # noqa: SLF001
+    assert (binary, images) == (Path("/a/pulumi"), {})
+    assert told[0] == "host is checked"
+    assert told[-1] == "power-on begins"
+    assert "images are there" in told
