@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,13 @@ def test_nothing_is_powered_on_before_its_images_are_built(monkeypatch: pytest.M
         name = program.arguments[0] if program.arguments else program.module
         told.append(f"{name} begins")
         if name == "images":
+            time.sleep(0.1)
             told.append("images are there")
         return "{}" if name == "images" else "/a/pulumi\n"
 
     monkeypatch.setattr(programs.Program, "run", run)
     monkeypatch.setattr(doctor, "require_host", lambda _environment: told.append("host is checked"))
-    binary, images = stack._prepare_machine(Environment(name="local", root=tmp_path), Stages())  # noqa: SLF001
+    binary, images = stack._prepare_machine(Environment(name="local", root=tmp_path), Stages())
     assert (binary, images) == (Path("/a/pulumi"), {})
     assert told[0] == "host is checked"
     assert told[-1] == "power-on begins"
