@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from basec.environments import PROJECT, Environment
 from basec.stack_file import read_mapping
@@ -52,6 +53,20 @@ def directory_of(environment: Environment) -> Path | None:
         path = pwd.getpwuid(os.getuid()).pw_dir + path[1:]
     # The engine runs in the work directory, so a relative path starts there.
     return environment.work_dir / path
+
+
+def writable_directory_of(environment: Environment) -> Path | None:
+    """Give the directory of a `file://` back-end, made if its URL asks for that; None where nothing can be written.
+
+    One that is not there and not to be made stays so: the engine then says what is wrong with the URL.
+    """
+    directory = directory_of(environment)
+    if directory is None:
+        return None
+    if parse_qs(urlsplit(url_of(environment)).query).get("create_dir") == ["true"]:
+        with contextlib.suppress(OSError):
+            directory.mkdir(parents=True, exist_ok=True)
+    return directory if os.access(directory, os.W_OK) else None
 
 
 def lock_directory(environment: Environment) -> Path | None:

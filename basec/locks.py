@@ -29,6 +29,7 @@ RUN_VARIABLE = "BASECOMMERCE_RUN"
 ORPHAN_WAIT_S = 60
 """How long to wait for an engine whose basec was killed: it was told to stop, and ends its current steps first."""
 POLL_S = 0.3
+CLONES_OWN = ".basec"
 RUNBOOK = "docs/runbooks/stuck-lock.md"
 LOCKED_BY = re.compile(r"the stack is currently locked by (\d+) lock")
 CREATED_BY = re.compile(r"created by (?P<user>.+?)@(?P<host>\S+) \(pid (?P<pid>\d+)\) at (?P<since>\S+)")
@@ -161,15 +162,15 @@ def turn_file(environment: Environment) -> Path:
     """Give the file of the turn: beside the state where clones share that, else in the clone."""
     from basec import backend  # as above
 
-    shared = None if environment.is_contained else backend.directory_of(environment)
-    return (shared or environment.root / ".basec") / f"{environment.name}.turn"
+    shared = None if environment.is_contained else backend.writable_directory_of(environment)
+    return (shared or environment.root / CLONES_OWN) / f"{environment.name}.turn"
 
 
 @contextmanager
 def turn(environment: Environment) -> Iterator[None]:
     """Keep every other basec of this account, or clone, from changing the environment. Raises LockedError at once."""
     path = turn_file(environment)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     descriptor = _take(environment, path)
     try:
         me = {"pid": os.getpid(), "host": socket.gethostname(), "user": getpass.getuser(), "since": _now()}
@@ -179,7 +180,7 @@ def turn(environment: Environment) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)  # first, while nobody else can have it
         os.close(descriptor)
-        if path.parent.exists() and not any(path.parent.iterdir()):
+        if path.parent.name == CLONES_OWN and path.parent.exists() and not any(path.parent.iterdir()):
             path.parent.rmdir()
 
 

@@ -11,6 +11,7 @@ import pytest
 from basec import backend, engine
 from basec.engine import BackendError, Engine
 from basec.environments import Environment
+from basec.locks import turn
 from tests.cli.conftest import REPOSITORY
 
 HOME = pwd.getpwuid(os.getuid()).pw_dir
@@ -52,6 +53,20 @@ def test_no_variable_reaches_the_state_of_a_local_stack_or_a_dry_run(
 def test_a_relative_directory_is_the_works_own(staging: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_BACKEND_URL", "file://./here?create_dir=true")
     assert backend.directory_of(staging) == staging.root / "here"
+
+
+@pytest.mark.parametrize(("query", "made"), [("", False), ("?create_dir=false", False), ("?create_dir=true", True)])
+def test_a_turn_makes_the_state_directory_only_where_the_engine_would(
+    staging: Environment, monkeypatch: pytest.MonkeyPatch, query: str, made: bool
+) -> None:
+    """A misspelt path must still be refused by the engine, and not be there because somebody asked for a turn."""
+    directory = staging.root / "somewhere/state"
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{directory}{query}")
+    with turn(staging):
+        assert (directory / "staging.turn").exists() == made
+        assert (staging.root / ".basec/staging.turn").exists() != made
+    assert directory.exists() == made, "a directory that is not ours stays"
+    assert not (staging.root / ".basec").exists()
 
 
 def test_a_back_end_that_never_answers_is_given_up(staging: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
