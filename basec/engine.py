@@ -24,7 +24,6 @@ from basec.workspace import EngineCommand, open_stack, variables
 from topology.errors import BasecommerceError, ExitCode
 from topology.plan import STATEFUL, Step
 
-Program = Callable[[], None]
 OPEN_DEADLINE_S = 30
 """For one question to the back-end; a bucket behind a dead address would be asked for minutes."""
 MESSAGE_LINES = 50
@@ -59,7 +58,12 @@ class Engine:
     """The engine of one environment. `operate` runs up, preview, destroy and refresh the same way."""
 
     def __init__(
-        self, environment: Environment, binary: Path, program: Future[Program] | None, *, verbose: bool = False
+        self,
+        environment: Environment,
+        binary: Path,
+        program: Future[Callable[[], None]] | None,
+        *,
+        verbose: bool = False,
     ) -> None:
         """`program` may still be on its way: it is needed when an operation runs it, not before."""
         self.environment = environment

@@ -31,8 +31,8 @@ IMPORTED = """
 import time
 from pathlib import Path
 started = time.perf_counter()
-from basec import engine, program
-program.load_program(Path.cwd())
+from basec import engine, program_loading
+program_loading.load_program(Path.cwd())
 print(time.perf_counter() - started)
 """
 PRICED = """

@@ -79,6 +79,12 @@ class CloudConfig:
         return f"bc-{self.name}-{thing}"
 
 
+def _labels(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):  # the letters of a text would each be a label
+        raise TypeError(f"visitor_labels: {value!r} is no list")
+    return tuple(map(str, value))
+
+
 READERS: Mapping[str, Callable[[Any], Any]] = {
     "name": str,
     "mode": Mode,
@@ -90,5 +96,5 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "vpc_range": IPv4Network,
     "http_port": int,
     "https_port": int,
-    "visitor_labels": tuple,
+    "visitor_labels": _labels,
 }

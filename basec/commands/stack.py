@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -174,7 +175,7 @@ def _start_loading(environment: Environment) -> Loading:
         return Engine
 
     def load_main() -> Callable[[], None]:
-        from basec.program import load_program
+        from basec.program_loading import load_program
 
         return load_program(environment.root)
 
@@ -361,8 +362,6 @@ def down(
 
 def _down_local(environment: Environment) -> None:
     """Ask the local cloud, not the engine: this works however broken the engine's state is. Safe to repeat."""
-    import shutil
-
     from basec import agent
     from basec.programs import Program
 
@@ -378,8 +377,6 @@ def _down_local(environment: Environment) -> None:
 
 
 def _down_cloud(environment: Environment) -> None:
-    import shutil
-
     from basec import agent
 
     check_settings(environment, None)

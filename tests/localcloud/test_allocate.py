@@ -100,6 +100,31 @@ def test_a_cloud_of_before_there_was_tls_is_loaded_and_told_its_https_port_and_n
     assert CloudConfig.load(path).visitor_labels == ("acme", "demo", "shop")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "error"),
+    [
+        ("name", "Local", ValueError),
+        ("name", "a" * 22, ValueError),
+        ("mode", "paper", ValueError),
+        ("http_port", 0, ValueError),
+        ("https_port", 65536, ValueError),
+        ("visitor_labels", "demo", TypeError),
+        ("visitor_labels", ["-demo"], ValueError),
+        ("public_subnet", "198.51.100.1/27", ValueError),
+        ("colour", "red", KeyError),
+    ],
+)
+@pytest.mark.usefixtures("routes")
+def test_a_cloud_json_with_a_wrong_value_is_refused(
+    tmp_path: Path, key: str, value: object, error: type[Exception]
+) -> None:
+    cloud(tmp_path)
+    (path,) = tmp_path.rglob("cloud.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(error, match=key if error is KeyError else None):
+        CloudConfig.load(path)
+
+
 @pytest.mark.usefixtures("routes")
 def test_a_label_that_is_no_part_of_a_host_name_is_refused(tmp_path: Path) -> None:
     here: dict[str, Any] = {
