@@ -21,6 +21,7 @@ from basec.local_stack import PLUGIN_VERSIONS, fill_secrets
 from basec.stack_file import StackFile
 from localcloud.allocate import allocate
 from localcloud.config import Mode
+from tests import kept
 from tests.cli.conftest import REPOSITORY, Outcome, copy_program
 
 LOCAL = "local-dry"
@@ -39,7 +40,7 @@ class DryStack:
         stderr.cache_clear()
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
-            ended = main.invoke([command, "--env", self.name, *arguments])
+            ended = main.invoke([*command.split(), "--env", self.name, *arguments])
         assert ended == code, err.getvalue()
         return Outcome(ended, out.getvalue(), err.getvalue())
 
@@ -93,11 +94,34 @@ class DryStack:
 @contextmanager
 def clone_of_the_program(directory: Path) -> Iterator[Path]:
     """Copy what the engine needs, and let basec work on the copy. Raises RuntimeError without a CLI."""
-    if "BASECOMMERCE_PULUMI" not in os.environ:
-        raise RuntimeError("no Pulumi CLI\nhint: set BASECOMMERCE_PULUMI to what `python -m toolchain` prints")
     root = directory / "clone"
     root.mkdir()
     copy_program(root)
+    with working_in(directory):
+        yield root
+
+
+@contextmanager
+def local_stack_that_is_up(factory: pytest.TempPathFactory) -> Iterator[DryStack]:
+    """Give a copy of a local stack without machines after its first `up`, which takes most of such a test's time."""
+
+    def make(directory: Path) -> None:
+        with clone_of_the_program(directory) as root:
+            local_stack(root).basec("up")
+
+    directory = factory.mktemp("up")
+    kept.copy(kept.kept(factory, LOCAL, make), directory)
+    with working_in(directory):
+        root = directory / "clone"
+        yield DryStack(root, LOCAL, root / ".local" / LOCAL / "cloud")
+
+
+@contextmanager
+def working_in(directory: Path) -> Iterator[None]:
+    """Let basec work on the clone in a directory. Raises RuntimeError without a CLI."""
+    if "BASECOMMERCE_PULUMI" not in os.environ:
+        raise RuntimeError("no Pulumi CLI\nhint: set BASECOMMERCE_PULUMI to what `python -m toolchain` prints")
+    root = directory / "clone"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(environments.resolve, "__defaults__", (root,))
         patch.setattr(environments.known_names, "__defaults__", (root,))
@@ -106,7 +130,7 @@ def clone_of_the_program(directory: Path) -> Iterator[Path]:
         patch.setenv("COLUMNS", "160")
         for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
             patch.delenv(name, raising=False)
-        yield root
+        yield
 
 
 def local_stack(root: Path) -> DryStack:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.dry import LOCAL, DryStack, clone_of_the_program, local_stack
+from tests.cli.dry import LOCAL, DryStack, local_stack_that_is_up
 
 pytestmark = pytest.mark.engine
 
@@ -46,9 +46,7 @@ DANGEROUS = {
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DryStack]:
-    with clone_of_the_program(tmp_path_factory.mktemp("dangerous")) as root:
-        made = local_stack(root)
-        made.basec("up")
+    with local_stack_that_is_up(tmp_path_factory) as made:
         yield made
 
 

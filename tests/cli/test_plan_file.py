@@ -16,7 +16,7 @@ import pytest
 from basec import engine
 from basec.environments import Environment
 from basec.stack_file import StackFile
-from tests.cli.dry import DryStack, clone_of_the_program, local_stack
+from tests.cli.dry import DryStack, local_stack_that_is_up
 
 pytestmark = pytest.mark.engine
 
@@ -26,9 +26,7 @@ LINE = "    add_header Referrer-Policy"
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DryStack]:
-    with clone_of_the_program(tmp_path_factory.mktemp("plan")) as root:
-        made = local_stack(root)
-        made.basec("up")
+    with local_stack_that_is_up(tmp_path_factory) as made:
         yield made
 
 

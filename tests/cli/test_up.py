@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import DRY_NAME
+from tests.cli.dry import DryStack, local_stack_that_is_up
 
 pytestmark = pytest.mark.engine
 
@@ -51,15 +52,20 @@ def test_up_applies_what_preview_found_and_nothing_else(dry: Command, clone: Pat
     assert "up: nothing to do" in dry("up")
 
 
-def test_an_up_that_changes_nothing_rebuilds_the_facts(dry: Command, clone: Path) -> None:
-    dry("up")
-    facts = {path: path.read_text() for path in (clone / ".basec" / DRY_NAME).iterdir() if path.is_file()}
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DryStack]:
+    with local_stack_that_is_up(tmp_path_factory) as made:
+        yield made
+
+
+def test_an_up_that_changes_nothing_rebuilds_the_facts(stack: DryStack) -> None:
+    facts = {path: path.read_text() for path in (stack.root / ".basec" / DRY_NAME).iterdir() if path.is_file()}
     assert {path.name for path in facts} >= {"inventory.yaml", "known_hosts", "ssh_config"}
     for path in facts:
         path.unlink()
-    assert "up: nothing to do" in dry("up")
+    assert "up: nothing to do" in stack.basec("up").stderr
     assert {path: path.read_text() for path in facts} == facts
-    dry("inventory refresh")
+    stack.basec("inventory refresh")
     assert {path: path.read_text() for path in facts} == facts, "the engine's exports are those of its events"
 
 
@@ -77,13 +83,10 @@ def test_a_program_that_cannot_be_imported_is_named_without_the_engines_words(dr
     ]
 
 
-def test_a_switch_of_the_mode_of_tls_changes_the_zone_and_port_80_alone(dry: Command, clone: Path) -> None:
-    dry("up")
-    settings = clone / "Pulumi.local.yaml"
-    settings.write_text(settings.read_text().replace("ssl: strict", "ssl: flexible"))
-    # always_use_https and min_tls_version go (which does nothing at Cloudflare); ssl and port 80 are updated.
-    assert "up: 4 changes (2 delete, 67 same, 2 update)" in dry("up")
-    assert "up: nothing to do" in dry("up")
-    settings.write_text(settings.read_text().replace("ssl: flexible", "ssl: strict"))
-    assert "up: 4 changes (2 create, 67 same, 2 update)" in dry("up")
-    assert "up: nothing to do" in dry("up")
+def test_a_switch_of_the_mode_of_tls_changes_the_zone_and_port_80_alone(stack: DryStack) -> None:
+    with stack.edited("Pulumi.local.yaml", ("ssl: strict", "ssl: flexible")):
+        # always_use_https and min_tls_version go (which does nothing at Cloudflare); ssl and port 80 are updated.
+        assert "up: 4 changes (2 delete, 67 same, 2 update)" in stack.basec("up").stderr
+        assert "up: nothing to do" in stack.basec("up").stderr
+    assert "up: 4 changes (2 create, 67 same, 2 update)" in stack.basec("up").stderr
+    assert "up: nothing to do" in stack.basec("up").stderr

@@ -40,7 +40,7 @@ def copy_tree(target: Path) -> None:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
     """Give the stack's command runner. The tree lies at a fixed place: a run that was killed is healed by the next."""
-    work = Path(os.environ.get("BASECOMMERCE_E2E", "/var/tmp/basecommerce-e2e"))
+    work = Path(os.environ.get("BASECOMMERCE_E2E", "/var/tmp/basecommerce-e2e")) / STACK
     if REUSED:
         logs = work / "logs-reused"
         logs.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -15,12 +16,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import turns
 from tests.e2e.visitor import Visitor
 
-STACK = os.environ.get("BASECOMMERCE_E2E_STACK", "local-e2e")
+LANE = int(os.environ.get("BASECOMMERCE_E2E_LANE", "1"))
+"""1 or 2: two runs beside each other have a stack, ports and a copy of the tree each."""
+STACK = os.environ.get("BASECOMMERCE_E2E_STACK", f"local-e2e{LANE}")
 """Name a stack of this clone that is up already to run one file of tests against it: no copy, no `down`."""
 REUSED = "BASECOMMERCE_E2E_STACK" in os.environ
+HTTP_PORT, HTTPS_PORT = 8079 + LANE, 8442 + LANE
 TIERS = ("infra", "vertical", "edge")
+HEAVY = frozenset({"up", "down", "preview"})
+"""Commands that load both cores."""
 COMMAND_TIMEOUT_S = 900
 BACK_TIMEOUT_S = 120
 """Seconds for all checks of `smoke` to pass after a reboot."""
@@ -71,18 +78,24 @@ class LocalStack:
 
     def basec(self, *args: str, expect: int | None = 0, **environment: str) -> str:
         """Run basec to its end and give its output; `expect=None` accepts any exit code."""
-        process = self.start(*args, **environment)
-        try:
-            output, _ = process.communicate(timeout=COMMAND_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
-            raise AssertionError(f"basec {' '.join(args)} did not end in {COMMAND_TIMEOUT_S} s:\n{output}") from None
+        with turns.busy() if HEAVY & set(args) else contextlib.nullcontext():
+            process = self.start(*args, **environment)
+            try:
+                output, _ = process.communicate(timeout=COMMAND_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                output, _ = process.communicate()
+                words = " ".join(args)
+                raise AssertionError(f"basec {words} did not end in {COMMAND_TIMEOUT_S} s:\n{output}") from None
         name = f"{time.monotonic_ns()}-{args[0]}.log"
         (self.logs / name).write_text(output)
         if expect is not None and process.returncode != expect:
             raise AssertionError(f"basec {' '.join(args)} ended with {process.returncode}, not {expect}:\n{output}")
         return output
+
+    def init(self) -> None:
+        """Initialise the stack on the ports of this run."""
+        self.basec("init", "--env", STACK, LOCAL_HTTP_PORT=str(HTTP_PORT), LOCAL_HTTPS_PORT=str(HTTPS_PORT))
 
     def login(self) -> tuple[str, str]:
         """Give the demo user's e-mail and password, as `up` printed them."""

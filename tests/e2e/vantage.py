@@ -20,7 +20,7 @@ def answers(target):
     with socket.socket() as s:
         s.settimeout(timeout)
         return s.connect_ex((target[0], target[1])) == 0
-with concurrent.futures.ThreadPoolExecutor(64) as pool:
+with concurrent.futures.ThreadPoolExecutor(256) as pool:
     print(json.dumps([t for t, ok in zip(targets, pool.map(answers, targets)) if ok]))
 """
 

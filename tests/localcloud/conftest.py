@@ -22,6 +22,7 @@ from localcloud.providers.reporting import EngineLog
 from localcloud.providers.schema import Kind, Property
 from localcloud.providers.servicer import ProviderServicer
 from localcloud.providers.values import Value, decode_struct, encode_struct
+from tests import kept
 from tests.localcloud.engine_stack import EngineStack
 from tests.localcloud.sample_program import Sample
 
@@ -236,3 +237,15 @@ def stack_of(tmp_path: Path) -> Callable[..., EngineStack]:
 def stack(stack_of: Callable[..., EngineStack]) -> EngineStack:
     """One throw-away stack with the sample program."""
     return stack_of(Sample())
+
+
+@pytest.fixture
+def stack_up(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> EngineStack:
+    """One throw-away stack after the first `up` of the sample program: a copy of one that all such tests share."""
+
+    def make(directory: Path) -> None:
+        EngineStack(directory, Sample()).up()
+
+    directory = tmp_path / "stack"
+    kept.copy(kept.kept(tmp_path_factory, "sample", make), directory)
+    return EngineStack(directory, Sample())

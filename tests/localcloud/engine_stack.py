@@ -39,11 +39,12 @@ class EngineStack:
         self.directory = directory
         self.state = directory / "cloud"
         self.name = name
-        self._write_cloud()
-        self._write_plugins()
-        (directory / "Pulumi.yaml").write_text(self._project())
-        (directory / f"Pulumi.{name}.yaml").write_text(settings)
-        (directory / "backend").mkdir()
+        if not (directory / "Pulumi.yaml").exists():  # else it is a copy of a stack that was made before
+            self._write_cloud()
+            self._write_plugins()
+            (directory / "Pulumi.yaml").write_text(self._project())
+            (directory / f"Pulumi.{name}.yaml").write_text(settings)
+            (directory / "backend").mkdir()
         self.environment = {
             "PULUMI_HOME": str(directory / "home"),
             # Without `metadata=skip` each file has an `.attrs` beside it that is not written atomically: a kill in that

@@ -50,9 +50,8 @@ def test_a_stack_comes_up_stays_as_it_is_and_goes_without_a_trace(stack: EngineS
     assert "resources" not in stack.deployment() or not stack.deployment()["resources"]
 
 
-def test_secrets_are_nowhere_in_clear(stack: EngineStack) -> None:
-    stack.up()
-    text = everything_on_disk(stack)
+def test_secrets_are_nowhere_in_clear(stack_up: EngineStack) -> None:
+    text = everything_on_disk(stack_up)
     assert STDIN_SECRET not in text
     assert USER_DATA_SECRET.splitlines()[1] not in text
     assert "not-a-key" not in text  # the connection is secret as a whole
@@ -68,18 +67,17 @@ EDITS: tuple[tuple[dict[str, Any], list[tuple[str, str]]], ...] = (
 )
 
 
-def test_an_edit_changes_what_it_names_and_nothing_else(stack: EngineStack) -> None:
-    stack.up()
+def test_an_edit_changes_what_it_names_and_nothing_else(stack_up: EngineStack) -> None:
     edited = SAMPLE
     for edit, expected in EDITS:
-        before = len(stack.events())
+        before = len(stack_up.events())
         edited = dataclasses.replace(edited, **edit)
-        stack.use(edited)
-        summary = {str(op): count for op, count in (stack.up().summary.resource_changes or {}).items()}
+        stack_up.use(edited)
+        summary = {str(op): count for op, count in (stack_up.up().summary.resource_changes or {}).items()}
         assert summary.get("update", 0) == len(expected), edit
         assert summary["same"] == RESOURCES - len(expected), edit
-        assert changes(stack, before) == expected
-    assert stack.operations() == {"same": RESOURCES}
+        assert changes(stack_up, before) == expected
+    assert stack_up.operations() == {"same": RESOURCES}
 
 
 def test_a_replaced_droplet_goes_first_and_takes_its_attachments_along_and_its_command_runs_again(
@@ -108,17 +106,16 @@ def test_changed_triggers_run_the_new_create_before_the_old_delete(stack: Engine
     assert changes(stack, before) == [("create", "activate"), ("delete", "activate")]
 
 
-def test_refresh_sees_what_vanished_and_what_drifted(stack: EngineStack) -> None:
-    stack.up()
-    path = stack.state / "dry.json"
+def test_refresh_sees_what_vanished_and_what_drifted(stack_up: EngineStack) -> None:
+    path = stack_up.state / "dry.json"
     data = json.loads(path.read_text())
     data["record"] = {}
     next(iter(data["volume"].values()))["spec"]["size_gib"] = 5
     path.write_text(json.dumps(data))
-    stack.stack.refresh()
-    assert stack.operations() == {"same": RESOURCES - 2, "create": 1, "update": 1}
-    stack.up()
-    assert stack.operations() == {"same": RESOURCES}
+    stack_up.stack.refresh()
+    assert stack_up.operations() == {"same": RESOURCES - 2, "create": 1, "update": 1}
+    stack_up.up()
+    assert stack_up.operations() == {"same": RESOURCES}
 
 
 def test_a_refused_value_is_named_at_preview_before_anything_is_made(stack: EngineStack) -> None:
@@ -166,9 +163,8 @@ def test_live_lines_reach_the_user(stack: EngineStack) -> None:
     assert any("Droplet infra creating" in line and line.endswith("record") for line in lines)
 
 
-def test_two_droplets_never_share_an_address_or_an_id(stack: EngineStack) -> None:
-    stack.up()
-    states = [record["state"] for record in stack.records()["droplet"].values()]
+def test_two_droplets_never_share_an_address_or_an_id(stack_up: EngineStack) -> None:
+    states = [record["state"] for record in stack_up.records()["droplet"].values()]
     for key in ("id", "ipv4_address", "ipv4_address_private"):
         assert len({state[key] for state in states}) == 2, key
     assert all(state["id"].isdecimal() for state in states)

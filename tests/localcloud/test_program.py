@@ -44,10 +44,9 @@ def prepare(stack: EngineStack, secrets: dict[str, str]) -> None:
     document = yaml.safe_load(path.read_text()) or {}
     document.setdefault("config", {})["basecommerce:settings"] = settings
     path.write_text(yaml.safe_dump(document))
-    for key, value in secrets.items():
-        stack.stack.set_config(f"basecommerce:{key}", auto.ConfigValue(value, secret=True))
-    for key in ("digitalocean:token", "cloudflare:apiToken"):
-        stack.stack.set_config(key, auto.ConfigValue("fake-token-of-the-local-cloud-0123456789ab", secret=True))
+    tokens = dict.fromkeys(("digitalocean:token", "cloudflare:apiToken"), "fake-token-of-the-local-cloud-0123456789ab")
+    values = {**{f"basecommerce:{key}": value for key, value in secrets.items()}, **tokens}
+    stack.stack.set_all_config({key: auto.ConfigValue(value, secret=True) for key, value in values.items()})
 
 
 @pytest.fixture

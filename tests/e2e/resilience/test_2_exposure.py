@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests import turns
 from tests.e2e import rings, scan
 from tests.e2e.exposure import Exposure
 from tests.e2e.stack import STACK, TIERS, LocalStack, docker
@@ -17,7 +18,7 @@ CONTAINER_NETWORKS = ("172.17.0.0/16", "172.29.0.0/24", "172.30.0.0/24", "172.30
 
 
 VANTAGES = ("public", "cloudflare", "neighbour", *TIERS)
-SCANS_S = 300.0
+SCANS_S = 150.0
 """Seconds that all full scans together may take."""
 
 
@@ -26,14 +27,17 @@ def test_every_tcp_port_from_here_equals_the_inventorys_matrix(exposure: Exposur
     container, targets = exposure.containers[vantage], exposure.targets(vantage)
     own = addresses(exposure.stack, vantage)["vpc"] if vantage in TIERS else _own_address(container)
     detours = exposure.detours(vantage) if vantage in TIERS else []
-    with scan.canary(container):
-        found = scan.every_port(container, [*targets, *detours, own])
+    wanted, hosts = exposure.wanted(vantage), [*targets, *detours, own]
+    with turns.quiet(), scan.canary(container):
+        found = scan.every_port(container, hosts)
+        if not wanted | {(own, scan.CANARY_PORT)} <= found:  # packets were lost: this time slowly
+            found |= scan.every_port(container, hosts, scan.SURE)
     assert (own, scan.CANARY_PORT) in found, "the scan did not find its own canary"
-    assert {pair for pair in found if pair[0] != own} == exposure.wanted(vantage)
+    assert {pair for pair in found if pair[0] != own} == wanted
 
 
 def test_all_full_scans_together_took_at_most_five_minutes() -> None:
-    assert len(scan.TIMES_S) == len(VANTAGES)
+    assert len(scan.TIMES_S) >= len(VANTAGES)
     assert sum(scan.TIMES_S) < SCANS_S
 
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests import turns
 from tests.e2e.stack import STACK, TIERS, LocalStack
 
 pytestmark = pytest.mark.real
@@ -49,12 +50,14 @@ def test_a_wrong_setting_is_refused_in_five_seconds_before_anything_is_touched(s
     text = settings.read_text()
     settings.write_text(text.replace("region: nyc3", "region: atlantis"))
     events = len(stack.journal())
-    started = time.monotonic()
     try:
-        output = stack.basec("up", "--env", STACK, expect=2)
+        with turns.quiet():
+            started = time.monotonic()
+            output = stack.basec("up", "--env", STACK, expect=2)
+            seconds = time.monotonic() - started
     finally:
         settings.write_text(text)
-    assert time.monotonic() - started < 5
+    assert seconds < 5
     assert "region" in output
     assert "atlantis" in output
     assert "hint:" in output

@@ -7,7 +7,7 @@ import urllib.parse
 import pytest
 
 from tests.e2e.arguments import watched
-from tests.e2e.stack import STACK, TIERS, LocalStack, demo_login
+from tests.e2e.stack import HTTPS_PORT, STACK, TIERS, LocalStack, demo_login
 
 pytestmark = pytest.mark.real
 
@@ -32,10 +32,10 @@ def cookie(stack: LocalStack) -> str:
 
 def test_up_from_nothing_prints_stages_smoke_demo_user_and_url(stack: LocalStack) -> None:
     with watched() as watch:
-        stack.basec("init", "--env", STACK, LOCAL_HTTP_PORT="8080", LOCAL_HTTPS_PORT="8443")
+        stack.init()
         output = stack.up()
     stack.outputs.update({"first up": output, "first up: arguments": watch.arguments.decode("latin-1")})
-    assert "https://demo.localhost:8443" in output
+    assert f"https://demo.localhost:{HTTPS_PORT}" in output
     assert f".local/{STACK}/cloud/ca/public.pem" in output
     demo_login(output)
 

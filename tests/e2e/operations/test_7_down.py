@@ -1,0 +1,19 @@
+"""`down` leaves nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.leftovers import left_behind
+from tests.e2e.stack import STACK, LocalStack
+
+pytestmark = pytest.mark.real
+
+
+def test_down_leaves_nothing_of_the_stack_behind(stack: LocalStack) -> None:
+    stack.basec("down", "--env", STACK)
+    assert left_behind(stack) == {}
+
+
+def test_down_again_is_no_failure(stack: LocalStack) -> None:
+    stack.basec("down", "--env", STACK)
