@@ -1,5 +1,5 @@
 # Two commands: `make up` and `make test`. Everything here is a thin caller of scripts/ and basec.
-.PHONY: help up down test lint unit policy bench clean
+.PHONY: help up down test lint unit policy nightly bench clean
 .DEFAULT_GOAL := help
 basec := .venv/bin/basec
 
@@ -27,6 +27,10 @@ unit: ## Run the static checks and the tests that need neither engine nor Docker
 
 policy: ## Judge the three stacks by the rules, under the engine with dry plugins; needs no secret
 	@scripts/policy
+
+nightly: ## Run what takes too long for `make test`, where its result is not current (PARTS="reboots" for some of it)
+	@scripts/bootstrap dev
+	@.venv/bin/python -m tests.nightly $(PARTS)
 
 bench: ## Measure what docs/benchmarks.md promises, on a stack of its own (GROUPS="warm noop" for some of it)
 	@scripts/bootstrap
