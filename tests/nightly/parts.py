@@ -50,5 +50,11 @@ PARTS = {
             minutes=15,
             function="tests.nightly.reboots:reboots",
         ),
+        Part(
+            name="watchdog",
+            proves="a container that stops serving is restarted within the waits that are shipped",
+            minutes=5,
+            function="tests.nightly.watchdog:watchdog",
+        ),
     )
 }
