@@ -23,17 +23,18 @@ ALLOWED = {
     "compose": set[str](),
     "bench": set[str](),
 }
+SDKS = {"pulumi_digitalocean", "pulumi_cloudflare", "pulumi_command"}
 
 
-def imported_rooms(path: Path) -> set[str]:
-    """List the rooms that a file imports from, inside functions as well."""
+def imported_packages(path: Path) -> set[str]:
+    """List what a file imports from, inside functions as well."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names.add(node.module)
-    return {name.split(".")[0] for name in names} & ROOMS
+    return {name.split(".")[0] for name in names}
 
 
 @pytest.mark.parametrize("room", sorted(ALLOWED))
@@ -43,7 +44,7 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
     wrong = {
         str(path.relative_to(ROOT)): sorted(found)
         for path in files
-        if (found := imported_rooms(path) - ALLOWED[room] - {room})
+        if (found := (imported_packages(path) & ROOMS) - ALLOWED[room] - {room})
     }
     assert wrong == {}
 
@@ -57,6 +58,12 @@ def test_every_room_with_python_is_known() -> None:
 def test_topology_never_imports_pulumi() -> None:
     for path in sorted((ROOT / "topology").rglob("*.py")):
         assert "import pulumi" not in path.read_text(), path
+
+
+@pytest.mark.parametrize("room", sorted(set(ALLOWED) - {"components"}))
+def test_a_room_without_components_imports_no_providers_sdk(room: str) -> None:
+    """They take seconds; the policy pack starts at every preview, and `basec` loads the program by its file."""
+    assert {path.name for path in (ROOT / room).rglob("*.py") if imported_packages(path) & SDKS} == set()
 
 
 def test_pulumi_is_imported_by_three_files_of_basec_only() -> None:
