@@ -25,6 +25,9 @@ from localcloud.providers.values import Value, decode_struct, encode_struct
 from tests import kept
 from tests.localcloud.engine_stack import EngineStack
 from tests.localcloud.sample_program import Sample
+from tests.no_docker import pytest_runtest_setup, pytest_runtest_teardown
+
+__all__ = ["pytest_runtest_setup", "pytest_runtest_teardown"]  # this room needs no Docker
 
 THING = "test:index:Thing"
 

@@ -15,12 +15,12 @@ from localcloud.cloudflare_tls import Zone, read_zones
 from localcloud.config import CloudConfig
 from localcloud.dry import DryCloud
 from localcloud.machines.context import Cloud
-from localcloud.machines.host import LinuxHost
 from localcloud.machines.records import put_document
 from localcloud.machines.store import Store
 from localcloud.plugin import package
 from localcloud.providers.handler import Handler, Job, Values
 from tests.localcloud.certificate_support import self_signed, signing_request
+from tests.localcloud.machines.fake_host import FakeHost
 from tests.localcloud.sample_program import ZONE
 from tests.localcloud.test_checks import ORIGIN_CA, PULLS_CERTIFICATE, PULLS_SETTINGS, VALID, ZONE_SETTING
 
@@ -141,7 +141,7 @@ async def test_no_private_key_is_in_the_dry_clouds_records(job: Job) -> None:
 
 
 async def test_the_real_cloud_keeps_the_key_for_the_stand_in_in_a_file_of_its_owners_alone(config: CloudConfig) -> None:
-    cloud = Cloud(config, LinuxHost(), Store(config.state))
+    cloud = Cloud(config, FakeHost(), Store(config.state))
     sent = {**VALID[PULLS_CERTIFICATE], "uploadedOn": "2026-11-25T10:00:00Z"}
     await put_document(cloud, "origin_pulls_certificate", "urn:one", None, sent)
     (path,) = (config.state / "documents-origin_pulls_certificate").glob("*.json")

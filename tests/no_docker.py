@@ -1,0 +1,54 @@
+"""A guard for the rooms whose tests need no Docker; their conftest.py imports its two hooks.
+
+Docker is one for the whole machine: a test that asks it meets the stack that somebody has up, and passes or fails by
+that. So a `docker` that refuses is first on PATH, also while fixtures of any scope are made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+REFUSED = "docker: refused: this test is of a layer that needs no Docker"
+PATCH = pytest.StashKey[pytest.MonkeyPatch]()
+
+
+@cache
+def _directory() -> TemporaryDirectory[str]:
+    directory = TemporaryDirectory(prefix="basecommerce-no-docker-")
+    program = Path(directory.name, "docker")
+    # By its full path: a test's programs get an environment of their own.
+    program.write_text(f'#!/bin/sh\necho "docker $*" >>{directory.name}/asked\necho "{REFUSED}" >&2\nexit 1\n')
+    program.chmod(0o755)
+    return directory
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    """Let no test reach Docker but those that are marked `real`."""
+    if item.get_closest_marker("real") is None:
+        patch = item.stash[PATCH] = pytest.MonkeyPatch()
+        patch.setenv("PATH", f"{_directory().name}:{os.environ['PATH']}")
+        # Whoever has a PATH of its own finds the client, and no engine behind it.
+        patch.setenv("DOCKER_HOST", f"unix://{_directory().name}/no-engine.sock")
+    yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    """Fail a test that asked for Docker, even if its own code forgave the refusal."""
+    try:
+        yield
+    finally:
+        if PATCH in item.stash:
+            item.stash[PATCH].undo()
+    asked = Path(_directory().name, "asked")
+    if asked.exists():
+        text = asked.read_text()
+        asked.unlink()
+        pytest.fail(f"{REFUSED}\n{text}hint: give the code a host that records, such as FakeHost", pytrace=False)
