@@ -70,7 +70,7 @@ def test_a_release_that_never_gets_healthy_keeps_the_old_one_serving(stack: Loca
     text = config.read_text()
     config.write_text(text + "\nthis line is no haproxy configuration\n")
     try:
-        output = stack.basec("up", "--env", STACK, expect=1)
+        output = stack.outputs["failing up"] = stack.basec("up", "--env", STACK, expect=1)
     finally:
         config.write_text(text)
     assert "vertical: haproxy: " in output, "the message names the service"
