@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from ipaddress import IPv4Network
@@ -142,6 +143,28 @@ def test_two_instances_share_no_urn(make: Callable[[str], pulumi.Resource]) -> N
     urns = [item.urn for item in recorder.registered]
     assert len(urns) == len(set(urns))
     assert len(urns) % 2 == 0
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_every_public_attribute_of_a_component_is_registered(make: Callable[[str], pulumi.Resource]) -> None:
+    made: list[pulumi.Resource] = []
+    recorder = run(lambda: made.append(make("one")))
+    (component,) = made
+    of_every_resource = {"id", "urn"}
+    public = {name for name in vars(component) if not name.startswith("_")} - of_every_resource
+    declared = set(type(component).__annotations__)
+    assert public <= declared, "what callers may use is declared in the class"
+    (item,) = (entry for entry in recorder.registered if not entry.custom)
+    assert set(recorder.outputs[item.urn]) == declared
+
+
+def test_every_component_of_the_program_is_tried_alone() -> None:
+    classes = {
+        name
+        for path in sorted((ROOT / "components").glob("*.py"))
+        for name in re.findall(r"^class (\w+)\(pulumi\.ComponentResource\)", path.read_text(), re.MULTILINE)
+    }
+    assert {make.__name__.title().replace("_", "") for make in MAKERS} == classes
 
 
 def test_images_are_named_in_the_command_so_that_a_new_tag_pulls() -> None:
