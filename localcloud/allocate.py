@@ -24,6 +24,8 @@ VPC_PREFIX = 24
 CLOUDFLARE_OFFSET = 2
 REGISTRY_OFFSET = 3
 DEFAULT_HTTP_PORT, DEFAULT_HTTPS_PORT = 80, 443
+ALLOCATED = "allocated"
+"""In the cache: a `cloud.json` a line, those of all clones of this user."""
 ROUTE_TABLE = Path("/proc/net/route")
 """One route a line; columns 1 and 7 are destination and mask in hexadecimal, in the machine's byte order."""
 SHORTEST_PREFIX = 2
@@ -59,7 +61,7 @@ def allocate(
             if config != kept:
                 _write(path, config)
             return config
-        taken = (*_leased(directory.parent), *routed_networks())
+        taken = (*_leased(cache / ALLOCATED, directory.parent), *routed_networks())
         public = _first_free(
             (slice_ for pool in PUBLIC_POOLS for slice_ in pool.subnets(new_prefix=PUBLIC_PREFIX)), taken
         )
@@ -78,6 +80,8 @@ def allocate(
         )
         config.state.mkdir(parents=True, exist_ok=True)
         _write(path, config)
+        with (cache / ALLOCATED).open("a") as known:
+            known.write(f"{path}\n")
         return config
 
 
@@ -87,9 +91,16 @@ def _write(path: Path, config: CloudConfig) -> None:
     temporary.replace(path)
 
 
-def _leased(clouds: Path) -> Iterator[IPv4Network]:
-    """Yield the subnets of the other local clouds of this clone, whether they run or not."""
-    for path in sorted(clouds.glob("*/cloud.json")):
+def _leased(known: Path, clouds: Path) -> Iterator[IPv4Network]:
+    """Yield the subnets of all local clouds that were allocated with this cache, and of this clone's, running or not.
+
+    Those of other clones are no routes of the machine before their first `up`. The list forgets clouds that are gone.
+    """
+    listed = known.read_text().splitlines() if known.exists() else []
+    there = [line for line in listed if Path(line).exists()]
+    if there != listed:
+        known.write_text("".join(f"{line}\n" for line in there))
+    for path in sorted({*map(Path, there), *clouds.glob("*/cloud.json")}):
         config = CloudConfig.load(path)
         yield config.public_subnet
         yield config.vpc_range

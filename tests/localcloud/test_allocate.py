@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 import threading
 from dataclasses import replace
 from ipaddress import IPv4Network
@@ -47,6 +48,21 @@ def test_two_clouds_of_a_clone_share_no_address(tmp_path: Path) -> None:
     first, second = cloud(tmp_path), cloud(tmp_path, "local-two")
     assert not first.public_subnet.overlaps(second.public_subnet)
     assert not first.vpc_range.overlaps(second.vpc_range)
+
+
+@pytest.mark.usefixtures("routes")
+def test_two_clouds_of_two_clones_share_no_address_before_either_runs(tmp_path: Path) -> None:
+    first, second = cloud(tmp_path, clone="one"), cloud(tmp_path, clone="two")
+    assert not first.public_subnet.overlaps(second.public_subnet)
+    assert not first.vpc_range.overlaps(second.vpc_range)
+
+
+@pytest.mark.usefixtures("routes")
+def test_the_slices_of_a_clone_that_was_removed_are_free_again(tmp_path: Path) -> None:
+    first = cloud(tmp_path, clone="one")
+    shutil.rmtree(tmp_path / "one")
+    assert cloud(tmp_path, clone="two").public_subnet == first.public_subnet
+    assert (tmp_path / "cache/allocated").read_text() == f"{tmp_path}/two/.local/local/cloud.json\n"
 
 
 def test_a_running_cloud_of_another_clone_keeps_its_slice(tmp_path: Path, routes: list[IPv4Network]) -> None:
