@@ -14,16 +14,15 @@ mount it, and the previous release stays startable as it was until it is pruned.
                              current, hosts.env         links for people; state.json decides
 
 Order of `activate`: disks, lay, pull, (PostgreSQL and Redis, password, migrate), up, health gate, record. A failure
-exits 1; after the pull it brings the previous release back, before it touches nothing that runs.
+exits 1; after the pull it brings the previous release back, before it touches nothing that runs. That the bundle is
+whole was checked by what unpacked it: BOOTSTRAP in topology/bundle.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
 import contextlib
 import fcntl
-import hashlib
 import ipaddress
 import json
 import os
@@ -165,13 +164,9 @@ class Tier:
 
     # ---- steps of an activation ------------------------------------------------------------------------
 
-    def prepare(self, digest: str, payload: Mapping[str, Any]) -> Release:
-        """Lays files, secrets and variables beside those in use."""
-        tar = base64.b64decode(payload["bundle"])
-        found = hashlib.sha256(tar).hexdigest()
-        if found != digest or payload["digest"] != digest:
-            raise ReleaseError(f"{self.name}: digest: {digest} was asked for, the bundle is {found}", "run `up` again")
-        content = files.read_bundle(tar)
+    def prepare(self, digest: str, bundle: Path, payload: Mapping[str, Any]) -> Release:
+        """Lays the files of the unpacked bundle, secrets and variables beside those in use."""
+        content = files.read_files(bundle)
         variables = {name: str(ipaddress.ip_address(value)) for name, value in payload["hosts"].items()}
         for kind, mode in KINDS.items():
             (self.directory / kind).mkdir(parents=True, exist_ok=True)
@@ -320,11 +315,11 @@ class Tier:
 
     # ---- commands --------------------------------------------------------------------------------------
 
-    def activate(self, digest: str, payload: Mapping[str, Any]) -> None:
+    def activate(self, digest: str, bundle: Path, payload: Mapping[str, Any]) -> None:
         """Makes the payload's release the active one, or leaves the active one as it is."""
         with self.lock(f"activate {self.name} {digest[:12]}", LOCK_WAIT):
             files.check_disks(self.name, self.paths)
-            release = self.prepare(digest, payload)
+            release = self.prepare(digest, bundle, payload)
             if release.same(next(iter(self.history()), None)) and not self.unhealthy(release):
                 self.record(release)
                 say(f"{self.name}: {digest[:12]} already active")
@@ -372,16 +367,17 @@ def main(argv: Sequence[str] | None = None, paths: Paths | None = None) -> int:
     parser = argparse.ArgumentParser(prog="release.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("command", choices=["activate", "start", "stop", "status"])
     parser.add_argument("tier", choices=["infra", "vertical", "edge"])
-    parser.add_argument("digest", nargs="?", default="", help="SHA-256 of the bundle (activate)")
-    parser.add_argument("--payload", type=Path, help="JSON with bundle, digest, hosts and secrets (activate)")
+    parser.add_argument("digest", nargs="?", default="", help="SHA-256 of the bundle, checked by the caller (activate)")
+    parser.add_argument("--bundle", type=Path, help="directory of the unpacked bundle (activate)")
+    parser.add_argument("--payload", type=Path, help="JSON with hosts and secrets (activate)")
     parser.add_argument("--json", action="store_true", help="status as JSON")
     options = parser.parse_args(argv)
     tier = Tier(options.tier, paths or Paths())
     try:
         if options.command == "activate":
-            if not re.fullmatch(r"[0-9a-f]{64}", options.digest) or options.payload is None:
-                parser.error("activate needs the 64 hexadecimal digits of a digest, and --payload")
-            tier.activate(options.digest, json.loads(options.payload.read_text()))
+            if not re.fullmatch(r"[0-9a-f]{64}", options.digest) or None in (options.bundle, options.payload):
+                parser.error("activate needs the 64 hexadecimal digits of a digest, --bundle and --payload")
+            tier.activate(options.digest, options.bundle, json.loads(options.payload.read_text()))
         elif options.command == "status":
             status = tier.status()
             lines = [f"{s['name']}: {s['state']} {s['health']}".rstrip() for s in status["services"]]

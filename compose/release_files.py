@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
 import re
 import shutil
 import socket
 import sys
 import syslog
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -137,19 +135,13 @@ def lay(directory: Path, files: Mapping[str, tuple[bytes, int]]) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def read_bundle(tar: bytes) -> dict[str, tuple[bytes, int]]:
-    """The tar's files: name -> content, mode. Anything but plain files under plain names is refused."""
-    files = {}
-    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
-        for member in archive:
-            if member.isdir():
-                continue
-            content = archive.extractfile(member) if member.isfile() else None
-            name = member.name.removeprefix("./")
-            if content is None or name.startswith("/") or ".." in Path(name).parts:
-                raise ReleaseError(f"bundle: {member.name}: not a plain file", "rebuild the bundle from compose/")
-            files[name] = (content.read(), 0o755 if member.mode & 0o100 else 0o644)
-    return files
+def read_files(directory: Path) -> dict[str, tuple[bytes, int]]:
+    """Gives the files below a directory. Of a mode only the owner's right to execute counts."""
+    return {
+        path.relative_to(directory).as_posix(): (path.read_bytes(), 0o755 if path.stat().st_mode & 0o100 else 0o644)
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
 
 
 MIN_FREE_MIB = {"/": 1024, "data": 512}

@@ -36,16 +36,25 @@ cat > "$work/payload.json"
 python3 - "$work" "$digest" << 'UNPACK'
 import base64, hashlib, io, json, pathlib, sys, tarfile
 work, digest = pathlib.Path(sys.argv[1]), sys.argv[2]
-tar = base64.b64decode(json.loads((work / "payload.json").read_text())["bundle"])
-if hashlib.sha256(tar).hexdigest() != digest:
+payload = json.loads((work / "payload.json").read_text())
+tar = base64.b64decode(payload["bundle"])
+if not hashlib.sha256(tar).hexdigest() == payload["digest"] == digest:
     sys.exit("the bundle does not have the digest " + digest)
 with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+    for member in archive:
+        path = pathlib.PurePath(member.name)
+        if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
+            sys.exit(f"bundle: {member.name}: not a plain file\\nhint: rebuild the bundle from compose/")
     archive.extractall(work / "bundle", filter="data")
 UNPACK
-python3 "$work/bundle/release.py" activate "$tier" "$digest" --payload "$work/payload.json"
+python3 -B "$work/bundle/release.py" activate "$tier" "$digest" --bundle "$work/bundle" --payload "$work/payload.json"
 """
-"""Unpacks the payload from standard input and hands over to the bundle's own `release.py`. `activation` sets
-`$tier` and `$digest`. /run is a tmpfs: the payload, which holds secrets, never reaches a disk from here."""
+"""Checks the payload from standard input, unpacks its bundle and hands the directory over to the bundle's own
+`release.py`, which checks neither again: nothing of a bundle is run or laid before this has read all of it.
+`activation` sets `$tier` and `$digest`.
+
+/run is a tmpfs: the payload, which holds secrets, never reaches a disk from here. `-B`, since Python's compiled files
+would become files of the release."""
 
 
 @dataclass(frozen=True, kw_only=True)

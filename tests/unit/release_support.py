@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import importlib
 import io
 import json
 import os
 import re
+import shutil
 import stat
 import sys
 import tarfile
@@ -108,23 +108,25 @@ class Droplet:
         del self.answers[:-3]
         self.answer("nothing matches this")
 
-    def payload(self, tar: bytes, password: str = PASSWORD, address: str = "127.0.0.1", **changes: Any) -> Path:
+    def activation(
+        self, tar: bytes, password: str = PASSWORD, address: str = "127.0.0.1", **changes: Any
+    ) -> tuple[str, ...]:
+        """The arguments that the bootstrap calls release.py with, when it has unpacked the bundle."""
         secret = {"content": f"PASSWORD='{password}'\n", "uid": os.getuid(), "gid": os.getgid()}
         payload = {
-            "bundle": base64.b64encode(tar).decode(),
-            "digest": digest_of(tar),
             "hosts": {"INFRA_ADDRESS": "10.20.0.2", "PRIVATE_ADDRESS": address},
             "secrets": {"app.env": secret},
             **changes,
         }
-        path = self.directory / "payload.json"
-        path.write_text(json.dumps(payload))
-        return path
+        unpacked, file = self.directory / "unpacked", self.directory / "payload.json"
+        shutil.rmtree(unpacked, ignore_errors=True)
+        with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+            archive.extractall(unpacked, filter="data")
+        file.write_text(json.dumps(payload))
+        return ("activate", self.tier, digest_of(tar), "--bundle", str(unpacked), "--payload", str(file))
 
     def activate(self, tag: str = "1", *, extra: Mapping[str, str] | None = None, **payload: Any) -> int:
-        tar = bundle(self.tier, tag, extra)
-        file = self.payload(tar, **payload)
-        return self.run("activate", self.tier, digest_of(tar), "--payload", str(file))
+        return self.run(*self.activation(bundle(self.tier, tag, extra), **payload))
 
     def run(self, *argv: str) -> int:
         code: int = release.main(argv, self.paths)

@@ -114,14 +114,12 @@ def test_after_a_failure_the_same_release_can_be_activated(vertical: Droplet) ->
 
 def start_elsewhere(droplet: Droplet, tag: str) -> subprocess.Popen[bytes]:
     """The same activation as a process of its own."""
-    tar = bundle(droplet.tier, tag)
-    payload = droplet.payload(tar)
     program = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import release, release_files as f;"
         "d = Path(sys.argv[2]); sys.exit(release.main(sys.argv[3:], f.Paths(d / 'opt', d / 'units', d / 'data')))"
     )
     argv = [sys.executable, "-c", program, str(COMPOSE), str(droplet.directory)]
-    argv += ["activate", droplet.tier, digest_of(tar), "--payload", str(payload)]
+    argv += droplet.activation(bundle(droplet.tier, tag))
     return subprocess.Popen(argv, stderr=subprocess.DEVNULL)
 
 

@@ -23,8 +23,18 @@ COMPOSE = "services:\n  nginx:\n    image: ${IMAGE_NGINX}\n    environment: {NAM
 RELEASE = """
 import sys
 from pathlib import Path
+import watchdog
 print(*sys.argv[1:4], sorted(path.name for path in Path(__file__).parent.iterdir()))
 """
+HANDED_OVER = """
+import json, sys
+from pathlib import Path
+_, command, tier, digest, option, bundle, option, payload = sys.argv
+paths = [Path(bundle).parent, Path(payload), Path(bundle, "nginx", "reload.sh")]
+modes = [path.stat().st_mode & 0o7777 for path in paths]
+print(json.dumps([bundle, payload, __file__, modes, json.loads(Path(payload).read_text())]))
+"""
+RAN = b"print('it ran')"
 
 
 @pytest.fixture
@@ -39,6 +49,7 @@ def root(tmp_path: Path) -> Path:
     (folder / "reload.sh").write_text("#!/bin/sh\n")
     (folder / "reload.sh").chmod(0o755)
     (folder.parent.parent / "release.py").write_text(RELEASE)
+    (folder.parent.parent / "watchdog.py").write_text("")
     return tmp_path
 
 
@@ -81,7 +92,15 @@ def test_bytes_depend_on_neither_times_nor_umask_nor_owner(root: Path) -> None:
 
 def test_entries_are_sorted_and_anonymous(root: Path) -> None:
     entries = _entries(_build(root))
-    assert list(entries) == [".env", "compose.yaml", "nginx", "nginx/reload.sh", "nginx/site.conf", "release.py"]
+    assert list(entries) == [
+        ".env",
+        "compose.yaml",
+        "nginx",
+        "nginx/reload.sh",
+        "nginx/site.conf",
+        "release.py",
+        "watchdog.py",
+    ]
     for entry in entries.values():
         assert (entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname) == (0, 0, 0, "", "")
     modes = {name: oct(entry.mode) for name, entry in entries.items()}
@@ -168,20 +187,39 @@ def test_tracked_tier_builds(stack: str, tier: str) -> None:
     assert {"compose.yaml", "release.py", ".env"} <= set(_entries(build_bundle(project(stack), tier)))
 
 
-def _bootstrap(bundle: Bundle, tmp_path: Path, tar: bytes) -> subprocess.CompletedProcess[str]:
-    """Run the activation with a directory of the test instead of /run."""
+def _bootstrap(
+    bundle: Bundle, tmp_path: Path, tar: bytes | None = None, digest: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run the activation with a directory of the test instead of /run, and with what a payload has instead."""
     (tmp_path / "run").mkdir()
-    payload = json.dumps({"bundle": base64.b64encode(tar).decode(), "secrets": {}})
+    packed = base64.b64encode(bundle.tar if tar is None else tar).decode()
+    payload = json.dumps({"bundle": packed, "digest": digest or bundle.digest, "secrets": {}})
     script = bundle.activation.replace("/run/basecommerce", f"{tmp_path}/run/basecommerce")
-    return subprocess.run(["bash", "-c", script], input=payload, capture_output=True, text=True, check=False)
+    environment = {"PATH": os.environ["PATH"]}  # nothing of ours: PYTHONDONTWRITEBYTECODE would hide a missing -B
+    return subprocess.run(
+        ["bash", "-c", script], input=payload, capture_output=True, text=True, check=False, env=environment
+    )
 
 
 def test_bootstrap_unpacks_the_payload_runs_release_py_and_leaves_nothing(root: Path, tmp_path: Path) -> None:
     bundle = _build(root)
-    result = _bootstrap(bundle, tmp_path, bundle.tar)
+    result = _bootstrap(bundle, tmp_path)
     assert result.stderr == ""
-    assert result.stdout.startswith(f"activate edge {bundle.digest} ['.env', 'compose.yaml', 'nginx', 'release.py']")
+    # Python's compiled files are not there: they would become files of the release.
+    files = [".env", "compose.yaml", "nginx", "release.py", "watchdog.py"]
+    assert result.stdout == f"activate edge {bundle.digest} {files}\n"
     assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_bootstrap_hands_over_the_directory_and_a_payload_for_root_alone(root: Path, tmp_path: Path) -> None:
+    (root / "compose" / "release.py").write_text(HANDED_OVER)
+    bundle = _build(root)
+    unpacked, payload, script, modes, content = json.loads(_bootstrap(bundle, tmp_path).stdout)
+    work = Path(unpacked).parent
+    assert (Path(script).parent, Path(payload).parent) == (Path(unpacked), work)
+    assert work.parent == tmp_path / "run"
+    assert modes == [0o700, 0o600, 0o755]
+    assert content == {"bundle": base64.b64encode(bundle.tar).decode(), "digest": bundle.digest, "secrets": {}}
 
 
 def test_bootstrap_refuses_a_bundle_with_another_digest(root: Path, tmp_path: Path) -> None:
@@ -192,10 +230,47 @@ def test_bootstrap_refuses_a_bundle_with_another_digest(root: Path, tmp_path: Pa
     assert list((tmp_path / "run").iterdir()) == []
 
 
+def test_bootstrap_refuses_a_payload_that_names_another_digest(root: Path, tmp_path: Path) -> None:
+    bundle = _build(root)
+    result = _bootstrap(bundle, tmp_path, digest="0" * 64)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"the bundle does not have the digest {bundle.digest}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("../evil", tarfile.REGTYPE),
+        ("nginx/../../evil", tarfile.REGTYPE),
+        ("/tmp/evil", tarfile.REGTYPE),
+        ("../evil", tarfile.DIRTYPE),
+        ("link", tarfile.SYMTYPE),
+        ("hard", tarfile.LNKTYPE),
+        ("pipe", tarfile.FIFOTYPE),
+        ("disk", tarfile.BLKTYPE),
+    ],
+)
+def test_bootstrap_refuses_all_but_plain_files_before_anything_runs(tmp_path: Path, name: str, kind: bytes) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        script = tarfile.TarInfo("release.py")
+        script.size = len(RAN)
+        archive.addfile(script, io.BytesIO(RAN))
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.linkname = kind, "release.py"
+        archive.addfile(entry)
+    tar = buffer.getvalue()
+    bundle = Bundle(tier="edge", digest=hashlib.sha256(tar).hexdigest(), tar=tar, images=())
+    result = _bootstrap(bundle, tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"bundle: {name}: not a plain file\nhint: rebuild the bundle from compose/\n"
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 def test_bootstrap_fails_when_release_py_fails(root: Path, tmp_path: Path) -> None:
     (root / "compose" / "release.py").write_text("raise SystemExit(7)\n")
     bundle = _build(root)
-    assert _bootstrap(bundle, tmp_path, bundle.tar).returncode == 7
+    assert _bootstrap(bundle, tmp_path).returncode == 7
 
 
 def test_bootstrap_stops_at_the_first_failure() -> None:
