@@ -19,9 +19,12 @@ from typing import Any
 import pytest
 
 COMPOSE = Path(__file__).parents[2] / "compose"
-sys.path.insert(0, str(COMPOSE))  # as on the droplet, where the two scripts lie side by side
+sys.path.insert(0, str(COMPOSE))  # as on the droplet, where the scripts lie side by side
 release: Any = importlib.import_module("release")
-files: Any = importlib.import_module("release_files")
+containers: Any = importlib.import_module("containers")
+host_checks: Any = importlib.import_module("host_checks")
+programs: Any = importlib.import_module("programs")
+tier_files: Any = importlib.import_module("tier_files")
 
 # -I -S: no site-packages, which is most of an interpreter's start.
 STAND_IN = """#!{python} -IS
@@ -50,8 +53,7 @@ def bundle(tier: str, tag: str = "1", extra: Mapping[str, str] | None = None) ->
     content = {
         "compose.yaml": "services: {}\n",
         ".env": f"DOMAIN='basecommerce.example'\nIMAGE_APP='registry.example/app:{tag}'\n",
-        "release.py": (COMPOSE / "release.py").read_text(),
-        "release_files.py": (COMPOSE / "release_files.py").read_text(),
+        **{path.name: path.read_text() for path in COMPOSE.glob("*.py")},
         "config/service.conf": "shared by all tags\n",
         **(extra or {}),
     }
@@ -75,7 +77,7 @@ class Droplet:
     def __init__(self, directory: Path, tier: str) -> None:
         self.tier = tier
         self.directory = directory
-        self.paths = files.Paths(directory / "opt", directory / "units", directory / "data")
+        self.paths = tier_files.Paths(directory / "opt", directory / "units", directory / "data")
         self.home = self.paths.root / tier
         self.bin = directory / "bin"
         for made in (self.bin, self.paths.units, self.paths.data):
@@ -173,9 +175,9 @@ def mode(path: Path) -> int:
 def make_droplet(directory: Path, tier: str, monkeypatch: pytest.MonkeyPatch) -> Droplet:
     droplet = Droplet(directory, tier)
     monkeypatch.setenv("PATH", f"{droplet.bin}:{os.environ['PATH']}")
-    monkeypatch.setattr(release, "ADDRESS_WAIT", 0.2)
+    monkeypatch.setattr(host_checks, "ADDRESS_WAIT", 0.2)
     monkeypatch.setattr(release, "LOCK_WAIT", 0.3)
-    monkeypatch.setattr(release, "RECOVERY_WAIT", 3)
+    monkeypatch.setattr(containers, "RECOVERY_WAIT", 3)
     return droplet
 
 

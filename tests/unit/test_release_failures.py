@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-import release_files
 
-from tests.unit.release_support import (
-    COMPOSE,
-    Droplet,
-    bundle,
-    digest_of,
-    kind,
-)
+from tests.unit.release_support import COMPOSE, Droplet, bundle, digest_of, kind
 
 ONE = digest_of(bundle("vertical", "1"))
 TWO = digest_of(bundle("vertical", "2"))
 
 
-# ---- failures bring the previous release back --------------------------------------------------------------------
+# ---- failures bring the previous release back --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -48,50 +39,6 @@ def test_a_failed_step_brings_the_previous_release_back(
     assert f"{state[0]['digest'][:12]} serves again" in said
 
 
-def test_the_message_names_the_sick_service_its_check_and_its_last_20_log_lines(
-    vertical: Droplet, capsys: pytest.CaptureFixture[str]
-) -> None:
-    vertical.activate("1")
-    sick = vertical.ps(construction=("running", "unhealthy"))
-    vertical.answer(f"{TWO}.* up ", rc=1)
-    vertical.answer("ps -a --format json", stdout=sick, times=1)
-    vertical.answer("docker inspect", stdout="first\n\nConnection refused\n")
-    vertical.answer("logs .*construction", stdout="".join(f"line {n}\n" for n in range(30)))
-    assert vertical.activate("2") == 1
-    said = capsys.readouterr().err
-    assert "vertical: construction: running unhealthy" in said
-    assert "health: Connection refused" in said
-    assert [line for line in said.splitlines() if "log: " in line] == [f"  log: line {n}" for n in range(10, 30)]
-    assert "haproxy" not in said
-
-
-def test_a_release_whose_containers_die_after_the_wait_is_not_recorded(vertical: Droplet) -> None:
-    vertical.activate("1")
-    vertical.answer(f"{TWO}.*ps -a --format json", stdout=vertical.ps(construction=("restarting", "")))
-    assert vertical.activate("2") == 1
-    assert vertical.state()[0]["digest"] == ONE
-
-
-def test_a_container_that_recovers_by_its_next_health_check_is_no_failure(vertical: Droplet) -> None:
-    """Seen: HAProxy, still unhealthy from a bad construction, made the return to the good one fail."""
-    vertical.answer(" up ", rc=1, stderr="container vertical-haproxy-1 is unhealthy\n")
-    vertical.answer("ps -a --format json", stdout=vertical.ps(haproxy=("running", "unhealthy")), times=1)
-    assert vertical.activate() == 0
-
-
-def test_a_container_that_stays_unhealthy_is_a_failure(vertical: Droplet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("release.RECOVERY_WAIT", 0)
-    vertical.answer(" up ", rc=1, stderr="container vertical-haproxy-1 is unhealthy\n")
-    vertical.answer("ps -a --format json", stdout=vertical.ps(haproxy=("running", "unhealthy")))
-    assert vertical.activate() == 1
-
-
-def test_healthy_old_containers_do_not_excuse_a_failed_up(vertical: Droplet) -> None:
-    vertical.activate("1")
-    vertical.answer(f"{TWO}.* up ", rc=1, stderr="address already in use\n")
-    assert vertical.activate("2") == 1
-
-
 def test_a_first_release_that_fails_leaves_nothing_running_and_no_unit(vertical: Droplet) -> None:
     vertical.answer(" up ", rc=1)
     assert vertical.activate() == 1
@@ -109,13 +56,13 @@ def test_after_a_failure_the_same_release_can_be_activated(vertical: Droplet) ->
     assert [r["digest"] for r in vertical.state()] == [TWO, ONE]
 
 
-# ---- interruption and lock ---------------------------------------------------------------------------------------
+# ---- interruption and lock ---------------------------------------------------------------------------------
 
 
 def start_elsewhere(droplet: Droplet, tag: str) -> subprocess.Popen[bytes]:
     """The same activation as a process of its own."""
     program = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import release, release_files as f;"
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import release, tier_files as f;"
         "d = Path(sys.argv[2]); sys.exit(release.main(sys.argv[3:], f.Paths(d / 'opt', d / 'units', d / 'data')))"
     )
     argv = [sys.executable, "-c", program, str(COMPOSE), str(droplet.directory)]
@@ -164,38 +111,3 @@ def test_an_activation_killed_in_the_middle_is_healed_by_the_next(vertical: Drop
     time.sleep(3)
     assert vertical.activate("2") == 0
     assert vertical.state()[0]["digest"] == TWO
-
-
-def test_leftovers_of_a_killed_run_are_replaced(vertical: Droplet) -> None:
-    half = vertical.home / "releases" / f".{ONE}.new"
-    half.mkdir(parents=True)
-    (half / "compose.yaml").write_text("half")
-    assert vertical.activate() == 0
-    assert (vertical.home / "releases" / ONE / "compose.yaml").read_text() == "services: {}\n"
-    assert not half.exists()
-
-
-def test_an_edited_file_of_a_release_is_put_right(vertical: Droplet) -> None:
-    vertical.activate()
-    (vertical.home / "releases" / ONE / "compose.yaml").write_text("edited")
-    vertical.activate()
-    assert (vertical.home / "releases" / ONE / "compose.yaml").read_text() == "services: {}\n"
-
-
-def test_a_release_is_refused_on_a_disk_that_it_could_fill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = shutil.disk_usage(tmp_path)._replace(free=1023 * 2**20)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
-    paths = release_files.Paths(root=tmp_path / "not/yet/there", data=tmp_path, units=tmp_path)
-    with pytest.raises(release_files.ReleaseError, match="1023 MiB free, a release wants 1024") as refusal:
-        release_files.check_disks("edge", paths)
-    assert str(refusal.value).startswith(f"edge: disk: {tmp_path}/not/yet/there")
-
-
-def test_the_data_volume_is_looked_at_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    enough, little = (shutil.disk_usage(tmp_path)._replace(free=mib * 2**20) for mib in (5000, 100))
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: little if path == tmp_path / "data" else enough)
-    (tmp_path / "data").mkdir()
-    paths = release_files.Paths(root=tmp_path, data=tmp_path / "data", units=tmp_path)
-    release_files.check_disks("edge", paths)
-    with pytest.raises(release_files.ReleaseError, match="data: 100 MiB free, a release wants 512"):
-        release_files.check_disks("infra", paths)

@@ -1,0 +1,129 @@
+"""The containers of a tier: what docker compose says of a release, and pull, up, explain.
+
+When each is done, and what follows from a failure: release.py. What lies on the disk: tier_files.py.
+Shipped in every bundle and run as root by Debian's own Python: standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from programs import LINES_ABOVE, LOG_LINES, Programs, ReleaseError, say
+from tier_files import Release, TierFiles
+
+PULL_DEADLINE = 900  # seconds for one image
+HEALTH_DEADLINE = 180  # seconds until all containers are healthy
+RECOVERY_WAIT = 25  # seconds: two health checks of a container that was unhealthy before
+HEALTH_OUTPUT = "{{if .State.Health}}{{range .State.Health.Log}}{{println .Output}}{{end}}{{end}}"
+
+
+@dataclass(frozen=True)
+class Container:
+    """The container of one service: state and health in Docker's words; `missing` when there is none."""
+
+    name: str
+    state: str
+    health: str  # empty for a service without a check
+
+    @property
+    def serves(self) -> bool:
+        """Whether it runs, and its check does not say otherwise."""
+        return self.state == "running" and self.health in ("", "healthy")
+
+    @property
+    def condition(self) -> str:
+        """State and health in one line."""
+        return f"{self.state} {self.health}".rstrip()
+
+
+class Containers:
+    """The compose project of one tier."""
+
+    def __init__(self, tier: str, files: TierFiles, programs: Programs) -> None:
+        """Nothing is asked or started yet."""
+        self.tier = tier
+        self.files = files
+        self.programs = programs
+
+    def compose(self, release: Release, *arguments: str, deadline: float = 60) -> str:
+        """Runs docker compose on the release, for `deadline` seconds at most."""
+        bundle, variables = self.files.bundle(release), self.files.variables_file(release)
+        argv = ["docker", "compose", "--ansi", "never", "-p", self.tier, "--project-directory", str(bundle)]
+        argv += ["--env-file", str(bundle / ".env"), "--env-file", str(variables), "-f", str(bundle / "compose.yaml")]
+        return self.programs.run([*argv, *arguments], deadline, f"docker compose {' '.join(arguments)}")
+
+    # ---- questions -------------------------------------------------------------------------------------
+
+    def services(self, release: Release) -> dict[str, dict[str, Any]]:
+        """Gives the services of the release as compose sees them, `migrate` included."""
+        return dict(json.loads(self.compose(release, "--profile", "migrate", "config", "--format", "json"))["services"])
+
+    def states(self, release: Release) -> list[Container]:
+        """Lists the container of each service that should run, by name."""
+        text = self.compose(release, "ps", "-a", "--format", "json").strip()
+        rows = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
+        found = {row["Service"]: row for row in rows}
+        names = sorted(name for name, service in self.services(release).items() if not service.get("profiles"))
+        return [
+            Container(name, row.get("State", "missing"), row.get("Health", ""))
+            for name, row in ((name, found.get(name, {})) for name in names)
+        ]
+
+    def unhealthy(self, release: Release) -> list[Container]:
+        """Lists those that do not serve."""
+        return [container for container in self.states(release) if not container.serves]
+
+    # ---- steps -----------------------------------------------------------------------------------------
+
+    def pull(self, release: Release) -> None:
+        """Fetches every image of the release that is not here yet."""
+        for image in sorted({service["image"] for service in self.services(release).values()}):
+            try:
+                self.programs.run(["docker", "image", "inspect", "--format", "{{.Id}}", image], 30)
+            except ReleaseError:
+                say(f"{self.tier}: pulls {image}")
+                self.programs.run(["docker", "pull", "--quiet", image], PULL_DEADLINE)
+
+    def up(self, release: Release, *services: str) -> None:
+        """Starts these services, or all, and waits until they are healthy."""
+        wait = ["up", "-d", "--wait", "--wait-timeout", str(HEALTH_DEADLINE)]
+        try:
+            self.compose(release, *wait, *(services or ["--remove-orphans"]), deadline=HEALTH_DEADLINE + 60)
+        except ReleaseError as error:
+            if "is unhealthy" not in str(error):
+                raise
+            # It gives up on what is unhealthy now, also if the next check will pass: HAProxy with construction back.
+            deadline = time.monotonic() + RECOVERY_WAIT
+            while self.unhealthy(release):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(1)
+        if not services and (bad := self.unhealthy(release)):
+            names = ", ".join(f"{container.name} is {container.condition}" for container in bad)
+            raise ReleaseError(f"{self.tier}: health: {names}", LINES_ABOVE)
+
+    def explain(self, release: Release) -> None:
+        """Prints state, last health check and last log lines of what does not serve."""
+        with contextlib.suppress(ReleaseError):
+            for container in (c for c in self.unhealthy(release) if c.state != "missing"):
+                say(f"{self.tier}: {container.name}: {container.condition}")
+                name, tail = container.name, ["--no-color", "--no-log-prefix", "--tail", str(LOG_LINES)]
+                identity = self.compose(release, "ps", "-a", "-q", name).strip()
+                inspect = ["docker", "inspect", "--format", HEALTH_OUTPUT, identity]
+                checks = self.programs.run(inspect, 30) if identity else ""
+                logs = self.compose(release, "logs", *tail, name)
+                lines = [f"  health: {line}" for line in checks.strip().splitlines()[-1:]]
+                lines += [f"  log: {line}" for line in logs.splitlines()[-LOG_LINES:]]
+                print(self.programs.clean("\n".join(lines)), file=sys.stderr, flush=True)
+
+    def remove_images(self, images: Iterable[str]) -> None:
+        """Removes the images, but for what cannot be removed: in use by hand, never pulled here, or gone already."""
+        for image in images:
+            with contextlib.suppress(ReleaseError):
+                self.programs.run(["docker", "image", "rm", image], 60)

@@ -1,0 +1,73 @@
+"""What must hold on a droplet before containers are started: room on its disks, its private address, the data volume.
+
+Containers and their health: containers.py. Rules for the host itself, such as its firewall, are set over SSH by
+components/. Shipped in every bundle and run as root by Debian's own Python: standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import time
+from pathlib import Path
+
+from programs import ReleaseError
+from tier_files import DATA_DIRECTORIES, Paths
+
+ADDRESS_WAIT = 60  # seconds; at boot the private address can come after Docker
+MIN_FREE_MIB = {"/": 1024, "data": 512}
+"""MiB that must be free before a release: images of a tier take up to 700 MiB unpacked beside those that run, and
+PostgreSQL needs room for the log that it writes while a migration runs."""
+
+
+def check_disks(tier: str, paths: Paths) -> None:
+    """Refuses to begin a release on a disk that it could fill: nothing was touched then."""
+    places = {paths.root: MIN_FREE_MIB["/"], Path("/var/lib/docker"): MIN_FREE_MIB["/"]}
+    if tier in DATA_DIRECTORIES:
+        places[paths.data] = MIN_FREE_MIB["data"]
+    for path, wanted in places.items():
+        there = next(p for p in (path, *path.parents) if p.exists())
+        free = shutil.disk_usage(there).free // 2**20
+        if free < wanted:
+            raise ReleaseError(
+                f"{tier}: disk: {path}: {free} MiB free, a release wants {wanted}",
+                "look at `df -h` and `docker system df`; `docker image prune` removes what nothing names",
+            )
+
+
+def check_address(tier: str, address: str) -> None:
+    """Waits up to ADDRESS_WAIT seconds for the private address; refuses to go on without it."""
+    deadline = time.monotonic() + ADDRESS_WAIT
+    while not is_local(address):
+        if time.monotonic() > deadline:
+            raise ReleaseError(
+                f"{tier}: PRIVATE_ADDRESS: {address} is on no interface after {ADDRESS_WAIT} s",
+                "a rebuilt droplet has a new address: run `up`; else look at `ip address`",
+            )
+        time.sleep(0.5)
+
+
+def is_local(address: str) -> bool:
+    """Says whether an interface of this machine has the address: only then can a socket be bound to it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+        return True
+
+
+def check_data_volume(tier: str, paths: Paths) -> None:
+    """Refuses to go on without the tier's data volume; makes those of its directories that are not there yet."""
+    directories = DATA_DIRECTORIES.get(tier, {})
+    if directories and not paths.data.is_mount():
+        raise ReleaseError(
+            f"{tier}: {paths.data}: the data volume is not mounted; no database is started without it",
+            f"systemctl status '{str(paths.data).strip('/').replace('/', '-')}.mount'",
+        )
+    for name, owner in directories.items():
+        path = paths.data / name
+        if not path.exists():
+            path.mkdir(mode=0o700)
+            os.chown(path, owner, owner)

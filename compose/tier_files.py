@@ -1,0 +1,294 @@
+"""What a tier is on the disk of its droplet: its releases, what their containers mount, which one is active, the unit.
+
+Files are laid whole or not at all. No program is run and no container is known here: see containers.py; what is done
+when: release.py. Shipped in every bundle and run as root by Debian's own Python: standard library only.
+
+A *release* is the bundle (files, named by the SHA-256 of its tar) plus the hosts' addresses plus the secrets.
+Whatever a container mounts is laid under a name that carries the hash of its content, so a change recreates exactly
+the containers that mount it, and the previous release stays startable as it was until it is pruned.
+
+    /opt/basecommerce/<tier>/releases/<digest>/         the bundle's files
+                             files/<directory>-<hash>/  its directories, as mounted: variable <DIRECTORY>_DIR
+                             secrets/<file>.<hash>      0400, owned by the container's user: variable SECRET_<FILE>
+                             hosts/<hash>.env           addresses and those variables
+                             state.json                 which release is active, and the ones before it
+                             current, hosts.env         links for people; state.json decides
+                             lock                       held by a run, and by what it started
+    /opt/basecommerce/scripts/                          the active release's scripts, for the unit
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import ipaddress
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from programs import ReleaseError
+
+KEEP = 3  # releases kept on the droplet, the active one among them
+KINDS = {"releases": 0o755, "files": 0o755, "hosts": 0o755, "secrets": 0o700}  # directories of a tier
+# Directories on the data volume: name -> owner (the ids of the images' users).
+DATA_DIRECTORIES = {"infra": {"postgres": 999, "redis": 999}}
+UNIT = """[Unit]
+Description=BaseCommerce {tier} containers
+# Wants, not Requires: a restart of Docker must not stop the containers (live-restore keeps them).
+Wants=docker.service network-online.target
+After=docker.service network-online.target
+{mounts}# Never gives up: the next attempt may find its network.
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+# Docker starts containers itself at boot, but never again one whose private address came too late.
+ExecStart=/usr/bin/python3 -B {script} start {tier}
+ExecStop=/usr/bin/python3 -B {script} stop {tier}
+Restart=on-failure
+RestartSec=15
+TimeoutStartSec=900
+TimeoutStopSec=150
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+Files = Mapping[str, tuple[bytes, int]]
+"""By name below a directory: content and mode, 0o755 or 0o644."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Places on the droplet; tests name others."""
+
+    root: Path = Path("/opt/basecommerce")
+    units: Path = Path("/etc/systemd/system")
+    data: Path = Path("/mnt/data")
+
+
+@dataclass(frozen=True)
+class Release:
+    """What one activation consists of, by names on the disk."""
+
+    digest: str
+    hosts: str  # hash of the variables file: addresses, and the hashes of secrets and mounted directories
+    since: str = ""
+
+    def same(self, other: Release | None) -> bool:
+        """Whether both start the same containers."""
+        return other is not None and (self.digest, self.hosts) == (other.digest, other.hosts)
+
+
+class TierFiles:
+    """One tier's directory, and its unit."""
+
+    def __init__(self, tier: str, paths: Paths) -> None:
+        """Nothing is read or written yet."""
+        self.tier = tier
+        self.paths = paths
+        self.directory = paths.root / tier
+        self.unit_name = f"basecommerce-{tier}.service"
+
+    # ---- what is there ---------------------------------------------------------------------------------
+
+    def bundle(self, release: Release) -> Path:
+        """Names the directory of the release's files."""
+        return self.directory / "releases" / release.digest
+
+    def variables_file(self, release: Release) -> Path:
+        """Names the release's file of variables."""
+        return self.directory / "hosts" / f"{release.hosts}.env"
+
+    def variables(self, release: Release) -> dict[str, str]:
+        """Gives the release's variables: addresses, and paths of what is mounted."""
+        return dict(line.split("=", 1) for line in self.variables_file(release).read_text().splitlines())
+
+    def history(self) -> list[Release]:
+        """Gives the recorded releases, the active one first."""
+        try:
+            records = json.loads((self.directory / "state.json").read_text())["releases"]
+            return [Release(**record) for record in records]
+        except FileNotFoundError:
+            return []
+
+    def latest(self) -> Release | None:
+        """Gives the active release, if there is one."""
+        return next(iter(self.history()), None)
+
+    def active(self) -> Release:
+        """Gives the active release. Raises ReleaseError when there is none."""
+        latest = self.latest()
+        if latest is None:
+            raise ReleaseError(f"{self.tier}: state.json: no release is active", "run `basec up` for this stack")
+        return latest
+
+    # ---- lay, record, prune ----------------------------------------------------------------------------
+
+    def lay(self, digest: str, bundle: Path, payload: Mapping[str, Any]) -> Release:
+        """Lays the files of an unpacked bundle, secrets and variables beside those in use.
+
+        `digest` is that of the bundle: whoever unpacked it has checked that. `payload` has `hosts`, addresses by
+        name, and `secrets`, by file name: `content`, `uid` and `gid`.
+        """
+        variables = {name: str(ipaddress.ip_address(value)) for name, value in payload["hosts"].items()}
+        for kind, mode in KINDS.items():
+            (self.directory / kind).mkdir(parents=True, exist_ok=True)
+            (self.directory / kind).chmod(mode)
+        files = read_files(bundle)
+        lay_directory(self.directory / "releases" / digest, files)
+        for top in sorted({name.split("/")[0] for name in files if "/" in name}):
+            inside = {n.removeprefix(f"{top}/"): file for n, file in files.items() if n.startswith(f"{top}/")}
+            path = self.directory / "files" / f"{top}-{short(repr(sorted(inside.items())).encode())}"
+            lay_directory(path, inside)
+            variables[f"{variable(top)}_DIR"] = str(path)
+        for name, secret in payload["secrets"].items():
+            content = secret["content"].encode()
+            path = self.directory / "secrets" / f"{name}.{short(content)}"
+            write(path, content, 0o400, (secret["uid"], secret["gid"]))
+            variables[f"SECRET_{variable(name)}"] = str(path)
+        text = "".join(f"{name}={value}\n" for name, value in sorted(variables.items())).encode()
+        release = Release(digest, short(text))
+        write(self.variables_file(release), text)
+        return release
+
+    def record(self, release: Release) -> None:
+        """Makes the release the active one: for the next activation, for people, and its scripts for the unit."""
+        history = self.history()
+        if not history or not release.same(history[0]):
+            older = [r for r in history if r.digest != release.digest][: KEEP - 1]
+            kept = [Release(release.digest, release.hosts, now()), *older]
+            state = {"tier": self.tier, "releases": [vars(r) for r in kept]}
+            write(self.directory / "state.json", json.dumps(state, indent=2).encode() + b"\n")
+        link(self.directory / "current", f"releases/{release.digest}")
+        link(self.directory / "hosts.env", f"hosts/{release.hosts}.env")
+        (self.paths.root / "backups").mkdir(mode=0o700, exist_ok=True)
+        scripts = self.paths.root / "scripts"
+        # release.py last: if the run is killed on the way, the old one still finds what it imports.
+        for script in sorted(self.bundle(release).glob("*.py"), key=lambda path: path.name == "release.py"):
+            write(scripts / script.name, script.read_bytes(), 0o755)
+        (scripts / "release_files.py").unlink(missing_ok=True)  # laid until November 2026; nothing imports it now
+
+    def unneeded(self) -> tuple[list[Path], list[str]]:
+        """Lists what no kept release needs: paths, and the images that only those name."""
+        kept = self.history()
+        used = {str(path) for r in kept for path in (self.bundle(r), self.variables_file(r))}
+        for release in kept:
+            used |= set(self.variables(release).values())
+        images = {image for r in kept for image in images_of(self.bundle(r))}
+        paths = [path for kind in KINDS for path in (self.directory / kind).iterdir() if str(path) not in used]
+        return paths, sorted({image for path in paths for image in images_of(path)} - images)
+
+    # ---- the unit --------------------------------------------------------------------------------------
+
+    def unit(self) -> bytes:
+        """Gives the text of the tier's systemd unit."""
+        mounts = f"RequiresMountsFor={self.paths.data}\n" if self.tier in DATA_DIRECTORIES else ""
+        script = self.paths.root / "scripts" / "release.py"
+        return UNIT.format(tier=self.tier, script=script, mounts=mounts).encode()
+
+    def write_unit(self) -> bool:
+        """Puts the unit in its place; says whether that changed it."""
+        return write(self.paths.units / self.unit_name, self.unit())
+
+    def unit_is_enabled(self) -> bool:
+        """Says whether the unit starts at boot."""
+        return (self.paths.units / "multi-user.target.wants" / self.unit_name).is_symlink()
+
+
+# ---- files and directories, whole or not at all --------------------------------------------------------------
+
+
+def write(path: Path, content: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> bool:
+    """Replaces the file at once, and only when content, mode or owner differ; says whether it did."""
+    with contextlib.suppress(OSError):
+        have = path.stat()
+        same_owner = owner is None or (have.st_uid, have.st_gid) == owner
+        if same_owner and have.st_mode & 0o7777 == mode and path.read_bytes() == content:
+            return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)  # of an interrupted run
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        if owner is not None:
+            os.fchown(file.fileno(), *owner)
+        os.fchmod(file.fileno(), mode)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    return True
+
+
+def link(path: Path, target: str) -> None:
+    """Points the symbolic link to the target at once, if it does not yet."""
+    if not path.is_symlink() or str(path.readlink()) != target:
+        temporary = path.with_name(f".{path.name}.new")
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        temporary.rename(path)
+
+
+def read_files(directory: Path) -> Files:
+    """Gives the files below a directory. Of a mode only the owner's right to execute counts."""
+    return {
+        path.relative_to(directory).as_posix(): (path.read_bytes(), 0o755 if path.stat().st_mode & 0o100 else 0o644)
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
+def lay_directory(directory: Path, files: Files) -> None:
+    """Makes the directory hold exactly these files: whole, or not at all."""
+    have = {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file()}
+    if have and have == {name: content for name, (content, _) in files.items()}:
+        return
+    temporary, old = directory.with_name(f".{directory.name}.new"), directory.with_name(f".{directory.name}.old")
+    for leftover in (temporary, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for name, (content, mode) in files.items():
+        write(temporary / name, content, mode)
+    for made in [temporary, *(p for p in temporary.rglob("*") if p.is_dir())]:
+        made.chmod(0o755)  # read by the containers' users, whatever the caller's umask
+    if directory.exists():
+        directory.rename(old)
+    temporary.rename(directory)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Removes files, and directories with all that is in them."""
+    for path in paths:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+# ---- names ---------------------------------------------------------------------------------------------------
+
+
+def short(content: bytes) -> str:
+    """Gives the hash used in names: 12 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def variable(name: str) -> str:
+    """Gives a file's or directory's name as part of a variable's name."""
+    return re.sub(r"[^A-Z0-9]", "_", name.upper())
+
+
+def images_of(bundle: Path) -> set[str]:
+    """Lists the images that a bundle names in its .env."""
+    with contextlib.suppress(OSError):
+        return set(re.findall(r"""^IMAGE_\w+=["']?([^"'\s]+)""", (bundle / ".env").read_text(), re.MULTILINE))
+    return set()
+
+
+def now() -> str:
+    """Gives the time in UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
