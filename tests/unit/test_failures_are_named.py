@@ -22,7 +22,7 @@ def test_comes_later():
 def test_a_failure_is_named_with_its_reason_before_the_next_test_ends(tmp_path: Path) -> None:
     shutil.copy(Path(__file__).parents[1] / "conftest.py", tmp_path)
     (tmp_path / "test_cases.py").write_text(CASES)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", tmp_path]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
     named = said.index("call failed: test_cases.py::test_fails: AssertionError: one is not two")
     assert said[:named].strip() == "F"
