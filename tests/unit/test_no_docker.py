@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-ROOMS = ("unit", "program", "policy", "cli", "localcloud")
+ROOMS = ("unit", "program", "policy", "cli", "localcloud", "services")
 CONFTEST = "from tests.no_docker import pytest_runtest_setup, pytest_runtest_teardown"
 CASES = """
 import os, subprocess

@@ -25,7 +25,7 @@ from pydantic import SecretStr
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from tests.unit.reference_apps.shop import SECRET_KEY, Shop
+from tests.services.reference_apps.shop import SECRET_KEY, Shop
 
 ROOT = Path(__file__).parents[3]
 STREAM = "events:materials"

@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from tests.unit.reference_apps.shop import Shop
+from tests.services.reference_apps.shop import Shop
 
 PROGRAM = Path(__file__).parents[3] / "compose/infra/workers/health.py"
 STREAM = "events:materials"

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.unit.nginx_support import (
+from tests.services.nginx_support import (
     CLOUDFLARE,
     DOMAIN,
     EDGE,

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, text
 
 from basec.onhost.status import OUTBOX
 from basec.outbox import LAG
-from tests.unit.reference_apps.shop import Shop
+from tests.services.reference_apps.shop import Shop
 
 ROWS = [("pending", 90, False), ("processed", 30, False), ("failed", 900, False), ("pending", 500, True)]
 """Status, age in seconds, whether it was published: the first two are what the relay has yet to send."""

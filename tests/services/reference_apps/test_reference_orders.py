@@ -13,7 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
-from tests.unit.reference_apps.shop import Shop, bearer
+from tests.services.reference_apps.shop import Shop, bearer
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from construction_app.title import slug_of
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
-from tests.unit.reference_apps.shop import Shop, bearer
+from tests.services.reference_apps.shop import Shop, bearer
 
 CEMENT = {"codigo": "CIM-50", "nome": "Cimento CP II 50 kg", "unidade": "saco", "preco_base": "30.00"}
 

@@ -15,7 +15,7 @@ from auth_app.settings import Settings
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
-from tests.unit.reference_apps.shop import Shop, bearer
+from tests.services.reference_apps.shop import Shop, bearer
 
 NO_TENANT: dict[str, Any] = {
     "slug": "",

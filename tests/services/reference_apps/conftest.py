@@ -28,21 +28,14 @@ from redis.exceptions import RedisError
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from tests.unit.reference_apps.shop import SECRET_KEY, Shop
+from tests.services import servers
+from tests.services.reference_apps.shop import SECRET_KEY, Shop
 
 CONSTRUCTION = Path(__file__).parents[3] / "reference_apps/construction"
 START_TIMEOUT_S = 30
 
 # A database's name to its URL on the throw-away server.
 Urls = Callable[[str], str]
-
-
-def _server_programs() -> Path:
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    found = versions[-1] if versions else shutil.which("initdb")
-    if found is None:
-        pytest.fail("PostgreSQL: no initdb on this machine\nhint: apt-get install postgresql")
-    return Path(found).parent
 
 
 def _server_account() -> pwd.struct_passwd:
@@ -70,7 +63,8 @@ def _wait_for_server(url: str, server: subprocess.Popen[bytes], log: Path) -> No
 
 @pytest.fixture(scope="session")
 def urls() -> Iterator[Urls]:
-    programs, account = _server_programs(), _server_account()
+    programs, account = servers.postgresql(), _server_account()
+    assert programs
     # Not pytest's own directory: a socket's path has at most 107 bytes, and another user must get in.
     directory = Path(mkdtemp(prefix="basecommerce-postgres-"))
     log = directory / "server.log"
@@ -157,9 +151,8 @@ def database(database_url: str) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """Start a throw-away Redis on a unix socket and give its URL."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.fail("Redis: no redis-server on this machine\nhint: apt-get install redis-server")
+    program = servers.redis()
+    assert program
     directory = Path(mkdtemp(prefix="basecommerce-redis-"))
     path = directory / "redis.sock"
     server = subprocess.Popen(

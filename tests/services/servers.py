@@ -1,0 +1,29 @@
+"""Where this machine has the servers that tests of this room start."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+HINT = "hint: scripts/install-servers"
+
+
+def nginx() -> str | None:
+    return shutil.which("nginx")
+
+
+def redis() -> str | None:
+    return shutil.which("redis-server")
+
+
+def postgresql() -> Path | None:
+    """Give the directory of the newest PostgreSQL's programs: Debian has one a version, outside PATH."""
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    found = versions[-1] if versions else shutil.which("initdb")
+    return None if found is None else Path(found).parent
+
+
+def missing() -> list[str]:
+    """Name the servers that are not here."""
+    there = {"nginx": nginx(), "PostgreSQL": postgresql(), "Redis": redis()}
+    return [name for name, found in there.items() if found is None]
