@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -24,11 +25,9 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         while not self._over.is_set():
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    self.seen.add(path.read_bytes())
-                except OSError:
-                    continue  # it has ended
+            for process in Path("/proc").glob("[0-9]*"):
+                with contextlib.suppress(OSError):  # it has ended
+                    self.seen.add((process / "cmdline").read_bytes())
             self.samples += 1
             time.sleep(SAMPLE_S)
 

@@ -127,10 +127,10 @@ class EngineStack:
         """List the plugins of this stack that still run."""
         mark = f"LOCALCLOUD_CONFIG={self.directory}/cloud.json".encode()
         found = []
-        for environment in Path("/proc").glob("[0-9]*/environ"):
-            with contextlib.suppress(OSError):
-                if mark in environment.read_bytes():
-                    found.append(int(environment.parent.name))
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has ended
+                if mark in (process / "environ").read_bytes():
+                    found.append(int(process.name))
         return found
 
     def deployment(self) -> dict[str, Any]:
