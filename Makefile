@@ -1,5 +1,5 @@
 # Two commands: `make up` and `make test`. Everything here is a thin caller of scripts/ and basec.
-.PHONY: help up down test lint unit policy nightly bench clean
+.PHONY: help up down test quick lint unit policy nightly bench clean
 .DEFAULT_GOAL := help
 basec := .venv/bin/basec
 
@@ -17,6 +17,9 @@ down: ## Remove everything of the local stack; caches stay
 
 test: ## Run everything that CI runs
 	@scripts/test
+
+quick: ## Run the static checks and the tests of what changed against main, in 15 seconds
+	@scripts/quick
 
 lint: ## Run the static checks
 	@scripts/bootstrap dev
