@@ -27,7 +27,7 @@ def kill_when(stack: LocalStack, reached: Callable[[], bool], what: str) -> None
             kill(process)
             output, _ = process.communicate()
             raise AssertionError(f"`up` was never seen at {what}:\n{output}")
-        time.sleep(0.02)
+        time.sleep(0.1)  # each look starts a docker client, and the steps take seconds
     kill(process)
     process.communicate()
 
