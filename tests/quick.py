@@ -127,10 +127,11 @@ def _near(sources: Mapping[str, Source], changed: str) -> Mapping[str, int]:
         modules |= {name for name in sources if not name.startswith("tests/") and sources[name].names(changed)}
     while True:
         distances = {test: _distance(sources, test, changed, modules) for test in quick_tests(sources)}
-        found = {test: distance for test, distance in distances.items() if distance}
-        users = {name for name in sources if not name.startswith("tests/") and sources[name].imports & modules}
-        if found or users <= modules:
+        if found := {test: distance for test, distance in distances.items() if distance}:
             return found
+        users = {name for name in sources if not name.startswith("tests/") and sources[name].imports & modules}
+        if users <= modules:
+            return {}
         modules |= users
 
 
