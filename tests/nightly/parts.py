@@ -28,7 +28,7 @@ PARTS = {
         Part(
             name="full-scans",
             proves="every TCP port of every droplet, tried slowly from each vantage point, is as the inventory says",
-            minutes=9,
+            minutes=12,
             function="tests.nightly.scans:full_scans",
             judges=(*JUDGED, "inventory.yaml"),
         ),

@@ -6,11 +6,13 @@ from tests.e2e import scan
 from tests.e2e.exposure import Exposure
 from tests.e2e.stack import TIERS, docker
 from tests.e2e.vantage import addresses
-from tests.nightly.runner import Run
+from tests.nightly.runner import NightlyError, Run
 from tests.nightly.stack import bring_up, exposed
 
-SLOW: scan.Pace = ("--min-rate", "10000", "--max-rate", "10000", "--max-retries", "1")
-"""Packets a second: `make test` sends ten times as many. 6.6 s for an address, twice that if packets are dropped."""
+SLOW: scan.Pace = ("--min-rate", "10000", "--max-rate", "10000", "--max-retries", "2")
+"""Packets a second: `make test` sends ten times as many. 6.6 s for an address, three times that if it drops them all."""
+ATTEMPTS = 3
+"""Scans of one vantage point on a machine that is so busy that it loses packets all the same."""
 ALL_PORTS = 65_535
 
 
@@ -23,8 +25,8 @@ def full_scans(run: Run) -> None:
         if vantage in done:
             continue
         with exposed(run.stack) as exposure:
-            found, hosts = scanned(exposure, vantage)
-        wanted = exposure.wanted(vantage)
+            wanted = exposure.wanted(vantage)
+            found, hosts = scanned(exposure, vantage, wanted)
         assert found == wanted, f"{vantage}: open but not wanted {found - wanted}, wanted but not open {wanted - found}"
         done[vantage] = len(found)
         run.say(f"{vantage}: {len(found)} doors in {hosts} addresses")
@@ -32,8 +34,11 @@ def full_scans(run: Run) -> None:
         run.notes.keep(open=done, ports_tried=tried, pace=" ".join(SLOW))
 
 
-def scanned(exposure: Exposure, vantage: str) -> tuple[set[tuple[str, int]], int]:
-    """Give the open doors that a vantage point finds, and the number of addresses that were tried."""
+def scanned(exposure: Exposure, vantage: str, wanted: set[tuple[str, int]]) -> tuple[set[tuple[str, int]], int]:
+    """Give the open doors that a vantage point finds, and the number of addresses that were tried.
+
+    What one attempt finds is open, whatever the others lose. Raises NightlyError when none finds the canary.
+    """
     container, targets = exposure.containers[vantage], [*exposure.targets(vantage)]
     if vantage in TIERS:
         own = addresses(exposure.stack, vantage)["vpc"]
@@ -41,7 +46,12 @@ def scanned(exposure: Exposure, vantage: str) -> tuple[set[tuple[str, int]], int
     else:
         form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
         own = docker("inspect", "--format", form, container).strip()
+    found: set[tuple[str, int]] = set()
     with scan.canary(container):
-        found = scan.every_port(container, [*targets, own], SLOW)
-    assert (own, scan.CANARY_PORT) in found, f"{vantage}: the scan did not find its own canary"
+        for _ in range(ATTEMPTS):
+            found |= scan.every_port(container, [*targets, own], SLOW)
+            if wanted | {(own, scan.CANARY_PORT)} <= found:
+                break
+    if (own, scan.CANARY_PORT) not in found:
+        raise NightlyError(f"nightly: {vantage}: {ATTEMPTS} scans did not find their own canary: too busy a machine")
     return {pair for pair in found if pair[0] != own}, len(targets)
