@@ -10,7 +10,7 @@ from tests.nightly.runner import NightlyError, Run
 from tests.nightly.stack import bring_up, exposed
 
 SLOW: scan.Pace = ("--min-rate", "10000", "--max-rate", "10000", "--max-retries", "2")
-"""Packets a second: `make test` sends ten times as many. 6.6 s for an address, three times that if it drops them all."""
+"""Packets a second: `make test` sends ten times as many. 6.6 s an address, three times that if it drops them all."""
 ATTEMPTS = 3
 """Scans of one vantage point on a machine that is so busy that it loses packets all the same."""
 ALL_PORTS = 65_535
