@@ -36,8 +36,7 @@ def kept(factory: pytest.TempPathFactory, name: str, make: Make) -> Path:
 
 def copy(place: Path, target: Path) -> None:
     """Copy a kept directory to another place, and let its files name that one."""
-    compiled = shutil.ignore_patterns("__pycache__")  # it names its place in a form that is not just text
-    shutil.copytree(place, target, symlinks=True, dirs_exist_ok=True, ignore=compiled)
+    shutil.copytree(place, target, symlinks=True, dirs_exist_ok=True)
     old, new = str(place).encode(), str(target).encode()
     for path in target.rglob("*"):
         if path.is_symlink():
@@ -45,5 +44,5 @@ def copy(place: Path, target: Path) -> None:
             if link.startswith(f"{place}/"):
                 path.unlink()
                 path.symlink_to(link.replace(str(place), str(target), 1))
-        elif path.is_file() and old in (content := path.read_bytes()):
+        elif path.suffix != ".pyc" and path.is_file() and old in (content := path.read_bytes()):
             path.write_bytes(content.replace(old, new))

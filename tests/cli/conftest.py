@@ -36,9 +36,11 @@ def copy_program(root: Path) -> None:
     """Copy what the engine and the policy pack need to the root of a clone; what is there stays."""
     for name in (*TRACKED, "__main__.py", "requirements.txt"):
         shutil.copy2(REPOSITORY / name, root)
-    for room in (*DATA, *PROGRAM):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(REPOSITORY / room, root / room, ignore=ignored, dirs_exist_ok=True)
+    compiled = shutil.ignore_patterns("__pycache__")
+    for room in DATA:
+        shutil.copytree(REPOSITORY / room, root / room, ignore=compiled, dirs_exist_ok=True)
+    for room in PROGRAM:  # what is compiled as well: else each of the engine's plugins would compile it anew
+        shutil.copytree(REPOSITORY / room, root / room, dirs_exist_ok=True)
 
 
 @dataclass(frozen=True)
