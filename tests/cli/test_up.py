@@ -61,9 +61,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DryStack]:
 
 def test_an_up_that_changes_nothing_rebuilds_the_facts(stack: DryStack) -> None:
     def facts() -> dict[str, str]:
-        """Read all but the name of the socket for SSH, which holds a hash of the clone's place: this is a copy."""
+        """Read all but the names of sockets, which hold a hash of the clone's place: this is a copy."""
         texts = {path.name: path.read_text() for path in directory.iterdir() if path.is_file()}
-        return {name: re.sub(r"ControlPath .*", "", text) for name, text in texts.items()}
+        return {name: re.sub(r"(ControlPath|IdentityAgent) .*", "", text) for name, text in texts.items()}
 
     def forget() -> None:
         for name in before:
