@@ -15,8 +15,6 @@ FAST: Pace = ("--min-rate", "100000", "--max-retries", "1", "--max-rtt-timeout",
 """2 to 4 s a host on these bridges. An answer takes well below 1 ms, but waits while the machine is busy."""
 SURE: Pace = ("--min-rate", "15000", "--max-retries", "1")
 """9 s a host, with nmap's own patience of a second for each answer."""
-TIMES_S: list[float] = []
-"""How long each scan of this run took, in seconds."""
 CANARY_PORT = 61_234
 """A listener of the test's own, high up: a scan that does not find it proves nothing."""
 
@@ -55,9 +53,7 @@ def canary(container: str) -> Iterator[None]:
 def every_port(container: str, targets: Sequence[str], pace: Pace = FAST) -> set[tuple[str, int]]:
     """Give all open TCP ports of the targets as seen from a container: pairs of address and port."""
     scan = ("nmap", "-Pn", "-n", "-sS", "-p-", *pace, "-oG", "-")
-    started = time.monotonic()
     report = in_network_of(container, *scan, *targets)
-    TIMES_S.append(time.monotonic() - started)
     assert report.count("Ports:") + report.count("Status: Up") >= len(targets), report
     return {
         (line.split()[1], int(port))
