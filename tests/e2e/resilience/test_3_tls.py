@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ssl
 import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,22 @@ def zone_settings(stack: LocalStack) -> dict[str, str]:
     return {document["settingId"]: document["value"] for document in documents}
 
 
+Scans = dict[str, Future[list[tls.Finding]]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def scans(stack: LocalStack, exposure: Exposure, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scans]:
+    """Scan both servers while the other tests of this file run: each makes hundreds of handshakes, one by one."""
+    reports = tmp_path_factory.mktemp("testssl")
+    port, edge = stack.cloud["https_port"], addresses(stack, "edge")["public"]
+    origin_ca, within = stack.ca_file.with_name("origin.pem"), exposure.containers["cloudflare"]
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            "visitors": pool.submit(tls.findings, reports / "visitors.json", HOST, port, "127.0.0.1", stack.ca_file),
+            "edge": pool.submit(tls.findings, reports / "edge.json", "localhost", 443, edge, origin_ca, within=within),
+        }
+
+
 def test_the_zone_is_strict_always_uses_https_and_refuses_old_versions(stack: LocalStack) -> None:
     assert zone_settings(stack) == {"ssl": "strict", "always_use_https": "on", "min_tls_version": "1.2"}
 
@@ -54,7 +72,7 @@ def test_a_visitor_by_http_is_sent_to_https_and_is_told_nothing_else(stack: Loca
 
 def test_the_stand_in_speaks_tls_with_the_edge(stack: LocalStack) -> None:
     stack.get("/health", User_Agent="tls-test")
-    log = stack.inside("edge", "docker logs --tail 50 edge-nginx-1 2>&1")
+    log = stack.inside("edge", "docker logs --tail 500 edge-nginx-1 2>&1")
     assert "port=443 host=demo.localhost" in log
 
 
@@ -107,18 +125,12 @@ def doors(stack: LocalStack) -> list[str]:
     return [addresses(stack, "edge")["public"], reserved_address(stack)]
 
 
-def test_a_scan_of_what_visitors_see_has_no_finding_above_low(stack: LocalStack, tmp_path: Path) -> None:
-    port = stack.cloud["https_port"]
-    found = tls.findings(tmp_path / "visitors.json", HOST, port, "127.0.0.1", stack.ca_file)
-    assert tls.above_low(found, OF_A_LOCAL_AUTHORITY) == {}
+def test_a_scan_of_what_visitors_see_has_no_finding_above_low(scans: Scans) -> None:
+    assert tls.above_low(scans["visitors"].result(), OF_A_LOCAL_AUTHORITY) == {}
 
 
-def test_a_scan_of_the_edge_has_no_finding_above_low(exposure: Exposure, tmp_path: Path) -> None:
-    origin_ca = exposure.stack.ca_file.with_name("origin.pem")
-    address = addresses(exposure.stack, "edge")["public"]
-    within = exposure.containers["cloudflare"]
-    found = tls.findings(tmp_path / "edge.json", "localhost", 443, address, origin_ca, within=within)
-    assert tls.above_low(found, OF_THE_ORIGIN_CA) == {}
+def test_a_scan_of_the_edge_has_no_finding_above_low(scans: Scans) -> None:
+    assert tls.above_low(scans["edge"].result(), OF_THE_ORIGIN_CA) == {}
 
 
 class Asking(threading.Thread):
