@@ -12,9 +12,9 @@ from tests.quick import Source, changed_files, choose, quick_tests, read
 
 ROOT = Path(__file__).resolve().parents[2]
 BUDGET = """
-import sys
+import sys, time
 from tests.quick import Budget
-budget = Budget(float(sys.argv[1]))
+budget = Budget(time.monotonic(), float(sys.argv[1]))
 print(budget.run(sys.argv[2:]), budget.left)
 """
 
