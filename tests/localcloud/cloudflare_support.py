@@ -23,8 +23,10 @@ from localcloud.images.build import build_image, machine_recipes
 from localcloud.machines.networks import public_network
 from tests.localcloud.certificate_support import Pair
 
-SUBNET = IPv4Network("198.51.100.224/27")
-"""The last slice of the range; allocation begins at the other end."""
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+SUBNET = list(IPv4Network("198.51.100.0/24").subnets(new_prefix=27))[(7, 5, 4, 3)[WORKER % 4]]
+"""For each of the runs beside each other one of the last slices of the range: allocation begins at the other end, and
+`test_machines_real.py` has the last but one."""
 ORIGIN = SUBNET[8]
 DEAD_ORIGIN = SUBNET[9]
 ZONE = "0" * 32
