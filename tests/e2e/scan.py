@@ -15,6 +15,8 @@ FAST: Pace = ("--min-rate", "100000", "--max-retries", "1", "--max-rtt-timeout",
 """2 to 4 s a host on these bridges. An answer takes well below 1 ms, but waits while the machine is busy."""
 SURE: Pace = ("--min-rate", "15000", "--max-retries", "1")
 """9 s a host, with nmap's own patience of a second for each answer."""
+PACES = (FAST, SURE, (*SURE, "--max-rate", "15000"))
+"""One after the other, while a port is missing that must be there: nmap loses packets where the machine is slow."""
 CANARY_PORT = 61_234
 """A listener of the test's own, high up: a scan that does not find it proves nothing."""
 
