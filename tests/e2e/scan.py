@@ -13,10 +13,19 @@ from tests.e2e.stack import docker
 Pace = tuple[str, ...]
 FAST: Pace = ("--min-rate", "100000", "--max-retries", "1", "--max-rtt-timeout", "50ms")
 """2 to 4 s a host on these bridges. An answer takes well below 1 ms, but waits while the machine is busy."""
-SURE: Pace = ("--min-rate", "15000", "--max-retries", "1")
-"""9 s a host, with nmap's own patience of a second for each answer."""
-PACES = (FAST, SURE, (*SURE, "--max-rate", "15000"))
-"""One after the other, while a port is missing that must be there: nmap loses packets where the machine is slow."""
+
+
+def _steady(probes: int, patience: str) -> Pace:
+    """Have so many probes under way at most, and wait so long for each answer: then no buffer overflows."""
+    window = ("--min-parallelism", str(probes), "--max-parallelism", str(probes))
+    return (*window, "--initial-rtt-timeout", patience, "--max-rtt-timeout", patience, "--max-retries", "1")
+
+
+SURE = _steady(600, "150ms")
+"""20 to 30 s a host."""
+PACES = (FAST, _steady(1500, "75ms"), SURE)
+"""One after the other, while a port is missing that must be there: a rate makes nmap send without looking for answers
+where the machine is slow."""
 CANARY_PORT = 61_234
 """A listener of the test's own, high up: a scan that does not find it proves nothing."""
 
