@@ -9,8 +9,6 @@ from tests.e2e.vantage import addresses
 from tests.nightly.runner import NightlyError, Run
 from tests.nightly.stack import bring_up, exposed
 
-SLOW: scan.Pace = ("--min-rate", "10000", "--max-rate", "10000", "--max-retries", "2")
-"""Packets a second: `make test` sends ten times as many. 6.6 s an address, three times that if it drops them all."""
 ATTEMPTS = 3
 """Scans of one vantage point on a machine that is so busy that it loses packets all the same."""
 ALL_PORTS = 65_535
@@ -31,7 +29,7 @@ def full_scans(run: Run) -> None:
         done[vantage] = len(found)
         run.say(f"{vantage}: {len(found)} doors in {hosts} addresses")
         tried = run.notes.figures.get("ports_tried", 0) + hosts * ALL_PORTS
-        run.notes.keep(open=done, ports_tried=tried, pace=" ".join(SLOW))
+        run.notes.keep(open=done, ports_tried=tried, pace=" ".join(scan.SURE))
 
 
 def scanned(exposure: Exposure, vantage: str, wanted: set[tuple[str, int]]) -> tuple[set[tuple[str, int]], int]:
@@ -49,7 +47,7 @@ def scanned(exposure: Exposure, vantage: str, wanted: set[tuple[str, int]]) -> t
     found: set[tuple[str, int]] = set()
     with scan.canary(container):
         for _ in range(ATTEMPTS):
-            found |= scan.every_port(container, [*targets, own], SLOW)
+            found |= scan.every_port(container, [*targets, own], scan.SURE)
             if wanted | {(own, scan.CANARY_PORT)} <= found:
                 break
     if (own, scan.CANARY_PORT) not in found:
