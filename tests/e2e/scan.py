@@ -23,7 +23,7 @@ def _steady(probes: int, patience: str) -> Pace:
 
 SURE = _steady(600, "150ms")
 """20 to 30 s a host."""
-PACES = (FAST, _steady(1500, "75ms"), SURE)
+PACES = (FAST, _steady(4000, "75ms"), SURE)
 """One after the other, while a port is missing that must be there: a rate makes nmap send without looking for answers
 where the machine is slow."""
 CANARY_PORT = 61_234

@@ -47,7 +47,7 @@ def visitor(stack: LocalStack, network: str, image: str) -> Iterator[Vantage]:
     docker("rm", "--force", name, check=False)
     docker(
         *("run", "--detach", "--name", name, "--label", f"basecommerce.cloud={stack.cloud['name']}"),
-        *("--cap-add", "NET_ADMIN", "--network", stack.container(network), "--ip", address, image, "sleep", "900"),
+        *("--cap-add", "NET_ADMIN", "--network", stack.container(network), "--ip", address, image, "sleep", "3600"),
     )
     try:
         yield Vantage(name)
