@@ -14,9 +14,8 @@ from basec.environments import Environment
 from basec.stack_file import StackFile
 from tests.e2e import waits
 from tests.e2e.canaries import needles_of
-from tests.e2e.exposure import Exposure
-from tests.e2e.stack import LANE, REUSED, STACK, TIERS, LocalStack, docker, python_of_this_run
-from tests.e2e.vantage import visitor
+from tests.e2e.exposure import Exposure, exposed
+from tests.e2e.stack import LANE, REUSED, STACK, LocalStack, python_of_this_run
 
 PUBLIC = ("origin_csr", "origin_pull_certificate")
 """Kept among the secrets, but they hold public keys only: everybody who connects is shown them."""
@@ -64,12 +63,8 @@ def stack() -> Iterator[LocalStack]:
 
 @pytest.fixture(scope="module")
 def exposure(stack: LocalStack) -> Iterator[Exposure]:
-    names = docker("images", "--format", "{{.Repository}}:{{.Tag}}", "localcloud/base").split()
-    assert names, "the base image of the local cloud is not there"
-    with visitor(stack, "public", names[0]) as stranger, visitor(stack, "vpc", names[0]) as neighbour:
-        own = {tier: stack.container(tier) for tier in TIERS}
-        points = {"public": stranger.container, "cloudflare": stack.container("cloudflare")}
-        yield Exposure(stack, {**points, "neighbour": neighbour.container, **own})
+    with exposed(stack) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.e2e.matrix import all_ports, matrix
-from tests.e2e.stack import TIERS, LocalStack
-from tests.e2e.vantage import Vantage, addresses, listening_ports, published_ports, reserved_address
+from tests.e2e.stack import TIERS, LocalStack, docker
+from tests.e2e.vantage import Vantage, addresses, listening_ports, published_ports, reserved_address, visitor
 
 
 @dataclass(frozen=True)
@@ -56,3 +58,14 @@ class Exposure:
             ports = dict(zip(TIERS, pool.map(tried, TIERS), strict=True))
             found = dict(zip(self.containers, pool.map(reached, self.containers), strict=True))
         assert found == {vantage: self.wanted(vantage) for vantage in self.containers}
+
+
+@contextmanager
+def exposed(stack: LocalStack) -> Iterator[Exposure]:
+    """Put two strangers on a stack's bridges for an hour at most. Raises AssertionError without their image."""
+    names = docker("images", "--format", "{{.Repository}}:{{.Tag}}", "localcloud/base").split()
+    assert names, "the base image of the local cloud is not there"
+    with visitor(stack, "public", names[0]) as stranger, visitor(stack, "vpc", names[0]) as neighbour:
+        own = {tier: stack.container(tier) for tier in TIERS}
+        points = {"public": stranger.container, "cloudflare": stack.container("cloudflare")}
+        yield Exposure(stack, {**points, "neighbour": neighbour.container, **own})

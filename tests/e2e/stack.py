@@ -185,6 +185,11 @@ class LocalStack:
         """Run one shell line as root in a droplet, past sshd, so that it works while sshd is down."""
         return docker("exec", self.container(droplet), "bash", "-c", command, check=check)
 
+    def sql(self, statement: str) -> str:
+        """Run SQL on the infra droplet, past everything else, and give what psql prints."""
+        psql = "docker exec infra-postgres-1 psql -qtAX -v ON_ERROR_STOP=1 -U basecommerce"
+        return self.inside("infra", f'{psql} -c "{statement}"').strip()
+
     def journal(self) -> list[dict[str, Any]]:
         """The local cloud's event log, oldest first."""
         lines = (Path(self.cloud["state"]) / "events.jsonl").read_text().splitlines()

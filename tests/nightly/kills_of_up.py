@@ -10,8 +10,8 @@ import subprocess
 import time
 from collections import Counter
 
+from tests.e2e.kills import kill
 from tests.e2e.leftovers import left_behind
-from tests.e2e.resilience.test_1_kills import kill
 from tests.e2e.stack import STACK, TIERS, LocalStack, docker
 from tests.nightly.runner import Run
 

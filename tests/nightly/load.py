@@ -11,7 +11,6 @@ from collections import Counter
 from itertools import pairwise
 from types import TracebackType
 
-from tests.e2e.operations.test_3_events import sql
 from tests.e2e.stack import LocalStack
 
 WRITERS = 4
@@ -66,7 +65,7 @@ class Load:
         A row cannot be there twice, since the id is unique in the table. A write that somebody on the way sent twice is
         refused the second time: 409 for an id that was used once only.
         """
-        rows = sql(self.stack, f"SELECT nome FROM clientes WHERE nome LIKE '{self.mark}-%'").split()  # noqa: S608 - ours
+        rows = self.stack.sql(f"SELECT nome FROM clientes WHERE nome LIKE '{self.mark}-%'").split()  # noqa: S608 - ours
         there = Counter(rows)
         lost = [name for name in self.acknowledged if not there[name]]
         assert not lost, f"{len(lost)} of {len(self.acknowledged)} acknowledged writes are lost: {lost[:3]}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
+from tests.e2e.exposure import exposed
 from tests.e2e.stack import BACK_TIMEOUT_S, TIERS, LocalStack, docker
 from tests.e2e.vantage import reserved_address
 from tests.nightly.runner import Run
-from tests.nightly.stack import bring_up, exposed
+from tests.nightly.stack import bring_up
 
 TIMES = 5
 

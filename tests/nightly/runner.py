@@ -115,7 +115,9 @@ def alone() -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise NightlyError(f"nightly: another run is under way ({WORK}/lock)") from None
+            raise NightlyError(
+                f"nightly: another run is under way ({WORK}/lock)\nhint: wait, or see whose: fuser -v {WORK}/lock"
+            ) from None
         yield
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tests.e2e import scan
-from tests.e2e.exposure import Exposure
+from tests.e2e.exposure import Exposure, exposed
 from tests.e2e.stack import TIERS, docker
 from tests.e2e.vantage import addresses
 from tests.nightly.runner import NightlyError, Run
-from tests.nightly.stack import bring_up, exposed
+from tests.nightly.stack import bring_up
 
 ATTEMPTS = 3
 """Scans of one vantage point on a machine that is so busy that it loses packets all the same."""
@@ -51,5 +51,8 @@ def scanned(exposure: Exposure, vantage: str, wanted: set[tuple[str, int]]) -> t
             if wanted | {(own, scan.CANARY_PORT)} <= found:
                 break
     if (own, scan.CANARY_PORT) not in found:
-        raise NightlyError(f"nightly: {vantage}: {ATTEMPTS} scans did not find their own canary: too busy a machine")
+        raise NightlyError(
+            f"nightly: {vantage}: {ATTEMPTS} scans did not find their own canary: the machine is too busy\n"
+            "hint: when it is quiet, make nightly PARTS=full-scans goes on from here"
+        )
     return {pair for pair in found if pair[0] != own}, len(targets)

@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.e2e.conftest import copy_tree
-from tests.e2e.exposure import Exposure
-from tests.e2e.stack import STACK, TIERS, LocalStack, docker, python_of_this_run
-from tests.e2e.vantage import visitor
+from tests.e2e.stack import STACK, LocalStack, python_of_this_run
 
 
 @contextmanager
@@ -50,13 +48,3 @@ def bring_up(stack: LocalStack) -> None:
     """Bring a stack up from nothing."""
     stack.init()
     stack.outputs["first up"] = stack.up()
-
-
-@contextmanager
-def exposed(stack: LocalStack) -> Iterator[Exposure]:
-    """Put the two strangers of the exposure tests on a stack's bridges. They stay 15 minutes at most."""
-    image = docker("images", "--format", "{{.Repository}}:{{.Tag}}", "localcloud/base").split()[0]
-    with visitor(stack, "public", image) as stranger, visitor(stack, "vpc", image) as neighbour:
-        points = {"public": stranger.container, "cloudflare": stack.container("cloudflare")}
-        own = {tier: stack.container(tier) for tier in TIERS}
-        yield Exposure(stack, {**points, "neighbour": neighbour.container, **own})

@@ -69,13 +69,6 @@ def api(stack: LocalStack) -> Api:
     return Api(stack)
 
 
-def sql(stack: LocalStack, statement: str) -> str:
-    """Run SQL on the infra droplet, past everything else."""
-    return stack.inside(
-        "infra", f'docker exec infra-postgres-1 psql -qtAX -v ON_ERROR_STOP=1 -U basecommerce -c "{statement}"'
-    ).strip()
-
-
 def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -86,8 +79,7 @@ def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
 def insert_sales(stack: LocalStack, count: int) -> str:
     """Write sales to the outbox as construction does, and answer the mark (an order id) that all of them carry."""
     order = str(uuid.uuid4())
-    sql(
-        stack,
+    stack.sql(
         "INSERT INTO event_outbox (tenant_id, event_type, event_id, payload)"  # noqa: S608 - our own values
         " SELECT t.id, 'sale_recorded', gen_random_uuid(), jsonb_build_object('vertical', 'materials',"
         f" 'order_id', '{order}', 'client_id', gen_random_uuid(), 'items', jsonb_build_array(jsonb_build_object("
@@ -98,13 +90,12 @@ def insert_sales(stack: LocalStack, count: int) -> str:
 
 
 def facts(stack: LocalStack, order: str) -> int:
-    return int(sql(stack, f"SELECT count(*) FROM engine_sales_facts WHERE order_id = '{order}'"))  # noqa: S608 - our own
+    return int(stack.sql(f"SELECT count(*) FROM engine_sales_facts WHERE order_id = '{order}'"))  # noqa: S608 - our own
 
 
 def unfinished(stack: LocalStack) -> int:
     return int(
-        sql(
-            stack,
+        stack.sql(
             "SELECT count(*) FROM event_outbox o WHERE NOT EXISTS"
             " (SELECT FROM engine_processed_events p WHERE p.event_id = o.event_id)",
         )
@@ -172,7 +163,7 @@ def test_a_wiped_redis_is_refilled_by_one_command(stack: LocalStack) -> None:
     stack.inside("infra", "docker stop --time 10 infra-engines-1")
     order = insert_sales(stack, 50)
     waiting = "SELECT count(*) FROM event_outbox WHERE published_at IS NULL"
-    wait_for(lambda: sql(stack, waiting) == "0", SETTLE_S, "all published")
+    wait_for(lambda: stack.sql(waiting) == "0", SETTLE_S, "all published")
     lost = unfinished(stack)
     wipe = "docker stop infra-redis-1 && rm -rf /mnt/data/redis/* && docker start infra-redis-1"
     stack.inside("infra", wipe)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
-import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from tests.e2e.kills import kill
 from tests.e2e.stack import STACK, TIERS, LocalStack, docker
 
 pytestmark = pytest.mark.real
@@ -30,25 +26,6 @@ def kill_when(stack: LocalStack, reached: Callable[[], bool], what: str) -> None
         time.sleep(0.1)  # each look starts a docker client, and the steps take seconds
     kill(process)
     process.communicate()
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    """Send SIGKILL to basec and to the engine that it started; provider plugins have to notice by themselves."""
-    for pid in (*engines_of(process.pid), process.pid):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def engines_of(pid: int) -> list[int]:
-    """List the Pulumi CLIs among the processes below one. What ends while we look is passed over."""
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        if Path(f"/proc/{pid}/comm").read_text().strip() == "pulumi":
-            found.append(pid)
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in map(int, (task / "children").read_text().split()):
-                found += engines_of(child)
-    return found
 
 
 def test_a_bring_up_that_is_killed_three_times_is_healed_by_the_same_command(stack: LocalStack) -> None:
