@@ -28,7 +28,8 @@ PERIOD_S = 3600
 """At most RESTARTS of one container within this time."""
 REPORTED_ONLY = frozenset({"postgres"})
 FRONTS = frozenset({"haproxy"})
-"""Healthy only if what stands behind it is: left alone while another container of the tier is unhealthy."""
+"""Healthy only if what stands behind it is: left alone while another container of the tier starts or failed its last
+check. Its own checks may be the first to fail three times."""
 TIERS = ("infra", "vertical", "edge")
 STOP_DEADLINE_S = 180
 """Seconds for one restart; the longest grace of a service is 90 s."""
@@ -53,9 +54,10 @@ class Watchdog:
         after: Memory = {}
         for tier in TIERS:
             if (self.root / tier / "state.json").exists():
-                found = unhealthy(tier)
-                behind = [container for container in found if container["service"] not in FRONTS]
-                for container in behind or found:
+                found = checked(tier)
+                served = all(container["serves"] for container in found if container["service"] not in FRONTS)
+                due = (each for each in found if each["unhealthy"] and (served or each["service"] not in FRONTS))
+                for container in due:
                     after[container["name"]] = self.consider(tier, container, before.get(container["name"], {}), now)
         # What recovered is forgotten, but not how often it was restarted: it may be unhealthy again in a minute.
         for name, known in before.items():
@@ -66,7 +68,7 @@ class Watchdog:
         temporary.write_text(json.dumps(after))
         temporary.rename(self.memory)
 
-    def consider(self, tier: str, container: dict[str, str], known: dict[str, Any], now: float) -> dict[str, Any]:
+    def consider(self, tier: str, container: dict[str, Any], known: dict[str, Any], now: float) -> dict[str, Any]:
         """Restart one unhealthy container, or not; answer what to remember of it."""
         since = known.get("since", now)
         restarts = [moment for moment in known.get("restarts", []) if now - moment < PERIOD_S]
@@ -103,19 +105,21 @@ class Watchdog:
         return True
 
 
-def unhealthy(tier: str) -> list[dict[str, str]]:
-    """Name, service and last health output of the tier's containers that run and are unhealthy."""
-    project = f"label=com.docker.compose.project={tier}"
-    names = docker("ps", "--filter", project, "--filter", "health=unhealthy", "--format", "{{.Names}}").split()
-    if not names:
+def checked(tier: str) -> list[dict[str, Any]]:
+    """Name, service and health of the tier's containers that run; none while no container of it is unhealthy."""
+    listed = ("ps", "--filter", f"label=com.docker.compose.project={tier}", "--format", "{{.Names}}")
+    if not docker(*listed, "--filter", "health=unhealthy"):
         return []
     found = []
-    for entry in json.loads(docker("inspect", *names)):
-        log = entry["State"].get("Health", {}).get("Log") or [{"Output": ""}]
+    for entry in json.loads(docker("inspect", *docker(*listed).split())):
+        health = entry["State"].get("Health", {})
+        log = health.get("Log") or [{"Output": ""}]
         found.append(
             {
                 "name": entry["Name"].removeprefix("/"),
                 "service": entry["Config"]["Labels"]["com.docker.compose.service"],
+                "unhealthy": health.get("Status") == "unhealthy",
+                "serves": health.get("Status") != "starting" and not health.get("FailingStreak"),
                 "output": " ".join(log[-1]["Output"].split())[:OUTPUT],
             }
         )

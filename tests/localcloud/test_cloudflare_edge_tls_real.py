@@ -95,6 +95,7 @@ async def test_an_origin_that_refuses_or_speaks_no_tls_is_told_apart(config: Clo
     assert get_tls(config, "demo.localhost", "/broken")[::2] == (502, "the origin's own\n")
     assert get_tls(config, "demo.localhost", "/cut")[0] == 520
     docker("exec", "--user", "101", config.physical("origin"), "nginx", "-s", "stop", check=False)
+    docker("wait", config.physical("origin"))
     assert get_tls(config, "demo.localhost")[0] in {521, 522}
 
 

@@ -14,17 +14,20 @@ NAME = "vertical-construction-1"
 
 
 class Engine:
-    """A stand-in for docker that records restarts and lists what it is told to be unhealthy."""
+    """A stand-in for docker that records restarts and lists what it is told to be unhealthy, or to fail so far."""
 
     def __init__(self) -> None:
         self.unhealthy: dict[str, str] = {}
+        self.failing: dict[str, str] = {}
+        self.state: dict[str, Any] = {"Status": "healthy", "FailingStreak": 1}
         self.restarted: list[str] = []
 
     def __call__(self, *arguments: str, deadline: float = 30) -> str:
         del deadline
         if arguments[0] == "ps":
             tier = arguments[2].rpartition("=")[2]
-            return "\n".join(name for name in self.unhealthy if name.startswith(tier))
+            listed = self.unhealthy if "health=unhealthy" in arguments else {**self.failing, **self.unhealthy}
+            return "\n".join(name for name in listed if name.startswith(tier))
         if arguments[0] == "inspect":
             return json.dumps([self._entry(name) for name in arguments[1:]])
         assert arguments[0] == "restart"
@@ -32,11 +35,12 @@ class Engine:
         return ""
 
     def _entry(self, name: str) -> dict[str, Any]:
-        labels = {"com.docker.compose.service": self.unhealthy[name]}
+        labels = {"com.docker.compose.service": {**self.failing, **self.unhealthy}[name]}
+        state = {"Status": "unhealthy", "FailingStreak": 3} if name in self.unhealthy else self.state
         return {
             "Name": f"/{name}",
             "Config": {"Labels": labels},
-            "State": {"Health": {"Log": [{"Output": "old"}, {"Output": "connection\nrefused"}]}},
+            "State": {"Health": {**state, "Log": [{"Output": "old"}, {"Output": "connection\nrefused"}]}},
         }
 
 
@@ -140,3 +144,17 @@ def test_a_proxy_is_left_alone_while_what_stands_behind_it_is_unhealthy(dog: wat
     dog.run(80)
     dog.run(140)
     assert engine.restarted == [NAME, "vertical-haproxy-1"]
+
+
+@pytest.mark.parametrize("state", [{"Status": "healthy", "FailingStreak": 1}, {"Status": "starting"}])
+def test_a_proxy_is_left_alone_while_what_stands_behind_it_starts_or_begins_to_fail(
+    dog: watchdog.Watchdog, engine: Engine, state: dict[str, Any]
+) -> None:
+    engine.unhealthy, engine.failing, engine.state = {"vertical-haproxy-1": "haproxy"}, {NAME: "construction"}, state
+    dog.run(0)
+    dog.run(60)
+    assert engine.restarted == []
+    engine.state = {"Status": "healthy", "FailingStreak": 0}
+    dog.run(80)
+    dog.run(140)
+    assert engine.restarted == ["vertical-haproxy-1"]

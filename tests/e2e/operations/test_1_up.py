@@ -107,10 +107,10 @@ def test_hosts_come_bastion_first_and_tiers_database_first(stack: LocalStack) ->
         return min(float(line.split()[0]) for line in lines if words in line)
 
     ready = {droplet: first(droplet, "'LOGIN_USER=") for droplet in TIERS}
-    assert sorted(ready, key=ready.__getitem__) == ["edge", "infra", "vertical"]
+    assert min(ready, key=ready.__getitem__) == "edge", "the others are reached through it, in any order"
     activated = {tier: first(tier, f"# activate {tier} ") for tier in TIERS}
     assert sorted(activated, key=activated.__getitem__) == ["infra", "vertical", "edge"]
-    assert max(ready.values()) < min(activated.values())
+    assert all(ready[tier] < activated[tier] for tier in TIERS)
 
 
 def test_every_inner_container_is_healthy_and_bounded(stack: LocalStack) -> None:
