@@ -1,8 +1,12 @@
-"""What holds for every test: a failure is named the moment it happens, not when all tests have ended."""
+"""What holds for every test: a failure is named when it happens, and one that runs the engine takes its turn."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+
+from tests import turns
 
 
 class NameFailures:
@@ -25,3 +29,11 @@ def pytest_configure(config: pytest.Config) -> None:
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     if terminal is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(NameFailures(terminal))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    if item.get_closest_marker("engine"):
+        with turns.busy():
+            return (yield)
+    return (yield)

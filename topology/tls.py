@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TypeVar
 
 from cryptography import x509
@@ -125,6 +126,7 @@ _CHECKS: Mapping[str, Callable[[Mapping[str, str], str, datetime.date | None], N
 }
 
 
+@lru_cache(maxsize=8)  # OpenSSL checks an RSA key for a tenth of a second, and every tier asks for all keys again
 def _private_key(text: str) -> PrivateKeyTypes:
     try:
         return load_pem_private_key(text.encode(), password=None)
