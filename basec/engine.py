@@ -175,6 +175,8 @@ class Engine:
                 operation(**options)
             except BaseException as error:
                 failure.append(error)
+            finally:
+                self._command.operating = False
 
         # A thread of its own: Python delivers signals to the main one, which must stay free to pass them on.
         worker = threading.Thread(target=work, name=name)

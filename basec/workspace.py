@@ -27,6 +27,12 @@ from basec.environments import PROJECT, Environment
 from basec.locks import RUN_VARIABLE
 
 OPERATIONS = ("preview", "up", "destroy", "refresh")
+NOTHING_TOLD: Mapping[tuple[str, ...], str] = {
+    ("stack", "output"): "{}",
+    ("stack", "history"): '[{"kind": "update", "startTime": "2026-01-01T00:00:00.000Z", "message": "",'
+    ' "environment": {}, "config": {}, "result": "succeeded"}]',
+}
+"""What the SDK asks the CLI after each operation, for a result that nobody here reads: one to two seconds of an `up`."""
 OnLine = Callable[[str], Any]
 
 
@@ -50,6 +56,8 @@ class EngineCommand(automation.PulumiCommand):
         self.extra: tuple[str, ...] = ()
         """Options of the operation's own command that the Automation API does not know."""
         self._interrupted = False
+        self.operating = False
+        """Whether an operation runs; exports and failures are then read from its events."""
 
     @cached_property
     def version(self) -> VersionInfo:  # type: ignore[override] # an attribute of the base class
@@ -65,6 +73,8 @@ class EngineCommand(automation.PulumiCommand):
         on_output: OnLine | None = None,
         on_error: OnLine | None = None,
     ) -> automation.CommandResult:
+        if self.operating and (told := NOTHING_TOLD.get(tuple(args[:2]))):
+            return automation.CommandResult(stdout=told, stderr="", code=0)
         environment = {
             **os.environ,
             **additional_env,
@@ -121,7 +131,7 @@ class EngineCommand(automation.PulumiCommand):
 
     def allow(self) -> None:
         """Begin an operation: its commands run until `interrupt` is called."""
-        self._interrupted = False
+        self._interrupted, self.operating = False, True
 
     def interrupt(self) -> None:
         """Ask the running command to cancel, and start no other one of this operation."""

@@ -35,10 +35,10 @@ def status(stack: LocalStack, *names: str, expect: int = 0) -> dict[str, Any]:
 
 def test_status_shows_every_service_its_memory_release_and_image_in_two_seconds(stack: LocalStack) -> None:
     wait_until_well(stack)
-    with turns.quiet():
+    with turns.quiet() as slower:
         started = time.monotonic()
         report = status(stack)
-        assert time.monotonic() - started < STATUS_S
+        assert time.monotonic() - started < STATUS_S * slower
     assert report["verdict"] == "well", report
     hosts = {host["name"]: host for host in report["hosts"]}
     assert sorted(hosts) == sorted(TIERS)
