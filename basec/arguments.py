@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
+import click
 import typer
 
-from basec.environments import DEFAULT_ENVIRONMENT, known_names, resolve
-from topology.errors import BasecommerceError
+from basec.environments import CLOUD_ENVIRONMENTS, ENVIRONMENT_VARIABLE, known_names, resolve, seen_names
+from topology.errors import BasecommerceError, UsageError
+
+
+def default_environment() -> str | None:
+    """Answer the environment that a command means which looks and was not told; None where that is unclear.
+
+    `BASEC_ENV`; else production, if this clone has brought it up or refreshed it; else the one that this clone knows.
+    """
+    seen = seen_names()
+    clear = len(seen) == 1 or seen[:1] == ["production"]
+    return os.environ.get(ENVIRONMENT_VARIABLE) or (seen[0] if clear else None)
+
+
+def _to_look_at(context: click.Context, name: str | None) -> str | None:
+    if name or context.resilient_parsing:
+        return name
+    if (found := default_environment()) is not None:
+        return found
+    raise _unnamed(context, f"which environment? This clone knows {', '.join(seen_names()) or 'none yet'}")
+
+
+def _to_change(context: click.Context, name: str | None) -> str | None:
+    if name or context.resilient_parsing:
+        return name
+    raise _unnamed(context, f"it changes things, so the environment must be named: {', '.join(known_names())}")
+
+
+def _unnamed(context: click.Context, message: str) -> UsageError:
+    """Refuse, with a full line to copy; nobody who looked is told to change production."""
+    words = command_words(context)
+    example = next((name for name in seen_names() if name not in CLOUD_ENVIRONMENTS), "local")
+    more = " ..." if any(each.required for each in context.command.params) else ""
+    return UsageError(f"basec {words}: {message}", f"basec {words} --env {example}{more}")
+
+
+def command_words(context: click.Context) -> str:
+    """Answer the words that reach a command, e.g. `firewall status`."""
+    words: list[str] = []
+    while context.parent is not None:
+        words.insert(0, context.info_name or "")
+        context = context.parent
+    return " ".join(words)
 
 
 def _environments(incomplete: str) -> list[str]:
@@ -23,7 +66,7 @@ def _hosts(context: typer.Context, incomplete: str) -> Iterator[str]:
     from basec import facts
 
     try:
-        known = facts.load(resolve(context.params.get("env") or DEFAULT_ENVIRONMENT))
+        known = facts.load(resolve(context.params.get("env") or default_environment() or ""))
     except BasecommerceError:
         return
     for host in known.hosts.values():
@@ -40,7 +83,7 @@ def _services(context: typer.Context, incomplete: str) -> Iterator[str]:
     from basec.services import services_of
 
     try:
-        known = facts.load(resolve(context.params.get("env") or DEFAULT_ENVIRONMENT))
+        known = facts.load(resolve(context.params.get("env") or default_environment() or ""))
         services = services_of(known.host(context.params.get("host") or ""))
     except BasecommerceError:
         return
@@ -48,9 +91,16 @@ def _services(context: typer.Context, incomplete: str) -> Iterator[str]:
 
 
 READ_ENV = typer.Option(
-    DEFAULT_ENVIRONMENT, "--env", "-e", help="The environment to look at.", autocompletion=_environments
+    None,
+    "--env",
+    "-e",
+    help=f"The environment to look at. Default: ${ENVIRONMENT_VARIABLE}, else the one that this clone knows.",
+    autocompletion=_environments,
+    callback=_to_look_at,
 )
-CHANGE_ENV = typer.Option(..., "--env", "-e", help="The environment to change.", autocompletion=_environments)
+CHANGE_ENV = typer.Option(
+    None, "--env", "-e", help="The environment to change.", autocompletion=_environments, callback=_to_change
+)
 LOCAL_ENV = typer.Option(
     "local", "--env", "-e", help="The local stack whose port and subnets are checked.", autocompletion=_local_stacks
 )

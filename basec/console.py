@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
@@ -68,11 +68,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text
     return result
 
 
-def print_json(document: object) -> None:
-    """Print a document for a script: one JSON value on standard output."""
+def print_json(environment: str, document: Mapping[str, object]) -> None:
+    """Print a document for a script: always one object, which names its environment."""
     import json
 
-    sys.stdout.write(json.dumps(document, indent=2, sort_keys=True) + "\n")
+    sys.stdout.write(json.dumps({**document, "environment": environment}, indent=2, sort_keys=True) + "\n")
 
 
 class Stages:

@@ -15,7 +15,8 @@ from topology.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
 CLOUD_ENVIRONMENTS = ("staging", "production")
-DEFAULT_ENVIRONMENT = "production"
+ENVIRONMENT_VARIABLE = "BASEC_ENV"
+"""Names the environment of commands that look, where `--env` does not."""
 ALIASES = {"development": "local"}
 LOCAL_NAME = re.compile(r"local(-[a-z0-9]{1,14})?")
 """A short suffix, since the name becomes part of container and interface names."""
@@ -74,6 +75,12 @@ class Environment:
         return self.root / ".basec" / self.name
 
 
+def cache_directory() -> Path:
+    """Give the directory of what may be made again, CLI and images. `toolchain` and `localcloud` know it, too."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("BASECOMMERCE_CACHE") or home / PROJECT)
+
+
 def config_directory() -> Path:
     """Give the user's directory for what must outlive a clone and be in no repository."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / PROJECT
@@ -83,6 +90,13 @@ def known_names(root: Path = ROOT) -> list[str]:
     """List the environments a user may name, the other local stacks of this clone among them."""
     others = (path.parent.name for path in root.glob(".local/local-*/cloud.json"))
     return ["local", *sorted(others), *CLOUD_ENVIRONMENTS]
+
+
+def seen_names(root: Path = ROOT) -> list[str]:
+    """List the environments that this clone has brought up, refreshed or initialised, production first."""
+    names = (name for name in known_names(root) if name != "local" or (root / ".local/local/cloud.json").exists())
+    seen = [name for name in names if name not in CLOUD_ENVIRONMENTS or (root / ".basec" / name).is_dir()]
+    return sorted(seen, key=lambda name: name != "production")
 
 
 def resolve(name: str, root: Path = ROOT) -> Environment:

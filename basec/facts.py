@@ -87,7 +87,7 @@ def load(environment: Environment) -> Facts:
     except FileNotFoundError:
         raise UsageError(
             f"basec: {environment.name}: this environment was never brought up from here ({path.name} is missing)",
-            f"basec up --env {environment.name}",
+            f"basec {'up' if environment.is_local else 'inventory refresh'} --env {environment.name}",
         ) from None
     hosts = {
         name: Host(

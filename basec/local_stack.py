@@ -111,8 +111,14 @@ def render_project(environment: Environment) -> None:
     for name in ("state", "home", "cloud"):
         (environment.work_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     providers = [_plugin(environment, name, version) for name, version in PLUGIN_VERSIONS.items()]
-    # No virtualenv option: basec runs the program itself, the engine needs no language plugin.
-    project = {"name": PROJECT, "runtime": "python", "plugins": {"providers": providers}}
+    # For plain `pulumi`; basec runs the program itself.
+    runtime = {"name": "python", "options": {"virtualenv": sys.prefix}}
+    project = {
+        "name": PROJECT,
+        "main": str(environment.root / "__main__.py"),
+        "runtime": runtime,
+        "plugins": {"providers": providers},
+    }
     write_private(environment.work_dir / "Pulumi.yaml", yaml.safe_dump(project, sort_keys=False))
 
 

@@ -20,13 +20,14 @@ from basec.commands import (
     init,
     inventory,
     logs,
+    pulumi,
     secrets,
     smoke,
     ssh,
     stack,
     status,
 )
-from basec.console import say
+from basec.console import answer, say
 from topology.errors import MEANINGS, BasecommerceError, ExitCode
 
 app = typer.Typer(
@@ -48,9 +49,33 @@ class State:
     verbose = False
 
 
+def _show_version(context: typer.Context, wanted: bool) -> None:
+    """Say which commit this clone is at, which Pulumi it wants, and where what it made is kept."""
+    if not wanted or context.resilient_parsing:
+        return
+    import importlib.metadata
+    import subprocess
+
+    from basec.environments import ROOT, cache_directory
+
+    described = subprocess.run(
+        ["git", "-C", str(ROOT), "describe", "--always", "--dirty=, with edits"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    answer(f"basec    {described.stdout.strip() or 'no git clone'}")
+    answer(f"Pulumi   {importlib.metadata.version('pulumi')}")
+    answer(f"cache    {cache_directory()}")
+    raise typer.Exit
+
+
 @app.callback()
 def root(
     verbose: bool = typer.Option(False, "--verbose", help="Show tracebacks and the engine's own output."),
+    _version: bool = typer.Option(
+        False, "--version", "-v", help="Show the commit, Pulumi's version and the cache.", callback=_show_version
+    ),
 ) -> None:
     State.verbose = verbose
     stack.VERBOSE.value = verbose
@@ -58,7 +83,7 @@ def root(
 
 GROUPS = (
     *(stack, cost, status, smoke, logs, ssh, compose, events, firewall, cloudflare),
-    *(inventory, init, secrets, doctor),
+    *(inventory, init, secrets, doctor, pulumi),
 )
 for group in GROUPS:
     group.register(app)

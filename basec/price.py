@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from basec.environments import Environment
@@ -94,7 +94,7 @@ def _told(change: Change) -> str:
 
 
 def _item(item: Item | None) -> dict[str, Any] | None:
-    return asdict(item) if item else None
+    return {"what": item.what, "usd": _usd(item.cents)} if item else None
 
 
 def _usd(cents: int | None) -> float | None:

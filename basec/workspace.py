@@ -32,7 +32,7 @@ NOTHING_TOLD: Mapping[tuple[str, ...], str] = {
     ("stack", "history"): '[{"kind": "update", "startTime": "2026-01-01T00:00:00.000Z", "message": "",'
     ' "environment": {}, "config": {}, "result": "succeeded"}]',
 }
-"""What the SDK asks the CLI after each operation, for a result that nobody here reads: one to two seconds of an `up`."""
+"""What the SDK asks the CLI after each operation, for a result that nobody here reads: 1 to 2 s of an `up`."""
 OnLine = Callable[[str], Any]
 
 

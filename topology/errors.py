@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import groupby
 from typing import ClassVar
 
 
@@ -89,10 +90,14 @@ class Problem:
     hint: str
     """The next action or command."""
 
+    @property
+    def line(self) -> str:
+        """Give `<file>: <path>: <message>`."""
+        return ": ".join(part for part in (self.file, self.path, self.message) if part)
+
     def render(self) -> str:
-        """Give `<file>: <path>: <message>` and the hint below it."""
-        where = ": ".join(part for part in (self.file, self.path) if part)
-        return f"{where}: {self.message}\nhint: {self.hint}"
+        """Give the line, and the hint below it."""
+        return f"{self.line}\nhint: {self.hint}"
 
 
 class ConfigurationError(BasecommerceError):
@@ -104,4 +109,7 @@ class ConfigurationError(BasecommerceError):
         if not problems:
             raise ValueError("a ConfigurationError needs at least one problem")
         self.problems = tuple(problems)
-        super().__init__("\n".join(problem.render() for problem in self.problems))
+        lines = []
+        for hint, same in groupby(self.problems, key=lambda problem: problem.hint):
+            lines += [*(problem.line for problem in same), f"hint: {hint}"]
+        super().__init__("\n".join(lines))

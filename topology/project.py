@@ -129,11 +129,17 @@ def _stack_problems(stack: str) -> Iterator[Problem]:
 
 def _secret_problems(file: str, stack: str, inventory: Inventory | None, present: Collection[str]) -> Iterator[Problem]:
     names = {name.removeprefix(f"{PROJECT}:") for name in present}
-    for name in required_secrets(inventory):
-        if name not in names:
-            key = name if ":" in name else f"{PROJECT}:{name}"
-            hint = f"run `basec init --env {stack}`"
-            yield Problem(file=file, path=key, message="this secret is not set", hint=hint)
+    missing = [
+        name if ":" in name else f"{PROJECT}:{name}" for name in required_secrets(inventory) if name not in names
+    ]
+    hint = f"run `basec init --env {stack}`"
+    if not is_local(stack):
+        hint += f"; a look without an account: `basec preview --env {stack} --dry`"
+    if len(missing) == 1:
+        yield Problem(file=file, path=missing[0], message="this secret is not set", hint=hint)
+    elif missing:
+        listed = ", ".join(key.removeprefix(f"{PROJECT}:") for key in missing)
+        yield Problem(file=file, path="", message=f"{len(missing)} secrets are not set: {listed}", hint=hint)
     for name in OPTIONAL_SECRET_KEYS:
         if name in names and not is_local(stack):
             key = f"{PROJECT}:{name}"

@@ -51,7 +51,7 @@ def ranges(
             "date": str(current.day),
             "age_days": current.age(today),
         }
-        print_json(result | ({"added": change.added, "removed": change.removed} if change else {}))
+        print_json(environment.name, result | ({"added": change.added, "removed": change.removed} if change else {}))
         return
     if change is None:
         for network in current.networks:

@@ -27,7 +27,7 @@ def doctor(
         )
     findings = check_host(environment, repair=repair)
     if as_json:
-        print_json(findings)
+        print_json(environment.name, {"findings": findings})
     else:
         rows = [(finding["check"], finding["status"], finding["message"], finding["remedy"]) for finding in findings]
         show(table(f"doctor: {environment.name}", ("check", "status", "finding", "remedy"), rows))

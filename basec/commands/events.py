@@ -28,7 +28,7 @@ def status(
     environment = resolve(env)
     lag = outbox.lag(environment, facts.load(environment))
     if as_json:
-        print_json(lag.as_dict())
+        print_json(environment.name, lag.as_dict())
         return
     rows = [
         ("waiting for the relay", str(lag.unpublished)),

@@ -36,7 +36,7 @@ def status(
     hosts = [known.host(host)] if host else list(known.hosts.values())
     lines = firewall.status(environment, known, current_project(environment), hosts)
     if as_json:
-        print_json([line.as_dict() for line in lines])
+        print_json(environment.name, {"rules": [line.as_dict() for line in lines]})
     else:
         _show(environment, lines)
     if any(line.state != "same" for line in lines):

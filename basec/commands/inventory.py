@@ -28,7 +28,7 @@ def show_inventory(
 
     hosts = facts.load(resolve(env)).hosts.values()
     if as_json:
-        print_json([asdict(host) for host in hosts])
+        print_json(resolve(env).name, {"hosts": [asdict(host) for host in hosts]})
         return
     rows = [(h.name, h.role, h.ip, h.private_ip, h.user, ", ".join(h.aliases)) for h in hosts]
     show(table(f"inventory: {resolve(env).name}", ("host", "role", "public", "private", "user", "aliases"), rows))

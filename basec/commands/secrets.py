@@ -28,7 +28,7 @@ def list_secrets(env: str = READ_ENV, as_json: bool = AS_JSON) -> None:
     environment = resolve(env)
     rows = _rows(environment, datetime.datetime.now(datetime.UTC).date())
     if as_json:
-        print_json({"environment": environment.name, "secrets": rows})
+        print_json(environment.name, {"secrets": rows})
         return
     cells = [_cells(row) for row in rows]
     show(table(f"secrets: {environment.name}", ("name", "made", "days", "used by"), cells, right=("days",)))

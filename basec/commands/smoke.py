@@ -44,7 +44,7 @@ def smoke(
     known = facts.load(environment)
     results = run(environment, known, tenant, None if host == "all" else known.host(host).name)
     if as_json:
-        print_json([result.as_dict() for result in results])
+        print_json(environment.name, {"checks": [result.as_dict() for result in results]})
     else:
         show(environment, results)
     if not all(result.passed for result in results):

@@ -96,7 +96,7 @@ def _up_local(environment: Environment, stages: Stages, request: Request) -> Non
     loading = _start_loading(environment)
     if cloud.is_dry:
         with stages.stage("toolchain"):
-            binary, images = _toolchain(), local_stack.kept_images(environment)
+            binary, images = toolchain(), local_stack.kept_images(environment)
     else:
         binary, images = _prepare_machine(environment, stages)
     local_stack.render(environment, images)
@@ -122,7 +122,7 @@ def _prepare_machine(environment: Environment, stages: Stages) -> tuple[Path, Ma
     return Path(toolchain.strip()), last_json(images)
 
 
-def _toolchain() -> Path:
+def toolchain() -> Path:
     """Find or get the Pulumi CLI and answer its path."""
     from basec.programs import Program
 
@@ -197,7 +197,7 @@ def open_engine(environment: Environment, stages: Stages) -> Engine:
     loading = _start_loading(environment)
     StackFile(environment).check_passphrase()
     with stages.stage("toolchain"):
-        binary = _toolchain()
+        binary = toolchain()
     return _engine(environment, binary, loading, stages)
 
 
@@ -299,22 +299,22 @@ def _preview(environment: Environment, allowed: tuple[str, ...], save_plan: Path
         planned = _look(engine, project, stages, allowed, save_plan)
     except PolicyError as refusal:
         if as_json:
-            print_json({"environment": environment.name, "violations": as_json_violations(refusal.violations)})
+            print_json(environment.name, {"violations": as_json_violations(refusal.violations)})
         raise
     finally:
         show(stages.table(), progress=True)
     view = planned.view
     if as_json:
         print_json(
+            environment.name,
             {
-                "environment": environment.name,
                 "changes": dict(view.changes),
                 "changed": view.changed,
                 "steps": view.steps,
                 "notes": planned.notes,
                 "price": planned.price.document(),
                 "violations": as_json_violations(view.violations),
-            }
+            },
         )
         return
     if view.steps:

@@ -39,7 +39,7 @@ def status(
     environment = resolve(env)
     report = read(environment, facts.load(environment), hosts or [])
     if as_json:
-        print_json(asdict(report))
+        print_json(report.environment, asdict(report))
     else:
         show(report)
     raise typer.Exit(int(report.exit_code))

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from localcloud.allocate import allocate
 from localcloud.config import Mode
-from tests.cli.conftest import REPOSITORY, Outcome, copy_program
+from tests.cli.conftest import Outcome, copy_program
 
 TOKENS = {"DIGITALOCEAN_TOKEN": "dop_v1_" + "0f" * 32, "CLOUDFLARE_API_TOKEN": "not-a-token-" + "x" * 28}
 DEFAULT_STATE = "file://~/.local/state/basecommerce"
@@ -133,27 +133,6 @@ def make(directory: Path) -> Clone:
         variables = f"LOCALCLOUD_CONFIG={home / 'cloud/cloud.json'} PYTHONPATH={root}"
         _program(home / f"bin/pulumi-resource-{name}", f"{variables} exec {sys.executable} -m localcloud.plugin {name}")
     return Clone(root, home)
-
-
-def add_language_host(clone: Clone) -> str:
-    """Put the host for Python programs on PATH; answer why not, or an empty text."""
-    module = "github.com/pulumi/pulumi/sdk/v3"
-    if not (go := shutil.which("go")):
-        return "no go on PATH, whose module cache holds pulumi-language-python-exec"
-    found = subprocess.run(
-        [go, "list", "-m", "-f", "{{.Dir}}", module],
-        cwd=REPOSITORY / "toolchain",
-        env={**os.environ, "GOFLAGS": "-mod=readonly"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    script = Path(found.stdout.strip()) / "python/cmd/pulumi-language-python-exec"
-    if found.returncode or not script.is_file():
-        return f"{module} is not in Go's module cache"
-    host = f"PYTHONPATH={REPOSITORY} exec {sys.executable} -m tests.cli.language_host {script}"
-    _program(clone.home / "bin/pulumi-language-python", host)
-    return ""
 
 
 def _program(path: Path, command: str) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from unittest.mock import patch
 
 import typer.main
 from typer.core import TyperCommand, TyperGroup
 
+from basec.environments import ENVIRONMENT_VARIABLE
 from basec.main import app
 
 
@@ -54,4 +57,6 @@ def check(line: str) -> None:
     group = root()
     while isinstance(command := group.commands[words.pop(0)], TyperGroup):
         group = command
-    command.make_context(command.name, words)
+    # Without `--env` it means the environment that the reader's own clone knows.
+    with patch.dict(os.environ, {ENVIRONMENT_VARIABLE: "local"}):
+        command.make_context(command.name, words)

@@ -66,8 +66,10 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copytree(REPOSITORY / name, root / name)
     monkeypatch.setattr(environments.resolve, "__defaults__", (root,))
     monkeypatch.setattr(environments.known_names, "__defaults__", (root,))
+    monkeypatch.setattr(environments.seen_names, "__defaults__", (root,))
     monkeypatch.setenv("BASECOMMERCE_CACHE", str(tmp_path / "cache"))
     for name in (
+        "BASEC_ENV",
         "LOCAL_HTTP_PORT",
         "LOCAL_HTTPS_PORT",
         "LOCAL_TENANTS",

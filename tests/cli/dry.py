@@ -125,6 +125,7 @@ def working_in(directory: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(environments.resolve, "__defaults__", (root,))
         patch.setattr(environments.known_names, "__defaults__", (root,))
+        patch.setattr(environments.seen_names, "__defaults__", (root,))
         patch.setenv("BASECOMMERCE_CACHE", str(directory / "cache"))
         patch.setenv("NO_COLOR", "1")
         patch.setenv("COLUMNS", "160")

@@ -72,7 +72,7 @@ def changed_lines(before: str, after: str) -> list[str]:
 
 
 def test_the_list_is_shown_with_its_day_and_age(basec: Run, clone: Path) -> None:
-    outcome = basec("cloudflare", "ranges")
+    outcome = basec("cloudflare", "ranges", "--env", "production")
     age = (datetime.date.fromisoformat(TODAY) - datetime.date(2026, 11, 1)).days
     assert outcome.code == 0
     assert outcome.stdout.splitlines() == [*present(clone), f"15 ranges, copied on 2026-11-01, {age} days ago"]
@@ -171,7 +171,8 @@ def test_a_file_of_another_layout_is_refused_and_not_spoilt(layout: str) -> None
         cloudflare_ranges.edited(text, FILE, ranges)
 
 
-def test_a_refresh_wants_its_environment_by_name(basec: Run) -> None:
+def test_a_refresh_wants_its_environment_by_name(basec: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BASEC_ENV", "production")
     outcome = basec("cloudflare", "ranges", "--refresh")
     assert outcome.code == 2
     assert outcome.stderr == (

@@ -27,10 +27,18 @@ KNOWN = "hint: one of local, staging, production (development is local; local-<s
         "exec infra postgres psql",  # it may look and it may change; nobody can tell
     ],
 )
-def test_commands_that_change_things_demand_an_environment(basec: Run, command: str) -> None:
+def test_commands_that_change_things_demand_an_environment(
+    basec: Run, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("BASEC_ENV", "local")  # which is for commands that look
     outcome = basec(*command.split())
     assert outcome.code == 2
-    assert "Missing option '--env'" in outcome.stderr
+    words = " ".join(command.split()[: 2 if command.startswith(("compose", "events", "firewall")) else 1])
+    more = " ..." if len(command.split()) > len(words.split()) else ""
+    assert outcome.stderr == (
+        f"basec {words}: it changes things, so the environment must be named: local, staging, production\n"
+        f"hint: basec {words} --env local{more}\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,11 +111,59 @@ def test_down_is_safe_to_repeat_where_nothing_is(basec: Run, clone: Path) -> Non
     ],
 )
 def test_reading_an_environment_that_was_never_up_says_so(basec: Run, command: tuple[str, ...]) -> None:
-    outcome = basec(*command)
-    assert outcome.code == 2
+    for environment, way in (("production", "inventory refresh"), ("local", "up")):
+        outcome = basec(*command, "--env", environment)
+        assert outcome.code == 2
+        assert outcome.stderr == (
+            f"basec: {environment}: this environment was never brought up from here (inventory.yaml is missing)\n"
+            f"hint: basec {way} --env {environment}\n"
+        )
+
+
+KNOWN_BY = {
+    "local": ".local/local/cloud.json",
+    "local-two": ".local/local-two/cloud.json",
+    "staging": ".basec/staging/x",
+}
+
+
+def make_known(clone: Path, *names: str) -> None:
+    """Let a clone know environments: a local stack from `init` on, a cloud one from `up` or `inventory refresh` on."""
+    for name in names:
+        path = clone / KNOWN_BY.get(name, f".basec/{name}/x")
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("known", "meant"),
+    [(("local",), "local"), (("staging",), "staging"), (("local", "staging", "production"), "production")],
+)
+def test_a_command_that_looks_means_production_if_it_is_known_else_the_one_environment_that_is(
+    basec: Run, clone: Path, known: tuple[str, ...], meant: str
+) -> None:
+    make_known(clone, *known)
+    assert basec("status").stderr.startswith(f"basec: {meant}: this environment was never brought up from here")
+
+
+def test_a_variable_names_the_environment_of_commands_that_look(
+    basec: Run, clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_known(clone, "production")
+    monkeypatch.setenv("BASEC_ENV", "staging")
+    assert basec("status").stderr.startswith("basec: staging: ")
+    assert basec("status", "--env", "local").stderr.startswith("basec: local: ")
+
+
+@pytest.mark.parametrize(("known", "told"), [((), "none yet"), (("local", "local-two"), "local, local-two")])
+def test_an_unclear_environment_ends_with_the_known_ones_and_a_line_to_copy(
+    basec: Run, clone: Path, known: tuple[str, ...], told: str
+) -> None:
+    make_known(clone, *known)
+    outcome = basec("firewall", "status")
+    assert (outcome.code, outcome.stdout) == (2, "")
     assert outcome.stderr == (
-        "basec: production: this environment was never brought up from here (inventory.yaml is missing)\n"
-        "hint: basec up --env production\n"
+        f"basec firewall status: which environment? This clone knows {told}\nhint: basec firewall status --env local\n"
     )
 
 

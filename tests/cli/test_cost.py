@@ -45,7 +45,7 @@ def edit(root: Path, old: str, new: str, file: str = "inventory.yaml") -> None:
 def test_both_bills_are_shown_item_by_item(basec: Run, clone: Path) -> None:
     brought_up(clone, BILLED)
     edit(clone, "size_gib: 10", "size_gib: 20")
-    outcome = basec("cost")
+    outcome = basec("cost", "--env", "production")
     lines = [line.split() for line in outcome.stdout.splitlines()]
     assert outcome.code == 0
     assert ["infra", "volume", "10", "GiB", "1.00", "20", "GiB", "2.00"] in lines
@@ -68,6 +68,7 @@ def test_what_a_script_gets(basec: Run, clone: Path) -> None:
     document = json.loads(basec("cost", "--env", "production", "--json").stdout)
     items = {item.pop("name"): item for item in document.pop("items")}
     assert document == {
+        "environment": "production",
         "before_usd": 26.0,
         "after_usd": 27.0,
         "limit_usd": 30,
@@ -75,8 +76,8 @@ def test_what_a_script_gets(basec: Run, clone: Path) -> None:
         "local": False,
     }
     assert items["infra volume"] == {
-        "before": {"name": "infra volume", "what": "10 GiB", "cents": 100},
-        "after": {"name": "infra volume", "what": "20 GiB", "cents": 200},
+        "before": {"what": "10 GiB", "usd": 1.0},
+        "after": {"what": "20 GiB", "usd": 2.0},
     }
 
 
@@ -86,11 +87,11 @@ def test_what_is_not_known_is_not_said_to_be_free(
 ) -> None:
     if droplets is not None:
         brought_up(clone, droplets)
-    outcome = basec("cost")
+    outcome = basec("cost", "--env", "production")
     lines = [line.split() for line in outcome.stdout.splitlines()]
     assert ["total", "?", "26.00"] in lines
     assert "basec inventory refresh --env production" in outcome.stdout
-    assert json.loads(basec("cost", "--json").stdout)["before_usd"] is None
+    assert json.loads(basec("cost", "--env", "production", "--json").stdout)["before_usd"] is None
 
 
 def test_a_plan_over_the_ceiling_is_refused_with_its_items(basec: Run, clone: Path) -> None:

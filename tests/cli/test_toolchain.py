@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import subprocess
 import sys
@@ -136,6 +137,49 @@ def test_two_bring_ups_build_once(ways: list[str], tmp_path: Path, monkeypatch: 
     waiting.join(10)
     assert said == ["another process is getting the Pulumi CLI; waiting for it"]
     assert ways == []
+
+
+def laid(tmp_path: Path) -> dict[str, bytes]:
+    directory = cached(tmp_path).parent
+    return {path.name: path.read_bytes() for path in directory.glob("*language*")}
+
+
+def test_beside_a_cli_without_a_host_for_python_programs_lies_ours_and_an_older_one_is_replaced(
+    ways: list[str], tmp_path: Path
+) -> None:
+    write_cli(cached(tmp_path))
+    ours = {name: (pulumi_cli.HERE / name).read_bytes() for name in (pulumi_cli.HOST, pulumi_cli.HOST_SCRIPT)}
+    ensure_pulumi(print)
+    assert laid(tmp_path) == ours
+    launcher = cached(tmp_path).with_name(pulumi_cli.HOST)
+    assert launcher.stat().st_mode & 0o111
+    launcher.write_text("#!/bin/sh\n# runs language_host.py of last year\n")
+    ensure_pulumi(print)
+    assert laid(tmp_path) == ours
+    assert ways == []
+
+
+def test_the_official_host_for_python_programs_is_left_alone(ways: list[str], tmp_path: Path) -> None:
+    write_cli(cached(tmp_path))
+    official = cached(tmp_path).with_name(pulumi_cli.HOST)
+    official.write_bytes(b"\x7fELF")
+    ensure_pulumi(print)
+    assert laid(tmp_path) == {pulumi_cli.HOST: b"\x7fELF"}
+    assert ways == []
+
+
+def test_the_official_installers_other_programs_are_kept_beside_the_cli(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: contextlib.nullcontext())
+
+    def install(command: list[str], *_: object) -> None:
+        for name in ("pulumi", pulumi_cli.HOST):
+            write_cli(Path(command[3]) / "bin" / name)
+
+    monkeypatch.setattr(pulumi_cli, "run", install)
+    pulumi_cli._install(tmp_path / "pulumi", print)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pulumi", pulumi_cli.HOST]
 
 
 @pytest.mark.parametrize("name", ["go.mod", "go.sum", "tools.go"])

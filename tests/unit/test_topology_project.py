@@ -60,9 +60,9 @@ def test_problems_of_all_files_and_secrets_are_raised_at_once(tmp_path: Path) ->
         "inventory.yaml: droplets.infra.volume.size_gib",
         "inventory.yaml: droplets.edge.role",
         "versions.yaml",
-        "Pulumi.staging.yaml: basecommerce:token_key",
-        "Pulumi.staging.yaml: cloudflare:apiToken",
+        "Pulumi.staging.yaml: 2 secrets are not set",
     ]
+    assert "Pulumi.staging.yaml: 2 secrets are not set: token_key, cloudflare:apiToken\nhint: run `basec init" in report
 
 
 def test_wrong_field_does_not_hide_another_in_the_same_section(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_stack_without_settings_is_refused(tmp_path: Path) -> None:
     ("stack", "hint"),
     [
         ("local", "run `basec init --env local`"),
-        ("staging", "run `basec init --env staging`"),
+        ("staging", "run `basec init --env staging`; a look without an account: `basec preview --env staging --dry`"),
     ],
 )
 def test_missing_secret_names_the_command_that_sets_it(stack: str, hint: str) -> None:

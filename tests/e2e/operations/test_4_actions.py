@@ -12,7 +12,7 @@ pytestmark = pytest.mark.real
 
 
 def test_firewall_is_as_declared_on_every_host(stack: LocalStack) -> None:
-    lines = json.loads(stack.basec("firewall", "status", "--env", STACK, "--json"))
+    lines = json.loads(stack.basec("firewall", "status", "--env", STACK, "--json"))["rules"]
     assert {line["state"] for line in lines} == {"same"}
     assert {line["host"] for line in lines} == set(TIERS)
 
@@ -20,7 +20,7 @@ def test_firewall_is_as_declared_on_every_host(stack: LocalStack) -> None:
 def test_a_hands_changes_of_the_firewall_are_seen_and_taken_back(stack: LocalStack) -> None:
     stack.inside("infra", "ufw allow 9999 >/dev/null && iptables -D DOCKER-USER -j DROP")
     output = stack.basec("firewall", "status", "platform", "--env", STACK, "--json", expect=1)
-    lines = json.loads(output[: output.rindex("]") + 1])
+    lines = json.loads(output[: output.rindex("}") + 1])["rules"]
     wrong = {(line["chain"], line["rule"], line["state"]) for line in lines if line["state"] != "same"}
     assert ("ufw", "allow tcp 9999 from 0.0.0.0/0", "extra") in wrong
     assert ("frame", "what no rule names does not reach a container", "missing") in wrong
@@ -77,5 +77,5 @@ def test_inventory_is_rebuilt_from_the_stacks_exports(stack: LocalStack) -> None
     stack.basec("inventory", "refresh", "--env", STACK)
     assert {name: (facts / name).read_text() for name in before} == before
     assert stack.journal()[events:] == [], "nothing in the cloud was touched"
-    hosts = json.loads(stack.basec("inventory", "show", "--env", STACK, "--json"))
+    hosts = json.loads(stack.basec("inventory", "show", "--env", STACK, "--json"))["hosts"]
     assert {host["name"] for host in hosts} == set(TIERS)

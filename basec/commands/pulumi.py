@@ -1,0 +1,94 @@
+"""`basec pulumi`: the Pulumi CLI with everything that belongs to an environment."""
+
+from __future__ import annotations
+
+import typer
+
+from basec.arguments import CHANGE_ENV
+from basec.environments import Environment, resolve
+from topology.errors import BasecommerceError, ExitCode, UsageError
+
+UNJUDGED = {"up": "up", "update": "up", "destroy": "down", "down": "down", "dn": "down", "watch": "up"}
+"""Pulumi's commands, and their other names, that walk past `topology/plan.py`, with the command of basec instead."""
+JUDGED_BY_RULES = ("preview", "pre", "up", "update", "watch")
+"""Those that take a policy pack."""
+
+
+class UnjudgedError(BasecommerceError):
+    """A command that would change a protected stack without the check of dangerous edits."""
+
+    exit_code = ExitCode.REFUSED
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        "pulumi",
+        epilog="Examples: basec pulumi --env staging -- preview --diff; basec pulumi --env local -- stack export",
+        context_settings={"ignore_unknown_options": True},
+    )(pulumi)
+
+
+def pulumi(
+    arguments: list[str] = typer.Argument(..., metavar="-- ARGS...", help="A Pulumi command and its arguments."),
+    env: str = CHANGE_ENV,
+    unjudged: bool = typer.Option(
+        False,
+        "--unjudged",
+        help="Let `up` and `destroy` of a protected stack pass without the check of dangerous edits.",
+    ),
+) -> None:
+    """Run the Pulumi CLI with an environment's back-end, passphrase, plugins and rules."""
+    environment = resolve(env)
+    word = arguments[0]
+    if word.startswith("-"):
+        raise UsageError(
+            f"basec: pulumi: {word}: Pulumi's command comes first", f"basec pulumi --env {environment.name} -- preview"
+        )
+    if word in UNJUDGED and not unjudged and _protected(environment):
+        raise UnjudgedError(
+            f"basec: pulumi: {environment.name} is protected, and `pulumi {word}` asks nobody about dangerous edits",
+            f"basec {UNJUDGED[word]} --env {environment.name}; on purpose: --unjudged before the `--`",
+        )
+    raise typer.Exit(_run(environment, arguments))
+
+
+def _protected(environment: Environment) -> bool:
+    from basec.commands.stack import written_project
+
+    return written_project(environment).settings.protect
+
+
+def _run(environment: Environment, arguments: list[str]) -> int:
+    """Run the CLI in the terminal's own group, so that Ctrl-C reaches it. Answers its exit code."""
+    import os
+    import signal
+    import subprocess
+
+    from basec import policy
+    from basec.commands import stack
+    from basec.workspace import variables
+
+    _check(environment)
+    word, rest = arguments[0], arguments[1:]
+    if word in JUDGED_BY_RULES and not any(each.startswith("--policy-pack") for each in rest):
+        rest = ["--policy-pack", str(environment.root / policy.PACK), *rest]
+    command = [str(stack.toolchain()), word, *rest]
+    own = {**os.environ, **variables(environment), "PULUMI_STACK": environment.name}
+    # The terminal sends Ctrl-C to the CLI as well, which ends in order; we wait for it.
+    previous = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return subprocess.run(command, cwd=environment.work_dir, env=own, check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _check(environment: Environment) -> None:
+    """Bring the files of a local stack up to date, and refuse a lost passphrase before anything else."""
+    from basec import local_stack
+    from basec.locks import settle
+    from basec.stack_file import StackFile
+
+    StackFile(environment).check_passphrase()
+    if environment.is_local:
+        local_stack.render(environment, local_stack.kept_images(environment))
+    settle(environment)
