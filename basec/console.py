@@ -39,9 +39,11 @@ def answer(text: str) -> None:
     sys.stdout.flush()
 
 
-def show(table: Table, *, progress: bool = False) -> None:
-    """Print a table: a result on standard output, or what belongs to progress."""
-    (stderr() if progress else _stdout()).print(table)
+def show(*drawn: Table | Text, progress: bool = False) -> None:
+    """Print tables or texts: results on standard output, or what belongs to progress."""
+    console = stderr() if progress else _stdout()
+    for each in drawn:
+        console.print(each, soft_wrap=not hasattr(each, "columns"))
 
 
 def width() -> int:

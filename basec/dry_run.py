@@ -3,18 +3,24 @@
 `basec preview --env staging --dry` is what pull requests of forks run, and what anybody may run who has no tokens.
 The stack's own settings are used, and its own secrets where its passphrase is known; else secrets are made for the run
 and thrown away with it. State, providers and PULUMI_HOME are in a temporary directory, so nothing real is in reach.
+
+With a base, the program of that commit is brought up there first, by plain Pulumi: two commits of one program cannot be
+imported into one process. What a preview then shows is the difference between the commits.
 """
 
 from __future__ import annotations
 
+import io
+import os
 import shutil
+import subprocess
+import sys
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-
-import yaml
 
 from basec import local_stack, passphrase_file
 from basec.console import say
@@ -22,30 +28,82 @@ from basec.environments import Environment
 from basec.files import write_private
 from basec.programs import Program
 from basec.stack_file import SETTINGS_KEY, StackFile
-from topology.errors import ConfigurationError
+from topology.errors import BasecommerceError, ConfigurationError, UsageError
 from topology.inventory import load_inventory
 from topology.project import required_secrets
 
 
 @contextmanager
-def rehearsal(environment: Environment) -> Iterator[Environment]:
-    """Give the environment with a directory of its own, which goes with all that is in it."""
+def rehearsal(environment: Environment, base: str = "") -> Iterator[Environment]:
+    """Give the environment with a directory of its own, which goes with all that is in it.
+
+    `base` names a commit that is up there already. Raises UsageError when git does not know it.
+    """
     with tempfile.TemporaryDirectory(prefix="basec-dry-") as directory:
         dry = replace(environment, dry_dir=Path(directory))
         arguments = ["--directory", directory, "--name", environment.name, "--mode", "dry"]
         Program("localcloud", ["allocate", *arguments]).run()
         local_stack.render_project(dry)
-        if (passphrase := _own_passphrase(environment)) is not None:
+        if base:
+            _bring_up(dry, base, Path(directory) / "base")
+        elif (passphrase := _own_passphrase(environment)) is not None:
             shutil.copy(environment.stack_file, dry.stack_file)
             write_private(dry.passphrase_file, passphrase + "\n")
             say(f"{environment.name}: dry: with the stack's own secrets")
         else:
-            settings = StackFile(environment).settings
-            write_private(dry.stack_file, yaml.safe_dump({"config": {SETTINGS_KEY: settings}}, sort_keys=False))
             passphrase_file.make(dry)
-            local_stack.fill_secrets(dry, StackFile(dry))
-            say(f"{environment.name}: dry: with secrets for this run only")
+            write_private(dry.stack_file, "config: {}\n")
+        _settle(dry, environment.root)
         yield dry
+
+
+def _settle(dry: Environment, root: Path) -> None:
+    """Take the settings of a tree over, and make the secrets that are missing."""
+    stack = StackFile(dry)
+    settings = StackFile(replace(dry, root=root, dry_dir=None)).settings
+    secrets = {key: value for key, value in (stack.document.get("config") or {}).items() if key != SETTINGS_KEY}
+    stack.document["config"] = {SETTINGS_KEY: settings, **secrets}
+    stack.write()
+    if local_stack.fill_secrets(replace(dry, root=root), stack):
+        say(f"{dry.name}: dry: with secrets for this run only")
+
+
+def _bring_up(dry: Environment, base: str, tree: Path) -> None:
+    """Bring the program of a commit up, from a copy of its tree."""
+    from basec.workspace import variables
+
+    tree.mkdir()
+    git = ["git", "-C", str(dry.root)]
+    archive = subprocess.run([*git, "archive", "--format=tar", f"{base}^{{commit}}"], capture_output=True, check=False)
+    if archive.returncode != 0:
+        words = archive.stderr.decode().strip().removeprefix("fatal: ")
+        raise UsageError(f"basec: preview: --base: {base}: {words}", "git log --oneline shows what there is")
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+        files.extractall(tree, filter="data")
+    (tree / ".venv").symlink_to(sys.prefix)
+    passphrase_file.make(dry)
+    write_private(dry.stack_file, "config: {}\n")
+    _settle(dry, tree)
+    local_stack.render_project(dry, program=tree)
+    say(f"{dry.name}: dry: brings {base} up, from nothing")
+    pulumi = Program("toolchain").run().strip()
+    own = {**os.environ, **variables(dry), "PULUMI_STACK": dry.name}
+    for command in (["stack", "init", dry.name], ["up", "--yes", "--skip-preview"]):
+        done = subprocess.run(
+            [pulumi, "--non-interactive", *command, "--color=never"],
+            cwd=dry.work_dir,
+            env=own,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            words = "\n  ".join(f"{done.stdout}{done.stderr}".strip().splitlines()[-20:])
+            raise BasecommerceError(
+                f"basec: preview: --base: {base}: its program does not come up dry:\n  {words}",
+                f"basec preview --env {dry.name} --dry shows this commit alone",
+            )
+    local_stack.render_project(dry)
 
 
 def _own_passphrase(environment: Environment) -> str | None:

@@ -10,6 +10,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -106,8 +107,11 @@ def render(environment: Environment, images: Mapping[str, object] | None) -> Sta
     return stack
 
 
-def render_project(environment: Environment) -> None:
-    """Write the project with the local cloud's providers, and the directories of a stack that has all of its own."""
+def render_project(environment: Environment, program: Path | None = None) -> None:
+    """Write the project with the local cloud's providers, and the directories of a stack that has all of its own.
+
+    `program` is the tree whose program plain Pulumi runs: another one than the environment's own for a rehearsal.
+    """
     for name in ("state", "home", "cloud"):
         (environment.work_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     providers = [_plugin(environment, name, version) for name, version in PLUGIN_VERSIONS.items()]
@@ -115,7 +119,7 @@ def render_project(environment: Environment) -> None:
     runtime = {"name": "python", "options": {"virtualenv": sys.prefix}}
     project = {
         "name": PROJECT,
-        "main": str(environment.root / "__main__.py"),
+        "main": str(program or environment.root),
         "runtime": runtime,
         "plugins": {"providers": providers},
     }

@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from basec import policy
-from basec.console import Stages, say
+from basec.console import Stages, say, show
 from basec.price import Price, price_of
 from topology.costs import Machine
 from topology.errors import ExitCode, UsageError
+from topology.inventory import ROLES
 from topology.plan import DROPLET, RefusedPlanError, Step, Verdict, judge, template_notes
 from topology.project import Project
 
 if TYPE_CHECKING:  # importing the engine takes a second, which `up` spends while other programs run
     from basec.engine import Engine
     from basec.progress import ProgressView
+    from basec.review.changes import Review
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,7 @@ class Request:
     """What the user says about the changes."""
 
     allow_replace: tuple[str, ...] = ()
-    """URNs that may be replaced or deleted, or lose their protection."""
+    """Names or URNs of what may be replaced or deleted, or lose its protection."""
     ask: bool = False
     plan: Path | None = None
     """A plan that an earlier preview saved."""
@@ -42,6 +44,7 @@ class Planned:
     """A preview that nothing speaks against."""
 
     view: ProgressView
+    review: Review
     replace: tuple[str, ...]
     """URNs that the engine is told to replace: it would not see a reason by itself."""
     notes: tuple[str, ...]
@@ -52,6 +55,8 @@ def look(
     engine: Engine, project: Project, stages: Stages, allow_replace: tuple[str, ...], plan: Path | None = None
 ) -> Planned:
     """Preview and judge, and write the plan to a file if one is named. Raises RefusedPlanError and PolicyError."""
+    from basec.review.changes import review
+
     policy.allow(allow_replace)
     with stages.stage("preview"):
         view, verdict = _previewed(engine, project, allow_replace, plan)
@@ -59,8 +64,10 @@ def look(
             view = engine.preview(plan, verdict.forced)
             _judged(view.stateful, project, allow_replace)
     digests = (_droplets(exports, "template_digest") for exports in (view.exports_before, view.exports_after))
+    order = [name for role in ROLES for name in project.inventory.by_role(role)]
     return Planned(
         view=view,
+        review=review(view.told, view.releases, order),
         replace=verdict.forced,
         notes=template_notes(*digests),
         price=price_of(project, deployed_machines(view.exports_before, view.stateful)),
@@ -72,10 +79,14 @@ def apply(engine: Engine, project: Project, stages: Stages, request: Request) ->
 
     Raises PlanChangedError when the engine would do anything else.
     """
+    from basec.review import screen
+
     engine.settle()
     with private_file() as own:
         planned = look(engine, project, stages, request.allow_replace, None if request.plan else own)
         view = planned.view
+        if planned.review.changes:
+            show(screen.hosts(planned.review), progress=True)
         for line in (*planned.notes, *planned.price.lines):
             say(line)
         say(f"preview: {view.summary}")
@@ -83,7 +94,7 @@ def apply(engine: Engine, project: Project, stages: Stages, request: Request) ->
             say("up: nothing to do")
             return view.exports_before
         if request.ask and view.changed:
-            _confirm(engine.environment.name, view)
+            _confirm(engine.environment.name)
         with stages.stage("up"):
             done = engine.up(
                 request.plan.absolute() if request.plan else own, planned.replace, unprotect=bool(request.allow_replace)
@@ -134,11 +145,13 @@ def _previewed(
 
 
 def _judged(steps: Sequence[Step], project: Project, allowed: tuple[str, ...]) -> Verdict:
-    known = sorted({step.urn for step in steps})
-    if unknown := [urn for urn in allowed if urn not in known]:
+    known = {step.urn: step.name for step in steps}
+    if unknown := [each for each in allowed if each not in known and each not in known.values()]:
         raise UsageError(
             f"basec: --allow-replace: {project.stack}: no such resource: {unknown[0]}",
-            "one of " + ", ".join(known) if known else "nothing is deployed, so nothing can be replaced",
+            "one of " + ", ".join(sorted(known.values()))
+            if known
+            else "nothing is deployed, so nothing can be replaced",
         )
     verdict = judge(steps, project, allowed)
     if verdict.refusals:
@@ -162,9 +175,7 @@ def _droplets(exports: Mapping[str, Any], key: str) -> dict[str, str]:
     return {name: str(droplet[key]) for name, droplet in _exported(exports).items() if key in droplet}
 
 
-def _confirm(environment: str, planned: ProgressView) -> None:
-    for step in planned.steps:
-        say(f"  {step['op']:<18} {step['resource']}")
+def _confirm(environment: str) -> None:
     if not sys.stdin.isatty():
         raise UsageError(f"basec: up: {environment}: changes need a yes", f"basec up --env {environment} --yes")
     if not typer.confirm(f"apply this to {environment}?", err=True):

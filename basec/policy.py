@@ -94,9 +94,9 @@ def as_json(violations: Sequence[Violation]) -> list[dict[str, str]]:
     return [asdict(violation) for violation in violations]
 
 
-def allow(urns: Sequence[str]) -> None:
+def allow(names: Sequence[str]) -> None:
     """Let resources that the operator named lose their protection; the engine passes this on to the pack."""
-    os.environ["BASECOMMERCE_ALLOW_REPLACE"] = " ".join(urns)
+    os.environ["BASECOMMERCE_ALLOW_REPLACE"] = " ".join(names)
 
 
 def variables(environment: Environment) -> Mapping[str, str]:

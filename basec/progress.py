@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.status import Status
 
 from basec.policy import Violation
+from basec.review.changes import COMPOSE_STACK, Told
+from basec.review.releases import Files
 from topology.plan import STATEFUL, Step
 
 STAGES = {  # a component's area and type, in its URN: the stage a person knows it by
@@ -38,6 +40,13 @@ DONE = {
     "read": "read",
     "import": "imported",
 }
+COUNTED = {
+    "create": ("to create", "created"),
+    "update": ("to update", "updated"),
+    "replace": ("to replace", "replaced"),
+    "delete": ("to delete", "deleted"),
+}
+"""How operations are counted, before and after; an operation that is not listed is named as the engine names it."""
 UNTOLD = ("basecommerce:", "pulumi:")
 """Types that make nothing themselves: components, which are done once declared, the stack, and providers."""
 STACK = "pulumi:pulumi:Stack"
@@ -89,7 +98,10 @@ class ProgressView:
         self._status: Status | None = console.status("starting the engine") if console.is_terminal else None
         self.failures: dict[str, Failure] = {}
         self.changes: Counter[str] = Counter()
-        self.steps: list[dict[str, str]] = []
+        self.told: list[Told] = []
+        """What a preview told of each resource that changes."""
+        self.releases: dict[str, tuple[Files, Files]] = {}
+        """The files of each tier's release before and after, by the URN of its component."""
         self.violations: list[Violation] = []
         """What broke a rule of the policy pack."""
         self.stateful: list[Step] = []
@@ -133,9 +145,14 @@ class ProgressView:
 
     @property
     def summary(self) -> str:
-        """Say what an operation changes, e.g. `4 changes (3 create, 1 update, 40 same)`."""
-        counts = ", ".join(f"{count} {op}" for op, count in sorted(self.changes.items()) if count) or "nothing"
-        return f"{self.changed} changes ({counts})"
+        """Say what an operation changes, e.g. `3 to create, 1 to update, 40 unchanged`; after it `3 created, ...`."""
+        told = [
+            f"{self.changes[op]} {COUNTED[op][not self._preview] if op in COUNTED else op}"
+            for op in (*COUNTED, *sorted(set(self.changes) - set(COUNTED) - {"same"}))
+            if self.changes[op]
+        ]
+        nothing = "nothing to change" if self._preview else "nothing changed"
+        return ", ".join([*(told or [nothing]), f"{self.changes['same']} unchanged"])
 
     @property
     def exports_changed(self) -> bool:
@@ -155,9 +172,7 @@ class ProgressView:
         self._started[metadata.urn] = time.monotonic()
         self._live[metadata.urn] = ""
         if self._preview and not kind_of(metadata.urn).startswith(UNTOLD) and op not in ("read", "refresh"):
-            self.steps.append(
-                {"op": op, "resource": name_of(metadata.urn), "stage": stage_of(metadata.urn), "urn": metadata.urn}
-            )
+            self.told.append(Told.of(metadata, op))
 
     def _end(self, metadata: Any) -> None:
         op = _op(metadata)
@@ -165,6 +180,10 @@ class ProgressView:
             # Told twice: when the stack is declared, as it was, and when its exports are known.
             self.exports_before = (metadata.old.outputs if metadata.old else None) or {}
             self.exports_after = (metadata.new.outputs if metadata.new else None) or {}
+        if kind_of(metadata.urn) == COMPOSE_STACK and metadata.old and metadata.new:
+            old, new = ((each.outputs or {}).get("files") for each in (metadata.old, metadata.new))
+            if isinstance(old, Mapping) and isinstance(new, Mapping):
+                self.releases[metadata.urn] = (old, new)
         start = self._started.pop(metadata.urn, None)
         self._live.pop(metadata.urn, None)
         # A component is done as soon as it is declared; its children are what takes time.

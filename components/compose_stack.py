@@ -84,9 +84,13 @@ def payload(bundle: Bundle, hosts: Mapping[str, str], files: Mapping[str, Secret
 
 
 class ComposeStack(pulumi.ComponentResource):
-    """A running tier. Outputs: `digest` of the bundle, known once it serves."""
+    """A running tier. Outputs: `digest` of the bundle and its `files` by name, known once it serves.
+
+    The files are there for previews: what goes to the droplet is secret as a whole, so that no diff of it can be shown.
+    """
 
     digest: pulumi.Output[str]
+    files: pulumi.Output[dict[str, str]]
 
     def __init__(self, name: str, args: ComposeStackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("basecommerce:compose:ComposeStack", name, {}, opts)
@@ -117,4 +121,5 @@ class ComposeStack(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.digest = activation.id.apply(lambda _: bundle.digest)
-        self.register_outputs({"digest": self.digest})
+        self.files = activation.id.apply(lambda _: bundle.files)
+        self.register_outputs({"digest": self.digest, "files": self.files})

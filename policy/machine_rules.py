@@ -55,9 +55,10 @@ def known_choices(resource: Resource, stack: Stack) -> Iterator[Finding]:
 
 def kept_things(resource: Resource, stack: Stack) -> Iterator[Finding]:
     """BC07: `protect` on what holds data or a known address."""
-    if resource.type not in KEPT or stack.is_local or resource.protect or resource.urn in stack.allowed:
+    name = resource.urn.rsplit("::", maxsplit=1)[-1]
+    if resource.type not in KEPT or stack.is_local or resource.protect or {resource.urn, name} & stack.allowed:
         return
-    fix = f"set `protect: true` in the stack's settings; to let it go: --allow-replace '{resource.urn}'"
+    fix = f"set `protect: true` in the stack's settings; to let it go: --allow-replace {name}"
     yield Finding(found="protect: off", wanted="protect: on, in a cloud stack", fix=fix)
 
 

@@ -23,7 +23,7 @@ from topology.project import SETTINGS_KEY, Project, load_project, required_secre
 ROOT = Path(__file__).resolve().parent.parent
 STACK_FILE_VARIABLE = "BASECOMMERCE_STACK_FILE"
 ALLOW_VARIABLE = "BASECOMMERCE_ALLOW_REPLACE"
-"""URNs, separated by blanks, that the operator named with `--allow-replace`: they may lose their protection."""
+"""Names or URNs, separated by blanks, of what the operator let lose its protection with `--allow-replace`."""
 
 
 class NoStackError(BasecommerceError):
@@ -39,7 +39,7 @@ class Stack:
     document: Mapping[str, Any]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     allowed: frozenset[str] = frozenset()
-    """URNs that may go unprotected, since the operator named them."""
+    """Names or URNs that may go unprotected, since the operator named them."""
 
     @property
     def is_local(self) -> bool:

@@ -69,6 +69,16 @@ class Bundle:
     """What the tier's containers run, as full references."""
 
     @property
+    def files(self) -> dict[str, str]:
+        """The text of each file by its name, `.env` included; no file of a bundle holds a secret."""
+        with tarfile.open(fileobj=io.BytesIO(self.tar)) as archive:
+            return {
+                entry.name: file.read().decode()
+                for entry in archive
+                if (file := archive.extractfile(entry)) is not None
+            }
+
+    @property
     def activation(self) -> str:
         """The command that activates this bundle, as bash text; the payload comes by standard input."""
         return f"# activate {self.tier} {self.digest[:12]}\ntier={self.tier} digest={self.digest}\n{BOOTSTRAP}"
@@ -85,7 +95,7 @@ def build_bundle(project: Project, tier: str) -> Bundle:
     }
     variables = _variables(project, files[PurePosixPath("compose.yaml")][0].decode())
     files[PurePosixPath(".env")] = ("".join(f"{key}={quote(variables[key])}\n" for key in variables).encode(), False)
-    tar = _pack(files)
+    tar = pack(files)
     images = tuple(sorted({value for key, value in variables.items() if key.startswith(IMAGE_PREFIX)}))
     return Bundle(tier=tier, digest=hashlib.sha256(tar).hexdigest(), tar=tar, images=images)
 
@@ -147,7 +157,7 @@ def _variables(project: Project, compose: str) -> dict[str, str]:
     return {name: known[name] for name in sorted(used & set(known))}
 
 
-def _pack(files: Mapping[PurePosixPath, tuple[bytes, bool]]) -> bytes:
+def pack(files: Mapping[PurePosixPath, tuple[bytes, bool]]) -> bytes:
     """Write a tar whose bytes depend on names and contents only."""
     folders = {parent for name in files for parent in name.parents if parent.parts}
     buffer = io.BytesIO()

@@ -5,7 +5,7 @@ Pure: steps and settings in, a verdict out. `docs/dangerous-edits.md` has the sa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -30,6 +30,14 @@ REPLACE_OPS = ("replace", "create-replacement", "delete-replaced", "discard-repl
 DELETE_OPS = ("delete", "discard")
 SUFFIXES: Mapping[str, str] = {DROPLET: "-droplet", VOLUME: "-volume", RESERVED_IP: "-reserved-ip"}
 MORE = "docs/dangerous-edits.md has the safe way"
+HEADS: Mapping[str, str] = {
+    "replace": "{cause} would replace {count} resources",
+    "delete": "{count} resources are no longer declared",
+    "image": "the image of {count} machines would change",
+    "shrink": "{count} volumes would shrink",
+    "protect": "{count} resources would lose their protection",
+}
+"""How a refusal begins that is about several resources."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +74,22 @@ class Refusal:
 
     rule: str
     """`replace`, `delete`, `image`, `shrink`, `protect` or `destroy`."""
-    urn: str
-    message: str
-    hint: str
+    stack: str
+    urn: str = ""
+    resource: str = ""
+    """Its name and type, e.g. `infra-volume (Volume)`."""
+    why: str
+    """What would happen to it."""
+    loss: str
+    """What that means."""
+    undo: str = ""
+    """The edit to undo; empty for what is replaced only because something else is."""
+    cause: str = ""
+    """What differs, e.g. `region 'nyc3' -> 'fra1'`."""
 
-    def render(self) -> str:
-        """Give message and hint, with the rule of docs/policies.md that is told from the plan."""
-        return f"{'BC20' if self.rule == 'destroy' else 'BC07'} {self.message}\nhint: {self.hint}"
+    @property
+    def name(self) -> str:
+        return self.urn.rsplit("::", maxsplit=1)[-1]
 
 
 class RefusedPlanError(BasecommerceError):
@@ -82,7 +99,7 @@ class RefusedPlanError(BasecommerceError):
 
     def __init__(self, refusals: Collection[Refusal]) -> None:
         self.refusals = tuple(refusals)
-        super().__init__("\n".join(refusal.render() for refusal in self.refusals))
+        super().__init__("\n".join(_block(group) for group in _by_cause(self.refusals)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +114,10 @@ class Verdict:
 def judge(steps: Iterable[Step], project: Project, allowed: Collection[str] = ()) -> Verdict:
     """Find the dangerous steps of a plan, all at once, but those whose URN is allowed."""
     found = [refusal for step in _worst(steps) for refusal in _refusals(step, project)]
+    named = [refusal for refusal in found if refusal.urn in allowed or refusal.name in allowed]
     return Verdict(
-        refusals=tuple(refusal for refusal in found if refusal.urn not in allowed),
-        forced=tuple(dict.fromkeys(r.urn for r in found if r.urn in allowed and r.rule in ("image", "shrink"))),
+        refusals=tuple(refusal for refusal in found if refusal not in named),
+        forced=tuple(dict.fromkeys(refusal.urn for refusal in named if refusal.rule in ("image", "shrink"))),
     )
 
 
@@ -108,9 +126,8 @@ def judge_destroy(stack: str, *, local: bool, allowed: str) -> tuple[Refusal, ..
     if local or allowed == stack:
         return ()
     named = f"--allow-destroy names '{allowed}'" if allowed else "its name was not given"
-    message = f"{stack}: destroy: every machine, the data volume and the public address would be lost, and {named}"
-    hint = f"{MORE}; on purpose: basec down --env {stack} --allow-destroy {stack}"
-    return (Refusal(rule="destroy", urn="", message=message, hint=hint),)
+    lost = f"every machine, the data volume and the public address would be lost, and {named}"
+    return (Refusal(rule="destroy", stack=stack, why="destroy", loss=lost),)
 
 
 def template_notes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
@@ -134,19 +151,54 @@ def _worst(steps: Iterable[Step]) -> Iterator[Step]:
     yield from chosen.values()
 
 
-def _refusals(step: Step, project: Project) -> Iterator[Refusal]:
-    resource = f"{project.stack}: {step.name} ({step.type.rpartition(':')[2]})"
-    undo, flag = _undo(step, project), f"on purpose: basec up --env {project.stack} --allow-replace '{step.urn}'"
+def _by_cause(refusals: Collection[Refusal]) -> Iterator[list[Refusal]]:
+    """Group what one edit does; what is replaced only because something else is belongs to the first such edit."""
+    replaced = next((each.undo for each in refusals if each.rule == "replace" and each.undo), "")
+    groups: dict[tuple[str, str], list[Refusal]] = {}
+    for refusal in refusals:
+        groups.setdefault((refusal.rule, refusal.undo or replaced), []).append(refusal)
+    yield from groups.values()
 
-    def refusal(rule: str, why: str, what: str, way_out: str = undo) -> Refusal:
-        hint = "; ".join((way_out, MORE, flag))
-        return Refusal(rule=rule, urn=step.urn, message=f"{resource}: {why}: {what}", hint=hint)
+
+def _block(group: Sequence[Refusal]) -> str:
+    """Say what one edit would do, with ONE way back and the way on, and the rule of docs/policies.md."""
+    first = group[0]
+    if first.rule == "destroy":
+        on_purpose = f"on purpose: basec down --env {first.stack} --allow-destroy {first.stack}"
+        return f"BC20 {first.stack}: {first.why}: {first.loss}\nhint: {MORE}; {on_purpose}"
+    if len(group) == 1:
+        lines = [f"BC07 {first.stack}: {first.resource}: {first.why}: {first.loss}"]
+    else:
+        cause = next((each.cause for each in group if each.cause), "this edit")
+        head = HEADS[first.rule].format(cause=cause, count=len(group))
+        lines = [f"BC07 {first.stack}: {head}:", *(f"  {each.resource}: {each.loss}" for each in group)]
+    undo = next((each.undo for each in group if each.undo), "undo the last edit")
+    flags = " ".join(f"--allow-replace {each.name}" for each in group)
+    return "\n".join([*lines, f"hint: {undo}; {MORE}; on purpose: basec up --env {first.stack} {flags}"])
+
+
+def _refusals(step: Step, project: Project) -> Iterator[Refusal]:
+    resource = f"{step.name} ({step.type.rpartition(':')[2]})"
+
+    def refusal(rule: str, why: str, loss: str, undo: str | None = None, cause: str = "") -> Refusal:
+        return Refusal(
+            rule=rule,
+            stack=project.stack,
+            urn=step.urn,
+            resource=resource,
+            why=why,
+            loss=loss,
+            undo=_undo(step, project) if undo is None else undo,
+            cause=cause,
+        )
 
     if step.op in DELETE_OPS:
         yield refusal("delete", "is no longer declared", _loss(step, project))
         return
     if step.op in REPLACE_OPS:
-        yield refusal("replace", f"would be replaced ({_causes(step)})", _loss(step, project))
+        cause = _causes(step)
+        why = f"would be replaced ({cause or 'with what it hangs on'})"
+        yield refusal("replace", why, _loss(step, project), None if cause else "", cause)
         return
     if step.op == "create":
         return
@@ -188,7 +240,7 @@ def _shrunk(step: Step, project: Project) -> tuple[int, int] | None:
 def _causes(step: Step) -> str:
     """Say which inputs differ, e.g. `region 'nyc3' -> 'fra1'`."""
     told = []
-    for key in step.causes or ("asked for",):
+    for key in step.causes:
         old, new = step.old_inputs.get(key), step.new_inputs.get(key)
         told.append(f"{key} {old!r} -> {new!r}" if old is not None and new is not None and old != new else key)
     return ", ".join(told)

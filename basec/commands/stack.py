@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from basec.arguments import AS_JSON, CHANGE_ENV, READ_ENV
-from basec.console import Stages, answer, print_json, say, show, table
+from basec.console import Stages, answer, print_json, say, show
 from basec.environments import Environment, resolve
 from topology.errors import BasecommerceError, UsageError
 
@@ -46,8 +46,8 @@ def register(app: typer.Typer) -> None:
 ALLOW_REPLACE = typer.Option(
     None,
     "--allow-replace",
-    metavar="URN",
-    help="A resource that may be destroyed, made anew, or lose its protection. Repeatable.",
+    metavar="NAME",
+    help="A resource that may be destroyed, made anew, or lose its protection: name or URN. Repeatable.",
 )
 
 
@@ -266,18 +266,27 @@ def write_facts(
 
 def preview(
     env: str = READ_ENV,
+    *,
     as_json: bool = AS_JSON,
     dry: bool = typer.Option(False, "--dry", help="For staging and production: from nothing, without any account."),
+    base: str = typer.Option(
+        "", "--base", metavar="REF", help="With --dry: show the difference to this commit, e.g. origin/main."
+    ),
     allow_replace: list[str] = ALLOW_REPLACE,
     save_plan: Path = typer.Option(None, "--save-plan", metavar="FILE", help="Write the plan for `up --plan`."),
 ) -> None:
     """Show what `up` would change, what it would cost, and refuse what is dangerous; changes nothing."""
     environment = resolve(env)
     allowed = tuple(allow_replace or ())
+    if base and (not dry or environment.is_local):
+        raise UsageError(
+            "basec: preview: --base compares two commits of a cloud stack, without an account",
+            f"basec preview --env staging --dry --base {base}",
+        )
     if dry and not environment.is_local:
         from basec.dry_run import rehearsal
 
-        with rehearsal(environment) as copy:
+        with rehearsal(environment, base) as copy:
             _preview(copy, allowed, save_plan, as_json=as_json)
     else:
         _preview(environment, allowed, save_plan, as_json=as_json)
@@ -286,6 +295,7 @@ def preview(
 def _preview(environment: Environment, allowed: tuple[str, ...], save_plan: Path | None, *, as_json: bool) -> None:
     from basec.policy import PolicyError
     from basec.policy import as_json as as_json_violations
+    from basec.review import document, screen
 
     project = current_project(environment)
     say_warnings(project)
@@ -310,16 +320,18 @@ def _preview(environment: Environment, allowed: tuple[str, ...], save_plan: Path
             {
                 "changes": dict(view.changes),
                 "changed": view.changed,
-                "steps": view.steps,
+                **document.of(planned.review),
                 "notes": planned.notes,
                 "price": planned.price.document(),
                 "violations": as_json_violations(view.violations),
             },
         )
         return
-    if view.steps:
-        rows = [(step["stage"], step["op"], step["resource"]) for step in view.steps]
-        show(table(f"preview: {environment.name}", ("stage", "change", "resource"), rows))
+    if planned.review.changes:
+        show(screen.hosts(planned.review))
+        answer("")
+        show(*screen.resources(planned.review))
+        answer("")
     for line in (*planned.notes, view.summary, *planned.price.lines):
         answer(line)
 

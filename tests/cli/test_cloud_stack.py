@@ -20,7 +20,7 @@ from tests.cli.conftest import REPOSITORY, Outcome
 
 pytestmark = pytest.mark.engine
 
-PLANNED = "71 changes (71 create)"
+PLANNED = "71 to create, 0 unchanged"
 QUICK_S = 5
 
 
@@ -256,7 +256,7 @@ def test_a_state_whose_passphrase_is_lost_is_read_again_and_no_machine_is_replac
         "stack", "import", "--stack", "staging", "--file", "new.json", passphrase=clone.root / "new-passphrase"
     )
     assert imported.code == 0, imported.stderr
-    steps = json.loads(clone.basec("preview", "--env", "staging", "--json").stdout)["steps"]
+    steps = json.loads(clone.basec("preview", "--env", "staging", "--json").stdout)["resources"]
     assert {step["resource"] for step in steps if "replace" in step["op"]} == {
         "login-key (SshKey)",
         "origin-tls-certificate (OriginCaCertificate)",

@@ -101,7 +101,7 @@ def test_a_saved_plan_is_private_holds_no_secret_and_is_applied_later(stack: Dry
     plan = tmp_path / "plan.json"
     with stack.edited(NGINX, append(stack, 4)):
         document = json.loads(stack.basec("preview", "--save-plan", str(plan), "--json").stdout)
-        assert [step["resource"] for step in document["steps"]] == ["edge-stack-activation (Command)"]
+        assert [step["resource"] for step in document["resources"]] == ["edge-stack-activation (Command)"]
         assert stat.S_IMODE(plan.stat().st_mode) == 0o600
         text = plan.read_text()
         assert "edge-stack-activation" in text

@@ -26,7 +26,8 @@ def event(kind: str, **fields: Any) -> SimpleNamespace:
 
 
 def step(kind: str, urn: str, op: str) -> SimpleNamespace:
-    return event(kind, metadata=SimpleNamespace(urn=urn, op=op, old=None, new=None, keys=None))
+    metadata = SimpleNamespace(urn=urn, op=op, old=None, new=None, keys=None, diffs=None, detailed_diff=None)
+    return event(kind, metadata=metadata)
 
 
 def diagnostic(urn: str, message: str, *, severity: str = "error", ephemeral: bool = False) -> SimpleNamespace:
@@ -90,8 +91,41 @@ def test_a_preview_lists_the_steps_that_do_something() -> None:
         preview=True,
     )
     assert text == ""
-    assert [(one["op"], one["resource"]) for one in view.steps] == [("replace", "edge-droplet (Droplet)")]
+    assert [(one.op, one.urn) for one in view.told] == [("replace", DROPLET)]
     assert view.changed == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "before", "after"),
+    [
+        ({"same": 3}, "nothing to change, 3 unchanged", "nothing changed, 3 unchanged"),
+        (
+            {"delete": 1, "same": 3, "create": 2, "update": 4, "replace": 5},
+            "2 to create, 4 to update, 5 to replace, 1 to delete, 3 unchanged",
+            "2 created, 4 updated, 5 replaced, 1 deleted, 3 unchanged",
+        ),
+        ({"of-tomorrow": 1}, "1 of-tomorrow, 0 unchanged", "1 of-tomorrow, 0 unchanged"),
+    ],
+)
+def test_changes_are_counted_in_words_before_and_after(changes: dict[str, int], before: str, after: str) -> None:
+    for preview, words in ((True, before), (False, after)):
+        _, view = shown(event("summary_event", resource_changes=changes), preview=preview)
+        assert view.summary == words
+
+
+def test_an_operation_that_nobody_knows_counts_as_a_change() -> None:
+    _, view = shown(event("summary_event", resource_changes={"of-tomorrow": 1}), preview=True)
+    assert view.changed == 1
+
+
+def test_a_preview_keeps_the_files_of_a_release_before_and_after() -> None:
+    urn = HEAD + "basecommerce:compose:ComposeStack::edge-stack"
+    for old, new, kept in (({"files": {"a": "1"}}, {"files": {"a": "2"}}, True), ({}, {"files": {"a": "2"}}, False)):
+        told = step("res_outputs_event", urn, "update")
+        metadata = told.res_outputs_event.metadata
+        metadata.old, metadata.new = SimpleNamespace(outputs=old), SimpleNamespace(outputs=new)
+        _, view = shown(told, preview=True)
+        assert view.releases == ({urn: ({"a": "1"}, {"a": "2"})} if kept else {})
 
 
 @pytest.mark.parametrize(("before", "after", "changed"), [({"a": 1}, {"a": 1}, False), ({"a": 1}, {"a": 2}, True)])

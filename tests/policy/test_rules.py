@@ -13,7 +13,7 @@ from policy.pack import RESOURCE_CHECKS, STACK_CHECKS, judge, judge_stack
 from policy.resources import UNKNOWN, Resource
 from policy.stack import Stack
 from tests.policy.fixtures import PASSWORD, resource, spoil, stack, whole
-from topology.plan import Refusal
+from topology.plan import Refusal, RefusedPlanError
 from topology.policy_rules import RULES, Violation
 
 Edit = Callable[[dict[str, Resource], Stack], None]
@@ -211,7 +211,7 @@ def test_what_is_marked_for_the_pack_is_judged_by_it() -> None:
 
 def test_what_is_marked_for_the_plan_is_told_by_its_judge() -> None:
     kinds = ("replace", "delete", "image", "shrink", "protect", "destroy")
-    told = {Refusal(rule=kind, urn="", message="", hint="").render().split()[0] for kind in kinds}
+    told = {RefusedPlanError([Refusal(rule=kind, stack="x", why="", loss="")]).render().split()[0] for kind in kinds}
     assert {rule.id for rule in RULES.values() if "plan" in rule.where} == told
 
 
@@ -234,7 +234,7 @@ def test_what_the_operator_named_may_lose_its_protection() -> None:
     judged = stack()
     volume = replace(whole(judged.project)["volume"], protect=False)
     (found,) = judge(volume, judged)
-    assert found.fix.endswith(f"to let it go: --allow-replace '{volume.urn}'")
+    assert found.fix.endswith("to let it go: --allow-replace " + volume.urn.rsplit("::", maxsplit=1)[-1])
     assert list(judge(volume, replace(judged, allowed=frozenset({volume.urn})))) == []
 
 

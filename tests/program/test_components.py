@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import base64
 import json
 import re
 import subprocess
 from collections.abc import Callable
 from ipaddress import IPv4Network
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pulumi
 import pytest
@@ -28,13 +29,15 @@ from components.remote import Access, Endpoint, command_text
 from components.ufw_firewall import UfwFirewall, UfwFirewallArgs
 from components.zone_settings import ZoneSettings, ZoneSettingsArgs
 from tests.program.recording import ROOT, run
-from topology.bundle import Bundle
+from topology.bundle import Bundle, pack
 from topology.cloud_init import SSHD_ALGORITHMS
 from topology.firewall import CloudRules, HostRule, rule_table
 from topology.monitoring import DropletAlert, HealthAlert
 
 ADDRESSES = {"infra": "10.80.0.2", "edge": "10.80.0.4"}
-BUNDLE = Bundle(tier="infra", digest="ab" * 32, tar=b"files", images=("postgres:17", "redis:7"))
+FILES = {"compose.yaml": "services: {}\n", ".env": "DOMAIN=x\n"}
+TAR = pack({PurePosixPath(name): (text.encode(), False) for name, text in FILES.items()})
+BUNDLE = Bundle(tier="infra", digest="ab" * 32, tar=TAR, images=("postgres:17", "redis:7"))
 RULE = HostRule(name="postgres", protocol="tcp", port="5432", sources=("10.80.0.4/32",))
 
 
@@ -178,7 +181,7 @@ def test_the_payload_of_a_tier_is_secret_and_complete() -> None:
     (activation,) = recorder.of("command:remote:Command")
     assert activation.secret("stdin")
     assert json.loads(activation.plain("stdin")) == {
-        "bundle": "ZmlsZXM=",
+        "bundle": base64.b64encode(TAR).decode(),
         "digest": "ab" * 32,
         "hosts": {"INFRA_ADDRESS": "10.80.0.2", "EDGE_ADDRESS": "10.80.0.4", "PRIVATE_ADDRESS": "10.80.0.2"},
         "secrets": {"a.env": {"content": "canary", "uid": 1, "gid": 1}},

@@ -108,6 +108,13 @@ def test_entries_are_sorted_and_anonymous(root: Path) -> None:
     assert set(modes.values()) == {"0o644"}
 
 
+def test_the_text_of_each_file_is_told_for_previews(root: Path) -> None:
+    files = _build(root).files
+    assert set(files) == {".env", "compose.yaml", "nginx/reload.sh", "nginx/site.conf", "release.py", "watchdog.py"}
+    assert files["compose.yaml"] == COMPOSE
+    assert files["nginx/site.conf"].startswith("allow 173.245.48.0/20;\n"), "as rendered"
+
+
 def test_change_of_one_byte_changes_the_digest(root: Path) -> None:
     before = _build(root).digest
     (root / "compose" / "edge" / "compose.yaml").write_text(COMPOSE + "#")

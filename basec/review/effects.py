@@ -1,0 +1,78 @@
+"""What a change does to those who use the shop, from nothing to lost data. Data, not branches: see the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from topology.plan import BUCKET, DELETE_OPS, DROPLET, REPLACE_OPS, RESERVED_IP, STATEFUL, VOLUME, VPC
+
+KINDS = ("none", "reload", "restart", "reboot", "power cut", "replaced", "data lost", "unknown")
+"""From the least to the worst; what is unknown counts as the worst."""
+KNOWN_OPS = frozenset({"create", "update", "import", *DELETE_OPS, *REPLACE_OPS, "remove-pending-replace"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """One of KINDS, in words."""
+
+    kind: str = "none"
+    text: str = ""
+
+    @property
+    def rank(self) -> int:
+        """0 for nothing; the higher, the worse."""
+        return KINDS.index(self.kind)
+
+
+NONE = Effect()
+LOST = {
+    DROPLET: Effect(kind="replaced", text=STATEFUL[DROPLET]),
+    VOLUME: Effect(kind="data lost", text=STATEFUL[VOLUME]),
+    BUCKET: Effect(kind="data lost", text=STATEFUL[BUCKET]),
+    RESERVED_IP: Effect(kind="replaced", text=STATEFUL[RESERVED_IP]),
+    VPC: Effect(kind="replaced", text=STATEFUL[VPC]),
+}
+"""What the end of a resource means, by type."""
+EDITED = {
+    (DROPLET, "size"): Effect(
+        kind="power cut", text="DigitalOcean switches the machine off to resize it: its tier is down for minutes"
+    ),
+}
+"""What an edit in place means, by type and property; all other edits are felt by nobody."""
+GAPS: dict[str, str] = {
+    "nginx": "visitors see errors for about 1 s",
+    "auth": "no login for about 5 s",
+    "construction": "the shop shows errors for about 5 s",
+    "haproxy": "the shop shows errors for about 2 s",
+    "postgres": "the shop shows errors for about 10 s",
+    "redis": "messages wait for about 5 s",
+    "relay": "messages wait for about 5 s",
+    "engines": "messages wait for about 5 s",
+}
+"""What a new container of a service means."""
+
+
+def of_resource(type_: str, op: str, properties: Sequence[str]) -> Effect:
+    """Give the effect of an operation on a resource; `properties` are the paths that differ."""
+    if op not in KNOWN_OPS:
+        return Effect(kind="unknown", text=f"this version of basec does not know the operation '{op}'")
+    if op in DELETE_OPS or op in REPLACE_OPS:
+        return LOST.get(type_, NONE)
+    if op == "update":
+        found = [EDITED[type_, path] for path in properties if (type_, path) in EDITED]
+        return max(found, key=lambda effect: effect.rank, default=NONE)
+    return NONE
+
+
+def of_services(services: Sequence[str]) -> Effect:
+    """Give the effect of new containers."""
+    if not services:
+        return NONE
+    gaps = [f"{service}: {GAPS.get(service, 'it is away for some seconds')}" for service in services]
+    return Effect(kind="restart", text="; ".join(gaps))
+
+
+def worst(effects: Sequence[Effect]) -> Effect:
+    """Give the worst of all."""
+    return max(effects, key=lambda effect: effect.rank, default=NONE)

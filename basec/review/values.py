@@ -1,0 +1,90 @@
+"""Compare the inputs of a resource, as the engine tells them: which property changes from what to what."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeGuard
+
+SECRET = "[secret]"  # noqa: S105 - the engine's word for one
+"""What the engine tells in the place of a secret."""
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""What the engine tells in the place of a value that only `up` can know (`UnknownStringValue` in its source)."""
+LATER = "[known after up]"
+
+Kind = Literal["added", "removed", "changed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropertyChange:
+    """One property, or one element of a list, that is not what it was."""
+
+    path: str
+    """Such as `size` or `connection.host`."""
+    kind: Kind
+    old: object = None
+    new: object = None
+    diff: tuple[str, ...] = ()
+    """For texts of several lines: those that go (`-`) and come (`+`), with two lines around them."""
+
+    @property
+    def secret(self) -> bool:
+        return SECRET in (self.old, self.new)
+
+
+def compare(old: Mapping[str, object], new: Mapping[str, object], also: Sequence[str] = ()) -> list[PropertyChange]:
+    """List what differs. `also` are properties that the engine says differ, though their secret values are not told."""
+    found = list(_compare("", old, new))
+    seen = {change.path.split(".")[0].split("[")[0] for change in found}
+    for path in also:
+        if path.split(".")[0].split("[")[0] not in seen:
+            found.append(PropertyChange(path=path, kind="changed", old=SECRET, new=SECRET))
+    return found
+
+
+def line_diff(old: str, new: str) -> tuple[str, ...]:
+    """Give the lines that go and come, with two unchanged ones around them and `...` between distant places."""
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), n=2, lineterm="")
+    shown = ["..." if line.startswith("@@") else line for line in list(lines)[2:]]
+    return tuple(shown[1:])
+
+
+def _compare(path: str, old: object, new: object) -> Iterator[PropertyChange]:
+    if old == new:
+        return
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in [*old, *(key for key in new if key not in old)]:
+            if not str(key).startswith("__"):  # what the SDK adds for itself
+                yield from _member(f"{path}.{key}" if path else str(key), key, old, new)
+    elif _is_list(old) and _is_list(new):
+        yield from (PropertyChange(path=path, kind="removed", old=_told(one)) for one in old if one not in new)
+        yield from (PropertyChange(path=path, kind="added", new=_told(one)) for one in new if one not in old)
+        if not any(one not in new for one in old) and not any(one not in old for one in new):
+            yield PropertyChange(path=path, kind="changed", old=_told(old), new=_told(new))  # another order or number
+    elif isinstance(old, str) and isinstance(new, str) and "\n" in old + new and new != UNKNOWN:
+        yield PropertyChange(path=path, kind="changed", diff=line_diff(old, new))
+    else:
+        yield PropertyChange(path=path, kind="changed", old=_told(old), new=_told(new))
+
+
+def _member(path: str, key: str, old: Mapping[str, object], new: Mapping[str, object]) -> Iterator[PropertyChange]:
+    if key not in old:
+        yield PropertyChange(path=path, kind="added", new=_told(new[key]))
+    elif key not in new:
+        yield PropertyChange(path=path, kind="removed", old=_told(old[key]))
+    else:
+        yield from _compare(path, old[key], new[key])
+
+
+def _is_list(value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _told(value: object) -> object:
+    """Put words in the place of what is not known yet, at any depth."""
+    if isinstance(value, Mapping):
+        return {key: _told(one) for key, one in value.items() if not str(key).startswith("__")}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_told(one) for one in value]
+    return LATER if value == UNKNOWN else value
