@@ -41,14 +41,14 @@ EDITED = {
 }
 """What an edit in place means, by type and property; all other edits are felt by nobody."""
 GAPS: dict[str, str] = {
-    "nginx": "visitors see errors for about 1 s",
-    "auth": "no login for about 5 s",
-    "construction": "the shop shows errors for about 5 s",
-    "haproxy": "the shop shows errors for about 2 s",
-    "postgres": "the shop shows errors for about 10 s",
-    "redis": "messages wait for about 5 s",
-    "relay": "messages wait for about 5 s",
-    "engines": "messages wait for about 5 s",
+    "nginx": "visitors get errors until it is back",
+    "auth": "nobody can log in until it is back",
+    "construction": "the shop shows errors until it is back",
+    "haproxy": "the shop shows errors until it is back",
+    "postgres": "the shop shows errors and nobody can log in until it is back",
+    "redis": "events wait until it is back",
+    "relay": "events wait until it is back",
+    "engines": "events wait until it is back",
 }
 """What a new container of a service means."""
 
@@ -69,7 +69,7 @@ def of_services(services: Sequence[str]) -> Effect:
     """Give the effect of new containers."""
     if not services:
         return NONE
-    gaps = [f"{service}: {GAPS.get(service, 'it is away for some seconds')}" for service in services]
+    gaps = [f"{service}: {GAPS.get(service, 'it is away until it is back')}" for service in services]
     return Effect(kind="restart", text="; ".join(gaps))
 
 
