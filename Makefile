@@ -1,7 +1,7 @@
 # Two commands: `make up` and `make test`. Everything here is a thin caller of scripts/ and basec.
 .PHONY: help up down test quick lint unit policy nightly bench clean
 .DEFAULT_GOAL := help
-basec := .venv/bin/basec
+basec := bin/basec
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import shlex
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ SECURITY_HEADERS = {
 """Each exactly once on every answer (contract 10)."""
 UNKNOWN_TENANT = "no-such-tenant"
 SSH_TIMEOUT_S = 45
+NO_CERTIFICATE = "no certificate that is good for this name"
 
 
 class CheckFailedError(Exception):
@@ -83,6 +85,8 @@ def _run(check: Check) -> Result:
     try:
         check.run()
         problem = ""
+    except ssl.SSLCertVerificationError as error:
+        problem = f"{NO_CERTIFICATE}: {error.verify_message}"
     except (CheckFailedError, OSError, http.client.HTTPException) as error:
         problem = str(error) or type(error).__name__
     except RemoteError as error:

@@ -40,10 +40,16 @@ def answer(text: str) -> None:
 
 
 def show(*drawn: Table | Text, progress: bool = False) -> None:
-    """Print tables or texts: results on standard output, or what belongs to progress."""
+    """Print tables or texts: results on standard output, or what belongs to progress. In a pipe no line is padded."""
     console = stderr() if progress else _stdout()
     for each in drawn:
-        console.print(each, soft_wrap=not hasattr(each, "columns"))
+        if console.is_terminal:
+            console.print(each, soft_wrap=not hasattr(each, "columns"))
+            continue
+        with console.capture() as captured:
+            console.print(each, soft_wrap=not hasattr(each, "columns"))
+        console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+        console.file.flush()
 
 
 def width() -> int:

@@ -20,6 +20,7 @@ from basec.agent import ensure_key
 from basec.environments import Environment
 from basec.facts import Facts, Host
 from basec.remote import run_program
+from basec.services import hosts_of
 from topology.errors import ExitCode, RemoteError
 
 PROGRAM = (Path(onhost.__file__).parent / "status.py").read_text()
@@ -142,7 +143,7 @@ class Report:
 
 def read(environment: Environment, facts: Facts, names: Sequence[str]) -> Report:
     """Ask the named hosts, or all. Raises UsageError for an unknown one; what cannot be reached is in the report."""
-    hosts = [facts.host(name) for name in names] or list(facts.hosts.values())
+    hosts = hosts_of(facts, names, "status {}")
     ensure_key(environment)  # once, before the threads would all start an agent
     with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
         found = list(pool.map(lambda host: _ask(environment, host), hosts))

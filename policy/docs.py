@@ -32,7 +32,7 @@ rule that is broken ends the preview with exit code 5 and a block for each case;
 The ceiling of the price is checked with all other settings, before the engine is started: exit code 2.
 
     make policy                               # the three stacks, dry: no account, no secret of yours
-    .venv/bin/basec preview --env staging --json   # violations are in the document, too
+    bin/basec preview --env staging --json   # violations are in the document, too
 
 With plain `pulumi`, inside the virtual environment: `pulumi preview --policy-pack policy/basecommerce`. Always preview
 first: a rule about the whole stack can speak only at the end of an `up`, when all is made.

@@ -59,7 +59,7 @@ def register(root: typer.Typer) -> None:
 )
 def restart(host: str = HOST, service: str = ANY_SERVICE, env: str = CHANGE_ENV) -> None:
     """Restart one service of a host, or all, and wait until healthy. The release stays; requests in between fail."""
-    environment, name, tier, services = _target(env, host, service)
+    environment, name, tier, services = _target(env, host, service, "compose restart {} {service}")
     say(f"{name}: restarts {', '.join(services)}")
     script = RESTART_ONE if service else RESTART_ALL
     _run(environment, name, script.format(tier=tier, service=shlex.quote(service), healthy_s=HEALTHY_S))
@@ -75,7 +75,7 @@ def down(
     yes: bool = typer.Option(False, "--yes", help="Do not ask before stopping a host of a cloud environment."),
 ) -> None:
     """Stop all containers of a host and keep them with their data. They come back by `restart`, `up` or a reboot."""
-    environment, name, tier, services = _target(env, host, "")
+    environment, name, tier, services = _target(env, host, "", "compose down {}")
     if not environment.is_local and not yes:
         _confirm(environment, name, services)
     say(f"{name}: stops {', '.join(services)}")
@@ -106,20 +106,20 @@ def exec_(
     from basec import facts
     from basec.remote import interactive
 
-    environment, name, tier, _ = _target(env, host, service)
+    environment, name, tier, _ = _target(env, host, service, "exec {} {service} COMMAND")
     flags = "-it" if sys.stdin.isatty() and sys.stdout.isatty() else "-i"
     # The container's name is compose's: project, service, number.
     words = ["sudo", "docker", "exec", flags, f"{tier}-{service}-1", *command]
     raise typer.Exit(interactive(environment, facts.load(environment), name, [shlex.join(words)]))
 
 
-def _target(env: str, host: str, service: str) -> tuple[Environment, str, str, tuple[str, ...]]:
+def _target(env: str, host: str, service: str, command: str) -> tuple[Environment, str, str, tuple[str, ...]]:
     """Answer environment, host, tier and services. Raises UsageError, which names the known ones."""
     from basec import facts
-    from basec.services import services_of
+    from basec.services import host_of, services_of
 
     environment = resolve(env)
-    found = facts.load(environment).host(host)
+    found = host_of(facts.load(environment), host, command)
     return environment, found.name, found.role, services_of(found, service or None)
 
 

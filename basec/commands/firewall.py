@@ -30,10 +30,11 @@ def status(
 ) -> None:
     """Compare rules as declared with rules as found on the hosts. Exits 1 if one is missing or extra."""
     from basec import facts, firewall
+    from basec.services import hosts_of
 
     environment = resolve(env)
     known = facts.load(environment)
-    hosts = [known.host(host)] if host else list(known.hosts.values())
+    hosts = hosts_of(known, [host] if host else [], "firewall status {}")
     lines = firewall.status(environment, known, current_project(environment), hosts)
     if as_json:
         print_json(environment.name, {"rules": [line.as_dict() for line in lines]})
@@ -53,7 +54,9 @@ def _show(environment: Environment, lines: list[firewall.Line]) -> None:
         if line.chain != "frame" or line.state != "same"
     ]
     show(table(f"firewall: {environment.name}", ("host", "chain", "rule", "state"), rows))
-    answer(f"{len(lines) - wrong} as declared, {wrong} not")
+    hidden = len(lines) - len(rows)
+    more = f"; {hidden} more that hold these in place are as declared, and not shown" if hidden else ""
+    answer(f"{len(rows) - wrong} as declared, {wrong} not{more}")
 
 
 @app.command(
@@ -65,10 +68,11 @@ def apply(
 ) -> None:
     """Make a host's rules equal to the table: `up` does so after a change of the table only, not after a hand's."""
     from basec import facts, firewall
+    from basec.services import host_of
 
     environment = resolve(env)
     known = facts.load(environment)
-    project, target = current_project(environment), known.host(host)
+    target, project = host_of(known, host, "firewall apply {}"), current_project(environment)
     answer(firewall.apply(environment, known, project, target))
     lines = firewall.status(environment, known, project, [target])
     if any(line.state != "same" for line in lines):

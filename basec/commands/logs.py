@@ -34,11 +34,11 @@ def logs(  # noqa: PLR0917 - each is an option of the command line
     """Show the services' log lines in time order. Exits 4 if a host cannot be reached; the others are still shown."""
     from basec import facts
     from basec.logs import DEFAULT_TAIL, Logs, Query, parse_since
-    from basec.services import host_of, services_of
+    from basec.services import hosts_of, services_of
 
     environment = resolve(env)
     known = facts.load(environment)
-    hosts = [host_of(known, host, "logs")] if host else list(known.hosts.values())
+    hosts = hosts_of(known, [host] if host else [], "logs {} {service}")
     wanted = {chosen: services_of(chosen, service or None) for chosen in hosts}
     moment = parse_since(since) if since else ""
     last = DEFAULT_TAIL if tail is None and not since else tail

@@ -39,16 +39,27 @@ def smoke(
 ) -> None:
     """Check from outside what a tenant sees, and on each host what runs. Exits 1 if any check fails."""
     from basec import facts
+    from basec.services import ALL, host_of
 
     environment = resolve(env)
     known = facts.load(environment)
-    results = run(environment, known, tenant, None if host == "all" else known.host(host).name)
+    results = run(environment, known, tenant, None if host == ALL else host_of(known, host, "smoke {}").name)
     if as_json:
         print_json(environment.name, {"checks": [result.as_dict() for result in results]})
     else:
         show(environment, results)
     if not all(result.passed for result in results):
+        say(f"hint: {way_on(environment, tenant, results)}")
         raise typer.Exit(int(ExitCode.FAILURE))
+
+
+def way_on(environment: Environment, tenant: str, results: list[checks.Result]) -> str:
+    """Answer the next command after a failure."""
+    from basec.checks import NO_CERTIFICATE
+
+    if environment.is_local and any(result.problem.startswith(NO_CERTIFICATE) for result in results):
+        return f"LOCAL_TENANTS={tenant} make up"
+    return f"basec status --env {environment.name}"
 
 
 def run(environment: Environment, known: Facts, tenant: str, host: str | None = None) -> list[checks.Result]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from basec.console import show, table
 from tests.cli.conftest import REPOSITORY, Run
 
 KNOWN = "hint: one of local, staging, production (development is local; local-<suffix> is a local stack of its own)\n"
@@ -189,3 +192,33 @@ def test_help_is_there_at_once() -> None:
         times.append(time.monotonic() - start)
     # The promise is 0.3 s; the limit leaves room for a machine that is busy with other tests.
     assert min(times) < 0.9
+
+
+def test_the_command_of_a_copied_clone_runs_that_clone_also_through_a_link(tmp_path: Path) -> None:
+    for room in ("bin", "basec", "topology"):
+        shutil.copytree(REPOSITORY / room, tmp_path / "copy" / room)
+    (tmp_path / "copy/.venv").symlink_to(sys.prefix)
+    (tmp_path / "link").symlink_to(tmp_path / "copy/bin/basec")
+    for command in (tmp_path / "copy/bin/basec", tmp_path / "link"):
+        run = subprocess.run([command, "--version"], capture_output=True, text=True, check=True, cwd="/")
+        assert run.stdout.startswith("basec    no git clone\n")
+
+
+def test_a_clone_without_a_virtual_environment_says_how_to_make_it(tmp_path: Path) -> None:
+    shutil.copytree(REPOSITORY / "bin", tmp_path / "bin")
+    run = subprocess.run([tmp_path / "bin/basec", "up"], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == f"basec: {tmp_path}/.venv: no virtual environment\nhint: {tmp_path}/scripts/bootstrap\n"
+
+
+def test_the_version_names_commit_pulumi_and_cache(basec: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BASECOMMERCE_CACHE", "/some/where")
+    for option in ("--version", "-v"):
+        outcome = basec(option)
+        assert outcome.code == 0
+        assert re.fullmatch(r"basec    .+\nPulumi   \d+\.\d+\.\d+\ncache    /some/where\n", outcome.stdout)
+
+
+def test_in_a_pipe_no_line_of_a_table_is_padded(capsys: pytest.CaptureFixture[str]) -> None:
+    show(table("hosts", ("host", "says"), [("edge", "a"), ("infra", "something long")]))
+    assert capsys.readouterr().out.splitlines() == ["hosts", "host   says", "edge   a", "infra  something long"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from basec.checks import SECURITY_HEADERS, Result, public_checks, run_all
+from basec.commands.smoke import way_on
+from basec.environments import Environment
 from basec.facts import Facts, StandIn
 
 
@@ -113,3 +116,17 @@ def test_a_dashboard_that_is_open_fails(smoke: Callable[[Shop], list[Result]]) -
         return Page(200, "welcome", page.headers) if path == "/web/dashboard" else page
 
     assert failures(smoke(shop)) == {"dashboard asks for login": "status: got 200, wanted 302"}
+
+
+def test_a_name_without_a_certificate_is_told_in_a_line_with_the_way_to_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        error = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] (_ssl.c:1006)")
+        error.verify_message = "Hostname mismatch"
+        raise error
+
+    monkeypatch.setattr("basec.checks.get", refuse)
+    known = Facts(environment="local", domain="localhost", stand_in=None, hosts={})
+    results = run_all(public_checks(known, "acme"))
+    assert {result.problem for result in results} == {"no certificate that is good for this name: Hostname mismatch"}
+    ways = [way_on(Environment(name=name), "acme", results) for name in ("local", "staging")]
+    assert ways == ["LOCAL_TENANTS=acme make up", "basec status --env staging"]
