@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from topology.errors import BasecommerceError, ExitCode
-from topology.project import Project
+from topology.project import Project, settings_file
 
 DROPLET = "digitalocean:index/droplet:Droplet"
 VOLUME = "digitalocean:index/volume:Volume"
@@ -210,7 +210,9 @@ def _refusals(step: Step, project: Project) -> Iterator[Refusal]:
         yield refusal("shrink", why, f"only a new, empty one can be smaller; {STATEFUL[VOLUME]}")
     if step.old_protect and not step.new_protect:
         what = f"the engine would let it go when asked; then {STATEFUL[step.type]}"
-        yield refusal("protect", "would lose its protection", what, f"keep `protect: true` in {settings_file(project)}")
+        yield refusal(
+            "protect", "would lose its protection", what, f"keep `protect: true` in {settings_file(project.stack)}"
+        )
 
 
 def _loss(step: Step, project: Project) -> str:
@@ -246,14 +248,9 @@ def _causes(step: Step) -> str:
     return ", ".join(told)
 
 
-def settings_file(project: Project) -> str:
-    """Name the file that a person edits; that of a local stack is rendered from the template."""
-    return "Pulumi.local.yaml" if project.local else f"Pulumi.{project.stack}.yaml"
-
-
 def _undo(step: Step, project: Project) -> str:
     """Name the line whose edit makes the step."""
-    settings = settings_file(project)
+    settings = settings_file(project.stack)
     droplet = f"inventory.yaml (droplets.{step.droplet}"
     if step.op in DELETE_OPS:
         return "undo the edit of inventory.yaml: a droplet or volume under another name is another one"

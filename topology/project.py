@@ -77,6 +77,11 @@ class Project:
         return {name: self.image(name) for name in sorted({*self.versions.images.services, *APPLICATIONS})}
 
 
+def settings_file(stack: str) -> str:
+    """Name the file in which a person edits a stack's settings; that of a local stack is rendered from the template."""
+    return "Pulumi.local.yaml" if is_local(stack) else f"Pulumi.{stack}.yaml"
+
+
 def required_secrets(inventory: Inventory | None) -> tuple[str, ...]:
     """Name the secrets that a stack needs, one host key for each droplet among them."""
     host_keys = [host_key_secret(name) for name in (inventory.droplets if inventory else ())]
@@ -99,14 +104,14 @@ def load_project(root: Path, stack: str, raw_settings: object, secrets_present: 
             problems.extend(error.problems)
             return None
 
-    file = f"Pulumi.{stack}.yaml"
+    file, edited = f"Pulumi.{stack}.yaml", settings_file(stack)
     problems.extend(_stack_problems(stack))
-    settings = collect(lambda: _settings(file, raw_settings))
+    settings = collect(lambda: _settings(edited, raw_settings))
     inventory = collect(lambda: load_inventory(root / "inventory.yaml"))
     versions = collect(lambda: load_versions(root / "versions.yaml"))
     if settings:
-        problems.extend(settings_problems(file, SETTINGS_KEY, stack, settings))
-        problems.extend(shared_problems(file, SETTINGS_KEY, settings, inventory, versions))
+        problems.extend(settings_problems(edited, SETTINGS_KEY, stack, settings))
+        problems.extend(shared_problems(edited, SETTINGS_KEY, settings, inventory, versions))
     problems.extend(_secret_problems(file, stack, inventory, secrets_present))
     if problems or settings is None or inventory is None or versions is None:
         raise ConfigurationError(problems)

@@ -32,6 +32,8 @@ CAPABILITIES = (
     *("SYSLOG", "SYS_ADMIN", "SYS_BOOT", "SYS_CHROOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE"),
     *("SYS_RAWIO", "SYS_TIME", "SYS_TTY_CONFIG", "WAKE_ALARM"),
 )
+MIB = 1024 * 1024
+PAGE = 4096
 STOP_TIMEOUT_S = 60  # what systemd in the droplet gets for a clean shutdown
 
 
@@ -64,6 +66,15 @@ def spec_hash(spec: DropletSpec) -> str:
     return hashlib.sha256(json.dumps(born, sort_keys=True).encode()).hexdigest()
 
 
+def memory_limits(mib: int) -> tuple[str, str]:
+    """Give docker's arguments for a machine's memory without swap, but for one page of it.
+
+    With cgroup v2 a swap limit of 0 never reaches the container's systemd unit, so that the host's next
+    `systemctl daemon-reload` takes the limit away (seen with systemd 257 and Docker 26.1.5); one page survives it.
+    """
+    return f"--memory={mib}m", f"--memory-swap={mib * MIB + PAGE}"
+
+
 def create_arguments(
     config: CloudConfig, urn: str, spec: DropletSpec, identity: Identity, *, image: str, disk: Path
 ) -> tuple[str, ...]:
@@ -75,7 +86,6 @@ def create_arguments(
         labels.ID: identity.id,
         labels.SPEC: spec_hash(spec),
     }
-    memory = f"{spec.memory_mib}m"
     return (
         f"--name={identity.container}",
         f"--hostname={spec.name}",
@@ -83,8 +93,7 @@ def create_arguments(
         f"--network={public_network(config)}",
         f"--ip={identity.public}",
         f"--add-host={REGISTRY_NAME}:{config.registry_address}",
-        f"--memory={memory}",
-        f"--memory-swap={memory}",  # the same figure: a droplet has no swap
+        *memory_limits(spec.memory_mib),
         "--cap-drop=ALL",
         *(f"--cap-add={name}" for name in CAPABILITIES),
         # systemd and the Docker inside mount, write sysctls and make namespaces of their own.

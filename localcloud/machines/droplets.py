@@ -87,9 +87,8 @@ async def update(cloud: Cloud, droplet_id: str, spec: DropletSpec) -> DropletSta
     """Change what a running droplet can change: name, tags, size. Raises NotReadyError while sshd does not answer."""
     document = _require(cloud.store, droplet_id)
     if spec.memory_mib != document["memory_mib"]:
-        memory = f"{spec.memory_mib}m"
         await cloud.host.run(
-            "docker", "container", "update", f"--memory={memory}", f"--memory-swap={memory}", document["container"]
+            "docker", "container", "update", *container.memory_limits(spec.memory_mib), document["container"]
         )
     async with cloud.store.lock():
         changed = {"name": spec.name, "tags": list(spec.tags), "size": spec.size, "memory_mib": spec.memory_mib}

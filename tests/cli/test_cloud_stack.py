@@ -83,7 +83,7 @@ def test_both_ways_preview_the_same_from_a_clean_clone_and_one_back_end(made: Cl
     by_basec = made.basec("preview", "--env", environment)
     assert by_basec.code == 0, by_basec.stderr
     assert PLANNED in by_basec.stdout
-    price = "price: 0.00 USD a month before, 26.00 USD after (+26.00); limit 30"
+    price = "price: 0.00 USD a month before, 26.00 USD after (+26.00); limit 40"
     assert by_basec.stdout.splitlines()[-1] == price
     assert f"{environment}: a new, empty stack in file://" in by_basec.stderr
     assert (made.state / f".pulumi/stacks/basecommerce/{environment}.json").exists()

@@ -50,7 +50,7 @@ def test_both_bills_are_shown_item_by_item(basec: Run, clone: Path) -> None:
     assert outcome.code == 0
     assert ["infra", "volume", "10", "GiB", "1.00", "20", "GiB", "2.00"] in lines
     assert ["total", "26.00", "27.00"] in lines
-    assert ["limit", "30", "USD", "a", "month"] in lines
+    assert ["limit", "40", "USD", "a", "month"] in lines
 
 
 def test_machines_that_no_export_tells_of_have_an_unknown_price() -> None:
@@ -71,7 +71,7 @@ def test_what_a_script_gets(basec: Run, clone: Path) -> None:
         "environment": "production",
         "before_usd": 26.0,
         "after_usd": 27.0,
-        "limit_usd": 30,
+        "limit_usd": 40,
         "prices_of": "2026-11-01",
         "local": False,
     }
@@ -95,7 +95,7 @@ def test_what_is_not_known_is_not_said_to_be_free(
 
 
 def test_a_plan_over_the_ceiling_is_refused_with_its_items(basec: Run, clone: Path) -> None:
-    edit(clone, "monthly_limit_usd: 30", "monthly_limit_usd: 24", "Pulumi.production.yaml")
+    edit(clone, "monthly_limit_usd: 40", "monthly_limit_usd: 24", "Pulumi.production.yaml")
     for command in ("cost", "preview"):
         outcome = basec(command, "--env", "production")
         assert outcome.code == 2

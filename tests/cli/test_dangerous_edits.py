@@ -118,10 +118,10 @@ def test_a_bigger_volume_is_no_danger_and_the_last_line_has_its_price(stack: Dry
     with stack.edited("inventory.yaml", ("size_gib: 10", "size_gib: 20")):
         looked = stack.basec("preview")
         assert looked.stdout.splitlines()[-1] == (
-            "price: 26.00 USD a month before, 27.00 USD after (+1.00); limit 30; on this machine it costs nothing"
+            "price: 26.00 USD a month before, 27.00 USD after (+1.00); limit 40; on this machine it costs nothing"
         )
         price = json.loads(stack.basec("preview", "--json").stdout)["price"]
-        assert (price["before_usd"], price["after_usd"], price["limit_usd"]) == (26.0, 27.0, 30)
+        assert (price["before_usd"], price["after_usd"], price["limit_usd"]) == (26.0, 27.0, 40)
 
 
 @pytest.mark.parametrize("name", ["smaller volume", "rename", "range"])

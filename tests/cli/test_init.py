@@ -91,7 +91,7 @@ def test_a_wrong_setting_is_refused_before_anything_is_touched(basec: Run, clone
     before = sorted(clone.rglob("*"))
     outcome = basec("up", "--env", NAME)
     assert outcome.code == 2
-    assert f"Pulumi.{NAME}.yaml: basecommerce:settings.region: " in outcome.stderr
+    assert "Pulumi.local.yaml: basecommerce:settings.region: " in outcome.stderr
     assert "mars1" in outcome.stderr
     assert "hint: " in outcome.stderr
     assert "Traceback" not in outcome.stderr

