@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # rich takes a fifth of a second, and help needs none of it
     from rich.console import Console
+    from rich.panel import Panel
     from rich.table import Table
     from rich.text import Text
 
@@ -39,7 +40,7 @@ def answer(text: str) -> None:
     sys.stdout.flush()
 
 
-def show(*drawn: Table | Text, progress: bool = False) -> None:
+def show(*drawn: Table | Text | Panel, progress: bool = False) -> None:
     """Print tables or texts: results on standard output, or what belongs to progress. In a pipe no line is padded."""
     console = stderr() if progress else _stdout()
     for each in drawn:
@@ -99,7 +100,8 @@ class Stages:
         finally:
             self.times.append((name, time.monotonic() - start))
 
-    def table(self) -> Table:
+    @property
+    def line(self) -> str:
+        """Say how long it took and where, e.g. `took 63.0 s: doctor 0.3, up 54.4`; `bench/measure.py` reads it."""
         total = sum(seconds for _, seconds in self.times)
-        rows = [(name, f"{seconds:.1f}") for name, seconds in (*self.times, ("total", total))]
-        return table("stages", ("stage", "seconds"), rows, right=("seconds",))
+        return f"took {total:.1f} s: {', '.join(f'{name} {seconds:.1f}' for name, seconds in self.times)}"

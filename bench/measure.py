@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-STAGE = re.compile(r"^(?P<name>\S.*?) {2,}(?P<seconds>\d+\.\d)$")
+STAGE = re.compile(r"(?P<name>[a-z][a-z ]*) (?P<seconds>\d+\.\d)")
 
 
 class BenchError(Exception):
@@ -49,10 +49,10 @@ class Run:
 
     @property
     def stages(self) -> dict[str, float]:
-        """Seconds by stage, as the table that `basec` prints last."""
-        table = self.output.rsplit("\nstages", 1)[-1]
-        found = (STAGE.match(line.strip()) for line in table.splitlines())
-        return {match["name"]: float(match["seconds"]) for match in found if match}
+        """Seconds by stage, as `basec` says them in its line `took ...`."""
+        (line,) = re.findall(r"^took .*$", self.output, re.MULTILINE)[-1:]
+        told = {match["name"]: float(match["seconds"]) for match in STAGE.finditer(line.partition(": ")[2])}
+        return {**told, "total": float(line.split()[1])}
 
 
 def run(argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str] | None = None, timeout_s: float = 900) -> Run:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from basec.engine import Engine
     from basec.facts import Facts, StandIn
     from basec.plan import Planned, Request
+    from basec.way_in import WayIn
     from topology.project import Project
 
     Loading = tuple[Future[type[Engine]], Future[Callable[[], None]]]
@@ -73,20 +74,16 @@ def up(
     try:
         with turn(environment):
             settle(environment)
-            _up(environment, stages, request)
+            way_in = (_up_local if environment.is_local else _up_cloud)(environment, stages, request)
     finally:
         if stages.times:
-            show(stages.table(), progress=True)
+            say(stages.line)
+    if way_in is not None:
+        way_in.show()
 
 
-def _up(environment: Environment, stages: Stages, request: Request) -> None:
-    if environment.is_local:
-        _up_local(environment, stages, request)
-    else:
-        _up_cloud(environment, stages, request)
-
-
-def _up_local(environment: Environment, stages: Stages, request: Request) -> None:
+def _up_local(environment: Environment, stages: Stages, request: Request) -> WayIn | None:
+    """Bring a local stack up, and answer how to use it; nothing for one without machines."""
     from basec import local_stack
     from basec.plan import apply
 
@@ -104,8 +101,7 @@ def _up_local(environment: Environment, stages: Stages, request: Request) -> Non
     engine = _engine(environment, binary, loading, stages)
     exports = apply(engine, project, stages, request)
     known = write_facts(environment, exports, project, cloud.stand_in)
-    if not cloud.is_dry:
-        _finish_local(environment, known, stages)
+    return None if cloud.is_dry else _finish_local(environment, known, stages)
 
 
 def _prepare_machine(environment: Environment, stages: Stages) -> tuple[Path, Mapping[str, object]]:
@@ -129,10 +125,11 @@ def toolchain() -> Path:
     return Path(Program("toolchain").run().strip())
 
 
-def _finish_local(environment: Environment, known: Facts, stages: Stages) -> None:
+def _finish_local(environment: Environment, known: Facts, stages: Stages) -> WayIn:
     from basec import agent, checks, demo_tenant
     from basec.commands import smoke
     from basec.stack_file import StackFile
+    from basec.way_in import WayIn
 
     # Opening a secret takes as long as the checks, on the other core.
     password = ThreadPoolExecutor(1).submit(StackFile(environment).secret, "basecommerce:demo_password")
@@ -149,14 +146,17 @@ def _finish_local(environment: Environment, known: Facts, stages: Stages) -> Non
         raise BasecommerceError(
             f"basec: {environment.name}: up, but smoke checks fail", f"basec smoke --env {environment.name}"
         )
-    answer(f"url       {known.url(demo_tenant.SLUG)}")
-    answer(f"user      {demo.email}")
-    answer(f"password  {demo.password}")
-    ca_file = environment.public_ca_file.relative_to(environment.root)
-    answer(f"trust     {ca_file} (import it into a browser, or: curl --cacert {ca_file} {known.url(demo_tenant.SLUG)})")
+    return WayIn(
+        environment=environment.name,
+        url=known.url(demo_tenant.SLUG),
+        user=demo.email,
+        password=demo.password,
+        authority=str(environment.public_ca_file.relative_to(environment.root)),
+    )
 
 
 def _up_cloud(environment: Environment, stages: Stages, request: Request) -> None:
+    """Bring a cloud stack up."""
     from basec.plan import apply
 
     with stages.stage("settings"):
@@ -312,7 +312,7 @@ def _preview(environment: Environment, allowed: tuple[str, ...], save_plan: Path
             print_json(environment.name, {"violations": as_json_violations(refusal.violations)})
         raise
     finally:
-        show(stages.table(), progress=True)
+        say(stages.line)
     view = planned.view
     if as_json:
         print_json(

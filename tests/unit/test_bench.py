@@ -16,15 +16,11 @@ from bench.stack import ENVIRONMENT, Stack
 
 OUTPUT = """\
 url       http://demo.localhost
-stages
-stage                 seconds
-settings                  0.2
-toolchain and images      1.1
-total                     1.3
+took 1.3 s: settings 0.2, toolchain and images 1.1
 """
 
 
-def test_stages_are_read_from_the_table_that_basec_prints() -> None:
+def test_stages_are_read_from_the_line_that_basec_prints() -> None:
     assert Run(2.0, OUTPUT).stages == {"settings": 0.2, "toolchain and images": 1.1, "total": 1.3}
     figures = stage_figures("warm", [Run(2.0, OUTPUT), Run(2.2, OUTPUT.replace("0.2", "0.4"))])
     assert [(figure.name, figure.samples) for figure in figures] == [
