@@ -42,13 +42,15 @@ def answer(text: str) -> None:
 
 def show(*drawn: Table | Text | Panel, progress: bool = False) -> None:
     """Print tables or texts: results on standard output, or what belongs to progress. In a pipe no line is padded."""
+    from rich.text import Text
+
     console = stderr() if progress else _stdout()
     for each in drawn:
         if console.is_terminal:
-            console.print(each, soft_wrap=not hasattr(each, "columns"))
+            console.print(each, soft_wrap=isinstance(each, Text))
             continue
         with console.capture() as captured:
-            console.print(each, soft_wrap=not hasattr(each, "columns"))
+            console.print(each, soft_wrap=isinstance(each, Text))
         console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
         console.file.flush()
 
