@@ -6,7 +6,7 @@ import json
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,11 +131,21 @@ class Engine:
         """Whether `up` would change a resource, its protection or an export."""
         return bool(planned.changed or planned.exports_changed or planned.protection_changed)
 
-    def up(self, plan: Path | None = None, replace: Sequence[str] = (), *, unprotect: bool = False) -> ProgressView:
-        """Do what the plan says and nothing else; protected resources only go when that was asked for."""
+    def up(
+        self,
+        plan: Path | None = None,
+        replace: Sequence[str] = (),
+        *,
+        hosts: Mapping[str, str] | None = None,
+        unprotect: bool = False,
+    ) -> ProgressView:
+        """Do what the plan says and nothing else; protected resources only go when that was asked for.
+
+        `hosts` are those of the resources that change, by URN: for the progress.
+        """
         options = _options(plan, replace)
         run = lambda **more: self.stack.up(**options, **more)  # noqa: E731
-        return self._operate("up", run, extra=IGNORE_PROTECT if unprotect else ())
+        return self._operate("up", run, hosts=hosts, extra=IGNORE_PROTECT if unprotect else ())
 
     def destroy(self) -> ProgressView:
         """Destroy everything, protected resources too: whoever calls this has asked."""
@@ -159,9 +169,15 @@ class Engine:
         return bool(state.get("pending_operations"))
 
     def _operate(
-        self, name: str, operation: Callable[..., object], *, preview: bool = False, extra: tuple[str, ...] = ()
+        self,
+        name: str,
+        operation: Callable[..., object],
+        *,
+        preview: bool = False,
+        hosts: Mapping[str, str] | None = None,
+        extra: tuple[str, ...] = (),
     ) -> ProgressView:
-        view = ProgressView(stderr(), preview=preview)
+        view = ProgressView(stderr(), preview=preview, hosts=hosts)
         options: dict[str, Any] = {"on_event": view.on_event, "color": "never"}
         self._command.extra = extra
         if name in policy.JUDGED:
@@ -190,7 +206,7 @@ class Engine:
                 f"basec: {self.environment.name}: {name} interrupted", "the same command continues"
             )
         if failure and self._clear_dead_holder(failure[0]):
-            return self._operate(name, operation, preview=preview, extra=extra)
+            return self._operate(name, operation, preview=preview, hosts=hosts, extra=extra)
         if failure:
             explained = self._unloadable() or self._explain(name, failure[0], view)
             if isinstance(explained, EngineError):

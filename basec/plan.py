@@ -97,7 +97,10 @@ def apply(engine: Engine, project: Project, stages: Stages, request: Request) ->
             _confirm(engine.environment.name)
         with stages.stage("up"):
             done = engine.up(
-                request.plan.absolute() if request.plan else own, planned.replace, unprotect=bool(request.allow_replace)
+                request.plan.absolute() if request.plan else own,
+                planned.replace,
+                hosts={change.urn: change.host for change in planned.review.changes},
+                unprotect=bool(request.allow_replace),
             )
     say(f"up: {done.summary}")
     return done.exports_after

@@ -11,10 +11,12 @@ from typing import Any
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from basec.policy import Violation
 from basec.review.changes import COMPOSE_STACK, Told
 from basec.review.releases import Files
+from basec.review.sentences import ACCOUNT
 from topology.plan import STATEFUL, Step
 
 STAGES = {  # a component's area and type, in its URN: the stage a person knows it by
@@ -90,12 +92,16 @@ def stage_of(urn: str) -> str:
 class ProgressView:
     """Shows one operation; also remembers what failed and how many resources changed."""
 
-    def __init__(self, console: Console, *, preview: bool = False) -> None:
+    def __init__(self, console: Console, *, preview: bool = False, hosts: Mapping[str, str] | None = None) -> None:
+        """`hosts` names the host of each resource that the operation is to change, by URN, as its preview found it."""
         self._console = console
         self._preview = preview
+        self._hosts = hosts or {}
+        self._began = time.monotonic()
+        self._done = 0
         self._started: dict[str, float] = {}
         self._live: dict[str, str] = {}
-        self._status: Status | None = console.status("starting the engine") if console.is_terminal else None
+        self._status: Status | None = console.status(_Now(self)) if console.is_terminal else None
         self.failures: dict[str, Failure] = {}
         self.changes: Counter[str] = Counter()
         self.told: list[Told] = []
@@ -136,7 +142,6 @@ class ProgressView:
             self.changes.update(
                 {str(getattr(op, "value", op)): n for op, n in event.summary_event.resource_changes.items()}
             )
-        self._refresh()
 
     @property
     def changed(self) -> int:
@@ -186,6 +191,7 @@ class ProgressView:
                 self.releases[metadata.urn] = (old, new)
         start = self._started.pop(metadata.urn, None)
         self._live.pop(metadata.urn, None)
+        self._done += metadata.urn in self._hosts
         # A component is done as soon as it is declared; its children are what takes time.
         if self._preview or op in QUIET or start is None or kind_of(metadata.urn).startswith(UNTOLD):
             return
@@ -225,13 +231,27 @@ class ProgressView:
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, soft_wrap=True)
 
-    def _refresh(self) -> None:
-        if self._status is None:
-            return
-        shown = [
-            f"{name_of(urn).split(' ')[0]}{': ' + text if text else ''}" for urn, text in list(self._live.items())[-3:]
-        ]
-        self._status.update(", ".join(shown)[: self._console.width - 4] or "working")
+    def now(self) -> list[str]:
+        """Say what goes on: how much is done, and a line for each host, the last thing it said."""
+        seconds = f"{time.monotonic() - self._began:.0f} s"
+        head = f"[{self._done}/{len(self._hosts)}] {seconds}" if self._hosts else seconds
+        busy: dict[str, str] = {}
+        for urn, text in self._live.copy().items():
+            if not kind_of(urn).startswith(UNTOLD):
+                host = self._hosts.get(urn, stage_of(urn))
+                busy[host or ACCOUNT] = f"{name_of(urn).split(' ')[0]}{': ' + text if text else ''}"
+        width = self._console.width - 4
+        return [head, *(f"  {host}: {text}"[:width] for host, text in busy.items())]
+
+
+class _Now:
+    """Draws what goes on, each time that the terminal is refreshed, so that seconds count between events."""
+
+    def __init__(self, view: ProgressView) -> None:
+        self._view = view
+
+    def __rich__(self) -> Text:
+        return Text("\n".join(self._view.now()))
 
 
 def _violated(text: str, urn: str) -> str:

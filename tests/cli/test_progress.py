@@ -163,3 +163,26 @@ def test_a_preview_keeps_the_steps_of_what_holds_data_the_unchanged_too() -> Non
     assert (kept.op, kept.urn, kept.causes) == ("same", DROPLET, ("image",))
     assert (kept.old_inputs, kept.new_inputs) == ({"image": "a"}, {"image": "b"})
     assert (kept.old_protect, kept.new_protect, view.protection_changed) == (True, False, True)
+
+
+def test_in_a_terminal_it_counts_and_has_a_line_for_each_host_that_is_busy() -> None:
+    command = HEAD + "basecommerce:images:ImagePull$command:remote:Command::infra-images-pull"
+    record = HEAD + "cloudflare:index/dnsRecord:DnsRecord::dns-wildcard"
+    console = Console(file=io.StringIO(), force_terminal=True, width=40)
+    view = ProgressView(console, hosts={DROPLET: "edge", command: "infra", record: ""})
+    for one in (
+        step("resource_pre_event", DROPLET, "create"),
+        step("resource_pre_event", COMPONENT, "create"),
+        step("resource_pre_event", command, "create"),
+        step("resource_pre_event", record, "create"),
+        diagnostic(command, "pulling postgres\n", severity="info", ephemeral=True),
+        step("res_outputs_event", DROPLET, "create"),
+    ):
+        view.on_event(one)
+    assert view.now() == ["[1/3] 0 s", "  infra: infra-images-pull: pulling ", "  account: dns-wildcard"]
+    assert max(map(len, view.now())) <= 36
+
+
+def test_a_preview_shows_its_seconds_while_it_looks() -> None:
+    view = ProgressView(Console(file=io.StringIO(), force_terminal=True, width=80), preview=True)
+    assert view.now() == ["0 s"]
