@@ -34,6 +34,21 @@ def say(text: str) -> None:
     stderr().print(text, markup=False, soft_wrap=True)
 
 
+def complain(text: str) -> None:
+    """Print an error, line by line: in a terminal what is wrong is red, and the hint stands out."""
+    from rich.text import Text
+
+    for line in text.splitlines():
+        stderr().print(Text(line, style="cyan" if line.startswith("hint: ") else "red"), soft_wrap=True)
+
+
+def coloured(word: str, *, good: bool) -> Text:
+    """Give a word for a table: green for what is as it should be, else red."""
+    from rich.text import Text
+
+    return Text(word, style="green" if good else "bold red")
+
+
 def answer(text: str) -> None:
     """Print one line of the result on standard output."""
     sys.stdout.write(f"{text}\n")

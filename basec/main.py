@@ -27,7 +27,7 @@ from basec.commands import (
     stack,
     status,
 )
-from basec.console import answer, say
+from basec.console import answer, complain, say
 from topology.errors import MEANINGS, BasecommerceError, ExitCode
 
 app = typer.Typer(
@@ -108,7 +108,7 @@ def invoke(arguments: list[str] | None = None) -> int:
     except BasecommerceError as error:
         if State.verbose:
             raise
-        say(error.render())
+        complain(error.render())
         return int(error.exit_code)
     except KeyboardInterrupt:
         say(INTERRUPTED)
@@ -116,7 +116,6 @@ def invoke(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if State.verbose:
             raise
-        say(f"basec: {type(error).__name__}: {error}")
-        say("hint: basec --verbose ... shows where")
+        complain(f"basec: {type(error).__name__}: {error}\nhint: basec --verbose ... shows where")
         return int(ExitCode.FAILURE)
     return int(ExitCode.OK)

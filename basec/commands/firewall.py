@@ -8,7 +8,7 @@ import typer
 
 from basec.arguments import ANY_HOST, AS_JSON, CHANGE_ENV, HOST, READ_ENV
 from basec.commands.stack import current_project
-from basec.console import answer, print_json, say, show, table
+from basec.console import answer, coloured, print_json, say, show, table
 from basec.environments import Environment, resolve
 from topology.errors import ExitCode, RemoteError
 
@@ -49,7 +49,7 @@ def _show(environment: Environment, lines: list[firewall.Line]) -> None:
     """Print the rules; what holds them only where it is not as it should be."""
     wrong = sum(line.state != "same" for line in lines)
     rows = [
-        (line.host, line.chain, line.rule, line.state)
+        (line.host, line.chain, line.rule, coloured(line.state, good=line.state == "same"))
         for line in lines
         if line.chain != "frame" or line.state != "same"
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from basec.arguments import AS_JSON, HOST_OR_ALL, READ_ENV
-from basec.console import answer, print_json, say, table
+from basec.console import answer, coloured, print_json, say, table
 from basec.console import show as show_table
 from basec.environments import Environment, resolve
 from topology.errors import ExitCode
@@ -88,7 +88,12 @@ def settle(run_checks: Callable[[], list[checks.Result]]) -> list[checks.Result]
 def show(environment: Environment, results: list[checks.Result]) -> None:
     """Print the table and a line with the verdict."""
     rows = [
-        (result.name, result.host, str(result.milliseconds), "pass" if result.passed else f"FAIL {result.problem}")
+        (
+            result.name,
+            result.host,
+            str(result.milliseconds),
+            coloured("pass" if result.passed else f"FAIL {result.problem}", good=result.passed),
+        )
         for result in results
     ]
     show_table(table(f"smoke: {environment.name}", ("check", "host", "ms", "result"), rows, right=("ms",)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import subprocess
@@ -10,8 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from basec.console import show, table
+from basec.console import complain, show, table
 from tests.cli.conftest import REPOSITORY, Run
 
 KNOWN = "hint: one of local, staging, production (development is local; local-<suffix> is a local stack of its own)\n"
@@ -222,3 +224,11 @@ def test_the_version_names_commit_pulumi_and_cache(basec: Run, monkeypatch: pyte
 def test_in_a_pipe_no_line_of_a_table_is_padded(capsys: pytest.CaptureFixture[str]) -> None:
     show(table("hosts", ("host", "says"), [("edge", "a"), ("infra", "something long")]))
     assert capsys.readouterr().out.splitlines() == ["hosts", "host   says", "edge   a", "infra  something long"]
+
+
+def test_in_a_terminal_what_is_wrong_is_red_and_the_hint_stands_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=60, color_system="standard", no_color=False)
+    monkeypatch.setattr("basec.console.stderr", lambda: terminal)
+    complain("basec: local: a fault\nhint: the next command")
+    assert screen.getvalue() == "\x1b[31mbasec: local: a fault\x1b[0m\n\x1b[36mhint: the next command\x1b[0m\n"
