@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-import click
 import typer
 
 from basec.environments import CLOUD_ENVIRONMENTS, ENVIRONMENT_VARIABLE, known_names, resolve, seen_names
@@ -22,7 +21,7 @@ def default_environment() -> str | None:
     return os.environ.get(ENVIRONMENT_VARIABLE) or (seen[0] if clear else None)
 
 
-def _to_look_at(context: click.Context, name: str | None) -> str | None:
+def _to_look_at(context: typer.Context, name: str | None) -> str | None:
     if name or context.resilient_parsing:
         return name
     if (found := default_environment()) is not None:
@@ -30,13 +29,13 @@ def _to_look_at(context: click.Context, name: str | None) -> str | None:
     raise _unnamed(context, f"which environment? This clone knows {', '.join(seen_names()) or 'none yet'}")
 
 
-def _to_change(context: click.Context, name: str | None) -> str | None:
+def _to_change(context: typer.Context, name: str | None) -> str | None:
     if name or context.resilient_parsing:
         return name
     raise _unnamed(context, f"it changes things, so the environment must be named: {', '.join(known_names())}")
 
 
-def _unnamed(context: click.Context, message: str) -> UsageError:
+def _unnamed(context: typer.Context, message: str) -> UsageError:
     """Refuse, with a full line to copy; nobody who looked is told to change production."""
     words = command_words(context)
     example = next((name for name in seen_names() if name not in CLOUD_ENVIRONMENTS), "local")
@@ -44,12 +43,13 @@ def _unnamed(context: click.Context, message: str) -> UsageError:
     return UsageError(f"basec {words}: {message}", f"basec {words} --env {example}{more}")
 
 
-def command_words(context: click.Context) -> str:
+def command_words(context: typer.Context) -> str:
     """Answer the words that reach a command, e.g. `firewall status`."""
     words: list[str] = []
-    while context.parent is not None:
-        words.insert(0, context.info_name or "")
-        context = context.parent
+    here = context
+    while here.parent is not None:
+        words.insert(0, here.info_name or "")
+        here = here.parent  # type: ignore[assignment] # the base class of what typer gives
     return " ".join(words)
 
 

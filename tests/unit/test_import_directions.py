@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +73,22 @@ def test_pulumi_is_imported_by_three_files_of_basec_only() -> None:
     """Everything else must stay out of its way: the SDKs take seconds to import."""
     using = [path.name for path in sorted((ROOT / "basec").rglob("*.py")) if "from pulumi" in path.read_text()]
     assert using == ["engine.py", "program_loading.py", "workspace.py"]
+
+
+@pytest.mark.parametrize("room", ["basec", "components", "localcloud", "policy", "toolchain", "topology"])
+def test_what_operators_run_imports_only_what_their_environment_has(room: str) -> None:
+    """`make up` installs requirements.txt alone: what only requirements-dev.txt brings is there in tests, not there."""
+    pinned = re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    installed = {_normal(name) for name in pinned}
+    owners = importlib.metadata.packages_distributions()
+    missing = {
+        f"{path.relative_to(ROOT)}: {package}"
+        for path in (ROOT / room).rglob("*.py")
+        for package in imported_packages(path) - ROOMS - set(sys.stdlib_module_names)
+        if not {_normal(name) for name in owners.get(package, ())} & installed
+    }
+    assert missing == set()
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
