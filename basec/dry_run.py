@@ -74,10 +74,16 @@ def _bring_up(dry: Environment, base: str, tree: Path) -> None:
 
     tree.mkdir()
     git = ["git", "-C", str(dry.root)]
-    archive = subprocess.run([*git, "archive", "--format=tar", f"{base}^{{commit}}"], capture_output=True, check=False)
-    if archive.returncode != 0:
-        words = archive.stderr.decode().strip().removeprefix("fatal: ")
+    found = subprocess.run(
+        [*git, "rev-parse", "--verify", "--end-of-options", f"{base}^{{commit}}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if found.returncode != 0:
+        words = found.stderr.strip().removeprefix("fatal: ")
         raise UsageError(f"basec: preview: --base: {base}: {words}", "git log --oneline shows what there is")
+    archive = subprocess.run([*git, "archive", "--format=tar", found.stdout.strip()], capture_output=True, check=True)
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
         files.extractall(tree, filter="data")
     (tree / ".venv").symlink_to(sys.prefix)

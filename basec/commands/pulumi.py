@@ -12,6 +12,8 @@ UNJUDGED = {"up": "up", "update": "up", "destroy": "down", "down": "down", "dn":
 """Pulumi's commands, and their other names, that walk past `topology/plan.py`, with the command of basec instead."""
 JUDGED_BY_RULES = ("preview", "pre", "up", "update", "watch")
 """Those that take a policy pack."""
+UNLOCKS = "cancel"
+"""The one command for a stack that somebody else's lock holds; for all others that lock is respected."""
 
 
 class UnjudgedError(BasecommerceError):
@@ -66,10 +68,13 @@ def _run(environment: Environment, arguments: list[str]) -> int:
 
     from basec import policy
     from basec.commands import stack
+    from basec.locks import settle
     from basec.workspace import variables
 
-    _check(environment)
     word, rest = arguments[0], arguments[1:]
+    _check(environment)
+    if word != UNLOCKS:
+        settle(environment)
     if word in JUDGED_BY_RULES and not any(each.startswith("--policy-pack") for each in rest):
         rest = ["--policy-pack", str(environment.root / policy.PACK), *rest]
     command = [str(stack.toolchain()), word, *rest]
@@ -85,10 +90,8 @@ def _run(environment: Environment, arguments: list[str]) -> int:
 def _check(environment: Environment) -> None:
     """Bring the files of a local stack up to date, and refuse a lost passphrase before anything else."""
     from basec import local_stack
-    from basec.locks import settle
     from basec.stack_file import StackFile
 
     StackFile(environment).check_passphrase()
     if environment.is_local:
         local_stack.render(environment, local_stack.kept_images(environment))
-    settle(environment)

@@ -76,9 +76,11 @@ def test_a_dry_preview_shows_the_difference_of_two_commits(tmp_path: Path) -> No
     assert "1 to update, 70 unchanged" in shown.stdout
     assert "nginx/nginx.conf +1 -0" in shown.stdout
     assert not clone.state.exists(), "nothing real was touched"
-    unknown = clone.basec("preview", "--env", "staging", "--dry", "--base", "no-such-commit")
-    assert unknown.code == 2
-    assert unknown.stderr.endswith("hint: git log --oneline shows what there is\n")
+    for ref in ("no-such-commit", f"--output={tmp_path}/written"):
+        unknown = clone.basec("preview", "--env", "staging", "--dry", f"--base={ref}")
+        assert unknown.code == 2
+        assert unknown.stderr.endswith("hint: git log --oneline shows what there is\n")
+    assert not (tmp_path / "written").exists()
     assert clone.basec("preview", "--env", "staging", "--base", "HEAD").code == 2
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from basec import main
+from basec import locks, main
 from basec.commands import pulumi
 from basec.commands import stack as stack_commands
+from basec.environments import Environment
 from tests.cli.conftest import Run
 from tests.cli.dry import DryStack, local_stack_that_is_up
 
@@ -69,6 +70,18 @@ def test_a_preview_gets_the_rules_unless_it_names_others(basec: Run, clone: Path
     ]
     basec("pulumi", "--env", "staging", "--", "preview", "--policy-pack=other")
     assert (cli / "arguments").read_text().splitlines() == ["preview", "--policy-pack=other"]
+
+
+def test_a_lock_of_somebody_else_is_respected_by_all_but_the_command_that_removes_it(
+    basec: Run, cli: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(environment: Environment) -> None:
+        raise locks.LockedError(f"basec: {environment.name}: locked", "wait")
+
+    monkeypatch.setattr(locks, "settle", held)
+    assert basec("pulumi", "--env", "staging", "--", "refresh").code == 1
+    assert not (cli / "arguments").exists()
+    assert basec("pulumi", "--env", "staging", "--", "cancel", "--yes").code == 7
 
 
 def test_options_before_pulumis_command_are_refused(basec: Run, clone: Path) -> None:
