@@ -15,13 +15,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.measure import additions
-
 DIRECTORY = os.environ.get("BASECOMMERCE_TEST_TURNS")
 PLACES = ("place-1", "place-2")
 LOOK_S = 0.05
-REFERENCE_S = 0.33
-"""Five million additions on the machine of docs/benchmarks.md, at its slowest when the promises were measured."""
 _mine = threading.local()
 
 
@@ -39,15 +35,12 @@ def busy() -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[float]:
-    """Have the machine alone; gives how many times slower than its reference it is now, 1 or more.
-
-    Raises RuntimeError inside `busy`, which would wait for itself.
-    """
+def quiet() -> Iterator[None]:
+    """Have the machine alone. Raises RuntimeError inside `busy`, which would wait for itself."""
     if getattr(_mine, "has", "") == "busy":
         raise RuntimeError("quiet() inside busy() would never end")
     with _lock("gate"), _lock(PLACES[0]), _lock(PLACES[1]), _marked("quiet"):
-        yield max(1.0, additions() / REFERENCE_S)
+        yield
 
 
 @contextmanager

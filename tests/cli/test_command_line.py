@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,16 @@ def test_help_imports_nothing_heavy() -> None:
     code = f"import sys; from basec.main import invoke; invoke(['--help']); print(sorted({heavy}))"
     run = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_is_there_at_once() -> None:
+    times: list[float] = []
+    while len(times) < 10 and min(times, default=0.9) >= 0.9:
+        start = time.monotonic()
+        subprocess.run([sys.executable, "-m", "basec", "--help"], cwd=REPOSITORY, capture_output=True, check=True)
+        times.append(time.monotonic() - start)
+    # The promise is 0.3 s; the limit, and the best of some, leave room for a machine that is busy with other tests.
+    assert min(times) < 0.9
 
 
 def test_the_command_of_a_copied_clone_runs_that_clone_also_through_a_link(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pulumi import automation
 
 from basec.programs import Program, ProgramError, run_side_by_side
 from basec.workspace import EngineCommand
@@ -122,6 +124,19 @@ def test_an_interrupt_between_two_engine_commands_starts_no_other(directory: Pat
     assert not (directory / "started").exists()
     command.allow()
     assert command.run(["version"], str(directory), {}).code == 0
+
+
+def test_within_an_operation_nothing_is_asked_for_the_result_that_the_sdk_makes_and_nobody_reads(
+    directory: Path,
+) -> None:
+    command = EngineCommand(directory / "no-such-cli")
+    command.allow()
+    assert json.loads(command.run(["stack", "output", "--json"], str(directory), {}).stdout) == {}
+    (entry,) = json.loads(command.run(["stack", "history", "--json"], str(directory), {}).stdout)
+    assert entry["result"] == "succeeded"
+    command.operating = False
+    with pytest.raises(automation.CommandError):
+        command.run(["stack", "output", "--json"], str(directory), {})
 
 
 def module(monkeypatch: pytest.MonkeyPatch, directory: Path, name: str, code: str) -> None:

@@ -15,7 +15,7 @@ from tests import turns
 class Runner(threading.Thread):
     """Holds a turn until it is told to leave."""
 
-    def __init__(self, turn: AbstractContextManager[object]) -> None:
+    def __init__(self, turn: AbstractContextManager[None]) -> None:
         super().__init__(daemon=True)
         self._turn = turn
         self.inside, self.leave = threading.Event(), threading.Event()
@@ -77,12 +77,3 @@ def test_nothing_waits_where_no_directory_is_named(monkeypatch: pytest.MonkeyPat
     runners = [Runner(turns.busy()), Runner(turns.quiet()), Runner(turns.quiet())]
     assert all(runner.entered() for runner in runners)
     assert time.monotonic() - started < 5
-
-
-@pytest.mark.parametrize(("taken", "slower"), [(turns.REFERENCE_S * 2, 2.0), (turns.REFERENCE_S / 2, 1.0)])
-def test_the_quiet_tells_how_much_slower_the_machine_is_than_its_reference(
-    monkeypatch: pytest.MonkeyPatch, taken: float, slower: float
-) -> None:
-    monkeypatch.setattr(turns, "additions", lambda: taken)
-    with turns.quiet() as found:
-        assert found == slower

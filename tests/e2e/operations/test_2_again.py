@@ -51,13 +51,13 @@ def test_a_wrong_setting_is_refused_in_five_seconds_before_anything_is_touched(s
     settings.write_text(text.replace("region: nyc3", "region: atlantis"))
     events = len(stack.journal())
     try:
-        with turns.quiet() as slower:
+        with turns.quiet():
             started = time.monotonic()
             output = stack.basec("up", "--env", STACK, expect=2)
             seconds = time.monotonic() - started
     finally:
         settings.write_text(text)
-    assert seconds < 5 * slower
+    assert seconds < 5
     assert "region" in output
     assert "atlantis" in output
     assert "hint:" in output

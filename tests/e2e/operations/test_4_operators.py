@@ -1,4 +1,4 @@
-"""The operators' daily commands on real droplets: what they show, and that they end cleanly."""
+"""The operators' daily commands on real droplets: what they show, how fast, and that they end cleanly."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ from typing import Any
 
 import pytest
 
+from bench.measure import additions
+from tests import turns
 from tests.e2e.stack import STACK, TIERS, LocalStack
 
 pytestmark = pytest.mark.real
 
+STATUS_S = 2.0
+"""The promise for three droplets over connections that are open, on the machine of docs/benchmarks.md."""
+REFERENCE_S = 0.33
+"""Five million additions on that machine, at its slowest when the promise was measured."""
+TRIES = 10
 MARK = "no-such-path-of-test-4"
 CUT_OFF = "systemctl stop ssh.service; pkill -KILL -f '^sshd' || true"
 HEALTHY_S = 60.0
@@ -30,9 +37,17 @@ def status(stack: LocalStack, *names: str, expect: int = 0) -> dict[str, Any]:
     return report
 
 
-def test_status_shows_every_service_its_memory_release_and_image(stack: LocalStack) -> None:
+def test_status_shows_every_service_its_memory_release_and_image_in_two_seconds(stack: LocalStack) -> None:
     wait_until_well(stack)
-    report = status(stack)
+    times: list[float] = []
+    with turns.quiet():
+        while len(times) < TRIES and min(times, default=STATUS_S) >= STATUS_S:
+            slower = max(1.0, additions() / REFERENCE_S)
+            started = time.monotonic()
+            report = status(stack)
+            times.append((time.monotonic() - started) / slower)
+    # The best of some: the containers of two stacks share the machine's two cores with it.
+    assert min(times) < STATUS_S
     assert report["verdict"] == "well", report
     hosts = {host["name"]: host for host in report["hosts"]}
     assert sorted(hosts) == sorted(TIERS)
