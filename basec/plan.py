@@ -94,6 +94,7 @@ def apply(engine: Engine, project: Project, stages: Stages, request: Request) ->
             say("up: nothing to do")
             return view.exports_before
         if request.ask and view.changed:
+            show(*screen.resources(planned.review), progress=True)
             _confirm(engine.environment.name)
         with stages.stage("up"):
             done = engine.up(

@@ -25,7 +25,7 @@ def cost(
     environment = resolve(env)
     found = price.price_of(written_project(environment), price.deployed_of(environment))
     if as_json:
-        print_json(resolve(env).name, found.document())
+        print_json(environment.name, found.document())
         return
 
     def cell(item: Item | None) -> tuple[str, str]:

@@ -26,12 +26,13 @@ def show_inventory(
 
     from basec import facts
 
-    hosts = facts.load(resolve(env)).hosts.values()
+    environment = resolve(env)
+    hosts = facts.load(environment).hosts.values()
     if as_json:
-        print_json(resolve(env).name, {"hosts": [asdict(host) for host in hosts]})
+        print_json(environment.name, {"hosts": [asdict(host) for host in hosts]})
         return
     rows = [(h.name, h.role, h.ip, h.private_ip, h.user, ", ".join(h.aliases)) for h in hosts]
-    show(table(f"inventory: {resolve(env).name}", ("host", "role", "public", "private", "user", "aliases"), rows))
+    show(table(f"inventory: {environment.name}", ("host", "role", "public", "private", "user", "aliases"), rows))
 
 
 @app.command("refresh", epilog="Examples: basec inventory refresh -e local; basec inventory refresh -e production")

@@ -39,6 +39,17 @@ def test_every_edit_of_something_protected_is_named_not_only_the_first(productio
     assert production.journal() == before
 
 
+def test_whoever_is_asked_for_a_yes_has_seen_each_resource_with_its_properties(production: DryStack) -> None:
+    before = production.journal()
+    with production.edited(SETTINGS, ("cpu_percent: 80", "cpu_percent: 81")):
+        outcome = production.basec("up", code=2)
+    shown, asked = outcome.stderr.split("basec: up: production: changes need a yes\n")
+    assert "(MonitorAlert)" in shown
+    assert "     value: 80 to 81" in shown
+    assert asked == "hint: basec up --env production --yes\n"
+    assert production.journal() == before
+
+
 def test_a_removed_protection_is_refused_and_done_when_each_is_named(production: DryStack) -> None:
     assert protected(production) == PROTECTED
     allowed = [word for name in PROTECTED for word in ("--allow-replace", production.urn(name))]
