@@ -3,8 +3,9 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+# In the place of what Python put first: files here, such as http.py, would hide modules of Python with the same name.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from basec.main import run
+from basec.main import run  # noqa: E402
 
 run()

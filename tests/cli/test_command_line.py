@@ -206,6 +206,31 @@ def test_the_command_of_a_copied_clone_runs_that_clone_also_through_a_link(tmp_p
         assert run.stdout.startswith("basec    no git clone\n")
 
 
+@pytest.mark.parametrize("command", [["bin/basec"], [".venv/bin/python", "-m", "basec"]])
+def test_no_file_of_basec_hides_a_module_of_python_or_of_its_clone(tmp_path: Path, command: list[str]) -> None:
+    for room in ("bin", "basec", "topology"):
+        shutil.copytree(REPOSITORY / room, tmp_path / room)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    names = sorted(path.stem for path in (tmp_path / "basec").glob("[a-z]*.py"))
+    code = f"""
+import importlib, sys
+def run():
+    for name in {names} + ["topology.plan"]:
+        try:
+            print(name, importlib.import_module(name).__file__)
+        except ModuleNotFoundError:
+            pass
+"""
+    (tmp_path / "basec/main.py").write_text(code)
+    run = subprocess.run(
+        [tmp_path / command[0], *command[1:]], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    found = dict(line.split(" ", 1) for line in run.stdout.splitlines())
+    assert found.pop("topology.plan") == str(tmp_path / "topology/plan.py")
+    assert "http" in found, "a module of Python that has a namesake here"
+    assert [name for name, path in found.items() if path.startswith(str(tmp_path / "basec"))] == []
+
+
 def test_a_clone_without_a_virtual_environment_says_how_to_make_it(tmp_path: Path) -> None:
     shutil.copytree(REPOSITORY / "bin", tmp_path / "bin")
     run = subprocess.run([tmp_path / "bin/basec", "up"], capture_output=True, text=True, check=False)
