@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from basec.stack_file import StackFile
 from tests.e2e import waits
 from tests.e2e.canaries import needles_of
 from tests.e2e.exposure import Exposure, exposed
-from tests.e2e.stack import LANE, REUSED, STACK, LocalStack, python_of_this_run
+from tests.e2e.stack import LANE, REUSED, STACK, LocalStack
 
 PUBLIC = ("origin_csr", "origin_pull_certificate")
 """Kept among the secrets, but they hold public keys only: everybody who connects is shown them."""
@@ -23,7 +24,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def copy_tree(target: Path) -> None:
-    """Copy what git would commit, so that tests can edit files without touching anyone's work."""
+    """Copy what git would commit, so that tests can edit files without touching anyone's work.
+
+    Commands are run as people run them, by the copy's own `bin/basec`; its virtual environment is the one of this run.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=REPOSITORY,
@@ -35,6 +39,7 @@ def copy_tree(target: Path) -> None:
         if source.is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target / name)
+    (target / ".venv").symlink_to(sys.prefix)
 
 
 @pytest.fixture(scope="session")
@@ -44,11 +49,11 @@ def stack() -> Iterator[LocalStack]:
     if REUSED:
         logs = work / "logs-reused"
         logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-        yield LocalStack(REPOSITORY, python_of_this_run(), logs)
+        yield LocalStack(REPOSITORY, logs)
         return
     root = work / "tree"
     logs = work / "logs"
-    stack = LocalStack(root, python_of_this_run(), logs)
+    stack = LocalStack(root, logs)
     if root.exists():
         stack.logs.mkdir(parents=True, exist_ok=True)
         stack.basec("down", "--env", STACK, expect=None)

@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 import urllib.parse
 from dataclasses import dataclass, field
@@ -55,7 +54,6 @@ class LocalStack:
     """A copy of the work tree in which `basec` brings up a stack of its own, beside any stack of a user."""
 
     root: Path
-    python: Path
     logs: Path
     outputs: dict[str, str] = field(default_factory=dict)
 
@@ -66,7 +64,7 @@ class LocalStack:
         all below it.
         """
         return subprocess.Popen(
-            ["env", "--default-signal=INT,TERM", self.python, "-m", "basec", *args],
+            ["env", "--default-signal=INT,TERM", self.root / "bin/basec", *args],
             cwd=self.root,
             env={**os.environ, "NO_COLOR": "1", "COLUMNS": "160", **environment},
             stdin=subprocess.DEVNULL,
@@ -220,8 +218,3 @@ def demo_login(output: str) -> tuple[str, str]:
     if user is None or password is None:
         raise AssertionError(f"no demo user in:\n{output}")
     return user.group(1), password.group(1)
-
-
-def python_of_this_run() -> Path:
-    """The interpreter that runs the tests: the copy of the tree has no virtual environment of its own."""
-    return Path(sys.executable)

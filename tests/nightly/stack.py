@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.e2e.conftest import copy_tree
-from tests.e2e.stack import STACK, LocalStack, python_of_this_run
+from tests.e2e.stack import STACK, LocalStack
 
 
 @contextmanager
 def own_stack(work: Path) -> Iterator[LocalStack]:
     """Give a stack that is not up yet; take everything down in the end. Heals a run that was killed."""
-    stack = LocalStack(work / "tree", python_of_this_run(), work / "logs")
+    stack = LocalStack(work / "tree", work / "logs")
     stack.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     if stack.root.exists():
         remove(stack)
