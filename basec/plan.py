@@ -67,7 +67,7 @@ def look(
     order = [name for role in ROLES for name in project.inventory.by_role(role)]
     return Planned(
         view=view,
-        review=review(view.told, view.releases, order),
+        review=review(view.steps, view.releases, order),
         replace=verdict.forced,
         notes=template_notes(*digests),
         price=price_of(project, deployed_machines(view.exports_before, view.stateful)),
@@ -100,7 +100,7 @@ def apply(engine: Engine, project: Project, stages: Stages, request: Request) ->
             done = engine.up(
                 request.plan.absolute() if request.plan else own,
                 planned.replace,
-                hosts={change.urn: change.host for change in planned.review.changes},
+                hosts={change.step.urn: change.host for change in planned.review.changes},
                 unprotect=bool(request.allow_replace),
             )
     say(f"up: {done.summary}")

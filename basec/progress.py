@@ -14,7 +14,7 @@ from rich.status import Status
 from rich.text import Text
 
 from basec.policy import Violation
-from basec.review.changes import COMPOSE_STACK, Told
+from basec.review.changes import COMPOSE_STACK
 from basec.review.releases import Files
 from basec.review.sentences import ACCOUNT
 from topology.plan import STATEFUL, Step
@@ -104,8 +104,8 @@ class ProgressView:
         self._status: Status | None = console.status(_Now(self)) if console.is_terminal else None
         self.failures: dict[str, Failure] = {}
         self.changes: Counter[str] = Counter()
-        self.told: list[Told] = []
-        """What a preview told of each resource that changes."""
+        self.steps: list[Step] = []
+        """What a preview would do, without what makes nothing itself and what stays as it is."""
         self.releases: dict[str, tuple[Files, Files]] = {}
         """The files of each tier's release before and after, by the URN of its component."""
         self.violations: list[Violation] = []
@@ -177,7 +177,7 @@ class ProgressView:
         self._started[metadata.urn] = time.monotonic()
         self._live[metadata.urn] = ""
         if self._preview and not kind_of(metadata.urn).startswith(UNTOLD) and op not in ("read", "refresh"):
-            self.told.append(Told.of(metadata, op))
+            self.steps.append(_step(metadata, op))
 
     def _end(self, metadata: Any) -> None:
         op = _op(metadata)
@@ -270,6 +270,7 @@ def _step(metadata: Any, op: str) -> Step:
         old_protect=bool(old and old.protect),
         new_protect=bool(new and new.protect),
         causes=tuple(metadata.keys or ()),
+        differs=tuple(metadata.detailed_diff or metadata.diffs or ()),
     )
 
 

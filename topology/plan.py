@@ -52,6 +52,8 @@ class Step:
     new_protect: bool = False
     causes: tuple[str, ...] = ()
     """The properties that make it a replacement."""
+    differs: tuple[str, ...] = ()
+    """The properties that the engine says differ; the only trace of a secret that changes."""
 
     @property
     def type(self) -> str:
@@ -61,6 +63,11 @@ class Step:
     @property
     def name(self) -> str:
         return self.urn.rsplit("::", maxsplit=1)[-1]
+
+    @property
+    def resource(self) -> str:
+        """As a person reads it, e.g. `edge-droplet (Droplet)`."""
+        return f"{self.name} ({self.type.rpartition(':')[2]})"
 
     @property
     def droplet(self) -> str:
@@ -178,14 +185,12 @@ def _block(group: Sequence[Refusal]) -> str:
 
 
 def _refusals(step: Step, project: Project) -> Iterator[Refusal]:
-    resource = f"{step.name} ({step.type.rpartition(':')[2]})"
-
     def refusal(rule: str, why: str, loss: str, undo: str | None = None, cause: str = "") -> Refusal:
         return Refusal(
             rule=rule,
             stack=project.stack,
             urn=step.urn,
-            resource=resource,
+            resource=step.resource,
             why=why,
             loss=loss,
             undo=_undo(step, project) if undo is None else undo,

@@ -39,10 +39,10 @@ def _resource(change: Change) -> dict[str, Any]:
         }
     return {
         "order": change.order,
-        "op": change.op,
-        "resource": change.resource,
-        "type": change.type,
-        "urn": change.urn,
+        "op": change.step.op,
+        "resource": change.step.resource,
+        "type": change.step.type,
+        "urn": change.step.urn,
         "host": change.host,
         "properties": properties,
         "release": release,

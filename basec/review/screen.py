@@ -36,7 +36,7 @@ def resources(review: Review) -> Iterator[Text]:
     """Draw each resource in the order of the work; of what is made or removed only the name."""
     for change in review.changes:
         sign = Text(f"{change.sign:>2} ", style=COLOURS[change.sign])
-        yield sign.append(f"{change.order:>2}. {change.resource}", style="bold")
+        yield sign.append(f"{change.order:>2}. {change.step.resource}", style="bold")
         for each in change.properties:
             if not (change.release and each.path in ("create", "stdin")):  # the files below say it better
                 yield _indented(_property(each))

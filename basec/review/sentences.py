@@ -43,22 +43,22 @@ def by_host(review: Review) -> list[HostChange]:
 
 def _sentences(changes: Sequence[Change]) -> Iterator[str]:
     for word in dict.fromkeys(COUNTED.values()):
-        found = [change for change in changes if COUNTED.get(change.op) == word]
+        found = [change for change in changes if COUNTED.get(change.step.op) == word]
         if len(found) == 1:
-            yield f"{found[0].name} is {word}"
+            yield f"{found[0].step.name} is {word}"
         elif found:
             yield f"{len(found)} resources are {word}"
-    yield from (sentence(change) for change in changes if change.op not in COUNTED)
+    yield from (sentence(change) for change in changes if change.step.op not in COUNTED)
 
 
 def sentence(change: Change) -> str:
     """Say one edit in a line, e.g. `release 8b40c6 to 1f22ad: nginx/nginx.conf +1 -0`."""
-    if change.op in REPLACE_OPS:
-        return f"{change.name} is replaced: {_paths(change)}"
-    if change.op not in effects.KNOWN_OPS:
-        return f"{change.name}: {change.op}"
+    if change.step.op in REPLACE_OPS:
+        return f"{change.step.name} is replaced: {_paths(change)}"
+    if change.step.op not in effects.KNOWN_OPS:
+        return f"{change.step.name}: {change.step.op}"
     if change.digests is None:
-        return f"{change.name}: {_paths(change)}"
+        return f"{change.step.name}: {_paths(change)}"
     old, new = change.digests
     if old == new:
         return f"release {old} again, with other secrets or addresses"

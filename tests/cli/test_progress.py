@@ -91,7 +91,7 @@ def test_a_preview_lists_the_steps_that_do_something() -> None:
         preview=True,
     )
     assert text == ""
-    assert [(one.op, one.urn) for one in view.told] == [("replace", DROPLET)]
+    assert [(one.op, one.urn) for one in view.steps] == [("replace", DROPLET)]
     assert view.changed == 2
 
 
@@ -156,11 +156,12 @@ def test_a_preview_keeps_the_steps_of_what_holds_data_the_unchanged_too() -> Non
 
     def told(op: str, urn: str) -> SimpleNamespace:
         old, new = state(True, image="a"), state(False, image="b")
-        return event("resource_pre_event", metadata=SimpleNamespace(urn=urn, op=op, old=old, new=new, keys=["image"]))
+        causes = {"keys": ["image"], "diffs": ["image"], "detailed_diff": None}
+        return event("resource_pre_event", metadata=SimpleNamespace(urn=urn, op=op, old=old, new=new, **causes))
 
     _, view = shown(told("same", DROPLET), told("update", COMPONENT), preview=True)
     (kept,) = view.stateful
-    assert (kept.op, kept.urn, kept.causes) == ("same", DROPLET, ("image",))
+    assert (kept.op, kept.urn, kept.causes, kept.differs) == ("same", DROPLET, ("image",), ("image",))
     assert (kept.old_inputs, kept.new_inputs) == ({"image": "a"}, {"image": "b"})
     assert (kept.old_protect, kept.new_protect, view.protection_changed) == (True, False, True)
 

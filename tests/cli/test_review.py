@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from basec.review import document, effects, screen
-from basec.review.changes import Change, Review, Told, review
+from basec.review.changes import Review, review
 from basec.review.releases import compare_releases
 from basec.review.sentences import by_host
 from basec.review.values import LATER, SECRET, UNKNOWN, PropertyChange, compare, line_diff
+from topology.plan import Step
 
 HEAD = "urn:pulumi:staging::basecommerce::"
 DROPLET = HEAD + "basecommerce:droplet:Droplet$digitalocean:index/droplet:Droplet::infra-droplet"
@@ -48,11 +50,11 @@ FILES = {
 }
 
 
-def told(urn: str, op: str, old: Mapping[str, Any] | None = None, new: Mapping[str, Any] | None = None) -> Told:
-    return Told(op=op, urn=urn, old=old or {}, new=new or {})
+def told(urn: str, op: str, old: Mapping[str, Any] | None = None, new: Mapping[str, Any] | None = None) -> Step:
+    return Step(op=op, urn=urn, old_inputs=old or {}, new_inputs=new or {})
 
 
-def activation(old: str = "1" * 12, new: str = "2" * 12) -> Told:
+def activation(old: str = "1" * 12, new: str = "2" * 12) -> Step:
     inputs = ({"create": f"# droplet 1\n# activate edge {digest}\n", "stdin": SECRET} for digest in (old, new))
     return told(ACTIVATION, "update", *inputs)
 
@@ -163,7 +165,7 @@ def test_images_are_told_by_what_changes_in_their_names() -> None:
         (told(RECORD, "something-of-tomorrow"), "unknown"),
     ],
 )
-def test_the_effect_of_each_kind_of_change(step: Told, kind: str) -> None:
+def test_the_effect_of_each_kind_of_change(step: Step, kind: str) -> None:
     (change,) = review([step], {}, HOSTS).changes
     assert change.effect.kind == kind
     assert bool(change.effect.text) == (kind != "none")
@@ -217,7 +219,7 @@ def test_a_rule_of_the_cloud_firewall_is_a_sentence(rule: dict[str, object], sen
     more = told(FIREWALL, "update", {"inboundRules": []}, {"inboundRules": [rule]})
     (host,) = by_host(review([more], {}, HOSTS))
     assert (host.host, host.sentences) == ("infra", (f"cloud-firewall-infra: {sentence}",))
-    less = told(FIREWALL, "update", more.new, more.old)
+    less = told(FIREWALL, "update", more.new_inputs, more.old_inputs)
     (host,) = by_host(review([less], {}, HOSTS))
     assert host.sentences == (f"cloud-firewall-infra: no longer {sentence}",)
 
@@ -276,7 +278,7 @@ def test_a_long_diff_and_a_long_value_are_cut_and_counted_on_the_screen_alone() 
 
 def test_the_document_is_one_of_plain_values_and_says_what_is_secret() -> None:
     files = {STACK: (FILES, {**FILES, "nginx/nginx.conf": "one\n"})}
-    step = Told(op="update", urn=ACTIVATION, old=activation().old, new=activation().new, differs=("create", "stdin"))
+    step = replace(activation(), differs=("create", "stdin"))
     found = json.loads(json.dumps(document.of(review([step], files, HOSTS))))
     (resource,) = found["resources"]
     assert {each["path"]: each["secret"] for each in resource["properties"]} == {"create": False, "stdin": True}
@@ -289,5 +291,6 @@ def test_the_document_is_one_of_plain_values_and_says_what_is_secret() -> None:
 
 
 def test_a_change_knows_its_sign_and_name() -> None:
-    signs = {op: Change(order=1, op=op, urn=DROPLET, host="").sign for op in ("create", "update", "delete", "replace")}
+    found = review([told(f"{DROPLET}{op}", op) for op in ("create", "update", "delete", "replace")], {}, HOSTS)
+    signs = {change.step.op: change.sign for change in found.changes}
     assert signs == {"create": "+", "update": "~", "delete": "-", "replace": "+-"}
