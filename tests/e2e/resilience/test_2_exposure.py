@@ -24,8 +24,8 @@ VANTAGES = ("public", "cloudflare", "neighbour", *TIERS)
 
 SCANS_S = 300.0
 """Seconds that all full scans together may take."""
-AT_A_TIME = 2
-"""Scans beside each other: nmap computes on one core."""
+AT_A_TIME = 3
+"""Scans beside each other: each of them waits for answers half of its time."""
 
 
 @dataclass(frozen=True)
