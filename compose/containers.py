@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,25 @@ from tier_files import Release, TierFiles
 PULL_DEADLINE = 900  # seconds for one image
 HEALTH_DEADLINE = 180  # seconds until all containers are healthy
 RECOVERY_WAIT = 25  # seconds: two health checks of a container that was unhealthy before
+TRIAL_DEADLINE = 60  # seconds for one service's trial of its configuration
+TRIALS = {
+    "nginx": (["nginx", "-t", "-q"], r".*\[emerg\].*"),
+    "haproxy": (["haproxy", "-c", "-f", "/etc/basecommerce/haproxy.cfg"], r".*\[ALERT\].*"),
+    "postgres": (
+        ["postgres", "-C", "data_directory", "-c", "config_file=/etc/basecommerce/postgresql.conf"],
+        r".*LOG:  (?!skipping).*",
+    ),
+    # It has no command for this: it starts without port and data, and passes if it still runs after a second.
+    "redis": (
+        [
+            *("sh", "-c"),
+            "redis-server /etc/basecommerce/redis.conf --port 0 --unixsocket /tmp/trial --dir /tmp --save '' "
+            "--appendonly no & sleep 1; kill $!",
+        ],
+        r">>> .*\n.*",
+    ),
+}
+"""How a service tries its own configuration in a container that serves nobody, and what is decisive of what it says."""
 HEALTH_OUTPUT = "{{if .State.Health}}{{range .State.Health.Log}}{{println .Output}}{{end}}{{end}}"
 
 
@@ -89,6 +109,34 @@ class Containers:
             except ReleaseError:
                 say(f"{self.tier}: pulls {image}")
                 self.programs.run(["docker", "pull", "--quiet", image], PULL_DEADLINE)
+
+    def try_out(self, release: Release) -> None:
+        """Lets each service look at its new configuration, before anything that runs is touched.
+
+        Raises ReleaseError with what the first one says that refuses it.
+        """
+        for name in sorted(set(self.services(release)) & set(TRIALS)):
+            (program, *arguments), decisive = TRIALS[name]
+            try:
+                self.run_once(release, "trial", ["--entrypoint", program, name, *arguments], TRIAL_DEADLINE)
+            except ReleaseError as error:
+                found = re.search(decisive, str(error))
+                said = " ".join((found.group() if found else str(error).splitlines()[-1]).split())
+                raise ReleaseError(
+                    f"{self.tier}: {name} refuses its new configuration, nothing that runs was touched: {said}",
+                    f"mend compose/{self.tier}/{name}/ and run the same command again",
+                ) from None
+
+    def run_once(self, release: Release, purpose: str, arguments: Sequence[str], deadline: float) -> None:
+        """Runs a service's container to its end, `deadline` seconds at most.
+
+        One of a killed run is removed first: two at once would race, and what a killed one began is rolled back.
+        """
+        container = f"{self.tier}-{purpose}"
+        with contextlib.suppress(ReleaseError):  # there is none: the usual case
+            self.programs.run(["docker", "rm", "-f", container], 60)
+        run = ["--profile", "migrate", "run", "--rm", "-T", "--no-deps", "--name", container]
+        self.compose(release, *run, *arguments, deadline=deadline)
 
     def up(self, release: Release, *services: str) -> None:
         """Starts these services, or all, and waits until they are healthy."""

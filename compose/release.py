@@ -5,9 +5,9 @@ The order of things, the lock and the command line. How each step is done lies b
 containers.py (Docker), host_checks.py (the host), programs.py (running a program). Shipped in every bundle and run as
 root by Debian's own Python: standard library only.
 
-Order of `activate`: disks, lay, pull, (PostgreSQL and Redis, password, migrate), up, health gate, record, prune. A
-failure exits 1; after the pull it brings the previous release back, before it touches nothing that runs. That the
-bundle is whole was checked by what unpacked it: BOOTSTRAP in topology/bundle.py.
+Order of `activate`: disks, lay, pull, try out, (PostgreSQL and Redis, password, migrate), up, health gate, record,
+prune. A failure exits 1; after the trial it brings the previous release back, before it touches nothing that runs.
+That the bundle is whole was checked by what unpacked it: BOOTSTRAP in topology/bundle.py.
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ class Tier:
                 return
             self.check_host(release)
             self.containers.pull(release)  # every image is here before anything that runs is touched
+            self.containers.try_out(release)
             say(f"{self.name}: activates {digest[:12]}")
             try:
                 self.bring_up(release)
@@ -140,11 +141,7 @@ class Tier:
             sql = "/etc/basecommerce/password.sql"
             self.containers.compose(release, "exec", "-T", "postgres", "psql", "-qX", "-Ubasecommerce", "-f", sql)
             say(f"{self.name}: migrates")
-            # Of a killed run: two at once would race, and what a killed one began is rolled back.
-            with contextlib.suppress(ReleaseError):  # there is none: the usual case
-                self.programs.run(["docker", "rm", "-f", "infra-migrate"], 60)
-            migrate = ["run", "--rm", "-T", "--no-deps", "--name", "infra-migrate", "migrate"]
-            self.containers.compose(release, "--profile", "migrate", *migrate, deadline=MIGRATE_DEADLINE)
+            self.containers.run_once(release, "migrate", ["migrate"], MIGRATE_DEADLINE)
         self.containers.up(release)
 
     def restore(self, failed: Release) -> None:

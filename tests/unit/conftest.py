@@ -19,6 +19,11 @@ def vertical(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Droplet:
 
 
 @pytest.fixture
+def edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Droplet:
+    return make_droplet(tmp_path, "edge", monkeypatch)
+
+
+@pytest.fixture
 def infra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Droplet:
     droplet = make_droplet(tmp_path, "infra", monkeypatch)
     monkeypatch.setattr(Path, "is_mount", lambda path: path == droplet.paths.data)

@@ -147,7 +147,7 @@ class Droplet:
 
     def steps(self) -> list[str]:
         """The calls that change something."""
-        looking = re.compile(r" (config|ps|logs|inspect|image inspect) ")
+        looking = re.compile(r" (config|ps|logs|inspect|image inspect) |-trial\b")
         return [call for call in self.calls() if not looking.search(call)]
 
     def state(self) -> list[dict[str, str]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
 
 from tests import turns
+from tests.e2e.asking import Asking
 from tests.e2e.stack import STACK, TIERS, LocalStack
 
 pytestmark = pytest.mark.real
@@ -65,16 +67,41 @@ def test_a_wrong_setting_is_refused_in_five_seconds_before_anything_is_touched(s
     assert stack.journal()[events:] == []
 
 
+@pytest.mark.parametrize(
+    ("file", "line", "said"),
+    [
+        ("edge/nginx/nginx.conf", "bogus_directive on;", 'edge: nginx .*unknown directive "bogus_directive"'),
+        ("infra/redis/redis.conf", "maxmemory much", "infra: redis .*'maxmemory much' argument must be a memory value"),
+    ],
+)
+def test_a_configuration_that_its_own_service_refuses_touches_nothing_that_runs(
+    stack: LocalStack, file: str, line: str, said: str
+) -> None:
+    config = stack.root / "compose" / file
+    text, before = config.read_text(), stack.container_ids()
+    config.write_text(f"{text}\n{line}\n")
+    try:
+        with Asking(stack) as visitor:
+            output = stack.basec("up", "--env", STACK, expect=1)
+    finally:
+        config.write_text(text)
+    assert re.search(said, output)
+    assert stack.container_ids() == before
+    assert visitor.asked > 10
+    assert visitor.bad == []
+
+
 def test_a_release_that_never_gets_healthy_keeps_the_old_one_serving(stack: LocalStack) -> None:
-    config = stack.root / "compose/vertical/haproxy/haproxy.cfg"
-    text = config.read_text()
-    config.write_text(text + "\nthis line is no haproxy configuration\n")
+    compose = stack.root / "compose/vertical/compose.yaml"
+    text = compose.read_text()
+    compose.write_text(text.replace("[haproxy, -db,", "[haproxy, --no-such-option,"))
+    assert compose.read_text() != text
     try:
         output = stack.outputs["failing up"] = stack.basec("up", "--env", STACK, expect=1)
     finally:
-        config.write_text(text)
+        compose.write_text(text)
     assert "vertical: haproxy: " in output, "the message names the service"
-    assert "unknown keyword 'this'" in output, "the message shows the service's last log lines"
+    assert "no-such-option" in output, "the message shows the service's last log lines"
     assert stack.get("/web/login").status == 302
     assert stack.get("/docs").status == 200
     # The same `up` with the file mended heals, by finding the release of before.

@@ -26,14 +26,15 @@ def runs(stack: LocalStack) -> dict[str, bytes]:
     """Activate every tier anew, successfully and not, and give outputs and arguments; the tree is restored."""
     files = [stack.root / f"compose/{tier}" for tier in TIERS]
     edited = [files[0] / "redis/redis.conf", files[1] / "haproxy/haproxy.cfg", files[2] / "nginx/nginx.conf"]
-    before = {path: path.read_text() for path in edited}
+    broken = files[1] / "compose.yaml"
+    before = {path: path.read_text() for path in [*edited, broken]}
     outputs: dict[str, str] = {}
     with watched() as watch:
         try:
             for path in edited:
                 path.write_text(before[path] + EDIT)
             outputs["up"] = stack.basec("--verbose", "up", "--env", STACK)
-            edited[1].write_text(before[edited[1]] + "\nthis is no configuration\n")
+            broken.write_text(before[broken].replace("[haproxy, -db,", "[haproxy, --no-such-option,"))
             outputs["failing up, verbose"] = stack.basec("--verbose", "up", "--env", STACK, expect=1)
         finally:
             for path, text in before.items():

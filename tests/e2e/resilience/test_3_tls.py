@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import tls
+from tests.e2e.asking import OK, Asking
 from tests.e2e.exposure import Exposure
 from tests.e2e.stack import STACK, Answer, LocalStack
 from tests.e2e.vantage import addresses, reserved_address
@@ -20,7 +20,7 @@ from tests.localcloud.certificate_support import self_signed
 pytestmark = pytest.mark.real
 
 HOST = "demo.localhost"
-OK, MOVED, REFUSED, MISDIRECTED = 200, 301, 400, 421
+MOVED, REFUSED, MISDIRECTED = 301, 400, 421
 OF_A_LOCAL_AUTHORITY = {"cert_revocation": "it has no service that could be asked: no CRL, no OCSP"}
 """What testssl holds against any certificate of an authority that is not public, whoever serves it."""
 OF_THE_ORIGIN_CA = {
@@ -131,36 +131,6 @@ def test_a_scan_of_what_visitors_see_has_no_finding_above_low(scans: Scans) -> N
 
 def test_a_scan_of_the_edge_has_no_finding_above_low(scans: Scans) -> None:
     assert tls.above_low(scans["edge"].result(), OF_THE_ORIGIN_CA) == {}
-
-
-class Asking(threading.Thread):
-    """A visitor who asks for the shop five times a second, and keeps whatever was no good answer."""
-
-    def __init__(self, stack: LocalStack) -> None:
-        super().__init__(daemon=True)
-        self._stack = stack
-        self._over = threading.Event()
-        self.asked = 0
-        self.bad: list[str] = []
-
-    def run(self) -> None:
-        while not self._over.wait(0.2):
-            self.asked += 1
-            try:
-                status = self._stack.get("/health").status
-            except OSError as error:
-                self.bad.append(f"request {self.asked}: {error}")
-            else:
-                if status != OK:
-                    self.bad.append(f"request {self.asked}: {status}")
-
-    def __enter__(self) -> Asking:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self.join()
 
 
 def test_a_switch_of_the_mode_there_and_back_loses_no_request(stack: LocalStack, exposure: Exposure) -> None:
