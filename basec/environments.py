@@ -65,6 +65,11 @@ class Environment:
         return self.work_dir / "cloud.json"
 
     @property
+    def images_file(self) -> Path:
+        """What images the last `up` of a local stack built."""
+        return self.work_dir / "images.json"
+
+    @property
     def public_ca_file(self) -> Path:
         """The authority that a local stack's https is to be trusted by; the local cloud makes it."""
         return self.work_dir / "cloud" / "ca" / "public.pem"

@@ -18,10 +18,11 @@ import yaml
 from basec.environments import PROJECT, Environment
 from basec.facts import HTTPS_PORT, StandIn
 from basec.files import write_private
+from basec.programs import Program
 from basec.secret_values import FAKE_TOKENS
 from basec.stack_file import SETTINGS_KEY, StackFile, read_mapping
 from topology.errors import UsageError
-from topology.project import required_secrets
+from topology.project import Project, required_secrets
 from topology.settings import OPTIONAL_SECRET_KEYS
 
 TEMPLATE = "Pulumi.local.yaml"
@@ -70,8 +71,11 @@ def not_initialised(environment: Environment) -> UsageError:
     )
 
 
-def settings_of(environment: Environment, cloud: LocalCloud, images: Mapping[str, object] | None) -> dict[str, Any]:
-    """Give the stack's settings: the tracked template with this cloud's addresses, and the built images if any."""
+def settings_of(environment: Environment, cloud: LocalCloud, built: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Give the stack's settings: the tracked template with this cloud's addresses, and the built images if any.
+
+    The template's `images.services` stay, and so does its `images.tag`, unless that is what `built` was built for.
+    """
     template = read_mapping(environment.root / TEMPLATE)
     config = template.get("config")
     settings = config.get(SETTINGS_KEY) if isinstance(config, dict) else None
@@ -80,29 +84,43 @@ def settings_of(environment: Environment, cloud: LocalCloud, images: Mapping[str
     settings = {**settings, "vpc_ip_range": cloud.vpc_range}
     if isinstance(settings.get("cloudflare"), dict):
         settings["cloudflare"] = {**settings["cloudflare"], "ranges": [f"{cloud.cloudflare_address}/32"]}
-    if images is not None:
-        settings["images"] = {"registry": images["registry"], "tag": images["tag"], "services": images["services"]}
+    asked = settings.get("images")
+    if built is not None and isinstance(asked, dict) and isinstance(asked.get("services", {}), dict):
+        tag = built["tag"] if built["for"] == asked.get("tag") else asked.get("tag")
+        settings["images"] = {**asked, "tag": tag, "services": {**built["services"], **asked.get("services", {})}}
     return settings
 
 
-def kept_images(environment: Environment) -> Mapping[str, object] | None:
-    """Give the images of the last render, so that a preview does not have to build any."""
-    if not environment.stack_file.exists():
-        return None
-    config = read_mapping(environment.stack_file).get("config") or {}
-    images = (config.get(SETTINGS_KEY) or {}).get("images")
-    return images if isinstance(images, dict) else None
+def asked_tag(environment: Environment) -> str:
+    """Give the template's `images.tag`, once its settings were checked."""
+    settings = read_mapping(environment.root / TEMPLATE)["config"][SETTINGS_KEY]
+    return str(settings["images"]["tag"])
 
 
-def render(environment: Environment, images: Mapping[str, object] | None) -> StackFile:
+def kept_images(environment: Environment) -> Mapping[str, Any] | None:
+    """Give what the last `up` built, so that a preview does not have to build any."""
+    file = environment.images_file
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def require_images(project: Project, built: Mapping[str, Any] | None) -> None:
+    """Refuse images that were neither built nor pushed into the local registry. Raises ProgramError."""
+    others = [] if built is None else sorted(set(project.images().values()) - set(built["references"]))
+    if others:
+        Program("localcloud", ["has", *others]).run()
+
+
+def render(environment: Environment, built: Mapping[str, Any] | None) -> StackFile:
     """Write everything that the engine reads, but no secret; safe to repeat, and repeated by every `up`."""
     cloud = LocalCloud.load(environment)
     render_project(environment)
+    if built is not None:
+        write_private(environment.images_file, json.dumps(built, indent=2) + "\n")
     if not environment.stack_file.exists():
         write_private(environment.stack_file, "config: {}\n")
     stack = StackFile(environment)
     others = {key: value for key, value in (stack.document.get("config") or {}).items() if key != SETTINGS_KEY}
-    stack.document["config"] = {SETTINGS_KEY: settings_of(environment, cloud, images), **others}
+    stack.document["config"] = {SETTINGS_KEY: settings_of(environment, cloud, built), **others}
     stack.write()
     return stack
 

@@ -17,6 +17,7 @@ from basec.commands import (
     doctor,
     events,
     firewall,
+    images,
     init,
     inventory,
     logs,
@@ -83,7 +84,7 @@ def root(
 
 GROUPS = (
     *(stack, cost, status, smoke, logs, ssh, compose, events, firewall, cloudflare),
-    *(inventory, init, secrets, doctor, pulumi),
+    *(inventory, init, secrets, images, doctor, pulumi),
 )
 for group in GROUPS:
     group.register(app)

@@ -23,11 +23,11 @@ HEALTH_DEADLINE = 180  # seconds until all containers are healthy
 RECOVERY_WAIT = 25  # seconds: two health checks of a container that was unhealthy before
 TRIAL_DEADLINE = 60  # seconds for one service's trial of its configuration
 TRIALS = {
-    "nginx": (["nginx", "-t", "-q"], r".*\[emerg\].*"),
-    "haproxy": (["haproxy", "-c", "-f", "/etc/basecommerce/haproxy.cfg"], r".*\[ALERT\].*"),
+    "nginx": (["nginx", "-t", "-q"], r"\[emerg\].*"),
+    "haproxy": (["haproxy", "-c", "-f", "/etc/basecommerce/haproxy.cfg"], r"\[ALERT\].*"),
     "postgres": (
         ["postgres", "-C", "data_directory", "-c", "config_file=/etc/basecommerce/postgresql.conf"],
-        r".*LOG:  (?!skipping).*",
+        r"LOG:  (?!skipping).*",
     ),
     # It has no command for this: it starts without port and data, and passes if it still runs after a second.
     "redis": (

@@ -2,7 +2,9 @@
 
     python -m localcloud allocate  --directory .local/local --name local   choose subnets, write cloud.json
     python -m localcloud doctor    --config .local/local/cloud.json        check and prepare the machine
-    python -m localcloud images                                            build what is missing; JSON on stdout
+    python -m localcloud images    --tag reference                         build what is missing; JSON on stdout
+    python -m localcloud push      auth:dev-1                              put an image of one's own into the registry
+    python -m localcloud has       REFERENCE...                            fail if the registry lacks one of them
     python -m localcloud power-on  --config .local/local/cloud.json        start what exists but is stopped
     python -m localcloud down      --config .local/local/cloud.json        remove everything of the stack
 
@@ -74,12 +76,26 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return EXIT_HOST if failed else 0
 
 
-def _images(_: argparse.Namespace) -> int:
+def _images(arguments: argparse.Namespace) -> int:
     from localcloud.images.build import build_all
 
-    image_set = build_all(default_cache(), _progress)
-    document = {"registry": image_set.registry, "tag": image_set.tag, "services": dict(image_set.services)}
-    sys.stdout.write(json.dumps(document) + "\n")
+    image_set = build_all(default_cache(), _progress, arguments.tag)
+    sys.stdout.write(json.dumps({"for": arguments.tag, **image_set.as_json()}) + "\n")
+    return 0
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    from localcloud.images.build import push_own
+
+    sys.stdout.write(push_own(arguments.image, default_cache(), _progress) + "\n")
+    return 0
+
+
+def _has(arguments: argparse.Namespace) -> int:
+    from localcloud.images.push import missing_from
+
+    for name in missing_from(default_cache() / "registry", arguments.reference):
+        raise CloudError(f"images: {name}: not in the registry of local stacks\nhint: basec images push {name}")
     return 0
 
 
@@ -127,7 +143,19 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--no-repair", action="store_true", help="only look")
     command.set_defaults(run=_doctor)
 
-    commands.add_parser("images", help="build the images that are missing").set_defaults(run=_images)
+    command = commands.add_parser("images", help="build the images that are missing")
+    command.add_argument(
+        "--tag",
+        default="reference",
+        help="a version of the reference applications; with any other tag the applications are not built",
+    )
+    command.set_defaults(run=_images)
+    command = commands.add_parser("push", help="put an image of this machine's engine into the registry")
+    command.add_argument("image", metavar="NAME:TAG")
+    command.set_defaults(run=_push)
+    command = commands.add_parser("has", help="fail if the registry lacks an image")
+    command.add_argument("reference", nargs="*")
+    command.set_defaults(run=_has)
     for name, run, text in (
         ("power-on", _power_on, "start what exists but is stopped"),
         ("down", _down, "remove everything of the stack"),

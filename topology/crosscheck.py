@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from topology.costs import CENTS, bill, dollars, machines_of, total
 from topology.errors import Problem
 from topology.inventory import Inventory
-from topology.settings import REGION_RANGES, Settings
+from topology.settings import APPLICATIONS, REGION_RANGES, Settings
 from topology.versions import Versions
 
 
@@ -76,12 +76,13 @@ def shared_problems(
     if inventory:
         yield from _limit_problems(file, f"{prefix}.monthly_limit_usd", settings.monthly_limit_usd, inventory)
     for service in settings.images.services if versions else ():
-        if versions and service not in versions.images.services:
+        known = [*(versions.images.services if versions else ()), *APPLICATIONS]
+        if service not in known:
             yield Problem(
                 file=file,
                 path=f"{prefix}.images.services.{service}",
-                message=f"'{service}' is not a service of versions.yaml",
-                hint="use one of: " + ", ".join(versions.images.services),
+                message=f"'{service}' is neither a service of versions.yaml nor an application",
+                hint="use one of: " + ", ".join(known),
             )
 
 

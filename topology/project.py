@@ -12,21 +12,13 @@ from topology.crosscheck import is_local, settings_problems, shared_problems
 from topology.errors import ConfigurationError, Problem
 from topology.files import check_model
 from topology.inventory import DropletSpec, Inventory, SizeSpec, load_inventory
-from topology.settings import OPTIONAL_SECRET_KEYS, SECRET_KEYS, Settings, host_key_secret
+from topology.settings import APPLICATIONS, OPTIONAL_SECRET_KEYS, SECRET_KEYS, Settings, host_key_secret
 from topology.versions import Versions, load_versions
 
 T = TypeVar("T")
 
 PROJECT = "basecommerce"
 SETTINGS_KEY = f"{PROJECT}:settings"
-APPLICATIONS = {
-    "auth": "auth",
-    "construction": "construction",
-    "relay": "outbox-relay",
-    "engines": "engines-worker",
-}
-"""Services whose images are ours, and that image's name in `images.registry`."""
-
 STACKS_HINT = "known stacks: local, local-<suffix>, staging, production"
 
 
@@ -68,9 +60,10 @@ class Project:
 
     def image(self, service: str) -> str:
         """Give the full image reference of a service. Raises KeyError for an unknown one."""
-        if service in APPLICATIONS:
-            return f"{self.settings.images.registry}/{APPLICATIONS[service]}:{self.settings.images.tag}"
-        return {**self.versions.images.services, **self.settings.images.services}[service]
+        images = self.settings.images
+        if service in APPLICATIONS and service not in images.services:
+            return f"{images.registry}/{APPLICATIONS[service]}:{images.tag}"
+        return {**self.versions.images.services, **images.services}[service]
 
     def images(self) -> dict[str, str]:
         """Give the image references of all services, by name."""

@@ -147,13 +147,22 @@ class CloudflareSettings(Section):
     """When `ranges` was copied from https://www.cloudflare.com/ips-v4."""
 
 
+APPLICATIONS = {
+    "auth": "auth",
+    "construction": "construction",
+    "relay": "outbox-relay",
+    "engines": "engines-worker",
+}
+"""Services whose images are ours, and that image's name in `images.registry`."""
+
+
 class ImageSettings(Section):
     """Where the applications' images come from, and their tag."""
 
     registry: Annotated[str, BeforeValidator(_registry)]
     tag: Annotated[str, BeforeValidator(image_tag)]
     services: Annotated[Mapping[Name, Annotated[str, BeforeValidator(image_reference)]], Table, Frozen]
-    """Instead of the images of `versions.yaml`, by service name; the local stack has no others."""
+    """Instead of `<registry>/<application>:<tag>`, or of the images of `versions.yaml`, by service name."""
 
 
 EMAIL = pattern(

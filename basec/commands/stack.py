@@ -98,6 +98,7 @@ def _up_local(environment: Environment, stages: Stages, request: Request) -> Way
         binary, images = _prepare_machine(environment, stages)
     local_stack.render(environment, images)
     project = check_settings(environment, images)
+    local_stack.require_images(project, images)
     engine = _engine(environment, binary, loading, stages)
     exports = apply(engine, project, stages, request)
     known = write_facts(environment, exports, project, cloud.stand_in)
@@ -107,12 +108,14 @@ def _up_local(environment: Environment, stages: Stages, request: Request) -> Way
 def _prepare_machine(environment: Environment, stages: Stages) -> tuple[Path, Mapping[str, object]]:
     """Check the host, get CLI and images side by side (each takes minutes the first time), start what is stopped."""
     from basec.commands.doctor import require_host
+    from basec.local_stack import asked_tag
     from basec.programs import Program, last_json, run_side_by_side
 
     with stages.stage("doctor"):
         require_host(environment)
     with stages.stage("toolchain and images"):
-        toolchain, images = run_side_by_side(Program("toolchain"), Program("localcloud", ["images"]))
+        builder = Program("localcloud", ["images", "--tag", asked_tag(environment)])
+        toolchain, images = run_side_by_side(Program("toolchain"), builder)
     with stages.stage("power on"):  # its registry is one of the images
         Program("localcloud", ["power-on", "--config", str(environment.cloud_file)]).run()
     return Path(toolchain.strip()), last_json(images)

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from localcloud.backend import CloudError
 from localcloud.images.process import run, succeeds
-from localcloud.images.push import REGISTRY, push_missing
+from localcloud.images.push import REGISTRY, push, push_missing
 from localcloud.images.recipe import Files, context, digest, folder_files
 from localcloud.images.rootfs import Rootfs, import_command, make_tar
 
@@ -32,6 +32,9 @@ Progress = Callable[[str], None]
 
 IMAGES = Path(__file__).parent
 APPLICATIONS = IMAGES.parents[1] / "reference_apps"
+REFERENCE = "reference"
+VERSIONS = "versions"
+"""The folder of `APPLICATIONS` with later versions: each holds only the files in which it differs."""
 LABEL = "basecommerce.image"
 """On every image of ours; its value is the image's name. Nothing without it is ever removed."""
 PARALLEL_BUILDS = 2
@@ -77,21 +80,27 @@ class ImageSet:
     """Of all applications."""
     services: Mapping[str, str]
     """Service -> full reference, as the droplets pull it."""
+    references: tuple[str, ...]
+    """All that is in the registry now, the applications among it."""
     droplet_image: str
     """On this machine; never pulled."""
 
     def as_json(self) -> dict[str, object]:
         """Answer what `python -m localcloud images` prints."""
-        return {"registry": self.registry, "tag": self.tag, "services": dict(self.services)}
+        services, references = dict(self.services), list(self.references)
+        return {"registry": self.registry, "tag": self.tag, "services": services, "references": references}
 
 
 class Recipes:
-    """The recipes of all images, as this machine and this work tree make them."""
+    """The recipes of all images, as this machine and this work tree make them, for one version of the applications."""
 
-    def __init__(self, rootfs: Rootfs, images: Path = IMAGES, applications: Path = APPLICATIONS) -> None:
+    def __init__(
+        self, rootfs: Rootfs, images: Path = IMAGES, applications: Path = APPLICATIONS, version: str = REFERENCE
+    ) -> None:
         self.rootfs = rootfs
         self._images = images
         self._applications = applications
+        self._version = version
 
     def files(self, image: Image) -> Files:
         """Read the build context: the image's folder, an application's `app/` and the shared `common/`."""
@@ -99,6 +108,7 @@ class Recipes:
         if image.application:
             files.update(folder_files(self._applications / image.name, "app/"))
             files.update(folder_files(self._applications / "common", "common/"))
+            files.update(folder_files(self._applications / VERSIONS / self._version / image.name, "app/"))
         return files
 
     def recipe(self, name: str) -> str:
@@ -112,7 +122,7 @@ class Recipes:
     def application_tag(self) -> str:
         """One tag for all applications, as a commit gives the real ones."""
         names = [image.name for image in IMAGE_TABLE.values() if image.application]
-        return "reference-" + digest({}, *(self._recipes[name] for name in names))
+        return f"{self._version}-" + digest({}, *(self._recipes[name] for name in names))
 
     @cached_property
     def _recipes(self) -> dict[str, str]:
@@ -122,31 +132,54 @@ class Recipes:
         return recipes
 
 
-def machine_recipes() -> Recipes:
+def versions() -> list[str]:
+    """List the versions of the reference applications, the first one first."""
+    return [REFERENCE, *sorted(folder.name for folder in (APPLICATIONS / VERSIONS).iterdir())]
+
+
+def machine_recipes(version: str = REFERENCE) -> Recipes:
     """Compute the recipes on this machine, which takes no build."""
-    return Recipes(Rootfs.of_this_machine())
+    return Recipes(Rootfs.of_this_machine(), version=version)
 
 
-def build_all(cache: Path, progress: Progress) -> ImageSet:
-    """Build and push what is missing; remove the images of recipes that are no more. Raises CloudError."""
-    recipes = machine_recipes()
+def build_all(cache: Path, progress: Progress, tag: str = REFERENCE) -> ImageSet:
+    """Build and push what is missing; remove the images of recipes that are no more. Raises CloudError.
+
+    `tag` names a version of the reference applications. With any other tag the applications are images of the
+    caller's own, by `push`, and none of them is built.
+    """
+    own = tag not in versions()
+    recipes = machine_recipes(REFERENCE if own else tag)
+    wanted = {image.name: image for image in IMAGE_TABLE.values() if not (own and image.application)}
     builder = _Builder(recipes, cache, progress)
     builder.build("base")
     with ThreadPoolExecutor(PARALLEL_BUILDS) as pool:
         # Waves: a child starts when every image of the wave before is there.
-        for wave in _waves():
+        for wave in _waves(wanted):
             list(pool.map(builder.build, wave))
     published = {
         image.name: (recipes.application_tag if image.application else recipes.recipe(image.name))
-        for image in IMAGE_TABLE.values()
+        for image in wanted.values()
         if image.published
     }
     with _lock(cache, "registry", progress):
         push_missing(cache / "registry", recipes.reference, published, progress)
-    services = {
-        name: f"{REGISTRY}/{name}:{tag}" for name, tag in published.items() if not IMAGE_TABLE[name].application
-    }
-    return ImageSet(REGISTRY, recipes.application_tag, services, recipes.reference("droplet"))
+    references = {name: f"{REGISTRY}/{name}:{tag}" for name, tag in published.items()}
+    services = {name: reference for name, reference in references.items() if not IMAGE_TABLE[name].application}
+    return ImageSet(
+        registry=REGISTRY,
+        tag=tag if own else recipes.application_tag,
+        services=services,
+        references=tuple(references.values()),
+        droplet_image=recipes.reference("droplet"),
+    )
+
+
+def push_own(image: str, cache: Path, progress: Progress) -> str:
+    """Put an image of this machine's engine into the registry; answer its name there. Raises CloudError."""
+    registry = build_image("registry", cache, progress)
+    with _lock(cache, "registry", progress):
+        return push(cache / "registry", registry, image)
 
 
 def build_image(name: str, cache: Path, progress: Progress) -> str:
@@ -182,7 +215,7 @@ class _Builder:
             else:
                 self._docker_build(IMAGE_TABLE[name], reference)
             self._progress(f"{name}: built in {time.monotonic() - started:.0f} s")
-            _remove_other_recipes(name, reference)
+            _remove_other_recipes(name, {machine_recipes(version).reference(name) for version in versions()})
 
     def _import_base(self, reference: str) -> None:
         tar = make_tar(self.recipes.rootfs, self._cache, self._progress)
@@ -201,9 +234,9 @@ class _Builder:
             raise CloudError(f"images: {image.name}: build failed: {error}") from error
 
 
-def _waves() -> Iterator[list[str]]:
+def _waves(images: Mapping[str, Image]) -> Iterator[list[str]]:
     done = {"base"}
-    while rest := [image for image in IMAGE_TABLE.values() if image.name not in done]:
+    while rest := [image for image in images.values() if image.name not in done]:
         wave = [image.name for image in rest if image.parent in done]
         yield wave
         done.update(wave)
@@ -220,11 +253,11 @@ def _exists(reference: str) -> bool:
     return succeeds(["docker", "image", "inspect", reference])
 
 
-def _remove_other_recipes(name: str, keep: str) -> None:
+def _remove_other_recipes(name: str, keep: set[str]) -> None:
     """Untag the older recipes of an image. The engine keeps what a container or a newer image still uses."""
     listed = run(["docker", "image", "ls", "--filter", f"label={LABEL}={name}", "--format", "{{.Repository}}:{{.Tag}}"])
     for reference in listed.split():
-        if reference.startswith(f"localcloud/{name}:") and reference != keep:
+        if reference.startswith(f"localcloud/{name}:") and reference not in keep:
             succeeds(["docker", "image", "rm", reference])
 
 

@@ -6,11 +6,12 @@ read-only. What a directory listing shows to be there is not pushed again, and t
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,13 +40,58 @@ def push_missing(
     with _registry(storage, reference("registry")) as address:
         for name, tag in missing.items():
             started = time.monotonic()
-            target = f"{address}/{name}:{tag}"
-            run(["docker", "tag", reference(name), target])
-            try:
-                run(["docker", "push", "--quiet", target])
-            finally:
-                succeeds(["docker", "image", "rm", target])  # the name only; the image keeps its other one
+            _push(reference(name), f"{address}/{name}:{tag}")
             progress(f"{name}: in the registry after {time.monotonic() - started:.0f} s")
+
+
+def push(storage: Path, registry_image: str, image: str) -> str:
+    """Put an image into the storage under its own last name and tag; answer its name for droplets. Safe to repeat.
+
+    Raises CloudError if the engine does not have it, or the registry has another one by that name: a droplet never
+    pulls the same name twice, so it would go on with the old one.
+    """
+    repository, _, tag = image.rpartition("/")[2].partition(":")
+    if not tag or tag == "latest":
+        raise CloudError(f"images: {image}: has no tag that stays\nhint: docker tag {image} {repository}:dev-1")
+    try:
+        identity = run(["docker", "image", "inspect", "--format", "{{.Id}}", image]).strip()
+    except CloudError:
+        raise CloudError(f"images: {image}: not on this machine\nhint: docker build --tag {image} .") from None
+    there = _identities(storage, repository, tag)
+    if there and identity not in there:
+        raise CloudError(
+            f"images: {repository}:{tag}: the registry has another image by this name\n"
+            f"hint: give yours a new tag: docker tag {image} {repository}:{tag}-2"
+        )
+    if not there:
+        storage.mkdir(parents=True, exist_ok=True)
+        with _registry(storage, registry_image) as address:
+            _push(image, f"{address}/{repository}:{tag}")
+    return f"{REGISTRY}/{repository}:{tag}"
+
+
+def missing_from(storage: Path, references: Iterable[str]) -> list[str]:
+    """List those names of our registry that the storage does not have; other registries are not asked."""
+    ours = [name.removeprefix(f"{REGISTRY}/") for name in references if name.startswith(f"{REGISTRY}/")]
+    return [name for name in ours if not tag_link(storage, *name.rsplit(":", 1)).is_file()]
+
+
+def _push(image: str, target: str) -> None:
+    run(["docker", "tag", image, target])
+    try:
+        run(["docker", "push", "--quiet", target])
+    finally:
+        succeeds(["docker", "image", "rm", target])  # the name only; the image keeps its other one
+
+
+def _identities(storage: Path, repository: str, tag: str) -> set[str]:
+    """Give what an engine may call the image of a tag: its manifest's digest or its configuration's; none if absent."""
+    link = tag_link(storage, repository, tag)
+    if not link.is_file():
+        return set()
+    manifest = link.read_text().strip()
+    blob = storage / "docker/registry/v2/blobs" / manifest.replace(":", f"/{manifest.partition(':')[2][:2]}/") / "data"
+    return {manifest, str(json.loads(blob.read_text()).get("config", {}).get("digest"))}
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import pytest
 from basec import programs
 from basec.commands import doctor, stack
 from basec.console import Stages
-from basec.environments import Environment
+from basec.environments import ROOT, Environment
+from basec.local_stack import TEMPLATE
 
 
 def test_nothing_is_powered_on_before_its_images_are_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -27,6 +28,7 @@ def test_nothing_is_powered_on_before_its_images_are_built(monkeypatch: pytest.M
 
     monkeypatch.setattr(programs.Program, "run", run)
     monkeypatch.setattr(doctor, "require_host", lambda _environment: told.append("host is checked"))
+    (tmp_path / TEMPLATE).write_text((ROOT / TEMPLATE).read_text())
     binary, images = stack._prepare_machine(Environment(name="local", root=tmp_path), Stages())
     assert (binary, images) == (Path("/a/pulumi"), {})
     assert told[0] == "host is checked"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.images.apt_sources import Source
-from localcloud.images.build import IMAGE_TABLE, IMAGES, Recipes
+from localcloud.images.build import IMAGE_TABLE, IMAGES, Recipes, versions
 from localcloud.images.recipe import context, digest, folder_files
 from localcloud.images.rootfs import Rootfs
 
@@ -69,6 +69,35 @@ def test_the_application_tag_is_reference_and_twelve_hexadecimal_digits(tmp_path
     assert prefix == "reference"
     assert len(digits) == 12
     assert int(digits, 16) >= 0
+
+
+def test_a_later_version_changes_the_images_that_it_has_files_for_and_the_tag_of_all(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path)
+    first = recipes_of(tree)
+    later = tree[1] / "versions/reference-v2/construction/src"
+    later.mkdir(parents=True)
+    (later / "main.py").write_text("name = 'later'\n")
+    second = Recipes(Rootfs((SOURCE,), (), ()), *tree, version="reference-v2")
+    assert changed(all_recipes(first), all_recipes(second)) == {"construction"}
+    assert second.files(IMAGE_TABLE["construction"])["app/src/main.py"][0] == b"name = 'later'\n"
+    assert second.application_tag.startswith("reference-v2-")
+    assert all_recipes(recipes_of(tree)) == all_recipes(first)
+
+
+def test_the_second_version_of_construction_is_the_first_but_for_what_it_says() -> None:
+    first, second = (Recipes(Rootfs((SOURCE,), (), ()), version=version) for version in versions())
+    construction = IMAGE_TABLE["construction"]
+    old, new = first.files(construction), second.files(construction)
+    assert {file for file in new if new[file] != old.get(file)} == {
+        "app/alembic/versions/0001_notices.py",
+        "app/src/construction_app/notices.py",
+        "app/src/construction_app/routers/web.py",
+        "app/src/construction_app/templates/dashboard_with_notice.html",
+    }
+    web = "app/src/construction_app/routers/web.py"
+    lines = [set(files[web][0].decode().splitlines()) for files in (old, new)]
+    assert {line for line in lines[1] - lines[0] if "notice" not in line} == set(), "edited in one version only"
+    assert len(lines[0] - lines[1]) == 3
 
 
 def test_caches_and_tests_in_a_folder_do_not_change_a_recipe(tmp_path: Path) -> None:

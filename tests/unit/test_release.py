@@ -38,6 +38,18 @@ def test_infra_migrates_after_its_stores_are_healthy_and_before_all_is_started(i
     ]
 
 
+def test_an_older_release_leaves_a_newer_schema_as_it_is(infra: Droplet, capsys: pytest.CaptureFixture[str]) -> None:
+    said = "FAILED: Can't locate revision identified by '0001_notices'\n"
+    infra.answer("--name infra-migrate", rc=255, stderr=said)
+    assert infra.activate() == 0
+    assert "release: infra: the schema is newer than this release, and stays as it is" in capsys.readouterr().err
+
+
+def test_a_migration_that_fails_otherwise_is_a_failure(infra: Droplet) -> None:
+    infra.answer("--name infra-migrate", rc=1, stderr="FAILED: multiple heads\n")
+    assert infra.activate() == 1
+
+
 def test_a_missing_image_is_pulled_before_anything_is_started(vertical: Droplet) -> None:
     vertical.answer("image inspect .*haproxy", rc=1)
     assert vertical.activate() == 0

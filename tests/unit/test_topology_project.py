@@ -240,5 +240,12 @@ def test_images_of_applications_carry_the_stacks_tag_and_services_may_be_overrid
     assert tree.images()["nginx"] == tree.versions.images.services["nginx"]
 
 
+def test_one_application_may_have_another_image_than_the_rest() -> None:
+    settings = with_value(raw_settings(), "images.services.relay", "registry.internal:80/outbox-relay:own-1")
+    tree = load_project(ROOT, "staging", settings, SECRET_KEYS)
+    assert tree.images()["relay"] == "registry.internal:80/outbox-relay:own-1"
+    assert tree.images()["engines"] == "ghcr.io/procopio420/basecommerce/engines-worker:sha-1234567"
+
+
 def test_pulumi_version_equals_the_installed_sdk() -> None:
     assert load_versions(ROOT / "versions.yaml").pulumi.version == version("pulumi")

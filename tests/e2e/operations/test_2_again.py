@@ -9,7 +9,7 @@ import pytest
 
 from tests import turns
 from tests.e2e.asking import Asking
-from tests.e2e.stack import STACK, TIERS, LocalStack
+from tests.e2e.stack import STACK, TIERS, LocalStack, docker
 
 pytestmark = pytest.mark.real
 
@@ -107,3 +107,25 @@ def test_a_release_that_never_gets_healthy_keeps_the_old_one_serving(stack: Loca
     # The same `up` with the file mended heals, by finding the release of before.
     stack.up()
     assert stack.get("/docs").status == 200
+
+
+def test_a_second_version_and_an_own_image_run_like_any_other_tag_and_the_first_comes_back(stack: LocalStack) -> None:
+    settings = stack.root / "Pulumi.local.yaml"
+    image = docker("images", "--quiet", "localcloud/outbox-relay").split()[0]
+    text, own = settings.read_text(), f"outbox-relay:own-{image}"
+    docker("tag", image, own)
+    stack.basec("images", "push", own, "--env", STACK)
+    docker("image", "rm", own)
+    services = f"services: {{relay: registry.localcloud.internal:80/{own}}}"
+    settings.write_text(text.replace("tag: reference ", "tag: reference-v2 ").replace("services: {}", services))
+    try:
+        stack.up()
+        assert "Aviso da loja: nenhum" in stack.get("/web/dashboard", Cookie=stack.cookie()).body
+        assert stack.sql("SELECT version_num FROM alembic_version") == "0001_notices"
+        images = stack.inside("infra", "docker ps --format '{{.Names}} {{.Image}}'")
+        assert f"infra-relay-1 registry.localcloud.internal:80/{own}" in images.splitlines()
+    finally:
+        settings.write_text(text)
+        stack.up()
+    assert "Aviso da loja" not in stack.get("/web/dashboard", Cookie=stack.cookie()).body
+    assert stack.sql("SELECT version_num FROM alembic_version") == "0001_notices", "migrations only expand"

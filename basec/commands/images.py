@@ -1,0 +1,45 @@
+"""`basec images`: what the droplets of local stacks can pull."""
+
+from __future__ import annotations
+
+import typer
+
+from basec.arguments import CHANGE_ENV
+from basec.console import answer, say
+from basec.environments import resolve
+from topology.errors import UsageError
+
+app = typer.Typer(name="images", help="Put images of your own into local stacks.", no_args_is_help=True)
+
+
+def register(root: typer.Typer) -> None:
+    root.add_typer(app)
+
+
+EXAMPLES = "Examples: basec images push auth:dev-1 --env local; basec images push ghcr.io/me/auth:sha-1 --env local"
+
+
+@app.command("push", epilog=EXAMPLES)
+def push(
+    image: str = typer.Argument(..., metavar="NAME:TAG", help="An image of this machine's Docker."),
+    env: str = CHANGE_ENV,
+) -> None:
+    """Put an image where a local stack can pull it. Safe to repeat; all local stacks share one registry."""
+    from basec.local_stack import TEMPLATE
+    from basec.programs import Program
+    from topology.settings import APPLICATIONS
+
+    environment = resolve(env)
+    if not environment.is_local:
+        raise UsageError(
+            f"basec images: {environment.name}: its droplets pull from the registry of its settings",
+            f"docker push, then images.tag in Pulumi.{environment.name}.yaml",
+        )
+    reference = Program("localcloud", ["push", image]).run().strip()
+    answer(reference)
+    name, _, tag = reference.rpartition("/")[2].partition(":")
+    service = next((service for service, application in APPLICATIONS.items() if application == name), name)
+    if name in APPLICATIONS.values():
+        say(f"with {', '.join(APPLICATIONS.values())} all there under this tag: images.tag: {tag}")
+    hint = f"images.services: {{{service}: {reference}}} in {TEMPLATE}, then basec up --env {environment.name}"
+    say(f"hint: {hint}")
