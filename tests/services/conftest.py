@@ -48,6 +48,14 @@ def edge(tmp_path: Path, applications: dict[str, ThreadingHTTPServer]) -> Iterat
 
 
 @pytest.fixture
+def local_edge(tmp_path: Path, applications: dict[str, ThreadingHTTPServer]) -> Iterator[Edge]:
+    """The edge of a local stack, whose domain is localhost."""
+    ports = [server.server_address[1] for server in applications.values()]
+    with running_edge(tmp_path, *ports, domain="localhost") as edge:
+        yield edge
+
+
+@pytest.fixture
 def lonely_edge(tmp_path: Path) -> Iterator[Edge]:
     """nginx with no application behind it."""
     with running_edge(tmp_path, free_port(), free_port()) as edge:

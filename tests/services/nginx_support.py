@@ -183,9 +183,9 @@ def application(name: str) -> ThreadingHTTPServer:
 
 
 @contextmanager
-def running_edge(directory: Path, auth: int, construction: int) -> Iterator[Edge]:
+def running_edge(directory: Path, auth: int, construction: int, *, domain: str = DOMAIN) -> Iterator[Edge]:
     """An edge whose port 80 serves the shop."""
-    process, edge = start_nginx(directory, auth, construction)
+    process, edge = start_nginx(directory, auth, construction, domain)
     edge.open_http(True)
     try:
         yield edge
@@ -194,7 +194,7 @@ def running_edge(directory: Path, auth: int, construction: int) -> Iterator[Edge
         process.wait(10)
 
 
-def start_nginx(directory: Path, auth: int, construction: int) -> tuple[subprocess.Popen[bytes], Edge]:
+def start_nginx(directory: Path, auth: int, construction: int, domain: str) -> tuple[subprocess.Popen[bytes], Edge]:
     """Lays the shipped files with other ports and paths, and nothing else changed."""
     shutil.copytree(EDGE, directory / "nginx")
     lay_tls(directory)
@@ -203,7 +203,7 @@ def start_nginx(directory: Path, auth: int, construction: int) -> tuple[subproce
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - not HTML
     for template in (directory / "nginx").rglob("*.j2"):
         text = environment.from_string(template.read_text()).render(
-            domain=DOMAIN, cloudflare_ranges=[f"{CLOUDFLARE}/32"], environment="staging", vpc_ip_range="10.20.0.0/20"
+            domain=domain, cloudflare_ranges=[f"{CLOUDFLARE}/32"], environment="staging", vpc_ip_range="10.20.0.0/20"
         )
         template.with_suffix("").write_text(text)
     replacements = {
@@ -237,4 +237,4 @@ def start_nginx(directory: Path, auth: int, construction: int) -> tuple[subproce
 def assert_security_headers(answer: Answer, *, https: bool = False) -> None:
     for name, value in SECURITY_HEADERS.items():
         assert answer.all(name) == [value], (answer.status, name)
-    assert answer.all("Strict-Transport-Security") == ([HSTS] if https else [])
+    assert answer.all("Strict-Transport-Security") == ([HSTS] if https else []), answer.status

@@ -104,6 +104,18 @@ def test_every_answer_on_443_has_each_security_header_once(
     assert_security_headers(answer, https=True)
 
 
+def test_an_edge_of_localhost_binds_no_browser_to_https(local_edge: Edge) -> None:
+    """HSTS for localhost would hold for every other project on the visitor's machine."""
+    for host in ("localhost", "demo.localhost", "elsewhere.example"):
+        for path in ("/health", "/web/dashboard", "/api/v1/status/404", "/nowhere"):
+            by_tls = local_edge.ask_tls(path, host, CF_Connecting_IP="10.1.2.3", X_Forwarded_Proto="https")
+            plain = local_edge.ask(
+                path, host, source=CLOUDFLARE, CF_Connecting_IP="10.1.2.3", X_Forwarded_Proto="https"
+            )
+            assert_security_headers(by_tls)
+            assert_security_headers(plain)
+
+
 def test_health_says_by_which_way_it_was_asked(edge: Edge) -> None:
     assert json.loads(edge.ask_tls("/health").body) == {"status": "ok", "edge": True, "ssl": True}
     for serves in (True, False):

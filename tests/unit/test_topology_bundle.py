@@ -194,6 +194,13 @@ def test_tracked_tier_builds(stack: str, tier: str) -> None:
     assert {"compose.yaml", "release.py", ".env"} <= set(_entries(build_bundle(project(stack), tier)))
 
 
+@pytest.mark.parametrize(("stack", "sent"), [("local", False), ("staging", True), ("production", True)])
+def test_hsts_is_for_domains_that_are_ours_alone(stack: str, sent: bool) -> None:
+    value = '"~https" "max-age=31536000; includeSubDomains; preload";'
+    rendered = build_bundle(project(stack), "edge").files["nginx/site/domain.hsts"].splitlines()
+    assert [line for line in rendered if line and not line.startswith("#")] == ([value] if sent else [])
+
+
 def _bootstrap(
     bundle: Bundle, tmp_path: Path, tar: bytes | None = None, digest: str = ""
 ) -> subprocess.CompletedProcess[str]:
