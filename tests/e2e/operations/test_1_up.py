@@ -64,6 +64,8 @@ def test_a_product_is_created_and_read_through_the_api(stack: LocalStack, cookie
 
 def test_unknown_tenant_has_an_empty_slug_and_no_login(stack: LocalStack) -> None:
     assert stack.get("/tenant.json", host="no-such-tenant.localhost").json()["slug"] == ""
+    page = stack.get("/auth/login", host="no-such-tenant.localhost")
+    assert (page.status, "Loja não encontrada" in page.body, "<form" in page.body) == (404, True, False)
     user, password = stack.login()
     form = urllib.parse.urlencode({"email": user, "password": password})
     headers = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -6,6 +6,7 @@ import uuid
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from datetime import UTC, datetime
+from html import unescape
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ NO_TENANT: dict[str, Any] = {
     "secondary_color": "#ea4335",
     "features": {},
 }
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
 def log_in(auth: TestClient, shop: Shop, **changes: str | None) -> Any:
@@ -151,25 +153,71 @@ def test_cookie_is_secure_in_production_only(auth_settings: Settings, shop: Shop
 
 
 @pytest.mark.parametrize(
-    ("slug", "form"),
-    [
-        (None, {"password": "wrong"}),
-        (None, {"email": "a\0b@example.com"}),
-        ("nobody", {}),
-        ("", {}),
-    ],
-    ids=["wrong password", "address that PostgreSQL cannot hold", "unknown tenant", "no tenant"],
+    "form",
+    [{"password": "wrong"}, {"email": "a\0b@example.com"}],
+    ids=["wrong password", "address that PostgreSQL cannot hold"],
 )
-def test_refused_form_is_the_page_again_with_401(
-    auth: TestClient, shop: Shop, slug: str | None, form: dict[str, str]
-) -> None:
+def test_refused_form_is_the_page_again_with_401(auth: TestClient, shop: Shop, form: dict[str, str]) -> None:
     data = {"email": shop.email, "password": shop.password, **form}
-    header = {"X-Tenant-Slug": shop.slug if slug is None else slug}
-    response = auth.post("/login/form", data=data, headers=header)
+    response = auth.post("/login/form", data=data, headers=shop.header)
     assert response.status_code == 401
     assert response.headers["Content-Type"].startswith("text/html")
     assert 'action="/auth/login/form"' in response.text
     assert "Set-Cookie" not in response.headers
+
+
+@pytest.mark.parametrize("email", ["ana@example.com", 'a"><script>b</script>@example.com'])
+def test_refused_form_keeps_the_address_and_not_the_password(auth: TestClient, shop: Shop, email: str) -> None:
+    page = auth.post("/login/form", data={"email": email, "password": "mistyped"}, headers=shop.header).text
+    fields = re.findall(r"<input [^>]*>", page)
+    assert f'value="{email}"' in unescape(fields[0])
+    assert "autofocus" not in fields[0]
+    assert "autofocus" in fields[1]
+    assert "mistyped" not in page
+    assert "<script" not in page
+
+
+@pytest.mark.parametrize("slug", ["nobody", "", "a'b"], ids=["unknown", "none", "no label"])
+def test_without_a_tenant_there_is_no_form_but_the_page_that_says_so(auth: TestClient, shop: Shop, slug: str) -> None:
+    header = {"X-Tenant-Slug": slug}
+    data = {"email": shop.email, "password": shop.password}
+    for status, response in (
+        (404, auth.get("/login", headers=header)),
+        (401, auth.post("/login/form", data=data, headers=header)),
+    ):
+        assert response.status_code == status
+        assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "<h1>Loja não encontrada</h1>" in response.text
+        assert "<form" not in response.text
+        assert "Set-Cookie" not in response.headers
+
+
+def test_an_inactive_tenant_s_login_page_is_that_of_an_unknown_one(
+    auth: TestClient, shop: Shop, database: Engine
+) -> None:
+    with database.begin() as connection:
+        connection.execute(text("UPDATE tenants SET ativo = false WHERE id = :id"), {"id": shop.id})
+    unknown = auth.get("/login", headers={"X-Tenant-Slug": "nobody"})
+    inactive = auth.get("/login", headers=shop.header)
+    assert (inactive.status_code, inactive.text) == (404, unknown.text)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/nothing", 404), ("/login/form", 405)])
+def test_a_browser_where_no_page_is_gets_a_page_and_others_get_json(auth: TestClient, path: str, status: int) -> None:
+    page = auth.get(path, headers={"Accept": BROWSER})
+    assert (page.status_code, page.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
+    assert "<h1>Página não encontrada</h1>" in page.text
+    assert 'href="/"' in page.text
+    for accept in ("*/*", "application/json"):
+        answer = auth.get(path, headers={"Accept": accept})
+        assert (answer.status_code, list(answer.json())) == (status, ["detail"])
+        assert answer.headers.get("Allow") == page.headers.get("Allow")
+
+
+def test_login_by_json_to_an_unknown_tenant_is_json_for_browsers_too(auth: TestClient, shop: Shop) -> None:
+    credentials = {"email": shop.email, "password": shop.password, "tenant_slug": "nobody"}
+    response = auth.post("/login", json=credentials, headers={"Accept": BROWSER})
+    assert (response.status_code, response.json()) == (404, {"detail": "Tenant not found or inactive"})
 
 
 def test_form_without_fields_is_refused_as_a_page(auth: TestClient, shop: Shop) -> None:

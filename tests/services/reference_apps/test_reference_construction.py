@@ -1,5 +1,6 @@
 """The construction application over HTTP, on a real database."""
 
+import re
 import uuid
 from collections.abc import Callable
 from datetime import datetime
@@ -13,6 +14,7 @@ from sqlalchemy import Engine, text
 
 from tests.services.reference_apps.shop import Shop, bearer
 
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 CEMENT = {"codigo": "CIM-50", "nome": "Cimento CP II 50 kg", "unidade": "saco", "preco_base": "30.00"}
 
 
@@ -223,6 +225,33 @@ def test_product_that_the_table_cannot_hold_is_422(api: TestClient, change: dict
 def test_path_without_its_slash_is_redirected_to_the_host_asked_for(api: TestClient) -> None:
     response = api.get("/api/v1/produtos", headers={"Host": "demo.localhost"})
     assert (response.status_code, response.headers["Location"]) == (307, "http://demo.localhost/api/v1/produtos/")
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/web/nothing", "/web/static/nothing.css"])
+def test_a_browser_where_no_page_is_gets_a_page(construction: TestClient, path: str) -> None:
+    page = construction.get(path, headers={"Accept": BROWSER})
+    assert (page.status_code, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert "<h1>Página não encontrada</h1>" in page.text
+    assert 'href="/"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("path", "accept"), [("/nothing", "*/*"), ("/web/nothing", "application/json"), ("/api/v1/nothing", BROWSER)]
+)
+def test_clients_and_the_api_get_json_where_nothing_is(construction: TestClient, path: str, accept: str) -> None:
+    answer = construction.get(path, headers={"Accept": accept})
+    assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
+
+
+def test_an_unknown_row_is_json_for_browsers_too(api: TestClient) -> None:
+    answer = api.get(f"/api/v1/produtos/{uuid.uuid4()}", headers={"Accept": BROWSER})
+    assert (answer.status_code, answer.json()) == (404, {"detail": "Produto não encontrado"})
+
+
+def test_the_header_of_a_page_wraps_on_a_narrow_screen(construction: TestClient) -> None:
+    """Or the link to log out is cut off at 390 px."""
+    rules = re.findall(r"^header \{([^}]*)\}", construction.get("/web/static/app.css").text, re.M)
+    assert any("flex-wrap: wrap" in rule for rule in rules)
 
 
 def add_quote(database: Engine, shop: Shop, number: str) -> None:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from reference_common.pages import add_not_found
 
 from auth_app.database import open_engine
 from auth_app.routers import login, status, tenant, users
@@ -28,6 +29,7 @@ def create_app(settings: Settings) -> FastAPI:
         allow_methods=["*"],
         allow_headers=["*"],
     )
+    add_not_found(app)
     for module in (status, tenant, login, users):
         app.include_router(module.router)
     return app

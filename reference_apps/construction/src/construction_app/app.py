@@ -7,6 +7,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
+from reference_common.pages import add_not_found
 
 from construction_app.database import open_engine
 from construction_app.identity import LoginRequired
@@ -32,6 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
         allow_headers=["*"],
     )
     app.add_exception_handler(LoginRequired, web.send_to_login)
+    add_not_found(app)
     app.mount("/web/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     for module in (status, clientes, obras, produtos, cotacoes, pedidos, dashboard, insights, web):
         app.include_router(module.router)

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Form, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, EmailStr
+from reference_common.pages import message_page
 
-from auth_app.database import Database, Tenant, User
+from auth_app.database import Database, User
 from auth_app.identity import (
     COOKIE_NAME,
     CurrentSettings,
@@ -44,9 +45,9 @@ def _token(user: User, settings: Settings) -> str:
     return issue_token(Claims(sub=user.id, tenant_id=user.tenant_id, email=user.email, role=user.role), settings)
 
 
-def _login_page(request: Request, tenant: Tenant | None, error: str = "", status: int = 200) -> HTMLResponse:
-    name = tenant.nome if tenant else "BaseCommerce"
-    return templates.TemplateResponse(request, "login.html", {"name": name, "error": error}, status_code=status)
+def _no_shop(request: Request, status: int) -> HTMLResponse:
+    """Say so instead of showing a form with which nobody can log in. Who is a tenant is public: `/tenant.json`."""
+    return message_page(request, status, "Loja não encontrada", "Não há loja neste endereço. Confira o endereço.")
 
 
 @router.post("/login")
@@ -68,7 +69,9 @@ def login(credentials: Credentials, database: Database, settings: CurrentSetting
 def login_page(request: Request, tenant: CurrentTenant, user: OptionalUser) -> Response:
     if user is not None:
         return RedirectResponse(HOME_PATH, 302)
-    return _login_page(request, tenant)
+    if tenant is None:
+        return _no_shop(request, 404)
+    return templates.TemplateResponse(request, "login.html", {"name": tenant.nome})
 
 
 @router.post("/login/form", response_class=HTMLResponse)
@@ -82,9 +85,12 @@ def login_form(
     email: Annotated[str, Form()] = "",
     password: Annotated[str, Form()] = "",
 ) -> Response:
-    user = authenticate(database, tenant, email.strip(), password) if tenant else None
+    if tenant is None:
+        return _no_shop(request, 401)
+    user = authenticate(database, tenant, email.strip(), password)
     if user is None:
-        return _login_page(request, tenant, error="E-mail ou senha inválidos", status=401)
+        context = {"name": tenant.nome, "email": email, "error": "E-mail ou senha inválidos"}
+        return templates.TemplateResponse(request, "login.html", context, status_code=401)
     response = RedirectResponse(HOME_PATH, 302)
     response.set_cookie(
         COOKIE_NAME,
