@@ -1,23 +1,35 @@
-"""Insert the demo tenant and its admin into a local stack, if they are absent.
+"""Make the demo tenant of a local stack: its admin, a shop with some history, and one sale through the whole platform.
 
-The program runs in the construction container, whose image has SQLAlchemy and the database's URL. Everything, the
-password too, travels on standard input; every value is a bound parameter.
+`ensure` runs a program in the construction container, whose image has SQLAlchemy and the database's URL. Everything,
+the password too, travels on standard input; every value is a bound parameter. `sell` asks the shop itself, as any
+client of its API does: edge, outbox, relay and engines see a real sale.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from basec.environments import Environment
+from basec.facts import Facts
+from basec.http import ask
 from basec.remote import run_script
+from topology.errors import BasecommerceError
 
 SLUG = "demo"
 NAME = "Demo Materiais"
 EMAIL = "admin@demo.example.com"
 """An ordinary domain: the applications refuse the reserved ones, such as `.localhost` (contract 5.2)."""
+QUOTE = "d3a0c0de-5a1e-4b0c-8c0d-000000000005"
+"""The id of the quote that `sell` sells: nobody's own quote has it."""
 TIMEOUT_S = 60
 VERTICAL = "vertical"
+MESSAGE_MAX = 200
+"""Characters of an answer that a message shows: it may be a page."""
+SHOP = Path(__file__).with_name("demo_shop.sql")
 
 PROGRAM = """
 import json, os
@@ -46,7 +58,16 @@ with engine.begin() as connection:
             ),
             {**key, "digest": digest},
         )
-print("made" if tenant.rowcount or known is None else "kept")
+    if tenant.rowcount:
+        connection.execute(text(demo["shop"]), {"tenant_id": tenant_id, "quote_id": demo["quote"]})
+    waiting = connection.execute(
+        text(
+            "SELECT 1 FROM cotacoes LEFT JOIN pedidos ON pedidos.cotacao_id = cotacoes.id WHERE cotacoes.id = :quote"
+            " AND cotacoes.status IN ('aprovada', 'convertida') AND coalesce(pedidos.status, 'pendente') = 'pendente'"
+        ),
+        demo,
+    ).first()
+print(json.dumps({"to_sell": waiting is not None}))
 """
 
 SCRIPT = """set -euo pipefail
@@ -65,16 +86,41 @@ class Demo:
 
     email: str
     password: str
-    made: bool
+    to_sell: bool
+    """The approved quote of a new shop waits for `sell`, or an `up` was interrupted before it was sold."""
 
 
 def ensure(environment: Environment, password: str) -> Demo:
-    """Insert tenant and admin if absent. Raises RemoteError."""
-    output = run_script(environment, VERTICAL, script(password), timeout_s=TIMEOUT_S)
-    return Demo(email=EMAIL, password=password, made=output.strip().endswith("made"))
+    """Insert tenant and admin if absent, and with a new tenant its shop. Raises RemoteError."""
+    output = run_script(environment, VERTICAL, SCRIPT % program(password), timeout_s=TIMEOUT_S)
+    return Demo(email=EMAIL, password=password, to_sell=json.loads(output)["to_sell"])
 
 
-def script(password: str) -> str:
-    """Build what runs on the vertical droplet. JSON in a Python literal: no character of a value can end either."""
-    document = json.dumps({"slug": SLUG, "name": NAME, "email": EMAIL, "password": password})
-    return SCRIPT % (PROGRAM % repr(document)).strip()
+def program(password: str) -> str:
+    """Build what runs in the container. JSON in a Python literal: no character of a value can end either."""
+    values = {"slug": SLUG, "name": NAME, "email": EMAIL, "password": password, "quote": QUOTE}
+    return (PROGRAM % repr(json.dumps({**values, "shop": SHOP.read_text()}))).strip()
+
+
+def sell(known: Facts, demo: Demo) -> None:
+    """Turn the approved quote into an order and deliver it, through the public way. Repeatable until it has succeeded.
+
+    Raises BasecommerceError.
+    """
+    token = _ask(known, "POST", "/auth/login", 200, {"email": demo.email, "password": demo.password})["access_token"]
+    order = _ask(known, "POST", f"/api/v1/pedidos/from-cotacao/{QUOTE}", 201, token=token)["id"]
+    _ask(known, "PUT", f"/api/v1/pedidos/{order}", 200, {"status": "entregue"}, token=token)
+
+
+def _ask(known: Facts, method: str, path: str, wanted: int, body: object = None, *, token: str = "") -> Any:
+    host = f"{SLUG}.{known.domain}"
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    try:
+        answer = ask(known, host, method, path, headers=headers, body=None if body is None else json.dumps(body))
+    except (OSError, http.client.HTTPException) as error:
+        problem = str(error) or type(error).__name__
+    else:
+        if answer.status == wanted:
+            return answer.json()
+        problem = f"got {answer.status}, wanted {wanted}: {answer.text[:MESSAGE_MAX]}"
+    raise BasecommerceError(f"{host}: {method} {path}: {problem}", f"basec smoke --env {known.environment}")

@@ -1,4 +1,4 @@
-"""A small HTTP client for checks: it connects where it is told, as a tenant's visitor would.
+"""A small HTTP client of the shop: it connects where it is told, as a tenant's visitor would.
 
 Browsers and curl resolve `*.localhost` by themselves, other programs may not; so a local stack is always reached at
 127.0.0.1. Certificates are verified everywhere, in a local stack by its own authority.
@@ -64,9 +64,22 @@ class _Visitor(http.client.HTTPSConnection):
 
 def get(facts: Facts, host: str, path: str, headers: Mapping[str, str] | None = None) -> Answer:
     """GET a path of a public host name. Raises OSError or http.client.HTTPException."""
+    return ask(facts, host, "GET", path, headers=headers)
+
+
+def ask(
+    facts: Facts,
+    host: str,
+    method: str,
+    path: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: str | None = None,
+) -> Answer:
+    """Ask a public host name. Raises OSError or http.client.HTTPException."""
     connection, name = _connection(facts.stand_in, host)
     try:
-        connection.request("GET", path, headers={"Host": name, "User-Agent": "basec-smoke", **(headers or {})})
+        connection.request(method, path, body, {"Host": name, "User-Agent": "basec-smoke", **(headers or {})})
         response = connection.getresponse()
         return Answer(status=response.status, headers=tuple(response.getheaders()), body=response.read())
     finally:

@@ -149,6 +149,8 @@ def _finish_local(environment: Environment, known: Facts, stages: Stages) -> Way
         raise BasecommerceError(
             f"basec: {environment.name}: up, but smoke checks fail", f"basec smoke --env {environment.name}"
         )
+    if demo.to_sell:  # after the checks, since it goes the public way
+        demo_tenant.sell(known, demo)
     return WayIn(
         environment=environment.name,
         url=known.url(demo_tenant.SLUG),

@@ -13,16 +13,18 @@ from tests.e2e.stack import STACK, TIERS, LocalStack, docker
 
 pytestmark = pytest.mark.real
 
+SHOP = "SELECT (SELECT count(*) FROM cotacoes), (SELECT count(*) FROM pedidos), (SELECT count(*) FROM event_outbox)"
 FILES = "find /opt /etc -xdev -type f -printf '%p %T@ %s\\n' | sort"
 
 
 def test_second_up_runs_no_command_and_touches_no_file(stack: LocalStack) -> None:
     containers = stack.container_ids()
     files = {droplet: stack.inside(droplet, FILES) for droplet in TIERS}
-    events = len(stack.journal())
+    events, shop = len(stack.journal()), stack.sql(SHOP)
     stack.up()
     assert stack.journal()[events:] == []
     assert stack.container_ids() == containers
+    assert stack.sql(SHOP) == shop, "the demo shop is made once"
     assert {droplet: stack.inside(droplet, FILES) for droplet in TIERS} == files
 
 

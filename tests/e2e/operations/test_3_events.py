@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from basec import demo_tenant
 from tests import turns
 from tests.e2e.stack import STACK, LocalStack, docker
 
@@ -111,6 +112,12 @@ def unfinished(stack: LocalStack) -> int:
             " (SELECT FROM engine_processed_events p WHERE p.event_id = o.event_id)",
         )
     )
+
+
+def test_the_sale_that_up_made_in_the_demo_shop_became_facts(stack: LocalStack) -> None:
+    order = stack.sql(f"SELECT id FROM pedidos WHERE cotacao_id = '{demo_tenant.QUOTE}' AND status = 'entregue'")  # noqa: S608 - our own
+    wait_for(lambda: facts(stack, order) == 3, SETTLE_S, "a fact for each of its products")
+    assert "Alertas de estoque" in stack.get("/web/dashboard", Cookie=stack.cookie()).body
 
 
 def test_a_delivered_order_is_a_fact_within_5_seconds_and_shows_in_insights(stack: LocalStack, api: Api) -> None:

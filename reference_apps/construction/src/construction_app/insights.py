@@ -1,10 +1,11 @@
 """Pages of what the engines found out, newest first. Their tables are read as they are: the engines own them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import MetaData, Table, exists, select
+from sqlalchemy import MetaData, RowMapping, Table, exists, select, text
 from sqlalchemy.orm import Session
 
 MAX_LIMIT = 200
@@ -15,7 +16,20 @@ TABLES = {
     "price_alerts": "engine_supplier_price_alerts",
 }
 
+OPEN_ALERTS = text("""
+SELECT produtos.nome, alert.risk_level, alert.explanation
+FROM engine_stock_alerts alert JOIN produtos ON produtos.id = alert.product_id AND produtos.tenant_id = alert.tenant_id
+WHERE alert.tenant_id = :tenant_id AND alert.status = 'active'
+ORDER BY alert.updated_at DESC, produtos.nome LIMIT :limit
+""")
+SHOWN_ALERTS = 5
+
 Shown = dict[str, object]
+
+
+def open_alerts(database: Session, tenant_id: UUID) -> Sequence[RowMapping]:
+    """Give the newest open stock alerts with their products' names, for the dashboard."""
+    return database.execute(OPEN_ALERTS, {"tenant_id": tenant_id, "limit": SHOWN_ALERTS}).mappings().all()
 
 
 def table_of(database: Session, subject: str) -> Table:

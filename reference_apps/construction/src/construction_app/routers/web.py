@@ -9,6 +9,7 @@ from fastapi.templating import Jinja2Templates
 from construction_app.database import Database
 from construction_app.figures import figures_of
 from construction_app.identity import LOGIN_PATH, WebClaims
+from construction_app.insights import open_alerts
 from construction_app.title import TenantName
 
 router = APIRouter(prefix="/web", include_in_schema=False)
@@ -26,8 +27,12 @@ def send_to_login(request: Request, _: Exception) -> Response:
 
 @router.get("/dashboard")
 def dashboard(request: Request, database: Database, claims: WebClaims, tenant_name: TenantName) -> HTMLResponse:
-    figures = figures_of(database, claims.tenant_id)
-    context = {"tenant_name": tenant_name, "email": claims.email, "figures": figures}
+    context = {
+        "tenant_name": tenant_name,
+        "email": claims.email,
+        "figures": figures_of(database, claims.tenant_id),
+        "alerts": open_alerts(database, claims.tenant_id),
+    }
     return templates.TemplateResponse(request, "dashboard.html", context)
 
 
