@@ -5,6 +5,7 @@ from pathlib import Path
 from construction_app.database import Database
 from construction_app.figures import figures_of
 from construction_app.identity import LOGIN_PATH, WebClaims
+from construction_app.insights import open_alerts
 from construction_app.notices import newest_notice
 from construction_app.title import TenantName
 from fastapi import APIRouter, Request, Response
@@ -26,9 +27,13 @@ def send_to_login(request: Request, _: Exception) -> Response:
 
 @router.get("/dashboard")
 def dashboard(request: Request, database: Database, claims: WebClaims, tenant_name: TenantName) -> HTMLResponse:
-    figures = figures_of(database, claims.tenant_id)
-    notice = newest_notice(database, claims.tenant_id)
-    context = {"tenant_name": tenant_name, "email": claims.email, "figures": figures, "notice": notice}
+    context = {
+        "tenant_name": tenant_name,
+        "email": claims.email,
+        "figures": figures_of(database, claims.tenant_id),
+        "alerts": open_alerts(database, claims.tenant_id),
+        "notice": newest_notice(database, claims.tenant_id),
+    }
     return templates.TemplateResponse(request, "dashboard_with_notice.html", context)
 
 
