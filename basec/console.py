@@ -18,6 +18,9 @@ if TYPE_CHECKING:  # rich takes a fifth of a second, and help needs none of it
 
 PIPE_COLUMNS = 160
 """Where there is no terminal nothing is folded at 80 columns: programs read lines."""
+UNLIMITED_COLUMNS = 10_000
+GAP = 2
+"""Columns between two cells."""
 
 
 @cache
@@ -55,14 +58,19 @@ def answer(text: str) -> None:
     sys.stdout.flush()
 
 
-def show(*drawn: Table | Text | Panel, progress: bool = False) -> None:
-    """Print tables or texts: results on standard output, or what belongs to progress. In a pipe no line is padded."""
+def show(*drawn: Table | Text | Panel, progress: bool = False, whole: bool = False) -> None:
+    """Print tables or texts: results on standard output, or what belongs to progress. In a pipe no line is padded.
+
+    `whole` gives a table all the columns that it needs, whatever the terminal has.
+    """
     from rich.text import Text
 
     console = stderr() if progress else _stdout()
+    if whole:
+        console.width = max(console.width, *(_needed(console, each) for each in drawn))
     for each in drawn:
         if console.is_terminal:
-            console.print(each, soft_wrap=isinstance(each, Text))
+            console.print(each, soft_wrap=whole or isinstance(each, Text))
             continue
         with console.capture() as captured:
             console.print(each, soft_wrap=isinstance(each, Text))
@@ -70,9 +78,9 @@ def show(*drawn: Table | Text | Panel, progress: bool = False) -> None:
         console.file.flush()
 
 
-def width() -> int:
-    """Answer the columns that a result may take."""
-    return _stdout().width
+def _needed(console: Console, drawn: Table | Text | Panel) -> int:
+    """Answer the columns of the longest line."""
+    return console.measure(drawn, options=console.options.update(max_width=UNLIMITED_COLUMNS)).maximum
 
 
 def _stdout() -> Console:
@@ -82,15 +90,44 @@ def _stdout() -> Console:
     return Console(highlight=False, emoji=False, width=None if folded else PIPE_COLUMNS)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]], right: Sequence[str] = ()) -> Table:
-    """Build the one kind of table that all commands print; columns named in `right` hold numbers."""
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str | Text]],
+    right: Sequence[str] = (),
+    optional: Sequence[str] | None = None,
+) -> Table:
+    """Build the one kind of table that all commands print; columns named in `right` hold numbers.
+
+    With `optional` a row is one line: where the terminal is too narrow these columns are left out, the first one first,
+    and then the widest is cut. Without it long cells are folded.
+    """
+    from rich.cells import cell_len
     from rich.table import Table
 
+    widths = [max(cell_len(str(cell)) for cell in cells) for cells in zip(columns, *rows, strict=True)]
+    kept = list(range(len(columns)))
+    room = _stdout().width
+
+    def excess() -> int:
+        return sum(widths[index] for index in kept) + GAP * (len(kept) - 1) - room
+
+    for name in optional or ():
+        if excess() > 0:
+            kept.remove(columns.index(name))
+    if optional is not None and excess() > 0:
+        widths[max(kept, key=widths.__getitem__)] -= excess()
     result = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        result.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for index in kept:
+        result.add_column(
+            columns[index],
+            justify="right" if columns[index] in right else "left",
+            overflow="fold" if optional is None else "ellipsis",
+            no_wrap=optional is not None,
+            max_width=None if optional is None else widths[index],
+        )
     for row in rows:
-        result.add_row(*row)
+        result.add_row(*(row[index] for index in kept))
     return result
 
 
@@ -106,12 +143,14 @@ class Stages:
 
     def __init__(self) -> None:
         self.times: list[tuple[str, float]] = []
+        self.began: dict[str, float] = {}
+        """By the monotonic clock."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time one stage; a failed one is listed as well."""
         say(f"== {name}")
-        start = time.monotonic()
+        self.began[name] = start = time.monotonic()
         try:
             yield
         finally:

@@ -22,6 +22,7 @@ from basec.facts import Facts, Host
 from basec.remote import run_program
 from basec.services import hosts_of
 from topology.errors import ExitCode, RemoteError
+from topology.project import APPLICATIONS
 
 PROGRAM = (Path(onhost.__file__).parent / "status.py").read_text()
 TIMEOUT_S = 20
@@ -65,10 +66,17 @@ class Disk:
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """The active release: SHA-256 of its bundle, and since when, in UTC."""
+    """The active release: SHA-256 of its bundle, since when (UTC; its age by the host's own clock), and by whom.
+
+    `tags` are those of our own images that its containers run: one, unless somebody changes them right now. `by` is
+    null where no `basec up` of a person activated it: plain `pulumi up` leaves no name.
+    """
 
     digest: str
     since: str
+    age_s: float
+    tags: list[str]
+    by: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +134,16 @@ class HostStatus:
     containers: list[Container] = field(default_factory=list)
     outbox: Outbox | None = None
 
+    @property
+    def state(self) -> str:
+        """Say it in the words of the verdict."""
+        return "unreachable" if not self.reachable else "not well" if self.problems else "well"
+
+    @property
+    def is_of_older_template(self) -> bool:
+        """Whether a new machine would get other user data than this one was born with."""
+        return self.template is not None and self.template_for_new_machines not in (self.template, None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -179,7 +197,7 @@ def judge(host: Host, document: dict[str, Any]) -> HostStatus:
     memory = Memory(**document["memory"])
     limits_bytes = sum(container.memory.limit_bytes for container in containers)
     disks = [Disk(**disk) for disk in document["disks"]]
-    release = Release(**document["release"]) if document["release"] else None
+    release = _release(document, containers)
     outbox = Outbox(**document["outbox"]) if document["outbox"] and "relay" in found else None
     problems = [*document["failed"], *(f"{unit} failed" for unit in document["failed_units"])]
     if release is None:
@@ -211,6 +229,14 @@ def _expected(compose: str) -> list[str]:
     """List the services that a compose file starts by itself."""
     services = (yaml.safe_load(compose) or {}).get("services", {}) if compose else {}
     return [name for name, service in services.items() if not service.get("profiles")]
+
+
+def _release(document: dict[str, Any], containers: Sequence[Container]) -> Release | None:
+    if not document["release"]:
+        return None
+    ours = {each.image.tag for each in containers if each.image and each.image.tag and each.service in APPLICATIONS}
+    age_s = document["now"] - _epoch(document["release"]["since"])
+    return Release(**document["release"], age_s=age_s, tags=sorted(ours))
 
 
 def _missing(service: str) -> Container:

@@ -61,6 +61,7 @@ def up(
     ),
 ) -> None:
     """Bring an environment up: check, preview, then apply what was shown. Safe to repeat and to interrupt."""
+    from basec.activations import signed
     from basec.locks import settle, turn
     from basec.plan import Request
 
@@ -72,7 +73,7 @@ def up(
     request = Request(allow_replace=tuple(allow_replace or ()), ask=not (yes or environment.is_local), plan=plan)
     stages = Stages()
     try:
-        with turn(environment):
+        with turn(environment), signed(environment, stages):
             settle(environment)
             way_in = (_up_local if environment.is_local else _up_cloud)(environment, stages, request)
     finally:

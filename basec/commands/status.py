@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from basec.arguments import AS_JSON, HOSTS, READ_ENV
-from basec.console import answer, print_json, table, width
+from basec.console import answer, coloured, print_json, table
 from basec.console import show as show_table
 from basec.environments import resolve
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from basec.status import Container, HostStatus, Report
 
 MIB = 1024 * 1024
-WIDE = 120
-"""Columns from which on digests are shown in full length and images by their whole name."""
+DIGITS = 12
+"""Of a digest."""
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
 def status(
     hosts: list[str] = HOSTS,
     env: str = READ_ENV,
+    wide: bool = typer.Option(False, "--wide", help="Digests and whole image names too, however long the lines get."),
     as_json: bool = AS_JSON,
 ) -> None:
     """Show how hosts and services are. Exits 1 if something is not well, 4 if a host cannot be reached."""
@@ -41,20 +42,21 @@ def status(
     if as_json:
         print_json(report.environment, asdict(report))
     else:
-        show(report)
+        show(report, wide=wide)
     raise typer.Exit(int(report.exit_code))
 
 
-def show(report: Report) -> None:
+def show(report: Report, *, wide: bool) -> None:
     """Print two tables, a line for each problem, and the verdict."""
-    wide = width() >= WIDE
-    show_table(host_table(report, wide=wide))
+    show_table(host_table(report, wide=wide), whole=wide)
     answer("")
-    show_table(container_table(report, wide=wide))
+    show_table(container_table(report, wide=wide), whole=wide)
     answer("")
     for host in report.hosts:
         for problem in host.problems:
             answer(f"{host.name}: {problem}")
+        if host.is_of_older_template:
+            answer(f"{host.name}: made from an older template than a new machine would be")
     answer(verdict(report))
 
 
@@ -70,47 +72,55 @@ def verdict(report: Report) -> str:
 
 
 def host_table(report: Report, *, wide: bool) -> Table:
-    length = 12 if wide else 8
-    rows = [_host_row(host, length) for host in report.hosts]
-    columns = ("host", "up", "memory", "limits", "disk", "data", "outbox", "release", "template")
+    columns = ("host", "state", "tag", "activated", "by", "memory", "limits", "disk", "data", "outbox", "booted")
     return table(
-        f"hosts: {report.environment}", columns, rows, right=("up", "memory", "limits", "disk", "data", "outbox")
+        f"hosts: {report.environment}",
+        (*columns, "release", "template") if wide else columns,
+        [_host_row(host)[: None if wide else len(columns)] for host in report.hosts],
+        right=("activated", "memory", "limits", "disk", "data", "outbox", "booted"),
+        optional=None if wide else ("booted", "limits", "outbox", "disk", "data", "memory", "by"),
     )
 
 
-def _host_row(host: HostStatus, length: int) -> list[str | Text]:
+def _host_row(host: HostStatus) -> list[str | Text]:
+    state = coloured(host.state, good=host.state == "well")
     if not host.reachable or host.memory is None:
-        return [host.name, _coloured("no", "red"), *["-"] * 7]
+        return [host.name, state, *["-"] * 11]
     disks = {"/" if disk.mount == "/" else "data": disk for disk in host.disks}
     shares = [
         "-"
         if disk is None
         else f"{disk.used_bytes / disk.total_bytes:.0%}"
         if disk.mounted
-        else _coloured("none", "red")
+        else coloured("none", good=False)
         for disk in (disks.get("/"), disks.get("data"))
     ]
-    template = (host.template or "-")[:length]
-    if host.template and host.template_for_new_machines not in (host.template, None):
-        template += "*"
-    outbox = host.outbox
+    outbox, release = host.outbox, host.release
     return [
         host.name,
-        _age(host.uptime_s),
+        state,
+        (", ".join(release.tags) or "-") if release else coloured("none", good=False),
+        _ago(release.age_s if release else None),
+        (release and release.by) or "-",
         f"{host.memory.used_bytes // MIB}/{host.memory.total_bytes // MIB}M",
         f"{host.limits_bytes // MIB}M {host.limits_bytes / host.memory.total_bytes:.0%}",
         *shares,
         "-" if outbox is None else f"{outbox.unpublished} {_age(outbox.oldest_s)}" if outbox.unpublished else "0",
-        host.release.digest[:length] if host.release else _coloured("none", "red"),
-        template,
+        _ago(host.uptime_s),
+        release.digest[:DIGITS] if release else "-",
+        f"{host.template or '-'}{'*' * host.is_of_older_template}",
     ]
 
 
 def container_table(report: Report, *, wide: bool) -> Table:
-    image = ("restarts", "reference", "digest") if wide else ("tag",)
-    rows = [_container_row(host, container, wide=wide) for host in report.hosts for container in host.containers]
-    columns = ("host", "service", "state", "up", "memory", "image", *image)
-    return table("containers", columns, rows, right=("up", "memory", "restarts"))
+    image = ("restarts", "origin", "reference", "digest") if wide else ("restarts", "origin", "tag")
+    return table(
+        "containers",
+        ("host", "service", "state", "started", "memory", *image),
+        [_container_row(host, container, wide=wide) for host in report.hosts for container in host.containers],
+        right=("started", "memory", "restarts"),
+        optional=None if wide else ("restarts", "origin", "memory", "started"),
+    )
 
 
 def _container_row(host: HostStatus, container: Container, *, wide: bool) -> list[str | Text]:
@@ -119,31 +129,29 @@ def _container_row(host: HostStatus, container: Container, *, wide: bool) -> lis
     row: list[str | Text] = [
         host.name,
         container.service,
-        _coloured(container.state, "green" if container.is_well else "red"),
-        _age(container.uptime_s),
+        coloured(container.state, good=container.is_well),
+        _ago(container.uptime_s),
         f"{used}/{memory.limit_bytes // MIB}M" if memory.limit_bytes else used,
+        str(container.restarts),
     ]
-    if not wide:
-        return [*row, image.origin.replace("built locally", "local") if image else "-", image.tag if image else "-"]
-    digest = image.digest.removeprefix("sha256:")[:12] if image and image.digest else "-"
-    return [*row, image.origin if image else "-", str(container.restarts), image.reference if image else "-", digest]
+    if image is None:
+        return [*row, *["-"] * (3 if wide else 2)]
+    digest = (image.digest or "-").removeprefix("sha256:")[:DIGITS]
+    names = [image.reference, digest] if wide else [image.tag or "-"]
+    return [*row, image.origin.replace("built locally", "local"), *names]
 
 
-def _age(seconds: float | None) -> str:
+def _ago(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{_age(seconds)} ago"
+
+
+def _age(seconds: float) -> str:
     """Write a duration in its two or three most telling characters, e.g. `36m`."""
-    if seconds is None:
-        return "-"
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= 2 * size:
             return f"{seconds // size:.0f}{unit}"
-    return f"{seconds:.0f}s"
+    return f"{max(seconds, 0):.0f}s"
 
 
 def _many(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def _coloured(text: str, colour: str) -> Text:
-    from rich.text import Text
-
-    return Text(text, style=colour)

@@ -78,10 +78,15 @@ def read(path: Path) -> str:
     return ""
 
 
-def active_release(root: Path, tier: str) -> dict[str, str] | None:
-    """The release that release.py recorded last."""
-    releases = json.loads(read(root / f"opt/basecommerce/{tier}/state.json") or "{}").get("releases", [])
-    return {"digest": releases[0]["digest"], "since": releases[0]["since"]} if releases else None
+def active_release(root: Path, tier: str) -> dict[str, str | None] | None:
+    """The release that release.py recorded last, and whose name an `up` left beside it."""
+    directory = root / "opt/basecommerce" / tier
+    releases = json.loads(read(directory / "state.json") or "{}").get("releases", [])
+    if not releases:
+        return None
+    active = {"digest": releases[0]["digest"], "since": releases[0]["since"]}
+    signature = json.loads(read(directory / "activated_by.json") or "{}")
+    return {**active, "by": signature["by"] if active.items() <= signature.items() else None}
 
 
 def uptime(root: Path) -> float:

@@ -132,7 +132,14 @@ def make(directory: Path) -> Clone:
     for name in PROVIDERS:
         variables = f"LOCALCLOUD_CONFIG={home / 'cloud/cloud.json'} PYTHONPATH={root}"
         _program(home / f"bin/pulumi-resource-{name}", f"{variables} exec {sys.executable} -m localcloud.plugin {name}")
+    no_ssh(home / "bin")
     return Clone(root, home)
+
+
+def no_ssh(directory: Path) -> None:
+    """Put an ssh there that reaches no host, and an agent that needs no key: a dry cloud has no machines."""
+    for name, code in (("ssh", 255), ("ssh-add", 0)):
+        _program(directory / name, f"exit {code} #")
 
 
 def _program(path: Path, command: str) -> None:

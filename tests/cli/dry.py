@@ -22,6 +22,7 @@ from basec.stack_file import StackFile
 from localcloud.allocate import allocate
 from localcloud.config import Mode
 from tests import kept
+from tests.cli.cloud_clone import no_ssh
 from tests.cli.conftest import REPOSITORY, Outcome, copy_program
 
 LOCAL = "local-dry"
@@ -157,6 +158,9 @@ def production_stack(root: Path, patch: pytest.MonkeyPatch) -> DryStack:
         )
         script.chmod(0o755)
         providers.append({"name": name, "path": str(script.parent), "version": version})
+    (directory / "bin").mkdir()
+    no_ssh(directory / "bin")
+    patch.setenv("PATH", f"{directory / 'bin'}:{os.environ['PATH']}")
     project = {"name": "basecommerce", "runtime": "python", "plugins": {"providers": providers}}
     (root / "Pulumi.yaml").write_text(yaml.safe_dump(project))
     path = root / "Pulumi.production.yaml"

@@ -100,7 +100,7 @@ def document(*services: str, **changes: Any) -> dict[str, Any]:
         "clock_synchronised": True,
         "memory": {"used_bytes": 400 * mib, "total_bytes": 1024 * mib},
         "disks": [{"mount": "/", "mounted": True, "used_bytes": 30, "total_bytes": 100}],
-        "release": {"digest": "53feb416" * 8, "since": "2026-01-31T08:00:00Z"},
+        "release": {"digest": "53feb416" * 8, "since": "2026-01-31T08:00:00Z", "by": "ana"},
         "compose": COMPOSE % ": {}\n  ".join(services),
         "template": "0123456789ab",
         "failed": [],

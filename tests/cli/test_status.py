@@ -143,23 +143,95 @@ def test_the_documented_shape_of_json_has_the_keys_of_the_report() -> None:
     compare(Report, shape)
 
 
-@pytest.mark.parametrize("columns", [80, 160])
-def test_the_tables_fit_the_terminal_with_a_line_for_each_row(
+HOSTS = {
+    60: """\
+host      state  tag                     activated  by
+edge      well   reference-69fc385b509d    10m ago  ana
+infra     well   reference-69fc385b509d    10m ago  ana
+vertical  well   reference-69fc385b509d    10m ago  ana
+""",
+    80: """\
+host      state  tag                     activated  by      memory  disk  data
+edge      well   reference-69fc385b509d    10m ago  ana  400/1024M   30%     -
+infra     well   reference-69fc385b509d    10m ago  ana  400/1024M   30%     -
+vertical  well   reference-69fc385b509d    10m ago  ana  400/1024M   30%     -
+""",
+    120: """\
+host      state  tag                     activated  by      memory    limits  disk  data  outbox  booted
+edge      well   reference-69fc385b509d    10m ago  ana  400/1024M  320M 31%   30%     -       -  2h ago
+infra     well   reference-69fc385b509d    10m ago  ana  400/1024M  640M 62%   30%     -       -  2h ago
+vertical  well   reference-69fc385b509d    10m ago  ana  400/1024M  320M 31%   30%     -       -  2h ago
+""",
+}
+SERVICE = {
+    60: ["edge      auth          healthy  reference-69fc385b509d"],
+    80: ["edge      auth          healthy  10m ago  50/160M  reference-69fc385b509d"],
+    120: ["edge      auth          healthy  10m ago  50/160M         0  local   reference-69fc385b509d"],
+}
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, 160])
+def test_what_has_no_room_is_left_out_by_whole_columns_and_a_row_is_a_line(
     basec: Run, droplets: Path, columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     lines = [line.rstrip() for line in basec("status", "--env", "local").stdout.splitlines()]
-    assert max(len(line) for line in lines) <= columns
+    seen = min(columns, 120)  # more room than that shows nothing more
+    assert lines[1:5] == HOSTS[seen].splitlines()
+    assert [line for line in lines if line.startswith("edge      auth")] == SERVICE[seen]
     assert len(lines) == (2 + 3) + 1 + (2 + 8) + 1 + 1
-    assert sum("reference-69fc385b509d" in line for line in lines) == 8
+    assert max(len(line) for line in lines) <= columns
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_a_tag_longer_than_the_terminal_is_cut_and_nothing_else(
+    basec: Run, droplets: Path, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for role, services in SERVICES.items():
+        found = document(*services)
+        for each in found["containers"]:
+            each["image"]["reference"] = f"ghcr.io/x/y:sha-{'0123456789' * 8}"
+        say(droplets, role, found)
+    lines = [line.rstrip() for line in basec("status", "--env", "local").stdout.splitlines()]
+    assert max(len(line) for line in lines) <= columns
+    [edge] = [line for line in lines if line.startswith("edge      well   sha-0123456789")]
+    assert edge.endswith("…    10m ago")
+
+
+def test_digests_are_shown_on_demand_whatever_the_terminal_has(
+    basec: Run, droplets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "53feb416" not in basec("status", "--env", "local").stdout
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = basec("status", "--env", "local", "--wide").stdout
+    lines = [line.split() for line in shown.splitlines()]
+    assert lines[1][-4:] == ["outbox", "booted", "release", "template"]
+    assert lines[2][-2:] == ["53feb41653fe", "0123456789ab"]
+    assert "  registry.localcloud.internal:80/construction:reference-69fc385b509d  abababababab\n" in shown
+
+
+def test_the_tag_is_of_our_own_images_and_of_all_that_run(basec: Run, droplets: Path) -> None:
+    found = document("nginx", "auth")
+    found["containers"][0]["image"]["reference"] = "docker.io/library/nginx:1.28.3-trixie"
+    say(droplets, "edge", found)
+    infra = document(*SERVICES["infra"])
+    infra["containers"][2]["image"]["reference"] = "ghcr.io/x/outbox-relay:sha-1234567"
+    say(droplets, "infra", infra)
+    hosts = json.loads(basec("status", "--env", "local", "--json").stdout)["hosts"]
+    tags = {host["name"]: host["release"]["tags"] for host in hosts}
+    assert tags["edge"] == ["reference-69fc385b509d"], "not nginx's"
+    assert tags["infra"] == ["reference-69fc385b509d", "sha-1234567"], "relay's and engines'"
 
 
 def test_a_machine_born_from_an_older_template_is_marked_and_still_well(basec: Run, droplets: Path) -> None:
     say(droplets, "edge", document("nginx", "auth", template="ba9876543210"))
-    outcome = basec("status", "--env", "local")
+    outcome = basec("status", "--env", "local", "--wide")
     assert outcome.code == 0
     assert "ba9876543210*" in outcome.stdout
     assert "0123456789ab*" not in outcome.stdout
+    said = [line for line in basec("status", "--env", "local").stdout.splitlines() if "template" in line]
+    assert said == ["edge: made from an older template than a new machine would be"]
 
 
 @pytest.mark.parametrize(
