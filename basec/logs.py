@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import Popen
@@ -16,6 +17,7 @@ from basec import onhost
 from basec.agent import ensure_key
 from basec.environments import Environment
 from basec.facts import Host
+from basec.onhost.logs import ERRORS, UNKNOWN
 from basec.remote import failure, started_program
 from topology.errors import RemoteError, UsageError
 
@@ -28,14 +30,22 @@ BACKLOG = 10_000
 """Lines read ahead of a slow reader, before the droplets have to wait."""
 
 
-@dataclass(frozen=True, kw_only=True, order=True)
+@dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line; `time` is Docker's, UTC in nanoseconds, in a form that sorts as text."""
+    """One line: the shape of `basec logs --json`. `time` is Docker's, UTC in nanoseconds, in a form that sorts as text.
+
+    `level` is one of debug, info, notice, warning, error and critical; None where the format is not known.
+    """
 
     time: str
     host: str
     service: str
-    text: str
+    level: str | None
+    message: str
+
+    @property
+    def is_error(self) -> bool:
+        return self.level in ERRORS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +57,12 @@ class Query:
     since: str
     """As `docker logs` takes it; empty: from the start."""
     follow: bool
-
-    @property
-    def options(self) -> str:
-        since = ["--since", self.since] if self.since else []
-        return ",".join(["--tail", "all" if self.tail is None else str(self.tail), *since])
+    checks: bool
+    """Whether answered health checks are shown, too."""
+    errors: bool
+    """Only what is an error or worse."""
+    grep: str
+    """Only lines with this text in them, in any case of letters; empty: all."""
 
 
 def parse_since(text: str, key: str = "--since") -> str:
@@ -86,7 +97,7 @@ class Logs:
         ensure_key(self._environment)
         with ExitStack() as opening:
             for host, services in self._wanted.items():
-                arguments = [host.role, ",".join(services), self._query.options, *(["follow"] * self._query.follow)]
+                arguments = [host.role, json.dumps({**asdict(self._query), "services": services})]
                 started = started_program(self._environment, host.name, PROGRAM, arguments)
                 process = opening.enter_context(started)
                 threading.Thread(target=self._read, args=(host.name, process), daemon=True).start()
@@ -98,7 +109,7 @@ class Logs:
 
     def __iter__(self) -> Iterator[Line]:
         """Yield lines as they come, or else in the order of their times."""
-        return self._as_they_come() if self._query.follow else iter(sorted(self._as_they_come()))
+        return self._as_they_come() if self._query.follow else iter(sorted(self._as_they_come(), key=_moment))
 
     @property
     def idle(self) -> bool:
@@ -120,11 +131,16 @@ class Logs:
             raise ValueError("a program is started with pipes")
         with process.stdout as output, process.stderr as errors:
             for raw in output:
-                service, _, rest = raw.decode(errors="replace").rstrip("\n").partition(" ")
-                time, _, text = rest.partition(" ")
-                self._lines.put(Line(time=time, host=host, service=service, text=UNPRINTABLE.sub("", text)))
+                service, time, level, text = raw.decode(errors="replace").rstrip("\n").split(" ", 3)
+                known, message = None if level == UNKNOWN else level, UNPRINTABLE.sub("", text)
+                self._lines.put(Line(time=time, host=host, service=service, level=known, message=message))
             said = errors.read().decode(errors="replace")
         code = process.wait()
         if code != 0:
             self.errors.append(failure(self._environment, host, "docker logs", code, said.strip()))
         self._lines.put(None)
+
+
+def _moment(line: Line) -> tuple[str, str, str]:
+    """Order by time; what one service said at once stays in its own order."""
+    return line.time, line.host, line.service

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -11,12 +15,20 @@ import typer
 from basec.arguments import ANY_HOST, ANY_SERVICE, READ_ENV
 from basec.console import say
 from basec.environments import resolve
+from basec.services import SERVICES, hosts_of, services_of
 from topology.errors import ExitCode
 
 if TYPE_CHECKING:
-    from basec.logs import Logs
+    from basec.logs import Line, Logs
 
-COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green")
+COLOURS = dict(
+    zip(
+        (service for services in SERVICES.values() for service in services),
+        ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green"),
+        strict=True,
+    )
+)
+"""Of each service, the same in each run. Red is for errors."""
 
 
 def register(app: typer.Typer) -> None:
@@ -29,43 +41,63 @@ def logs(  # noqa: PLR0917 - each is an option of the command line
     follow: bool = typer.Option(False, "--follow", "-f", help="Go on with new lines until Ctrl-C."),
     tail: int = typer.Option(None, "--tail", "-n", min=0, help="Last lines of each service: 100, or all with --since."),
     since: str = typer.Option("", "--since", help="A duration (10m, 2d) or a time (2026-01-31T08:00, UTC)."),
+    grep: str = typer.Option("", "--grep", metavar="TEXT", help="Only lines with this text; capitals do not matter."),
+    errors: bool = typer.Option(False, "--errors", help="Only errors and worse, answers of 500 and above too."),
+    everything: bool = typer.Option(False, "--all", help="Also the health checks that went well."),
+    as_json: bool = typer.Option(False, "--json", help="Print each line as a JSON object."),
     env: str = READ_ENV,
 ) -> None:
     """Show the services' log lines in time order. Exits 4 if a host cannot be reached; the others are still shown."""
     from basec import facts
     from basec.logs import DEFAULT_TAIL, Logs, Query, parse_since
-    from basec.services import hosts_of, services_of
 
     environment = resolve(env)
     known = facts.load(environment)
     hosts = hosts_of(known, [host] if host else [], "logs {} {service}")
     wanted = {chosen: services_of(chosen, service or None) for chosen in hosts}
-    moment = parse_since(since) if since else ""
-    last = DEFAULT_TAIL if tail is None and not since else tail
+    query = Query(
+        tail=DEFAULT_TAIL if tail is None and not since else tail,
+        since=parse_since(since) if since else "",
+        follow=follow,
+        checks=everything,
+        errors=errors,
+        grep=grep,
+    )
+    width = max(len(f"{h.name} {name}") for h, names in wanted.items() for name in names)
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    written = _object if as_json else partial(_line, width=width, coloured=coloured)
     try:
-        with Logs(environment, wanted, Query(tail=last, since=moment, follow=follow)) as lines:
-            _show(lines, max(len(f"{h.name} {name}") for h, names in wanted.items() for name in names))
-        errors = lines.errors
+        with Logs(environment, wanted, query) as lines:
+            _show(lines, written)
+        failed = lines.errors
     except KeyboardInterrupt:  # the usual end of --follow; nothing is left to be said
         raise typer.Exit(int(ExitCode.INTERRUPTED)) from None
     except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    for error in errors:
+    for error in failed:
         say(error.render())
-    if errors:
+    if failed:
         raise typer.Exit(int(ExitCode.REMOTE))
 
 
-def _show(lines: Logs, width: int) -> None:
-    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    colours: dict[str, str] = {}
+def _show(lines: Logs, written: Callable[[Line], str]) -> None:
     for line in lines:
-        name = f"{line.host} {line.service}"
-        prefix = f"{name:<{width}} |"
-        if coloured:
-            prefix = typer.style(prefix, fg=colours.setdefault(name, COLOURS[len(colours) % len(COLOURS)]))
-        sys.stdout.write(f"{prefix} {line.text}\n")
+        sys.stdout.write(f"{written(line)}\n")
         if lines.idle:
             sys.stdout.flush()
     sys.stdout.flush()
+
+
+def _object(line: Line) -> str:
+    return json.dumps(asdict(line))
+
+
+def _line(line: Line, *, width: int, coloured: bool) -> str:
+    """Write who, when and what; the year is in `--json`."""
+    who = f"{f'{line.host} {line.service}':<{width}} |"
+    when, message = f"{line.time[5:10]} {line.time[11:19]}", line.message
+    if coloured:
+        who, when = typer.style(who, fg=COLOURS[line.service]), typer.style(when, dim=True)
+        message = typer.style(message, fg="red") if line.is_error else message
+    return f"{who} {when} {message}"

@@ -4,6 +4,7 @@
 `<host>.down`     the host cannot be reached
 `<tier>.ps`       one line a container: `<id> <service>`
 `<id>.log`        what `docker logs` prints
+`<id>.more`       what it prints after that while it follows
 `<tier>.events`   what `docker events` prints; it then waits
 `arguments`       what `docker logs` was called with, a line each
 """
@@ -35,7 +36,9 @@ tier=$(printf '%s\\n' "$@" | sed -n 's/^label=com.docker.compose.project=//p')
 for last; do :; done
 case $1 in
   ps) cat "$DROPLETS/$tier.ps" ;;
-  logs) echo "$@" >>"$DROPLETS/arguments"; cat "$DROPLETS/$last.log"; case "$*" in *--follow*) exec sleep 60 ;; esac ;;
+  logs) echo "$@" >>"$DROPLETS/arguments"; cat "$DROPLETS/$last.log"; case "$*" in
+    *--follow*) [ ! -e "$DROPLETS/$last.more" ] || cat "$DROPLETS/$last.more"; exec sleep 60 ;;
+  esac ;;
   events) cat "$DROPLETS/$tier.events"; exec sleep 60 ;;
 esac
 """,

@@ -56,6 +56,7 @@ def test_status_shows_every_service_its_memory_release_and_image_in_two_seconds(
         assert sorted(container["name"] for container in host["containers"]) == sorted(running)
         current = stack.inside(name, f"readlink /opt/basecommerce/{name}/current").strip()
         assert host["release"]["digest"] == current.removeprefix("releases/")
+        assert host["release"]["by"], "this `up` left a name"
         assert host["template"] == host["template_for_new_machines"] is not None
         assert 0 < host["limits_bytes"] <= 0.8 * host["memory"]["total_bytes"]
         for container in host["containers"]:
@@ -111,10 +112,10 @@ def test_a_host_that_cannot_be_reached_is_named_and_the_others_are_shown(stack: 
 
 
 def test_logs_of_all_hosts_come_in_order_and_a_new_line_is_followed_until_ctrl_c(stack: LocalStack) -> None:
-    before = stack.basec("logs", "--env", STACK, "--tail", "3").splitlines()
+    before = stack.basec("logs", "--env", STACK, "--tail", "3", "--all").splitlines()
     named = {line.split("|")[0].strip() for line in before}
     assert {"infra postgres", "infra relay", "vertical construction", "edge nginx", "edge auth"} <= named
-    process = stack.start("logs", "--follow", "--tail", "1", "--env", STACK)
+    process = stack.start("logs", "--follow", "--tail", "1", "--all", "--env", STACK)
     assert process.stdout is not None
     lines: list[str] = []
     deadline = time.monotonic() + FOLLOW_S
