@@ -14,15 +14,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from basec import facts, onhost
-from basec.agent import ensure_key
+from basec import onhost
 from basec.console import Stages
 from basec.environments import Environment
-from basec.facts import Host
-from basec.local_stack import LocalCloud
-from basec.remote import run_program
 from topology.errors import BasecommerceError
+
+if TYPE_CHECKING:
+    from basec.facts import Host
 
 PROGRAM = (Path(onhost.__file__).parent / "sign.py").read_text()
 TIMEOUT_S = 10
@@ -55,6 +55,12 @@ def signed(environment: Environment, stages: Stages) -> Iterator[None]:
 
 
 def _sign(environment: Environment, within_s: float) -> None:
+    # Not before: an `up` that finds the stack taken leaves at once.
+    from basec import facts
+    from basec.agent import ensure_key
+    from basec.local_stack import LocalCloud
+    from basec.remote import run_program
+
     if environment.is_local and LocalCloud.load(environment).is_dry:
         return  # it has no machines
     hosts = list(facts.load(environment).hosts.values())

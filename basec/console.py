@@ -104,6 +104,7 @@ def table(
     """
     from rich.cells import cell_len
     from rich.table import Table
+    from rich.text import Text
 
     widths = [max(cell_len(str(cell)) for cell in cells) for cells in zip(columns, *rows, strict=True)]
     kept = list(range(len(columns)))
@@ -127,7 +128,8 @@ def table(
             max_width=None if optional is None else widths[index],
         )
     for row in rows:
-        result.add_row(*(row[index] for index in kept))
+        # As Text: in a plain string `[work]` would be taken for a colour, and `[/x]` for a mistake.
+        result.add_row(*(Text(cell) if isinstance(cell := row[index], str) else cell for index in kept))
     return result
 
 

@@ -199,6 +199,12 @@ def test_a_tag_longer_than_the_terminal_is_cut_and_nothing_else(
     assert edge.endswith("…    10m ago")
 
 
+def test_a_name_is_shown_as_it_is(basec: Run, droplets: Path) -> None:
+    release = {"digest": "53feb416" * 8, "since": "2026-01-31T08:00:00Z", "by": "Ana [work] [/x] :bug:"}
+    say(droplets, "edge", document("nginx", "auth", release=release))
+    assert "  Ana [work] [/x] :bug:  " in basec("status", "--env", "local").stdout
+
+
 def test_digests_are_shown_on_demand_whatever_the_terminal_has(
     basec: Run, droplets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
