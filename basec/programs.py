@@ -18,6 +18,8 @@ from topology.errors import BasecommerceError, ExitCode, HostCheckError
 
 OnLine = Callable[[str], None]
 STOP_GRACE_S = 1.0
+FAILED = "error: "
+"""With this begins what a program of ours says of its failure, its last words: an error here, and no progress."""
 
 
 class ProgramError(BasecommerceError):
@@ -26,13 +28,14 @@ class ProgramError(BasecommerceError):
 
 @dataclass
 class Program:
-    """One run of `python -m <module>`: lines of progress on standard error, the result on standard output."""
+    """One run of `python -m <module>`: progress and the error on standard error, the result on standard output."""
 
     module: str
     arguments: Sequence[str] = ()
     on_line: OnLine = say
     on_result_line: OnLine | None = None
     _tail: list[str] = field(default_factory=list)
+    _error: list[str] = field(default_factory=list)
     _process: subprocess.Popen[str] | None = None
 
     def run(self) -> str:
@@ -61,7 +64,7 @@ class Program:
             reader.join()
         if code == 0:
             return output
-        text = "\n".join(self._tail[-20:]) or f"{self.module}: ended with exit code {code} and no word"
+        text = "\n".join(self._error or self._tail[-20:]) or f"{self.module}: ended with exit code {code} and no word"
         if code == ExitCode.HOST_CHECK:
             raise HostCheckError(text)
         if code < 0 or code == ExitCode.INTERRUPTED:
@@ -79,8 +82,12 @@ class Program:
 
     def _read_progress(self, stream: IO[str] | None) -> None:
         for line in stream or ():
-            self._tail.append(line.rstrip("\n"))
-            self.on_line(self._tail[-1])
+            text = line.rstrip("\n")
+            if self._error or text.startswith(FAILED):
+                self._error.append(text.removeprefix(FAILED))
+                continue
+            self._tail.append(text)
+            self.on_line(text)
 
     def _read_result(self, stream: IO[str] | None) -> str:
         lines: list[str] = []

@@ -8,7 +8,7 @@
     python -m localcloud power-on  --config .local/local/cloud.json        start what exists but is stopped
     python -m localcloud down      --config .local/local/cloud.json        remove everything of the stack
 
-Progress goes to stderr, a line each; stdout holds only what a caller reads.
+Progress goes to stderr, a line each, and last of all what failed, from `error: ` on; stdout holds what a caller reads.
 Exit codes: 0 done, 1 failed, 2 usage, 3 host check failed, 130 interrupted.
 """
 
@@ -24,6 +24,7 @@ from pathlib import Path
 
 from localcloud.backend import CloudError
 from localcloud.config import CloudConfig, Mode
+from localcloud.remedies import with_hint
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -174,7 +175,7 @@ def main(argv: list[str]) -> int:
     except (CloudError, OSError, ValueError) as error:
         if os.environ.get("LOCALCLOUD_VERBOSE"):
             raise
-        sys.stderr.write(f"local cloud: {error}\n")
+        sys.stderr.write(f"error: local cloud: {with_hint(str(error))}\n")
         return EXIT_FAILURE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

@@ -20,6 +20,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import NamedTuple
 
+from localcloud import remedies
 from localcloud.allocate import routed_networks
 from localcloud.config import CloudConfig
 
@@ -33,8 +34,6 @@ DISK_WARM_GIB = 3
 MEMORY_GIB = 5
 """Three droplets (4 GiB of limits, half of it used) and the engine."""
 ENGINE_START_TIMEOUT_S = 40
-PORT_HINTS = {"LOCAL_HTTP_PORT": 8080, "LOCAL_HTTPS_PORT": 8443}
-"""What the hint offers where a port is taken."""
 PACKAGES = {  # a program that must be there: the Debian package that brings it
     "mmdebstrap": "mmdebstrap",
     "iptables": "iptables",
@@ -132,7 +131,7 @@ def examine(host: Host, *, config: CloudConfig | None, ports: Ports) -> Iterator
     yield memory(host)
     if config is not None and not docker.failed:
         yield subnets(host, config)
-    for variable, number in zip(PORT_HINTS, ports, strict=True):
+    for variable, number in zip(remedies.PORTS, ports, strict=True):
         yield port(host, variable, number, config)
 
 
@@ -183,7 +182,7 @@ def engine(host: Host) -> Finding:
     version = _engine_version(host)
     if version:
         return Finding(check="docker", status=Status.OK, message=f"engine {version}")
-    remedy = "apt-get install docker.io, then start dockerd"
+    remedy = remedies.ENGINE
     if not host.repair:
         return Finding(check="docker", status=Status.FAILED, message="no Docker engine answers", remedy=remedy)
     done: list[str] = []
@@ -251,12 +250,14 @@ def bridge_filter(host: Host) -> Finding:
 
 
 def loop_devices(host: Host) -> Finding:
-    """The data volume is a file on a loop device."""
+    """The data volume is a file on a loop device; the kernel names one that is free, and makes it if need be."""
+    problem = "/dev/loop-control is missing"
     if (host.root / "dev/loop-control").exists():
-        return Finding(check="loop devices", status=Status.OK, message="available")
-    return Finding(
-        check="loop devices", status=Status.FAILED, message="/dev/loop-control is missing", remedy="modprobe loop"
-    )
+        found = host.run("losetup", "--find", timeout_s=20)
+        if found.returncode == 0:
+            return Finding(check="loop devices", status=Status.OK, message="available")
+        problem = found.stderr.strip() or "losetup --find fails"
+    return Finding(check="loop devices", status=Status.FAILED, message=problem, remedy=remedies.LOOP_DEVICES)
 
 
 def disk(host: Host) -> Finding:
@@ -312,7 +313,7 @@ def subnets(host: Host, config: CloudConfig) -> Finding:
 
 def port(host: Host, variable: str, number: int, config: CloudConfig | None) -> Finding:
     """See that one of the shop's ports on loopback is free, or is held by this very stack's stand-in."""
-    other = PORT_HINTS[variable]
+    other = remedies.PORTS[variable]
     remedy = f"{variable}={other if number != other else other + 1} make up"
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""Print the path of a tool of the supported version; progress goes to stderr.
+"""Print the path of a tool of the supported version; progress goes to stderr, and what failed, from `error: ` on.
 
 python -m toolchain              the Pulumi CLI: find it, or get it
 python -m toolchain --recipe     print its cache key only
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     try:
         print(ensure(lambda line: print(f"toolchain: {line}", file=sys.stderr, flush=True)))
     except ToolchainError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
         return 130

@@ -17,6 +17,7 @@ import grpc.aio
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
 from localcloud.backend import CloudError
+from localcloud.remedies import with_hint
 
 from .values import Value, secret_texts
 
@@ -102,14 +103,12 @@ def _append(path: Path, text: str) -> None:
 
 
 def describe(error: BaseException, log: Path, where: str) -> str:
-    """Write an error for the user: cause, then what to do next, then where the details are."""
+    """Write an error for the user: cause, then what helps, where that is known, then where the details are."""
     if isinstance(error, CloudError):
-        lines = str(error).strip().splitlines() or [type(error).__name__]
+        text = str(error).strip() or type(error).__name__
     else:
-        lines = [f"{where}: {type(error).__name__}: {str(error).strip() or 'no message'}"]
-    if not any(line.startswith("hint:") for line in lines):
-        lines.append("hint: run the same command again; it continues where it stopped")
-    return "\n".join([*lines, f"details: {log}"])
+        text = f"{where}: {type(error).__name__}: {str(error).strip() or 'no message'}"
+    return f"{with_hint(text)}\ndetails: {log}"
 
 
 def join_reasons(reasons: Iterable[str]) -> list[str]:

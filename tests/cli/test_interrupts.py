@@ -212,3 +212,15 @@ def test_a_program_that_ends_without_a_word_is_named(directory: Path, monkeypatc
     module(monkeypatch, directory, "mute", "raise SystemExit(1)")
     with pytest.raises(ProgramError, match="mute: ended with exit code 1 and no word"):
         Program("mute").run()
+
+
+def test_what_a_program_says_of_its_failure_is_the_error_and_not_said_twice(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "import sys; sys.exit('works\\nerror: local cloud: no device\\nhint: make one')"
+    module(monkeypatch, directory, "fails", text)
+    lines: list[str] = []
+    with pytest.raises(ProgramError) as caught:
+        Program("fails", on_line=lines.append).run()
+    assert lines == ["works"]
+    assert caught.value.message == "local cloud: no device\nhint: make one"

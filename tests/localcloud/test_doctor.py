@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from localcloud import __main__ as program
-from localcloud import doctor
+from localcloud import doctor, remedies
 from localcloud.allocate import allocate
 from localcloud.config import CloudConfig, Mode
 from localcloud.doctor import Finding, Host, Ports, Status, examine
@@ -94,7 +94,7 @@ def test_a_good_machine_passes_every_check_and_nothing_is_touched(machine: Machi
     findings = list(examine(host, config=config_of(tmp_path), ports=FREE))
     assert [finding.check for finding in findings] == [*CHECKS, "memory", "subnets", "port", "port"]
     assert {finding.status for finding in findings} == {Status.OK}
-    assert {call.split()[0] for call in host.calls} == {"docker"}
+    assert {call.split()[0] for call in host.calls} - {"docker"} == {"losetup"}, "which only asks"
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_without_repair_nothing_is_touched_and_the_remedy_is_given(
         "bridge filter": "modprobe br_netfilter, or use a kernel that has it",
     }
     assert low.read_text() == "128\n"
-    assert {call.split()[0] for call in host.calls} == {"docker"}
+    assert {call.split()[0] for call in host.calls} - {"docker"} == {"losetup"}, "which only asks"
 
 
 def test_either_cgroup_version_is_fine_and_neither_a_failure(machine: Machine) -> None:
@@ -251,8 +251,14 @@ def test_missing_loop_devices_are_named(machine: Machine) -> None:
         "check": "loop devices",
         "status": "failed",
         "message": "/dev/loop-control is missing",
-        "remedy": "modprobe loop",
+        "remedy": remedies.LOOP_DEVICES,
     }
+
+
+def test_a_machine_without_a_free_loop_device_is_found_in_the_words_of_losetup(machine: Machine) -> None:
+    said = "losetup: cannot find an unused loop device"
+    finding = only_problem(machine(losetup=lambda: (1, said)))
+    assert (finding.message, finding.remedy) == (said, remedies.LOOP_DEVICES)
 
 
 def test_a_cold_machine_needs_more_disk_than_a_warm_one(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
