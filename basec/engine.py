@@ -6,7 +6,7 @@ import json
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,20 +19,22 @@ from basec import locks, passphrase_file, policy
 from basec.backend import DOCS, URL_VARIABLE, described, directory_of, state_of
 from basec.console import say, stderr
 from basec.environments import Environment
+from basec.failures import REFRESH, Failure, failures_of, names_of, screen
 from basec.progress import VIOLATION, ProgressView
+from basec.run_log import Mask
 from basec.workspace import EngineCommand, open_stack, variables
 from topology.errors import BasecommerceError, ExitCode
-from topology.plan import STATEFUL, Step
+from topology.plan import DROPLET, STATEFUL, Step
 
 OPEN_DEADLINE_S = 30
 """For one question to the back-end; a bucket behind a dead address would be asked for minutes."""
-MESSAGE_LINES = 50
+MESSAGE_LINES = 5
+"""Of what the engine says when it cannot read a state."""
 IGNORE_PROTECT = ("--ignore-protect",)
-UP_HINT = "mend the cause and run the same command again: it continues where it stopped"
 
 
 class EngineError(BasecommerceError):
-    """An operation failed; the message holds what the engine said about each resource."""
+    """An operation failed; the message is its screen, and the log has what the engine said about each resource."""
 
     view: ProgressView | None = None
     """What was seen of the operation before it failed."""
@@ -117,12 +119,21 @@ class Engine:
             say("an earlier run was killed in the middle of an operation; reading what is there")
             self._operate("refresh", lambda **options: self.stack.refresh(clear_pending_creates=True, **options))
 
-    def preview(self, plan: Path | None = None, replace: Sequence[str] = ()) -> ProgressView:
+    def gone(self, droplets: Collection[str]) -> tuple[str, ...]:
+        """Ask the cloud for the machines of these droplets, and answer those that it has no more. Takes seconds."""
+        urns = [step.urn for step in self.deployed() if step.type == DROPLET and step.droplet in droplets]
+        if not urns:
+            return ()
+        run = lambda **more: self.stack.preview_refresh(target=urns, **more)  # noqa: E731
+        return tuple(step.droplet for step in self._operate("refresh", run, preview=True).gone)
+
+    def preview(self, plan: Path | None = None, replace: Sequence[str] = (), *, refresh: bool = False) -> ProgressView:
         """Find what `up` would do, and write it to the file `plan`; the resources of `replace` are made anew.
 
-        With protection the engine would end here with its first complaint; `topology/plan.py` judges all of them.
+        `refresh` asks the cloud what is there first, and leaves the state as it is. With protection the engine would
+        end here with its first complaint; `topology/plan.py` judges all of them.
         """
-        options = _options(plan, replace)
+        options = _options(plan, replace, refresh=refresh)
         run = lambda **more: self.stack.preview(**options, **more)  # noqa: E731
         return self._operate("preview", run, preview=True, extra=IGNORE_PROTECT)
 
@@ -138,12 +149,13 @@ class Engine:
         *,
         hosts: Mapping[str, str] | None = None,
         unprotect: bool = False,
+        refresh: bool = False,
     ) -> ProgressView:
         """Do what the plan says and nothing else; protected resources only go when that was asked for.
 
-        `hosts` are those of the resources that change, by URN: for the progress.
+        `hosts` are those of the resources that change, by URN: for the progress. `refresh` as in the preview.
         """
-        options = _options(plan, replace)
+        options = _options(plan, replace, refresh=refresh)
         run = lambda **more: self.stack.up(**options, **more)  # noqa: E731
         return self._operate("up", run, hosts=hosts, extra=IGNORE_PROTECT if unprotect else ())
 
@@ -261,7 +273,10 @@ class Engine:
                 "passphrase than the settings",
                 passphrase_file.LOST,
             )
-        if view.violation or VIOLATION.search(str(error)):
+        broken = policy.refused(view.violations)
+        # Without a failure before it, what was planned and did not come is not declared any more.
+        missed = not view.failed and (view.unreached or VIOLATION.search(str(error)))
+        if not broken and (view.violation or missed):
             return PlanChangedError(
                 f"basec: {self.environment.name}: {name}: refused, since the plan does not have it\n"
                 f"  {view.violation or 'something was edited after the preview'}",
@@ -269,7 +284,7 @@ class Engine:
             )
         if self._command.last_code < 0:
             text = f"basec: {self.environment.name}: {name}: the engine was ended by signal {-self._command.last_code}"
-            return EngineError(text, "run the same command again: it continues where it stopped")
+            return EngineError(text, f"{self._again(name)}: it continues where it stopped")
         return self._failure(name, error, view)
 
     def _locked(self, error: automation.ConcurrentUpdateError) -> BasecommerceError:
@@ -283,17 +298,35 @@ class Engine:
 
     def _failure(self, name: str, error: automation.CommandError, view: ProgressView) -> BasecommerceError:
         """Say what failed, resource by resource, and which rules were broken."""
-        blocks = [
-            "\n  ".join([f"{failure.resource}:", *_short("\n".join(failure.messages))])
-            for urn, failure in view.failures.items()
-            if failure.messages and (len(view.failures) == 1 or not _is_echo(urn))
-        ]
-        if policy.refused(view.violations):
-            if name == "preview" and all(map(_is_echo, view.failures)):
-                return policy.PolicyError(self.environment.name, view.violations)
-            blocks.append(policy.blocks(view.violations))
-        text = "\n".join(blocks) or "\n".join(_short(_last_words(str(error))))
-        return EngineError(f"basec: {self.environment.name}: {name} failed\n{text}", UP_HINT)
+        broken = policy.refused(view.violations)
+        if broken and name == "preview" and not view.failed:
+            return policy.PolicyError(self.environment.name, view.violations)
+        mask = Mask.of(self.environment)
+        said = {urn: [mask.clean(each) for each in messages] for urn, messages in view.failures.items()}
+        if not any(said.values()):
+            said = {} if broken else {"": [mask.clean(_last_words(str(error)))]}
+        failures = failures_of(said, names_of(self.environment))
+        head = f"basec: {self.environment.name}: {name} failed"
+        if view.unreached:
+            head += f"; {len(view.unreached)} resources behind it were not reached"
+        text = screen(head, failures, view.log.write(self.environment, f"basec {name} failed", mask))
+        return EngineError(
+            "\n".join([text, *([policy.blocks(view.violations)] if broken else [])]), self._hint(name, failures)
+        )
+
+    def _hint(self, name: str, failures: Sequence[Failure]) -> str:
+        """Choose one: of a host that does not answer, else the first that somebody gave, else the command itself."""
+        ordered = sorted(failures, key=lambda failure: not failure.unreachable)
+        own = next((failure.hint for failure in ordered if failure.hint), "")
+        return (
+            own.replace(REFRESH, f"basec up --refresh --env {self.environment.name}")
+            or f"mend the cause, then {self._again(name)}"
+        )
+
+    def _again(self, name: str) -> str:
+        command = {"destroy": "down", "refresh": "up"}.get(name, name)
+        dry = " --dry" if self.environment.dry_dir else ""
+        return f"basec {command} --env {self.environment.name}{dry}"
 
 
 class _Echo:
@@ -310,13 +343,8 @@ class _Echo:
             say(f"  engine: {line}")
 
 
-def _options(plan: Path | None, replace: Sequence[str]) -> dict[str, Any]:
-    return {"plan": str(plan) if plan else None, "replace": list(replace) or None}
-
-
-def _is_echo(urn: str) -> bool:
-    """The engine repeats on the stack, and on no resource at all, that something failed."""
-    return not urn or "pulumi:pulumi:Stack::" in urn
+def _options(plan: Path | None, replace: Sequence[str], *, refresh: bool) -> dict[str, Any]:
+    return {"plan": str(plan) if plan else None, "replace": list(replace) or None, "refresh": refresh or None}
 
 
 def _short(text: str) -> list[str]:

@@ -79,6 +79,11 @@ class Environment:
         """What the last `up` wrote for the commands that need neither engine nor passphrase."""
         return self.root / ".basec" / self.name
 
+    @property
+    def hosts_file(self) -> Path:
+        """The file that is there once an `up` has made hosts; of one that failed before there is only a log."""
+        return self.facts_dir / "inventory.yaml"
+
 
 def cache_directory() -> Path:
     """Give the directory of what may be made again, CLI and images. `toolchain` and `localcloud` know it, too."""
@@ -100,7 +105,11 @@ def known_names(root: Path = ROOT) -> list[str]:
 def seen_names(root: Path = ROOT) -> list[str]:
     """List the environments that this clone has brought up, refreshed or initialised, production first."""
     names = (name for name in known_names(root) if name != "local" or (root / ".local/local/cloud.json").exists())
-    seen = [name for name in names if name not in CLOUD_ENVIRONMENTS or (root / ".basec" / name).is_dir()]
+    seen = [
+        name
+        for name in names
+        if name not in CLOUD_ENVIRONMENTS or Environment(name=name, root=root).hosts_file.exists()
+    ]
     return sorted(seen, key=lambda name: name != "production")
 
 

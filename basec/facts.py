@@ -81,7 +81,7 @@ class Facts:
 
 def load(environment: Environment) -> Facts:
     """Read what the last `up` wrote. Raises UsageError when there was none."""
-    path = environment.facts_dir / "inventory.yaml"
+    path = environment.hosts_file
     try:
         document = yaml.safe_load(path.read_text())
     except FileNotFoundError:
@@ -138,7 +138,7 @@ def write(
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private(directory / "known_hosts", _known_hosts(facts, outputs["host_public_keys"]))
     write_private(directory / "ssh_config", _ssh_config(environment, facts))
-    write_private(directory / "inventory.yaml", _inventory(facts))
+    write_private(environment.hosts_file, _inventory(facts))
     return facts
 
 

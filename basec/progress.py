@@ -6,7 +6,6 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
@@ -17,6 +16,7 @@ from basec.policy import Violation
 from basec.review.changes import COMPOSE_STACK
 from basec.review.releases import Files
 from basec.review.sentences import ACCOUNT
+from basec.run_log import RunLog
 from topology.plan import STATEFUL, Step
 
 STAGES = {  # a component's area and type, in its URN: the stage a person knows it by
@@ -38,8 +38,6 @@ DONE = {
     "replace": "replaced",
     "create-replacement": "replaced",
     "delete-replaced": "old deleted",
-    "refresh": "read",
-    "read": "read",
     "import": "imported",
 }
 COUNTED = {
@@ -57,14 +55,9 @@ QUIET = {"same", "discard", "remove-pending-replace"}
 NOISE = re.compile(r"<\{%\w+%\}>")
 VIOLATION = re.compile(r"violates plan: (?P<what>[a-z ]+)(?:: [-+~=]{2}(?P<key>\w+))?")
 """How the engine refuses what its plan does not have. The values behind it, secret ones too, are told in clear."""
-
-
-@dataclass
-class Failure:
-    """What the engine said about one resource that failed."""
-
-    resource: str
-    messages: list[str] = field(default_factory=list)
+UNREACHED = re.compile(r"expected resource operations for \S+ but none were seen")
+"""What it says of each resource of a plan that it did not come to, since another one had failed before."""
+REFRESHING = ("read", "refresh")
 
 
 def kind_of(urn: str) -> str:
@@ -101,8 +94,15 @@ class ProgressView:
         self._done = 0
         self._started: dict[str, float] = {}
         self._live: dict[str, str] = {}
+        self._refreshed: set[str] = set()
         self._status: Status | None = console.status(_Now(self)) if console.is_terminal else None
-        self.failures: dict[str, Failure] = {}
+        self.failures: dict[str, list[str]] = {}
+        """What was said about each resource that failed, by URN; an empty URN for what is about none."""
+        self.unreached: set[str] = set()
+        """What the plan has and the operation did not come to."""
+        self.gone: list[Step] = []
+        """What a refresh did not find any more."""
+        self.log = RunLog()
         self.changes: Counter[str] = Counter()
         self.steps: list[Step] = []
         """What a preview would do, without what makes nothing itself and what stays as it is."""
@@ -144,9 +144,14 @@ class ProgressView:
             )
 
     @property
+    def failed(self) -> bool:
+        """Whether a resource failed; the stack, and no resource at all, only repeat that something did."""
+        return any(urn and kind_of(urn) != STACK for urn in self.failures)
+
+    @property
     def changed(self) -> int:
         """How many resources the operation changes or changed."""
-        return sum(count for op, count in self.changes.items() if op not in QUIET and op not in ("read", "refresh"))
+        return sum(count for op, count in self.changes.items() if op not in (*QUIET, *REFRESHING))
 
     @property
     def summary(self) -> str:
@@ -170,17 +175,22 @@ class ProgressView:
 
     def _begin(self, metadata: Any) -> None:
         op = _op(metadata)
-        if self._preview and kind_of(metadata.urn) in STATEFUL:
+        self.log.step("begins", metadata)
+        if self._preview and kind_of(metadata.urn) in STATEFUL and op not in REFRESHING:
             self.stateful.append(_step(metadata, op))
         if op in QUIET:
             return
         self._started[metadata.urn] = time.monotonic()
         self._live[metadata.urn] = ""
-        if self._preview and not kind_of(metadata.urn).startswith(UNTOLD) and op not in ("read", "refresh"):
+        (self._refreshed.add if op == "refresh" else self._refreshed.discard)(metadata.urn)
+        if self._preview and not kind_of(metadata.urn).startswith(UNTOLD) and op not in REFRESHING:
             self.steps.append(_step(metadata, op))
 
     def _end(self, metadata: Any) -> None:
         op = _op(metadata)
+        self.log.step("done", metadata)
+        if metadata.urn in self._refreshed and metadata.new is None and not kind_of(metadata.urn).startswith(UNTOLD):
+            self.gone.append(_step(metadata, op))
         if kind_of(metadata.urn) == STACK:
             # Told twice: when the stack is declared, as it was, and when its exports are known.
             self.exports_before = (metadata.old.outputs if metadata.old else None) or {}
@@ -193,7 +203,7 @@ class ProgressView:
         self._live.pop(metadata.urn, None)
         self._done += metadata.urn in self._hosts
         # A component is done as soon as it is declared; its children are what takes time.
-        if self._preview or op in QUIET or start is None or kind_of(metadata.urn).startswith(UNTOLD):
+        if self._preview or op in (*QUIET, *REFRESHING) or start is None or kind_of(metadata.urn).startswith(UNTOLD):
             return
         seconds = time.monotonic() - start
         self._print(f"  {stage_of(metadata.urn):<9} {DONE.get(op, op):<9} {name_of(metadata.urn):<48} {seconds:6.1f} s")
@@ -202,7 +212,8 @@ class ProgressView:
         start = self._started.pop(metadata.urn, None)
         self._live.pop(metadata.urn, None)
         seconds = time.monotonic() - start if start is not None else 0.0
-        self.failures.setdefault(metadata.urn, Failure(name_of(metadata.urn)))
+        self.log.step("FAILED", metadata)
+        self.failures.setdefault(metadata.urn, [])
         self._print(f"  {stage_of(metadata.urn):<9} {'FAILED':<9} {name_of(metadata.urn):<48} {seconds:6.1f} s")
 
     def _diagnose(self, event: Any) -> None:
@@ -212,18 +223,26 @@ class ProgressView:
         urn = event.urn or ""
         if violation := VIOLATION.search(text):
             key = f" ({violation['key']})" if violation["key"] else ""
-            self.violation = self.violation or f"{_violated(text, urn)}: {violation['what'].strip()}{key}"
-        elif event.ephemeral:
+            said = f"{_violated(text, urn)}: {violation['what'].strip()}{key}"
+            self.log.add(f"violates the plan: {said}")
+            if not self.failed:  # after a failure the rest of the plan cannot fit any more
+                self.violation = self.violation or said
+            return
+        self.log.add(f"{event.severity} {urn}: {text}")
+        if event.ephemeral:
             if urn in self._live:
                 self._live[urn] = text.splitlines()[-1]
+        elif UNREACHED.match(text):
+            self.unreached.add(urn)
         elif event.severity == "error":
-            failure = self.failures.setdefault(urn, Failure(name_of(urn) if urn else "engine"))
-            if text not in failure.messages:
-                failure.messages.append(text)
+            messages = self.failures.setdefault(urn, [])
+            if text not in messages:
+                messages.append(text)
         elif event.severity == "warning":
             self._print(f"  warning: {text}")
 
     def _judge(self, violation: Violation) -> None:
+        self.log.add(violation.line())
         self.violations.append(violation)
         if self._preview and not violation.is_mandatory:  # the others end the operation, and its message holds them
             self._print(f"  advice: {violation.line()}")

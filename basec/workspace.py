@@ -192,7 +192,7 @@ def open_stack(
     try:
         return automation.select_stack(**chosen)
     except automation.StackNotFoundError:
-        if environment.facts_dir.exists():
+        if environment.hosts_file.exists():
             raise
         say(f"{environment.name}: a new, empty stack in {described(environment)}")
         return automation.create_stack(**chosen)

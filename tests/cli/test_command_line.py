@@ -128,16 +128,16 @@ def test_reading_an_environment_that_was_never_up_says_so(basec: Run, command: t
 KNOWN_BY = {
     "local": ".local/local/cloud.json",
     "local-two": ".local/local-two/cloud.json",
-    "staging": ".basec/staging/x",
+    "staging": ".basec/staging/inventory.yaml",
 }
 
 
 def make_known(clone: Path, *names: str) -> None:
     """Let a clone know environments: a local stack from `init` on, a cloud one from `up` or `inventory refresh` on."""
     for name in names:
-        path = clone / KNOWN_BY.get(name, f".basec/{name}/x")
+        path = clone / KNOWN_BY.get(name, f".basec/{name}/inventory.yaml")
         path.parent.mkdir(parents=True)
-        path.write_text("{}")
+        path.write_text(f"{{{name}: {{}}, platform: {{domain: localhost}}}}")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,15 @@ def test_a_command_that_looks_means_production_if_it_is_known_else_the_one_envir
     basec: Run, clone: Path, known: tuple[str, ...], meant: str
 ) -> None:
     make_known(clone, *known)
-    assert basec("status").stderr.startswith(f"basec: {meant}: this environment was never brought up from here")
+    outcome = basec("inventory", "show")
+    assert f": {meant}" in (outcome.stdout or outcome.stderr).splitlines()[0]
+
+
+def test_an_environment_whose_first_up_failed_is_not_known(basec: Run, clone: Path) -> None:
+    make_known(clone, "local")
+    (clone / ".basec/production").mkdir(parents=True)
+    (clone / ".basec/production/failed-run.log").touch()
+    assert basec("status").stderr.startswith("basec: local: this environment was never brought up from here")
 
 
 def test_a_variable_names_the_environment_of_commands_that_look(

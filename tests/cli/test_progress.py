@@ -78,8 +78,7 @@ def test_live_lines_of_a_resource_stay_out_of_a_pipe() -> None:
 def test_errors_are_kept_by_resource_without_the_engines_marks() -> None:
     message = "<{%reset%}>disk is full<{%reset%}>\n"
     _, view = shown(diagnostic(DROPLET, message), diagnostic(DROPLET, message))
-    assert view.failures[DROPLET].messages == ["disk is full"]
-    assert view.failures[DROPLET].resource == "edge-droplet (Droplet)"
+    assert view.failures == {DROPLET: ["disk is full"]}
 
 
 def test_a_preview_lists_the_steps_that_do_something() -> None:

@@ -102,8 +102,16 @@ def test_a_release_that_never_gets_healthy_keeps_the_old_one_serving(stack: Loca
         output = stack.outputs["failing up"] = stack.basec("up", "--env", STACK, expect=1)
     finally:
         compose.write_text(text)
-    assert "vertical: haproxy: " in output, "the message names the service"
-    assert "no-such-option" in output, "the message shows the service's last log lines"
+    screen = output[output.rindex("\nbasec: ") :].strip().splitlines()
+    assert len(screen) <= 10
+    assert screen[1].startswith("vertical: haproxy: "), "the message names host and service"
+    assert "no-such-option" in screen[2], "the message shows the decisive line of the service's log"
+    assert output.count("no-such-option") == 1
+    assert screen[3].startswith("  the release before serves again")
+    assert [line for line in screen if line.startswith("hint: ")] == screen[-1:]
+    log = (stack.root / f".basec/{STACK}/failed-run.log").read_text()
+    assert "release: vertical: haproxy: " in log
+    assert "expected resource operations" not in output
     assert stack.get("/web/login").status == 302
     assert stack.get("/docs").status == 200
     # The same `up` with the file mended heals, by finding the release of before.
