@@ -15,6 +15,7 @@ from basec.commands import (
     compose,
     cost,
     doctor,
+    down,
     events,
     firewall,
     images,
@@ -83,7 +84,7 @@ def root(
 
 
 GROUPS = (
-    *(stack, cost, status, smoke, logs, ssh, compose, events, firewall, cloudflare),
+    *(stack, down, cost, status, smoke, logs, ssh, compose, events, firewall, cloudflare),
     *(inventory, init, secrets, images, doctor, pulumi),
 )
 for group in GROUPS:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from basec import policy
+from basec import lost, policy
 from basec.console import Stages, say, show
 from basec.price import Price, price_of
 from topology.costs import Machine
@@ -37,6 +38,8 @@ class Request:
     ask: bool = False
     plan: Path | None = None
     """A plan that an earlier preview saved."""
+    refresh: bool = False
+    """Whether the engine asks the cloud what is there, instead of believing its state."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,59 +52,78 @@ class Planned:
     """URNs that the engine is told to replace: it would not see a reason by itself."""
     notes: tuple[str, ...]
     price: Price
+    lost: tuple[str, ...] = ()
+    """The hosts whose machines are gone, which the steps do not tell of."""
 
 
 def look(
-    engine: Engine, project: Project, stages: Stages, allow_replace: tuple[str, ...], plan: Path | None = None
+    engine: Engine,
+    project: Project,
+    stages: Stages,
+    allow_replace: tuple[str, ...],
+    plan: Path | None = None,
+    *,
+    refresh: bool = False,
 ) -> Planned:
     """Preview and judge, and write the plan to a file if one is named. Raises RefusedPlanError and PolicyError."""
     from basec.review.changes import review
 
     policy.allow(allow_replace)
     with stages.stage("preview"):
-        view, verdict = _previewed(engine, project, allow_replace, plan)
+        wait_for_silent = None if refresh else lost.listen(engine.environment)
+        run = partial(engine.preview, plan, refresh=refresh)
+        view, verdict = _previewed(engine, run, project, allow_replace)
         if view is None or verdict.forced:  # planned anew: the engine replaces these only when it is told to
-            view = engine.preview(plan, verdict.forced)
-            _judged(view.stateful, project, allow_replace)
+            view = run(verdict.forced)
+            _judged(view, view.stateful, project, allow_replace)
+        gone, silent_notes = lost.find(engine, wait_for_silent()) if wait_for_silent else ((), ())
     digests = (_droplets(exports, "template_digest") for exports in (view.exports_before, view.exports_after))
     order = [name for role in ROLES for name in project.inventory.by_role(role)]
+    anew = tuple(
+        f"{step.droplet}: its droplet is gone: a new one is made" for step in view.gone if step.type == DROPLET
+    )
     return Planned(
         view=view,
         review=review(view.steps, view.releases, order),
         replace=verdict.forced,
-        notes=template_notes(*digests),
+        notes=(*anew, *silent_notes, *template_notes(*digests)),
         price=price_of(project, deployed_machines(view.exports_before, view.stateful)),
+        lost=gone,
     )
 
 
 def apply(engine: Engine, project: Project, stages: Stages, request: Request) -> Mapping[str, Any]:
     """Preview, judge, ask, apply what was shown, and answer the stack's exports.
 
-    Raises PlanChangedError when the engine would do anything else.
+    Raises PlanChangedError when the engine would do anything else, and LostMachineError before it does anything.
     """
     from basec.review import screen
 
     engine.settle()
     with private_file() as own:
-        planned = look(engine, project, stages, request.allow_replace, None if request.plan else own)
+        plan = None if request.plan else own
+        planned = look(engine, project, stages, request.allow_replace, plan, refresh=request.refresh)
         view = planned.view
         if planned.review.changes:
             show(screen.hosts(planned.review), progress=True)
         for line in (*planned.notes, *planned.price.lines):
             say(line)
         say(f"preview: {view.summary}")
+        if planned.lost:
+            raise lost.LostMachineError(engine.environment.name, planned.lost)
         if not engine.has_work(view):
             say("up: nothing to do")
             return view.exports_before
         if request.ask and view.changed:
             show(*screen.resources(planned.review), progress=True)
-            _confirm(engine.environment.name)
+            _confirm(engine.environment.name, refresh=request.refresh)
         with stages.stage("up"):
             done = engine.up(
                 request.plan.absolute() if request.plan else own,
                 planned.replace,
                 hosts={change.step.urn: change.host for change in planned.review.changes},
                 unprotect=bool(request.allow_replace),
+                refresh=request.refresh,
             )
     say(f"up: {done.summary}")
     return done.exports_after
@@ -128,27 +150,27 @@ def touch_private(path: Path) -> None:
 
 
 def _previewed(
-    engine: Engine, project: Project, allowed: tuple[str, ...], plan: Path | None
+    engine: Engine, run: Callable[[], ProgressView], project: Project, allowed: tuple[str, ...]
 ) -> tuple[ProgressView | None, Verdict]:
     """Preview and judge. A volume that shrinks makes the engine fail before it has told any step of it."""
     from basec.engine import EngineError
 
     try:
-        view = engine.preview(plan)
+        view = run()
     except EngineError as error:
         seen = error.view.stateful if error.view else []
         try:
             unseen = [step for step in engine.deployed() if step.urn not in {each.urn for each in seen}]
         except Exception:  # the state cannot be read either, so what the engine said is all there is
             raise error from None
-        verdict = _judged([*seen, *unseen], project, allowed)
+        verdict = _judged(error.view, [*seen, *unseen], project, allowed)
         if not verdict.forced:
             raise
         return None, verdict
-    return view, _judged(view.stateful, project, allowed)
+    return view, _judged(view, view.stateful, project, allowed)
 
 
-def _judged(steps: Sequence[Step], project: Project, allowed: tuple[str, ...]) -> Verdict:
+def _judged(view: ProgressView | None, steps: Sequence[Step], project: Project, allowed: tuple[str, ...]) -> Verdict:
     known = {step.urn: step.name for step in steps}
     if unknown := [each for each in allowed if each not in known and each not in known.values()]:
         raise UsageError(
@@ -157,7 +179,7 @@ def _judged(steps: Sequence[Step], project: Project, allowed: tuple[str, ...]) -
             if known
             else "nothing is deployed, so nothing can be replaced",
         )
-    verdict = judge(steps, project, allowed)
+    verdict = judge(steps, project, allowed, gone={step.urn for step in view.gone} if view else set())
     if verdict.refusals:
         raise RefusedPlanError(verdict.refusals)
     return verdict
@@ -179,8 +201,9 @@ def _droplets(exports: Mapping[str, Any], key: str) -> dict[str, str]:
     return {name: str(droplet[key]) for name, droplet in _exported(exports).items() if key in droplet}
 
 
-def _confirm(environment: str) -> None:
+def _confirm(environment: str, *, refresh: bool) -> None:
     if not sys.stdin.isatty():
-        raise UsageError(f"basec: up: {environment}: changes need a yes", f"basec up --env {environment} --yes")
+        command = f"basec up {'--refresh ' if refresh else ''}--env {environment} --yes"
+        raise UsageError(f"basec: up: {environment}: changes need a yes", command)
     if not typer.confirm(f"apply this to {environment}?", err=True):
         raise typer.Exit(int(ExitCode.FAILURE))

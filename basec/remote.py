@@ -23,18 +23,25 @@ SSH_FAILED = 255
 """What OpenSSH ends with when it never got to run the command."""
 
 
+class UnreachableError(RemoteError):
+    """No answer: no connection, or no end within the time that was given."""
+
+
 NO_CONNECTION = (
     (
+        RemoteError,
         "Host key verification failed|IDENTIFICATION HAS CHANGED",
         "wrong host key: what answers there is not the machine that this stack made; nothing was sent to it",
         "find out who answers; if the stack has a new key for it: basec inventory refresh --env {environment}",
     ),
     (
+        RemoteError,
         r"Permission denied \(publickey",
         "login refused: the machine does not accept this stack's key",
         "basec up --env {environment}; if it fails alike, restore ~/.ssh/authorized_keys from the provider's console",
     ),
     (
+        UnreachableError,
         "timed out|refused|No route|unreachable|Connection closed by|forwarding failed|banner",
         "cannot be reached by SSH: {said}",
         "basec status --env {environment} shows which hosts answer; the edge is the way to the others",
@@ -86,7 +93,7 @@ def run_with_input(environment: Environment, host: str, command: Sequence[str], 
             timeout=timeout_s,
         )
     except subprocess.TimeoutExpired:
-        raise RemoteError(
+        raise UnreachableError(
             f"{host}: {' '.join(command)}: no end after {timeout_s:.0f} s", f"basec ssh {host} --env {environment.name}"
         ) from None
     if run.returncode == 0:
@@ -136,10 +143,10 @@ def started_program(
 def failure(environment: Environment, host: str, what: str, code: int, said: str) -> RemoteError:
     """Explain how `what` ended on a host: why there was no connection, or the last lines that it said."""
     if code == SSH_FAILED:
-        for words, message, hint in NO_CONNECTION:
+        for kind, words, message, hint in NO_CONNECTION:
             if re.search(words, said):
                 text = message.format(said=said.splitlines()[-1])
-                return RemoteError(f"{host}: {text}", hint.format(environment=environment.name))
+                return kind(f"{host}: {text}", hint.format(environment=environment.name))
     tail = "\n  ".join(said.splitlines()[-10:])
     how = "no connection" if code == SSH_FAILED else f"{what} ended with {code}"
     return RemoteError(f"{host}: {how}:\n  {tail}", f"basec ssh {host} --env {environment.name}")

@@ -36,6 +36,7 @@ HEADS: Mapping[str, str] = {
     "image": "the image of {count} machines would change",
     "shrink": "{count} volumes would shrink",
     "protect": "{count} resources would lose their protection",
+    "gone": "{count} resources are gone",
 }
 """How a refusal begins that is about several resources."""
 
@@ -80,7 +81,7 @@ class Refusal:
     """One dangerous edit."""
 
     rule: str
-    """`replace`, `delete`, `image`, `shrink`, `protect` or `destroy`."""
+    """`replace`, `delete`, `image`, `shrink`, `protect`, `gone` or `destroy`."""
     stack: str
     urn: str = ""
     resource: str = ""
@@ -118,9 +119,15 @@ class Verdict:
     """URNs that were allowed to be replaced, and that the engine would not replace by itself."""
 
 
-def judge(steps: Iterable[Step], project: Project, allowed: Collection[str] = ()) -> Verdict:
-    """Find the dangerous steps of a plan, all at once, but those whose URN is allowed."""
-    found = [refusal for step in _worst(steps) for refusal in _refusals(step, project)]
+def judge(
+    steps: Iterable[Step], project: Project, allowed: Collection[str] = (), gone: Collection[str] = ()
+) -> Verdict:
+    """Find the dangerous steps of a plan, all at once, but those whose URN is allowed.
+
+    `gone` are the URNs of what the state has and the cloud has not. A machine may be made anew: that heals, and its
+    volume is another resource. Anything else that is gone took data or an address with it.
+    """
+    found = [refusal for step in _worst(steps) for refusal in _refusals(step, project, gone)]
     named = [refusal for refusal in found if refusal.urn in allowed or refusal.name in allowed]
     return Verdict(
         refusals=tuple(refusal for refusal in found if refusal not in named),
@@ -180,11 +187,12 @@ def _block(group: Sequence[Refusal]) -> str:
         head = HEADS[first.rule].format(cause=cause, count=len(group))
         lines = [f"BC07 {first.stack}: {head}:", *(f"  {each.resource}: {each.loss}" for each in group)]
     undo = next((each.undo for each in group if each.undo), "undo the last edit")
-    flags = " ".join(f"--allow-replace {each.name}" for each in group)
+    refresh = ["--refresh"] if first.rule == "gone" else []
+    flags = " ".join([*refresh, *(f"--allow-replace {each.name}" for each in group)])
     return "\n".join([*lines, f"hint: {undo}; {MORE}; on purpose: basec up --env {first.stack} {flags}"])
 
 
-def _refusals(step: Step, project: Project) -> Iterator[Refusal]:
+def _refusals(step: Step, project: Project, gone: Collection[str]) -> Iterator[Refusal]:
     def refusal(rule: str, why: str, loss: str, undo: str | None = None, cause: str = "") -> Refusal:
         return Refusal(
             rule=rule,
@@ -206,6 +214,9 @@ def _refusals(step: Step, project: Project) -> Iterator[Refusal]:
         yield refusal("replace", why, _loss(step, project), None if cause else "", cause)
         return
     if step.op == "create":
+        if step.urn in gone and step.type != DROPLET:
+            loss = f"a new one would take its place, with nothing of the old: {STATEFUL[step.type]}"
+            yield refusal("gone", "is gone, and the state still has it", loss, "find out who removed it, and why")
         return
     if step.type == DROPLET and (image := _image(step, project)):
         why = f"the image would change ('{step.old_inputs['image']}' -> '{image}')"

@@ -1,8 +1,7 @@
-"""`basec up`, `preview` and `down`: the engine's operations on one environment."""
+"""`basec up` and `preview`: show what an environment would become, and make it so."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -41,7 +40,6 @@ def register(app: typer.Typer) -> None:
     app.command(
         "preview", epilog="Examples: basec preview --env local --save-plan plan.json; basec preview --env staging --dry"
     )(preview)
-    app.command("down", epilog="Examples: basec down --env local; basec down -e staging --allow-destroy staging")(down)
 
 
 ALLOW_REPLACE = typer.Option(
@@ -59,6 +57,7 @@ def up(
     plan: Path = typer.Option(
         None, "--plan", metavar="FILE", help="Apply what `preview --save-plan` wrote, only that."
     ),
+    refresh: bool = typer.Option(False, "--refresh", help="Ask the cloud what is there; make lost machines anew."),
 ) -> None:
     """Bring an environment up: check, preview, then apply what was shown. Safe to repeat and to interrupt."""
     from basec.activations import signed
@@ -70,7 +69,13 @@ def up(
         raise UsageError(
             f"basec: --plan: {plan}: no such file", f"basec preview --env {environment.name} --save-plan {plan}"
         )
-    request = Request(allow_replace=tuple(allow_replace or ()), ask=not (yes or environment.is_local), plan=plan)
+    if plan is not None and refresh:
+        raise UsageError(
+            "basec: --plan: a saved plan is of the state as it was, and does not fit --refresh",
+            f"basec up --refresh --env {environment.name}",
+        )
+    ask = not (yes or environment.is_local)
+    request = Request(allow_replace=tuple(allow_replace or ()), ask=ask, plan=plan, refresh=refresh)
     stages = Stages()
     try:
         with turn(environment), signed(environment, stages):
@@ -299,6 +304,7 @@ def preview(
 
 
 def _preview(environment: Environment, allowed: tuple[str, ...], save_plan: Path | None, *, as_json: bool) -> None:
+    from basec.lost import LostMachineError
     from basec.policy import PolicyError
     from basec.policy import as_json as as_json_violations
     from basec.review import document, screen
@@ -328,18 +334,21 @@ def _preview(environment: Environment, allowed: tuple[str, ...], save_plan: Path
                 "changed": view.changed,
                 **document.of(planned.review),
                 "notes": planned.notes,
+                "lost": planned.lost,
                 "price": planned.price.document(),
                 "violations": as_json_violations(view.violations),
             },
         )
-        return
-    if planned.review.changes:
-        show(screen.hosts(planned.review))
-        answer("")
-        show(*screen.resources(planned.review))
-        answer("")
-    for line in (*planned.notes, view.summary, *planned.price.lines):
-        answer(line)
+    else:
+        if planned.review.changes:
+            show(screen.hosts(planned.review))
+            answer("")
+            show(*screen.resources(planned.review))
+            answer("")
+        for line in (*planned.notes, view.summary, *planned.price.lines):
+            answer(line)
+    if planned.lost:  # as `up` would end, before it did anything
+        raise LostMachineError(environment.name, planned.lost)
 
 
 def _look(
@@ -356,49 +365,3 @@ def _look(
     except BaseException:
         save_plan.unlink(missing_ok=True)
         raise
-
-
-def down(
-    env: str = CHANGE_ENV,
-    allow_destroy: str = typer.Option(
-        "", "--allow-destroy", metavar="STACK", help="For a cloud environment: its name, typed out."
-    ),
-) -> None:
-    """Take an environment down with all its data. A local stack leaves nothing behind but caches."""
-    from basec.locks import turn
-    from topology.plan import RefusedPlanError, judge_destroy
-
-    environment = resolve(env)
-    if refusals := judge_destroy(environment.name, local=environment.is_local, allowed=allow_destroy):
-        raise RefusedPlanError(refusals)
-    with turn(environment):
-        if environment.is_local:
-            _down_local(environment)
-        else:
-            _down_cloud(environment)
-
-
-def _down_local(environment: Environment) -> None:
-    """Ask the local cloud, not the engine: this works however broken the engine's state is. Safe to repeat."""
-    from basec import agent
-    from basec.programs import Program
-
-    agent.stop(environment)
-    if environment.cloud_file.exists():
-        Program("localcloud", ["down", "--config", str(environment.cloud_file)]).run()
-    for directory in (environment.work_dir, environment.facts_dir):
-        shutil.rmtree(directory, ignore_errors=False) if directory.exists() else None
-        parent = directory.parent
-        if parent.exists() and not any(parent.iterdir()):
-            parent.rmdir()
-    say(f"{environment.name}: nothing is left of this stack")
-
-
-def _down_cloud(environment: Environment) -> None:
-    from basec import agent
-
-    check_settings(environment, None)
-    engine = open_engine(environment, Stages())
-    say(f"down: {engine.destroy().summary}")
-    agent.stop(environment)
-    shutil.rmtree(environment.facts_dir, ignore_errors=True)  # it tells of hosts that are gone, and what they cost

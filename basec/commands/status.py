@@ -58,6 +58,11 @@ def show(report: Report, *, wide: bool) -> None:
         if host.is_of_older_template:
             answer(f"{host.name}: made from an older template than a new machine would be")
     answer(verdict(report))
+    if report.verdict == "unreachable":
+        answer(
+            f"hint: basec preview --env {report.environment} asks the cloud whether the machine is gone; "
+            f"then basec up --refresh --env {report.environment} makes it anew"
+        )
 
 
 def verdict(report: Report) -> str:

@@ -104,7 +104,7 @@ def test_a_host_that_cannot_be_reached_ends_with_4_and_the_others_are_shown(base
     outcome = basec("status", "--env", "local")
     assert outcome.code == 4
     problem = "vertical: cannot be reached by SSH: ssh: connect to host vertical port 22: Connection refused"
-    assert outcome.stdout.splitlines()[-2:] == [problem, "not well: 1 not reached (3 hosts, 6 containers)"]
+    assert outcome.stdout.splitlines()[-3:-1] == [problem, "not well: 1 not reached (3 hosts, 6 containers)"]
     assert "postgres" in outcome.stdout
 
 

@@ -1,0 +1,62 @@
+"""`basec down`: take an environment away."""
+
+from __future__ import annotations
+
+import shutil
+
+import typer
+
+from basec.arguments import CHANGE_ENV
+from basec.commands.stack import check_settings, open_engine
+from basec.console import Stages, say
+from basec.environments import Environment, resolve
+
+
+def register(app: typer.Typer) -> None:
+    app.command("down", epilog="Examples: basec down --env local; basec down -e staging --allow-destroy staging")(down)
+
+
+def down(
+    env: str = CHANGE_ENV,
+    allow_destroy: str = typer.Option(
+        "", "--allow-destroy", metavar="STACK", help="For a cloud environment: its name, typed out."
+    ),
+) -> None:
+    """Take an environment down with all its data. A local stack leaves nothing behind but caches."""
+    from basec.locks import turn
+    from topology.plan import RefusedPlanError, judge_destroy
+
+    environment = resolve(env)
+    if refusals := judge_destroy(environment.name, local=environment.is_local, allowed=allow_destroy):
+        raise RefusedPlanError(refusals)
+    with turn(environment):
+        if environment.is_local:
+            _down_local(environment)
+        else:
+            _down_cloud(environment)
+
+
+def _down_local(environment: Environment) -> None:
+    """Ask the local cloud, not the engine: this works however broken the engine's state is. Safe to repeat."""
+    from basec import agent
+    from basec.programs import Program
+
+    agent.stop(environment)
+    if environment.cloud_file.exists():
+        Program("localcloud", ["down", "--config", str(environment.cloud_file)]).run()
+    for directory in (environment.work_dir, environment.facts_dir):
+        shutil.rmtree(directory, ignore_errors=False) if directory.exists() else None
+        parent = directory.parent
+        if parent.exists() and not any(parent.iterdir()):
+            parent.rmdir()
+    say(f"{environment.name}: nothing is left of this stack")
+
+
+def _down_cloud(environment: Environment) -> None:
+    from basec import agent
+
+    check_settings(environment, None)
+    engine = open_engine(environment, Stages())
+    say(f"down: {engine.destroy().summary}")
+    agent.stop(environment)
+    shutil.rmtree(environment.facts_dir, ignore_errors=True)  # it tells of hosts that are gone, and what they cost
