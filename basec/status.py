@@ -22,7 +22,7 @@ from basec.facts import Facts, Host
 from basec.remote import run_program
 from basec.services import hosts_of
 from topology.errors import ExitCode, RemoteError
-from topology.project import APPLICATIONS
+from topology.settings import APPLICATIONS
 
 PROGRAM = (Path(onhost.__file__).parent / "status.py").read_text()
 TIMEOUT_S = 20
