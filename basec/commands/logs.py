@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,20 +15,13 @@ import typer
 from basec.arguments import ANY_HOST, ANY_SERVICE, READ_ENV
 from basec.console import say
 from basec.environments import resolve
-from basec.services import SERVICES, hosts_of, services_of
 from topology.errors import ExitCode
 
 if TYPE_CHECKING:
     from basec.logs import Line, Logs
 
-COLOURS = dict(
-    zip(
-        (service for services in SERVICES.values() for service in services),
-        ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green"),
-        strict=True,
-    )
-)
-"""Of each service, the same in each run. Red is for errors."""
+COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green")
+"""One for each service. Red is for errors."""
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +43,7 @@ def logs(  # noqa: PLR0917 - each is an option of the command line
     """Show the services' log lines in time order. Exits 4 if a host cannot be reached; the others are still shown."""
     from basec import facts
     from basec.logs import DEFAULT_TAIL, Logs, Query, parse_since
+    from basec.services import hosts_of, services_of
 
     environment = resolve(env)
     known = facts.load(environment)
@@ -64,8 +58,8 @@ def logs(  # noqa: PLR0917 - each is an option of the command line
         grep=grep,
     )
     width = max(len(f"{h.name} {name}") for h, names in wanted.items() for name in names)
-    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    written = _object if as_json else partial(_line, width=width, coloured=coloured)
+    colours = colour_of_each() if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else {}
+    written = _object if as_json else partial(_line, width=width, colours=colours)
     try:
         with Logs(environment, wanted, query) as lines:
             _show(lines, written)
@@ -81,6 +75,13 @@ def logs(  # noqa: PLR0917 - each is an option of the command line
         raise typer.Exit(int(ExitCode.REMOTE))
 
 
+def colour_of_each() -> dict[str, str]:
+    """Give the colour of each service, the same in each run."""
+    from basec.services import SERVICES
+
+    return dict(zip((service for services in SERVICES.values() for service in services), COLOURS, strict=True))
+
+
 def _show(lines: Logs, written: Callable[[Line], str]) -> None:
     for line in lines:
         sys.stdout.write(f"{written(line)}\n")
@@ -93,11 +94,11 @@ def _object(line: Line) -> str:
     return json.dumps(asdict(line))
 
 
-def _line(line: Line, *, width: int, coloured: bool) -> str:
+def _line(line: Line, *, width: int, colours: Mapping[str, str]) -> str:
     """Write who, when and what; the year is in `--json`."""
     who = f"{f'{line.host} {line.service}':<{width}} |"
     when, message = f"{line.time[5:10]} {line.time[11:19]}", line.message
-    if coloured:
-        who, when = typer.style(who, fg=COLOURS[line.service]), typer.style(when, dim=True)
+    if colours:
+        who, when = typer.style(who, fg=colours[line.service]), typer.style(when, dim=True)
         message = typer.style(message, fg="red") if line.is_error else message
     return f"{who} {when} {message}"

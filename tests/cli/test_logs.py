@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from basec.commands.logs import COLOURS
+from basec.commands.logs import colour_of_each
 from basec.logs import parse_since
 from basec.onhost.logs import FORMATS, read_line
 from basec.services import SERVICES
@@ -179,9 +179,10 @@ def test_a_service_has_its_colour_in_a_terminal_and_an_error_is_red(
 
 def test_each_service_has_a_colour_of_its_own_and_formats() -> None:
     services = [service for services in SERVICES.values() for service in services]
-    assert list(COLOURS) == services
-    assert len(set(COLOURS.values())) == len(services)
-    assert "red" not in COLOURS.values()
+    colours = colour_of_each()
+    assert list(colours) == services
+    assert len(set(colours.values())) == len(services)
+    assert "red" not in colours.values()
     assert set(FORMATS) == set(services)
 
 
