@@ -159,19 +159,13 @@ def _where(urn: str, name: str, host: str) -> str:
 
 
 def _told(messages: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Give the lines that say something, each of them once where a provider tells an error twice, and the hints."""
+    """Give the lines that say something, without what the bridge puts around them, and the hints."""
     lines: list[str] = []
     hints: list[str] = []
-    seen: set[str] = set()
-    for message in messages:
-        fresh: list[str] = []
-        for raw in message.splitlines():
-            bare = BRIDGE.sub("", raw.strip().removeprefix("* "))
-            if bare.startswith("hint: "):
-                hints.append(bare.removeprefix("hint: "))
-            elif not (bare.startswith("details: ") or re.fullmatch(r"\d+ errors? occurred:", bare) or not bare):
-                fresh.append(bare)
-        if (text := "\n".join(fresh)) and text not in seen:
-            seen.add(text)
-            lines += fresh
+    for raw in (line for message in messages for line in message.splitlines()):
+        bare = BRIDGE.sub("", raw.strip().removeprefix("* "))
+        if bare.startswith("hint: "):
+            hints.append(bare.removeprefix("hint: "))
+        elif not (bare.startswith("details: ") or re.fullmatch(r"\d+ errors? occurred:", bare) or not bare):
+            lines.append(bare)
     return lines, hints

@@ -125,6 +125,19 @@ def test_a_volume_that_is_gone_is_not_silently_made_anew(stack: DryStack) -> Non
 
 
 @pytest.mark.engine
+def test_a_rule_that_somebody_added_in_the_panel_is_seen_and_removed(stack: DryStack) -> None:
+    path = stack.cloud / "dry.json"
+    data = json.loads(path.read_text())
+    (firewall,) = (each for each in data["firewall"].values() if each["urn"].endswith("::cloud-firewall-edge"))
+    wanted = list(firewall["spec"]["inbound"])
+    firewall["spec"]["inbound"].append({**wanted[0], "ports": "9999"})
+    path.write_text(json.dumps(data))
+    assert "cloud-firewall-edge: no longer admits tcp 9999" in stack.basec("up", "--refresh").stderr
+    (firewall,) = (each for each in stack.records("firewall").values() if each["urn"].endswith("::cloud-firewall-edge"))
+    assert firewall["spec"]["inbound"] == wanted
+
+
+@pytest.mark.engine
 def test_a_protected_stack_asks_before_it_makes_a_lost_machine_anew(tmp_path_factory: pytest.TempPathFactory) -> None:
     with clone_of_the_program(tmp_path_factory.mktemp("lost")) as root, pytest.MonkeyPatch.context() as patch:
         stack = production_stack(root, patch)
