@@ -93,6 +93,6 @@ def test_a_missing_image_is_told_with_the_command_that_brings_it(
     storage.rename(storage.parent / "registry")
     assert main(["has", f"{REGISTRY}/auth:dev-2"]) == 1
     assert capsys.readouterr().err.splitlines() == [
-        "local cloud: images: auth:dev-2: not in the registry of local stacks",
+        "error: local cloud: images: auth:dev-2: not in the registry of local stacks",
         "hint: basec images push auth:dev-2",
     ]

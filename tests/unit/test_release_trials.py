@@ -49,7 +49,7 @@ REFUSALS = {
     "nginx": (
         "edge",
         'nginx: [emerg] unknown directive "bogus" in /etc/nginx/nginx.conf:12',
-        'nginx: [emerg] unknown directive "bogus" in /etc/nginx/nginx.conf:12',
+        '[emerg] unknown directive "bogus" in /etc/nginx/nginx.conf:12',
     ),
     "haproxy": (
         "vertical",
