@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from basec.command_list import RootGroup
 from basec.commands import (
     cloudflare,
     compose,
@@ -34,8 +35,10 @@ from topology.errors import MEANINGS, BasecommerceError, ExitCode
 
 app = typer.Typer(
     name="basec",
+    cls=RootGroup,
     help="Bring the BaseCommerce platform up, look at it, reach its hosts, take it down.",
-    epilog=f"Exit codes: {'. '.join(f'{code} {meaning}' for code, meaning in MEANINGS.items())}.",
+    epilog="Docs: docs/infra-cli.md (commands), docs/known-issues.md (messages).\n\n"
+    f"Exit codes: {'. '.join(f'{code} {meaning}' for code, meaning in MEANINGS.items())}.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: rich alone would take longer than all the rest
     pretty_exceptions_enable=False,

@@ -11,9 +11,7 @@ from basec.console import answer, print_json, say
 from basec.environments import resolve
 from topology.errors import UsageError
 
-app = typer.Typer(
-    name="cloudflare", help="Look at what an environment knows of Cloudflare, or renew it.", no_args_is_help=True
-)
+app = typer.Typer(name="cloudflare", help="Show Cloudflare's addresses, or renew them.", no_args_is_help=True)
 
 
 def register(root: typer.Typer) -> None:
@@ -29,7 +27,7 @@ def ranges(
     refresh: bool = typer.Option(False, "--refresh", help="Get the published list and put it into the stack's file."),
     as_json: bool = AS_JSON,
 ) -> None:
-    """Show the addresses that may reach the edge's ports 80 and 443, and how old the list is.
+    """Show who may reach the edge's ports 80 and 443. Tells how old that list of addresses is.
 
     A refresh edits the tracked file and nothing else: `up` applies it. It needs no account.
     """

@@ -58,7 +58,7 @@ def register(root: typer.Typer) -> None:
     "restart", epilog="Examples: basec compose restart edge --env local; basec compose restart edge nginx --env staging"
 )
 def restart(host: str = HOST, service: str = ANY_SERVICE, env: str = CHANGE_ENV) -> None:
-    """Restart one service of a host, or all, and wait until healthy. The release stays; requests in between fail."""
+    """Restart one service of a host, or all. Waits until healthy; the release stays, and requests in between fail."""
     environment, name, tier, services = _target(env, host, service, "compose restart {} {service}")
     say(f"{name}: restarts {', '.join(services)}")
     script = RESTART_ONE if service else RESTART_ALL
@@ -74,7 +74,7 @@ def down(
     env: str = CHANGE_ENV,
     yes: bool = typer.Option(False, "--yes", help="Do not ask before stopping a host of a cloud environment."),
 ) -> None:
-    """Stop all containers of a host and keep them with their data. They come back by `restart`, `up` or a reboot."""
+    """Stop all containers of a host; their data is kept. They come back by `restart`, `up` or a reboot."""
     environment, name, tier, services = _target(env, host, "", "compose down {}")
     if not environment.is_local and not yes:
         _confirm(environment, name, services)
@@ -100,7 +100,7 @@ def exec_(
     command: list[str] = typer.Argument(..., metavar="COMMAND...", help="What to run in the service's container."),
     env: str = CHANGE_ENV,
 ) -> None:
-    """Run a command in a service's container, with the terminal if there is one. The exit code is the command's own."""
+    """Run a command in a service's container. Has the terminal if there is one, and the command's exit code."""
     import sys
 
     from basec import facts

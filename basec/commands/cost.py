@@ -17,7 +17,7 @@ def cost(
     env: str = READ_ENV,
     as_json: bool = AS_JSON,
 ) -> None:
-    """Price an environment by the month: as the last `up` from here left it, and as it is written now."""
+    """Price an environment by the month. As the last `up` from here left it, and as it is written now."""
     from basec import price
     from basec.commands.stack import written_project
     from topology.costs import Item, dollars, total

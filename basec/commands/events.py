@@ -8,9 +8,7 @@ from basec.arguments import AS_JSON, CHANGE_ENV, READ_ENV
 from basec.console import answer, print_json, say, show, table
 from basec.environments import resolve
 
-app = typer.Typer(
-    name="events", help="Look at the events between the shop and the engines, or send them again.", no_args_is_help=True
-)
+app = typer.Typer(name="events", help="Count the waiting events, or send them again.", no_args_is_help=True)
 
 
 def register(root: typer.Typer) -> None:
@@ -45,7 +43,7 @@ def status(
 
 @app.command("replay", epilog="Examples: basec events replay --env local; basec events replay --env production")
 def replay(env: str = CHANGE_ENV) -> None:
-    """Refill a wiped Redis: send all events again that the engines have not finished. Safe to repeat.
+    """Send unfinished events again, for a wiped Redis. Safe to repeat.
 
     Marks those rows of the outbox as unpublished and restarts relay and engines, which make stream and group anew.
     The engines skip what they have done, so nothing is counted twice.

@@ -15,7 +15,7 @@ from topology.errors import ExitCode, RemoteError
 if TYPE_CHECKING:
     from basec import firewall
 
-app = typer.Typer(name="firewall", help="Compare the firewall of the hosts with the rule table.", no_args_is_help=True)
+app = typer.Typer(name="firewall", help="Compare the hosts' firewall with the rule table.", no_args_is_help=True)
 
 
 def register(root: typer.Typer) -> None:
@@ -28,7 +28,7 @@ def status(
     env: str = READ_ENV,
     as_json: bool = AS_JSON,
 ) -> None:
-    """Compare rules as declared with rules as found on the hosts. Exits 1 if one is missing or extra."""
+    """Compare declared rules with those on the hosts. Exits 1 if one is missing or extra."""
     from basec import facts, firewall
     from basec.services import hosts_of
 
@@ -66,7 +66,7 @@ def apply(
     host: str = HOST,
     env: str = CHANGE_ENV,
 ) -> None:
-    """Make a host's rules equal to the table: `up` does so after a change of the table only, not after a hand's."""
+    """Make a host's rules equal to the table. `up` does so after a change of the table only, not after a hand's."""
     from basec import facts, firewall
     from basec.services import host_of
 

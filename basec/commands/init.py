@@ -29,7 +29,7 @@ def init(
         None, "--tokens-from", metavar="FILE", help="For staging and production: lines NAME=TOKEN; - is standard input."
     ),
 ) -> None:
-    """Make a stack's passphrase, keys and passwords, encrypted into its settings. What is there is kept.
+    """Make a stack's passphrase, keys and passwords. Secrets are encrypted into its settings; what is there is kept.
 
     A cloud stack also wants the providers' tokens: DIGITALOCEAN_TOKEN and CLOUDFLARE_API_TOKEN from the environment,
     from --tokens-from, or typed in without being shown.

@@ -21,7 +21,7 @@ def show_inventory(
     env: str = READ_ENV,
     as_json: bool = AS_JSON,
 ) -> None:
-    """Show the hosts with their addresses, from the files of the last `up`."""
+    """Show the hosts with their addresses. From the files of the last `up`."""
     from dataclasses import asdict
 
     from basec import facts
@@ -37,7 +37,7 @@ def show_inventory(
 
 @app.command("refresh", epilog="Examples: basec inventory refresh -e local; basec inventory refresh -e production")
 def refresh(env: str = CHANGE_ENV) -> None:
-    """Rebuild .basec/<env>/ (inventory, known hosts, SSH config) from the stack's exports, without an `up`.
+    """Rebuild .basec/<env>/ from the stack's exports. Inventory, known hosts and SSH config, without an `up`.
 
     For a new clone, or after `up` ran on another machine. Needs the passphrase; changes nothing in the cloud.
     """

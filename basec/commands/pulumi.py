@@ -39,7 +39,7 @@ def pulumi(
         help="Let `up` and `destroy` of a protected stack pass without the check of dangerous edits.",
     ),
 ) -> None:
-    """Run the Pulumi CLI with an environment's back-end, passphrase, plugins and rules."""
+    """Run the Pulumi CLI on an environment. With its back-end, passphrase, plugins and rules."""
     environment = resolve(env)
     word = arguments[0]
     if word.startswith("-"):

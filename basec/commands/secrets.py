@@ -15,7 +15,7 @@ NOT_SET = "not set"
 UNKNOWN = "unknown"
 
 
-app = typer.Typer(name="secrets", help="What secrets a stack has; never their values.", no_args_is_help=True)
+app = typer.Typer(name="secrets", help="Show which secrets a stack has, never a value.", no_args_is_help=True)
 
 
 def register(root: typer.Typer) -> None:
@@ -24,7 +24,7 @@ def register(root: typer.Typer) -> None:
 
 @app.command("list", epilog="Examples: basec secrets list; basec secrets list --env staging --json")
 def list_secrets(env: str = READ_ENV, as_json: bool = AS_JSON) -> None:
-    """List the secrets of an environment: name, when made, age in days, where used. Needs no passphrase."""
+    """List the secrets: name, date, age in days, users. Needs no passphrase."""
     environment = resolve(env)
     rows = _rows(environment, datetime.datetime.now(datetime.UTC).date())
     if as_json:

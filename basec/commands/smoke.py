@@ -37,7 +37,7 @@ def smoke(
     tenant: str = typer.Option(DEFAULT_TENANT, "--tenant", help="A tenant that exists there."),
     as_json: bool = AS_JSON,
 ) -> None:
-    """Check from outside what a tenant sees, and on each host what runs. Exits 1 if any check fails."""
+    """Check what a tenant sees and what the hosts run. Exits 1 if any check fails."""
     from basec import facts
     from basec.services import ALL, host_of
 

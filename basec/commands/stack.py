@@ -59,7 +59,7 @@ def up(
     ),
     refresh: bool = typer.Option(False, "--refresh", help="Ask the cloud what is there; make lost machines anew."),
 ) -> None:
-    """Bring an environment up: check, preview, then apply what was shown. Safe to repeat and to interrupt."""
+    """Bring an environment up. Checks, previews, then applies what was shown. Safe to repeat and to interrupt."""
     from basec.activations import signed
     from basec.locks import settle, turn
     from basec.plan import Request
@@ -286,7 +286,7 @@ def preview(
     allow_replace: list[str] = ALLOW_REPLACE,
     save_plan: Path = typer.Option(None, "--save-plan", metavar="FILE", help="Write the plan for `up --plan`."),
 ) -> None:
-    """Show what `up` would change, what it would cost, and refuse what is dangerous; changes nothing."""
+    """Show what `up` would change and cost. Refuses what is dangerous, and changes nothing."""
     environment = resolve(env)
     allowed = tuple(allow_replace or ())
     if base and (not dry or environment.is_local):

@@ -6,13 +6,17 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
 
+from basec.command_list import GROUPS, SHORT
 from tests.cli.commands import Command, all_commands, check, examples_of, root
+from tests.cli.conftest import Run
 from topology.errors import MEANINGS, ExitCode
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/infra-cli.md").read_text()
 COMMANDS = all_commands()
+SUBGROUPS = [name for name, command in root().commands.items() if isinstance(command, TyperGroup)]
 
 
 def words_of(command: Command) -> str:
@@ -38,6 +42,33 @@ def test_every_command_names_its_environment_the_same_way(command: Command) -> N
 @pytest.mark.parametrize("command", COMMANDS, ids=words_of)
 def test_every_command_is_on_the_operators_page(command: Command) -> None:
     assert f"basec {command.words}" in PAGE
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=words_of)
+def test_a_commands_line_in_a_list_is_whole(command: Command) -> None:
+    line = command.definition.get_short_help_str(1000)
+    assert len(line) <= SHORT, line
+
+
+@pytest.mark.parametrize(
+    "group", ["", *(name for name, each in root().commands.items() if isinstance(each, TyperGroup))]
+)
+def test_at_80_columns_no_list_of_commands_is_cut(basec: Run, monkeypatch: pytest.MonkeyPatch, group: str) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = basec(*group.split(), "-h").stdout.splitlines()
+    assert [line for line in lines if line.endswith("...") and "Usage:" not in line] == []
+    assert max(map(len, lines)) <= 80
+
+
+def test_each_command_is_in_one_group_of_the_list() -> None:
+    listed = [name for names in GROUPS.values() for name in names]
+    assert sorted(listed) == sorted(root().commands)
+
+
+def test_the_list_of_commands_has_its_groups_and_names_the_docs(basec: Run) -> None:
+    lines = basec("-h").stdout.splitlines()
+    assert [line for line in lines if line.rstrip(":") in GROUPS] == [f"{title}:" for title in GROUPS]
+    assert "  Docs: docs/infra-cli.md (commands), docs/known-issues.md (messages)." in lines
 
 
 def test_every_command_line_of_the_operators_page_parses() -> None:
