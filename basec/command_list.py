@@ -1,4 +1,4 @@
-"""The list of commands as `basec -h` shows it: in groups by what a person wants to do."""
+"""The list of commands as `basec -h` shows it, in groups, and what to do instead of commands that are not there."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from typer.core import TyperGroup
 
+from topology.errors import UsageError
+
 if TYPE_CHECKING:
-    from typer._click import Context, HelpFormatter
+    from typer._click import Command, Context, HelpFormatter
 
 GROUPS = {
     "Start": ("init", "doctor"),
@@ -19,6 +21,23 @@ GROUPS = {
 
 SHORT = 50
 """Characters of a command's line: with the longest name it fits into 80 columns."""
+
+INSTEAD = {
+    "apply": "basec up --env NAME",
+    "backup": "not there yet: docs/known-issues.md#not-built-yet",
+    "deploy": "set images.tag in Pulumi.NAME.yaml, then: basec up --env NAME",
+    "destroy": "basec down --env NAME",
+    "migrate": "nothing to type: `up` migrates before it starts the applications",
+    "plan": "basec preview --env NAME",
+    "redeploy": "basec up --env NAME; to start containers anew: basec compose restart HOST --env NAME",
+    "restore": "not there yet: docs/known-issues.md#not-built-yet",
+    "rollback": "git revert the change, then: basec up --env NAME",
+    "ssl": "nothing to type, `cloudflare.ssl` of the settings says it: docs/topology.md#tls-to-the-edge",
+    "tenants": "not there yet; by SQL: docs/runbooks/first-deployment.md#6-a-first-tenant-and-the-smoke-test",
+    "users": "not there yet; by SQL: reference_apps/README.md#a-first-tenant",
+    "version": "basec --version",
+}
+"""What operators type since other tools, and the scripts before these, have it; a misspelt command typer answers."""
 
 
 class RootGroup(TyperGroup):
@@ -32,3 +51,10 @@ class RootGroup(TyperGroup):
                 formatter.write_dl(
                     [(f"{name:<{longest}}", self.commands[name].get_short_help_str(SHORT)) for name in names]
                 )
+
+    def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
+        """Find a command. Raises UsageError for one that is expected and not there, with what to do instead."""
+        word = args[0]
+        if word in INSTEAD and word not in self.commands and not ctx.resilient_parsing:
+            raise UsageError(f"basec: No such command {word!r}.", INSTEAD[word])
+        return super().resolve_command(ctx, args)
