@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "Start": ("init", "doctor"),
-    "Look": ("status", "smoke", "logs", "cost", "secrets", "inventory"),
+    "Look": ("status", "smoke", "logs", "cost", "settings", "secrets", "inventory"),
     "Change": ("preview", "up", "down", "cloudflare", "pulumi"),
     "Hosts and data": ("ssh", "exec", "compose", "firewall", "events"),
 }
@@ -25,6 +25,7 @@ SHORT = 50
 INSTEAD = {
     "apply": "basec up --env NAME",
     "backup": "not there yet: docs/known-issues.md#not-built-yet",
+    "config": "basec settings --env NAME",
     "deploy": "set images.tag in Pulumi.NAME.yaml, then: basec up --env NAME",
     "destroy": "basec down --env NAME",
     "migrate": "nothing to type: `up` migrates before it starts the applications",

@@ -25,6 +25,7 @@ from basec.commands import (
     logs,
     pulumi,
     secrets,
+    settings,
     smoke,
     ssh,
     stack,
@@ -88,7 +89,7 @@ def root(
 
 GROUPS = (
     *(stack, down, cost, status, smoke, logs, ssh, compose, events, firewall, cloudflare),
-    *(inventory, init, secrets, images, doctor, pulumi),
+    *(inventory, init, secrets, settings, images, doctor, pulumi),
 )
 for group in GROUPS:
     group.register(app)

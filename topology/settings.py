@@ -117,6 +117,7 @@ class SshSettings(Section):
     """Who may log in, and from where."""
 
     user: Annotated[str, BeforeValidator(_login_user)]
+    """The user of every droplet that operators and `up` log in as; root by `sudo`."""
     sources: Annotated[tuple[Cidr, ...], Listed, AfterValidator(not_empty("sources"))]
     """Who may reach port 22 of the edge. 0.0.0.0/0 is allowed: keys only, and hosted CI has no fixed address."""
 
@@ -134,11 +135,13 @@ class CloudflareSettings(Section):
             )
         ),
     ]
+    """The zone at Cloudflare in which records and TLS are set; no secret."""
     zone_name: Annotated[str, BeforeValidator(fqdn)]
     """The zone's apex: `domain` itself, or a parent of it."""
     certificate: Annotated[str, BeforeValidator(choice("a kind of certificate", "universal", "advanced"))] = "universal"
     """What Cloudflare shows visitors: `universal` covers apex and one level, `advanced` what was ordered by hand."""
     ssl: Annotated[str, BeforeValidator(choice("a mode of TLS to the origin", "flexible", "strict"))]
+    """How Cloudflare speaks with the edge: `strict` by checked TLS, `flexible` in clear."""
     ranges: Annotated[
         tuple[Annotated[Cidr, AfterValidator(_proxy_range)], ...], Listed, AfterValidator(not_empty("ranges"))
     ]
@@ -160,7 +163,9 @@ class ImageSettings(Section):
     """Where the applications' images come from, and their tag."""
 
     registry: Annotated[str, BeforeValidator(_registry)]
+    """Where droplets pull auth, construction, relay and engines from."""
     tag: Annotated[str, BeforeValidator(image_tag)]
+    """Which build of auth, construction, relay and engines runs; another one here is a release."""
     services: Annotated[Mapping[Name, Annotated[str, BeforeValidator(image_reference)]], Table, Frozen]
     """Instead of `<registry>/<application>:<tag>`, or of the images of `versions.yaml`, by service name."""
 

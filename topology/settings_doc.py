@@ -111,11 +111,26 @@ def _row(prefix: str, name: str, field: FieldInfo, section: type[BaseModel], dat
     values = [item[key] for item in _examples(data) if isinstance(item, Mapping) and key in item]
     is_section = any(True for _ in _models(field.annotation))
     example = "" if is_section or not values else _shown(values[0])
-    meaning = docstrings(section).get(name) or (_sentence(words[0][0]) if words else "")
+    meaning = meaning_of(section, name)
     if is_section:
         meaning = meaning or "see below"
     cells = (f"`{prefix}{key}`", _type_name(field.annotation), "; ".join(rules), meaning, example)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def described(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, object, str]]:
+    """Give key, value and meaning of each field that is no section, in the order of the fields."""
+    for name, value in section:
+        if isinstance(value, BaseModel):
+            yield from described(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value, meaning_of(type(section), name)
+
+
+def meaning_of(section: type[BaseModel], name: str) -> str:
+    """Give the text below a field, else what its validator says that it is."""
+    told = (_validator_words(item) for item in _validators(section.model_fields[name]))
+    return docstrings(section).get(name) or next((_sentence(words[0]) for words in told if words), "")
 
 
 def _type_name(annotation: Any) -> str:

@@ -62,7 +62,7 @@ def test_commands_that_change_things_demand_an_environment(
         ),
         *(("exec", "edge", "nginx", "ls"), ("compose", "restart", "edge"), ("compose", "down", "edge")),
         *(("events", "status"), ("events", "replay"), ("firewall", "status"), ("firewall", "apply", "edge")),
-        *(("inventory", "show"), ("inventory", "refresh")),
+        *(("inventory", "show"), ("inventory", "refresh"), ("settings",)),
     ],
 )
 def test_an_unknown_environment_names_the_known_ones(basec: Run, command: tuple[str, ...]) -> None:

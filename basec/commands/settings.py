@@ -1,0 +1,61 @@
+"""`basec settings`: what an environment is set to, and what each key is for. Needs neither engine nor passphrase."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import typer
+
+from basec.arguments import AS_JSON, READ_ENV
+from basec.console import answer, print_json, show, table
+from basec.environments import resolve
+
+LONGEST = 40
+"""Characters of a value; of a longer list the first entry is shown, and how many more there are."""
+
+
+def register(app: typer.Typer) -> None:
+    app.command("settings", epilog="Examples: basec settings; basec settings --env staging --json")(settings)
+
+
+def settings(env: str = READ_ENV, as_json: bool = AS_JSON) -> None:
+    """Show an environment's settings and what they mean. No secret is among them: `basec secrets list` has those."""
+    from basec import local_stack
+    from basec.commands.stack import written_project
+    from topology.settings_doc import described
+
+    environment = resolve(env)
+    found = list(described(written_project(environment).settings))
+    if as_json:
+        print_json(environment.name, {"settings": {key: _plain(value) for key, value, _ in found}})
+        return
+    rows = [(key, _shown(_plain(value)), _short(meaning)) for key, value, meaning in found]
+    show(table(f"settings: {environment.name}", ("key", "value", "meaning"), rows))
+    file = local_stack.TEMPLATE if environment.is_local else environment.stack_file.name
+    answer(f"from {file}; every rule: docs/settings.md; secrets: basec secrets list --env {environment.name}")
+
+
+def _plain(value: object) -> object:
+    """Turn a value of the settings into what JSON has: lists, tables, texts, numbers, true and false."""
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    return value if isinstance(value, bool | int | str) else str(value)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        value = [f"{name}={each}" for name, each in value.items()]
+    if not isinstance(value, list):
+        return str(value)
+    text = ", ".join(map(str, value)) or "none"
+    return text if len(text) <= LONGEST else f"{value[0]} and {len(value) - 1} more"
+
+
+def _short(meaning: str) -> str:
+    """Take what stands before the first stop: the page of the settings has the rest."""
+    return re.split(r"[.:;](?:\s|$)", meaning, maxsplit=1)[0]
