@@ -1,7 +1,8 @@
 """The two certificate authorities of one local cloud, and what they sign.
 
 `origin` stands for Cloudflare's Origin CA: it signs what nobody but the stand-in trusts. `public` stands for the CAs
-that browsers trust: it signs the visitors' certificate, and a person may trust its file `<state>/ca/public.pem`.
+that browsers trust: it signs the visitors' certificate, and a person may trust its file `<state>/ca/public.pem`. It is
+believed for `localhost` and names below it alone, so whoever gets its key can forge no other site.
 Both are made on first use and go with the cloud. Keys are readable by their owner only.
 """
 
@@ -13,9 +14,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
@@ -38,6 +41,15 @@ VISITORS_DAYS = 90
 """As Cloudflare's universal certificates. Source: https://developers.cloudflare.com/ssl/reference/certificate-validity-periods/"""
 VISITORS_RENEW_DAYS = 30
 _COMMON_NAMES = {ORIGIN: "origin CA of the local cloud", PUBLIC: "public CA of the local cloud"}
+_CONSTRAINTS = {
+    ORIGIN: None,
+    PUBLIC: x509.NameConstraints(
+        permitted_subtrees=[x509.DNSName("localhost")],
+        # A constraint binds names of its own kind only: without these, addresses would be free.
+        excluded_subtrees=[x509.IPAddress(IPv4Network("0.0.0.0/0")), x509.IPAddress(IPv6Network("::/0"))],
+    ),
+}
+"""What an authority's certificates may be for. Source: RFC 5280, section 4.2.1.10."""
 _CLOCK_SKEW = timedelta(minutes=5)
 
 
@@ -55,7 +67,7 @@ def authority_file(config: CloudConfig, name: str) -> Path:
 
 
 def authority(config: CloudConfig, name: str) -> Authority:
-    """Open an authority of the cloud, `origin` or `public`; made when it is not there."""
+    """Open an authority of the cloud, `origin` or `public`; made when it is not there, or has other constraints."""
     path = authority_file(config, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _lock(path.parent / "lock"):
@@ -64,8 +76,10 @@ def authority(config: CloudConfig, name: str) -> Authority:
             key = load_pem_private_key(key_path.read_bytes(), None)
             if not isinstance(key, ec.EllipticCurvePrivateKey):
                 raise CloudError(f"{key_path}: not a key of this cloud\nhint: basec down --env {config.name}, then up")
-            return Authority(x509.load_pem_x509_certificate(path.read_bytes()), key)
-        made = _new_authority(f"{_COMMON_NAMES[name]} {config.name}")
+            kept = x509.load_pem_x509_certificate(path.read_bytes())
+            if _constraints(kept) == _CONSTRAINTS[name]:
+                return Authority(kept, key)
+        made = _new_authority(f"{_COMMON_NAMES[name]} {config.name}", _CONSTRAINTS[name])
         write_owned(key_path, private_pem(made.key))
         write_owned(path, pem(made.certificate), mode=0o644)
         return made
@@ -126,17 +140,33 @@ def _still_good(bundle: str, issuer: Authority, names: Sequence[str]) -> bool:
     certificate = x509.load_pem_x509_certificate(bundle.encode())
     left = certificate.not_valid_after_utc - datetime.now(UTC)
     return (
-        certificate.issuer == issuer.certificate.subject
+        _is_signed_by(certificate, issuer)
         and set(names_of(certificate)) == set(names)
         and left > timedelta(days=VISITORS_RENEW_DAYS)
     )
 
 
-def _new_authority(common_name: str) -> Authority:
+def _is_signed_by(certificate: x509.Certificate, issuer: Authority) -> bool:
+    """Compare keys, not names: an authority that was made anew has the name of the one before."""
+    try:
+        certificate.verify_directly_issued_by(issuer.certificate)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
+
+
+def _constraints(certificate: x509.Certificate) -> x509.NameConstraints | None:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.NameConstraints).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _new_authority(common_name: str, constraints: x509.NameConstraints | None) -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     start = datetime.now(UTC) - _CLOCK_SKEW
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -147,9 +177,10 @@ def _new_authority(common_name: str) -> Authority:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
     )
-    return Authority(certificate, key)
+    if constraints is not None:
+        builder = builder.add_extension(constraints, critical=True)
+    return Authority(builder.sign(key, hashes.SHA256()), key)
 
 
 def _leaf(

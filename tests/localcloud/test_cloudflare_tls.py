@@ -50,6 +50,30 @@ def set_zone(config: CloudConfig, **values: str) -> None:
         document(config, "zone_setting", f"{ZONE}:{name}", settingId=name, value=value)
 
 
+def test_the_authority_that_people_trust_is_confined_to_localhost(config: CloudConfig) -> None:
+    extension = certificates.authority(config, certificates.PUBLIC).certificate.extensions.get_extension_for_class(
+        x509.NameConstraints
+    )
+    assert extension.critical
+    assert extension.value.permitted_subtrees == [x509.DNSName("localhost")]
+    assert [str(each.value) for each in extension.value.excluded_subtrees or ()] == ["0.0.0.0/0", "::/0"]
+
+
+def test_an_authority_without_constraints_is_made_anew_with_what_it_signs(
+    config: CloudConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setitem(certificates._CONSTRAINTS, certificates.PUBLIC, None)
+        old = certificates.authority(config, certificates.PUBLIC)
+        before = certificates.visitors_bundle(config, NAMES)
+    new = certificates.authority(config, certificates.PUBLIC)
+    assert new.certificate != old.certificate
+    after = certificates.visitors_bundle(config, NAMES)
+    assert after != before
+    x509.load_pem_x509_certificate(after.encode()).verify_directly_issued_by(new.certificate)
+    assert certificates.authority(config, certificates.PUBLIC).certificate == new.certificate
+
+
 def test_an_authority_is_made_once_and_its_key_is_the_owners_alone(config: CloudConfig) -> None:
     first = certificates.authority(config, certificates.ORIGIN)
     assert certificates.authority(config, certificates.ORIGIN).certificate == first.certificate
