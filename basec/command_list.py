@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
 
 GROUPS = {
-    "Start": ("init", "doctor"),
+    "Start": ("init", "doctor", "open", "trust"),
     "Look": ("status", "smoke", "logs", "cost", "settings", "secrets", "inventory"),
     "Change": ("preview", "up", "down", "cloudflare", "pulumi"),
     "Hosts and data": ("ssh", "exec", "compose", "firewall", "events"),

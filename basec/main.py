@@ -23,6 +23,7 @@ from basec.commands import (
     init,
     inventory,
     logs,
+    open,  # noqa: A004 - the command's name
     pulumi,
     secrets,
     settings,
@@ -30,6 +31,7 @@ from basec.commands import (
     ssh,
     stack,
     status,
+    trust,
 )
 from basec.console import answer, complain, say
 from topology.errors import MEANINGS, BasecommerceError, ExitCode
@@ -89,7 +91,7 @@ def root(
 
 GROUPS = (
     *(stack, down, cost, status, smoke, logs, ssh, compose, events, firewall, cloudflare),
-    *(inventory, init, secrets, settings, images, doctor, pulumi),
+    *(inventory, init, secrets, settings, images, doctor, pulumi, open, trust),
 )
 for group in GROUPS:
     group.register(app)

@@ -27,7 +27,7 @@ class WayIn:
             ("url", self.url),
             ("user", self.user),
             ("password", self.password),
-            ("trust", f"import {self.authority} into the browser"),
+            ("trust", base.format("trust")),
             ("", f"or: curl --cacert {self.authority} {self.url}"),
             ("next", base.format("status")),
             ("", base.format("logs")),

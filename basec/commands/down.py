@@ -38,9 +38,10 @@ def down(
 
 def _down_local(environment: Environment) -> None:
     """Ask the local cloud, not the engine: this works however broken the engine's state is. Safe to repeat."""
-    from basec import agent
+    from basec import agent, trust
     from basec.programs import Program
 
+    trust.forget(environment)
     agent.stop(environment)
     if environment.cloud_file.exists():
         Program("localcloud", ["down", "--config", str(environment.cloud_file)]).run()

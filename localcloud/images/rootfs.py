@@ -5,6 +5,7 @@ One file system for all: the droplets and every service share its layer, so a ma
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
@@ -22,6 +23,8 @@ LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*")
 _KEPT = "/usr/share/doc/*/copyright"
 _HELPERS = Path(__file__).parent / "base"
 _LOCAL_CERTIFICATES = Path("/usr/local/share/ca-certificates")
+_OF_STACKS = "basecommerce-"
+"""How the names of local stacks' own authorities begin there: they are of no use in an image, and would rebuild it."""
 _WORK = Path("/var/tmp/basecommerce-rootfs")  # noqa: S108 - made with mode 0755 by root; apt's own user must reach it
 _ENVIRONMENT = (
     "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -43,7 +46,8 @@ class Rootfs:
     @classmethod
     def of_this_machine(cls) -> Rootfs:
         options = apt_options(run(["apt-config", "dump"]))
-        return cls(machine_sources(), options, tuple(sorted(_LOCAL_CERTIFICATES.glob("**/*.crt"))))
+        found = (path for path in _LOCAL_CERTIFICATES.glob("**/*.crt") if not path.name.startswith(_OF_STACKS))
+        return cls(machine_sources(), options, tuple(sorted(found)))
 
     @property
     def recipe(self) -> str:
@@ -69,10 +73,15 @@ class Rootfs:
         ]
         if self.certificates:
             argv += [
-                f"--customize-hook=sync-in {_LOCAL_CERTIFICATES} {_LOCAL_CERTIFICATES}",
+                *(f"--customize-hook={shlex.join(('upload', str(path), _place(path)))}" for path in self.certificates),
                 '--customize-hook=chroot "$1" update-ca-certificates',
             ]
         return [*argv, SUITE, str(target), str(sources_file)]
+
+
+def _place(certificate: Path) -> str:
+    """Name a certificate's file in the image: all are in one directory there."""
+    return str(_LOCAL_CERTIFICATES / "-".join(certificate.relative_to(_LOCAL_CERTIFICATES).parts))
 
 
 def make_tar(rootfs: Rootfs, cache: Path, progress: Callable[[str], None]) -> Path:

@@ -25,6 +25,7 @@ KNOWN = "hint: one of local, staging, production (development is local; local-<s
         "up",
         "down",
         "init",
+        "trust",
         "compose restart edge",
         "compose down edge",
         "events replay",
@@ -62,7 +63,7 @@ def test_commands_that_change_things_demand_an_environment(
         ),
         *(("exec", "edge", "nginx", "ls"), ("compose", "restart", "edge"), ("compose", "down", "edge")),
         *(("events", "status"), ("events", "replay"), ("firewall", "status"), ("firewall", "apply", "edge")),
-        *(("inventory", "show"), ("inventory", "refresh"), ("settings",)),
+        *(("inventory", "show"), ("inventory", "refresh"), ("settings",), ("open",), ("trust",)),
     ],
 )
 def test_an_unknown_environment_names_the_known_ones(basec: Run, command: tuple[str, ...]) -> None:
@@ -110,7 +111,7 @@ def test_down_is_safe_to_repeat_where_nothing_is(basec: Run, clone: Path) -> Non
 @pytest.mark.parametrize(
     "command",
     [
-        *(("status",), ("smoke",), ("logs",), ("ssh", "edge")),
+        *(("status",), ("smoke",), ("logs",), ("ssh", "edge"), ("open",)),
         *(("events", "status"), ("firewall", "status")),
         ("inventory", "show"),
     ],

@@ -21,7 +21,7 @@ LINES = [
     "url       https://demo.localhost",
     "user      admin@demo.example.com",
     "password  pppppppppppppppppppppppp",
-    "trust     import .local/local/cloud/ca/public.pem into the browser",
+    "trust     bin/basec trust --env local",
     "          or: curl --cacert .local/local/cloud/ca/public.pem https://demo.localhost",
     "next      bin/basec status --env local",
     "          bin/basec logs --env local",

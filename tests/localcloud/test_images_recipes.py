@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from localcloud.images import rootfs
 from localcloud.images.apt_sources import Source
 from localcloud.images.build import IMAGE_TABLE, IMAGES, Recipes, versions
 from localcloud.images.recipe import context, digest, folder_files
@@ -127,3 +128,22 @@ def test_every_image_stands_on_the_given_base_and_names_no_registry(name: str) -
     lines = (IMAGES / name / "Dockerfile").read_text().splitlines()
     assert [line for line in lines if line.startswith("FROM")] == ["FROM ${BASE}"]
     assert "ARG BASE" in lines
+
+
+def test_an_administrators_authorities_are_in_the_image_and_those_of_local_stacks_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stack's own would rebuild every image each time that somebody trusts it."""
+    for name in ("company.crt", "team/proxy.crt", "basecommerce-local-0123abcd-0123456789abcdef.crt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    monkeypatch.setattr(rootfs, "_LOCAL_CERTIFICATES", tmp_path)
+    monkeypatch.setattr(rootfs, "run", lambda _: "")
+    made = Rootfs.of_this_machine()
+    hooks = [
+        each for each in made.command(tmp_path / "sources", tmp_path / "tar") if "upload" in each and ".crt" in each
+    ]
+    assert hooks == [
+        f"--customize-hook=upload {tmp_path}/company.crt {tmp_path}/company.crt",
+        f"--customize-hook=upload {tmp_path}/team/proxy.crt {tmp_path}/team-proxy.crt",
+    ]

@@ -1,4 +1,4 @@
-"""Where this machine has the servers that tests of this room start."""
+"""Where this machine has the servers and programs that tests of this room start."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def postgresql() -> Path | None:
 
 
 def missing() -> list[str]:
-    """Name the servers that are not here."""
-    there = {"nginx": nginx(), "PostgreSQL": postgresql(), "Redis": redis()}
+    """Name the servers and programs that are not here."""
+    there = {"nginx": nginx(), "PostgreSQL": postgresql(), "Redis": redis(), "certutil": shutil.which("certutil")}
     return [name for name, found in there.items() if found is None]

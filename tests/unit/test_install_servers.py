@@ -42,7 +42,8 @@ def test_servers_are_disabled_and_programs_without_a_service_are_not_asked_for(t
     done = install(tmp_path, disable=0)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "asked").read_text().splitlines() == [
-        "apt-get install --yes --quiet --no-install-recommends nginx-light postgresql redis-server nmap testssl.sh",
+        "apt-get install --yes --quiet --no-install-recommends "
+        "nginx-light postgresql redis-server nmap testssl.sh libnss3-tools",
         "systemctl disable --quiet nginx postgresql redis-server",
     ]
 
@@ -64,7 +65,7 @@ def test_programs_alone_ask_nothing_of_systemd(tmp_path: Path, disable: int) -> 
 
 
 def test_nothing_is_asked_for_where_everything_is(tmp_path: Path) -> None:
-    done = install(tmp_path, disable=1, there=(*SERVERS, "usr/bin/nmap", "usr/bin/testssl"))
+    done = install(tmp_path, disable=1, there=(*SERVERS, "usr/bin/nmap", "usr/bin/testssl", "usr/bin/certutil"))
     assert (done.returncode, done.stderr) == (0, "")
     assert not (tmp_path / "asked").exists()
 

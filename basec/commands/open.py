@@ -1,0 +1,44 @@
+"""`basec open`: the shop in the browser."""
+
+from __future__ import annotations
+
+import os
+
+import typer
+
+from basec.arguments import READ_ENV
+from basec.console import answer, say
+from basec.environments import resolve
+from topology.errors import UsageError
+
+NEEDED = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+"""Where none is set, Python would start a browser for text in this terminal."""
+
+
+def register(app: typer.Typer) -> None:
+    app.command("open", epilog="Examples: basec open --env local; basec open --env production --tenant acme")(open_)
+
+
+def open_(
+    env: str = READ_ENV,
+    tenant: str = typer.Option("", "--tenant", help="Whose shop; on a local stack `demo`, if none is named."),
+) -> None:
+    """Open the shop in the browser. Prints its address, and no more than that where there is no display."""
+    import webbrowser
+
+    from basec import facts
+    from basec.commands.smoke import DEFAULT_TENANT
+
+    environment = resolve(env)
+    known = facts.load(environment)
+    if not tenant and not environment.is_local:
+        raise UsageError(
+            f"basec: open: {environment.name}: each tenant has a shop of its own, and none was named",
+            f"basec open --env {environment.name} --tenant NAME",
+        )
+    url = known.url(tenant or DEFAULT_TENANT)
+    answer(url)
+    if not any(os.environ.get(name) for name in NEEDED):
+        say("no display here: open it in a browser of yours")
+    elif not webbrowser.open(url):
+        say("no browser was found here: open it in one of yours")
