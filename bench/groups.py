@@ -53,7 +53,7 @@ def cold_up(stack: Stack) -> list[Figure]:
     """`up` on a machine that has nothing: the CLI is compiled and all images are built. Once, since it takes long."""
     stack.down()
     run(["scripts/clean"], cwd=stack.root)
-    stack.basec("init")
+    stack.init()
     done = stack.basec("up", timeout_s=COLD_S)
     return [Figure(name="cold `basec up`, nothing cached", samples=(done.seconds,)), *stage_figures("cold", [done])]
 

@@ -314,7 +314,8 @@ def subnets(host: Host, config: CloudConfig) -> Finding:
 def port(host: Host, variable: str, number: int, config: CloudConfig | None) -> Finding:
     """See that one of the shop's ports on loopback is free, or is held by this very stack's stand-in."""
     other = remedies.PORTS[variable]
-    remedy = f"{variable}={other if number != other else other + 1} make up"
+    command = "make up" if config is None or config.name == "local" else f"basec init --env {config.name}"
+    remedy = f"{variable}={other if number != other else other + 1} {command}"
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

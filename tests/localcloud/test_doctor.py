@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
@@ -324,6 +325,18 @@ def test_the_hint_for_a_port_is_never_the_taken_one(machine: Machine, monkeypatc
     monkeypatch.setattr("socket.socket.bind", refuse)
     assert doctor.port(machine(), "LOCAL_HTTP_PORT", 8080, None).remedy == "LOCAL_HTTP_PORT=8081 make up"
     assert doctor.port(machine(), "LOCAL_HTTPS_PORT", 8443, None).remedy == "LOCAL_HTTPS_PORT=8444 make up"
+
+
+def test_the_hint_for_another_stacks_port_is_that_stacks_command(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("in use")
+
+    monkeypatch.setattr("socket.socket.bind", refuse)
+    two = dataclasses.replace(config_of(tmp_path), name="local-two")
+    remedy = doctor.port(machine(), "LOCAL_HTTP_PORT", 80, two).remedy
+    assert remedy == "LOCAL_HTTP_PORT=8080 basec init --env local-two"
 
 
 def test_both_ports_of_the_stack_are_looked_at(machine: Machine, tmp_path: Path) -> None:

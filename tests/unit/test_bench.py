@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from bench import __main__ as bench
 from bench import report
 from bench.measure import BenchError, Figure, Run, in_turn, run, stage_figures
-from bench.stack import ENVIRONMENT, Stack
+from bench.stack import ENVIRONMENT, Stack, free_port
 
 OUTPUT = """\
 url       http://demo.localhost
@@ -73,9 +74,9 @@ def test_a_page_keeps_its_words_and_the_tables_that_were_not_measured(tmp_path: 
 def test_the_measured_stack_is_named_before_a_remote_command(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
 
-    def record(argv: list[str], *, cwd: Path, timeout_s: float) -> Run:
+    def record(argv: list[str], *, cwd: Path, timeout_s: float, environment: object) -> Run:
         started.append(argv)
-        assert timeout_s == 900
+        assert (timeout_s, environment) == (900, None)
         return Run(0.0, "")
 
     monkeypatch.setattr("bench.stack.run", record)
@@ -111,3 +112,33 @@ def test_a_promise_that_was_not_kept_ends_the_run_with_1_after_all_groups(
     assert ended.value.code == "bench: warm: no-op `basec preview`: MISSED: 7.00 s, promised is 6"
     assert "a machine of 3 speeds" in capsys.readouterr().out
     bench.main(["cold"], write=False)
+
+
+def test_the_measured_stack_takes_ports_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a stack that runs beside, and of a measured one that was not taken down, are left to them."""
+    given: list[dict[str, str]] = []
+
+    def record(argv: list[str], *, cwd: Path, timeout_s: float, environment: dict[str, str]) -> Run:
+        assert argv[-3:] == ["init", "--env", ENVIRONMENT]
+        given.append(environment)
+        return Run(0.0, "")
+
+    monkeypatch.setattr("bench.stack.run", record)
+    first = free_port(42000)
+    monkeypatch.setattr("bench.stack.FIRST_PORTS", {"LOCAL_HTTP_PORT": first, "LOCAL_HTTPS_PORT": first + 500})
+    with socket.create_server(("127.0.0.1", first)):
+        Stack(Path("/nowhere")).init()
+    Stack(Path("/nowhere")).init()
+    taken, free = (int(each["LOCAL_HTTP_PORT"]) for each in given)
+    assert free == first
+    assert taken > first
+    assert all(set(each) == {"LOCAL_HTTP_PORT", "LOCAL_HTTPS_PORT"} for each in given)
+
+
+def test_without_a_free_port_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(socket.socket, "bind", taken)
+    with pytest.raises(BenchError, match="no port from 18080 on is free"):
+        free_port(18080)
