@@ -23,6 +23,8 @@ HOST_KEY = re.compile(r"-----BEGIN OPENSSH PRIVATE KEY-----.*?-----END OPENSSH P
 LOGIN_KEY = re.compile(r'ssh_authorized_keys:\s*-\s*"([^"]+)"')
 DIGEST = re.compile(re.escape(TEMPLATE_FILE) + r".*?\n\s+([0-9a-f]{12})\n", re.DOTALL)
 
+RENDERED = "pass what render_user_data of topology/cloud_init.py gives; edits belong into cloud-init/"
+
 FORGOTTEN = "lost"
 """What `scripts/forget-secrets` leaves of the user data that running machines were born with."""
 
@@ -50,7 +52,8 @@ def known_choices(resource: Resource, stack: Stack) -> Iterator[Finding]:
     for key, allowed in choices.items():
         value = resource.get(key)
         if not isinstance(value, Unknown) and value not in allowed:
-            yield Finding(found=f"{key}: {value}", wanted=f"one of {', '.join(allowed)}")
+            fix = "take `region` from the stack's settings: all of it is in one region" if key == "region" else ""
+            yield Finding(found=f"{key}: {value}", wanted=f"one of {', '.join(allowed)}", fix=fix)
 
 
 def kept_things(resource: Resource, stack: Stack) -> Iterator[Finding]:
@@ -68,17 +71,23 @@ def user_data(resource: Resource, stack: Stack) -> Iterator[Finding]:
         return
     text = resource.get("userData")
     if text is None:
-        yield Finding(found="user_data: none", wanted="the rendered template of cloud-init/")
+        yield Finding(found="user_data: none", wanted="the rendered template of cloud-init/", fix=RENDERED)
         return
     if "userData" not in resource.secret:
         yield Finding(
-            found="user_data: in clear in the state", wanted="a secret: it holds the host key", fix="Output.secret"
+            found="user_data: in clear in the state",
+            wanted="a secret: it holds the host key",
+            fix="wrap it in Output.secret, as components/droplet.py does",
         )
     if not isinstance(text, str) or (text == FORGOTTEN and "userData" in resource.ignore_changes):
         return
     size = len(text.encode())
     if size > USER_DATA_LIMIT:
-        yield Finding(found=f"user_data: {size} bytes", wanted=f"at most {USER_DATA_LIMIT} bytes")
+        yield Finding(
+            found=f"user_data: {size} bytes",
+            wanted=f"at most {USER_DATA_LIMIT} bytes",
+            fix="shorten cloud-init/, and send files over SSH, as the compose projects are",
+        )
     rest = HOST_KEY.sub("", text, count=1)
     known = [key for key, value in stack.secrets.items() if len(value) >= 8 and value in rest]
     if SECRET_TEXT.search(rest.encode()) or known:
@@ -92,7 +101,7 @@ def _template(resource: Resource, stack: Stack, text: str) -> Iterator[Finding]:
     digest = DIGEST.search(text)
     if name is None or digest is None:
         wanted = "the rendered template of a droplet of inventory.yaml, with its digest"
-        yield Finding(found="user_data: is not made from cloud-init/", wanted=wanted)
+        yield Finding(found="user_data: is not made from cloud-init/", wanted=wanted, fix=RENDERED)
         return
     if digest[1] != template_digest(stack.project, name):
         # What a running machine was born with is told from the state as long as its changes are ignored.
@@ -100,7 +109,7 @@ def _template(resource: Resource, stack: Stack, text: str) -> Iterator[Finding]:
             yield Finding(
                 found=f"user_data: of an earlier template ({digest[1]}), which would replace the droplet",
                 wanted="ignore_changes: userData",
-                fix="as components/droplet.py does",
+                fix="pass ignore_changes, as components/droplet.py does",
             )
         return
     login, host = LOGIN_KEY.search(text), HOST_KEY.search(text)
@@ -112,6 +121,7 @@ def _template(resource: Resource, stack: Stack, text: str) -> Iterator[Finding]:
         yield Finding(
             found=f"user_data: says that it is template {digest[1]}, but differs from it",
             wanted="exactly what the template renders",
+            fix=RENDERED,
         )
 
 

@@ -45,7 +45,13 @@ def one_firewall_first(resources: Sequence[Resource], _stack: Stack) -> Iterator
         count = len(by_tag) + len(by_id)
         if count != 1:
             found = ", ".join(wall.label for wall in (*by_tag, *by_id)) or "none"
-            yield Finding(resource=droplet, found=f"{count} firewalls: {found}", wanted="exactly one firewall, by tag")
+            fix = "keep the one that inventory.yaml makes, and put the others' rules into its table `firewall`"
+            yield Finding(
+                resource=droplet,
+                found=f"{count} firewalls: {found}",
+                wanted="exactly one firewall, by tag",
+                fix=fix if count else "",
+            )
         elif by_id:
             found = f"{by_id[0].label} names the droplet by its id, so it comes after it"
             yield Finding(resource=droplet, found=found, wanted="a firewall that is there when the droplet is made")
@@ -76,7 +82,7 @@ def only_named_peers(resource: Resource, stack: Stack) -> Iterator[Finding]:
     if name is None:
         tags = ", ".join(resource.texts("tags")) or "none"
         wanted = "the tag of one droplet of inventory.yaml, such as " + stack.edge_tag
-        yield Finding(found=f"tags: {tags}", wanted=wanted)
+        yield Finding(found=f"tags: {tags}", wanted=wanted, fix="pass the tag as `tags`")
         return
     table = {
         (rule.protocol, port): rule.sources
@@ -88,7 +94,8 @@ def only_named_peers(resource: Resource, stack: Stack) -> Iterator[Finding]:
         sources = table.get((str(rule.get("protocol")), _port(rule)))
         if sources is None:
             wanted = f"only ports that inventory.yaml opens on {name}"
-            yield Finding(found=f"{_text(rule)} is open", wanted=wanted)
+            fix = f"close it, or open it for {name} in the table `firewall` of inventory.yaml"
+            yield Finding(found=f"{_text(rule)} is open", wanted=wanted, fix=fix)
             continue
         public = {SSH_SOURCES, CLOUDFLARE} & set(sources)
         addresses = list(_networks(rule, "sourceAddresses"))
@@ -101,6 +108,7 @@ def only_named_peers(resource: Resource, stack: Stack) -> Iterator[Finding]:
             yield Finding(
                 found=f"{_text(rule)} from {_few(inside)}, which holds the VPC {vpc}",
                 wanted="public ranges with the VPC cut out: neighbours come in by name only",
+                fix="take the rules from topology/firewall.py, which cuts it out",
             )
         yield from _told_by_number(rule, f"tags of {', '.join(sources)}")
         peers = {project.droplet_tag(source) for source in sources if source in inventory.droplets}

@@ -31,11 +31,16 @@ def compose_projects(stack: Stack) -> Iterator[Violation]:
 def kept_secrets(_resources: Sequence[Resource], stack: Stack) -> Iterator[Finding]:
     """BC19: the stack's own file, and the other cloud stack's beside it."""
     file = stack.file.name
+    again = f"then basec init --env {stack.project.stack}"
     for path in clear_secrets(stack.document.get("config")):
-        yield Finding(place=f"{file}: {path}", found="a secret in clear", wanted="an encrypted value")
+        fix = f"remove it from {file}, {again}; a token must be made anew at its provider, as git keeps the old one"
+        yield Finding(place=f"{file}: {path}", found="a secret in clear", wanted="an encrypted value", fix=fix)
     for key, fault in weak_secrets(stack.secrets):
         yield Finding(
-            place=f"{file}: {key}", found=f"this secret {fault}", wanted=f"{SHORTEST} or more, made by chance"
+            place=f"{file}: {key}",
+            found=f"this secret {fault}",
+            wanted=f"{SHORTEST} or more, made by chance",
+            fix=f"remove it from {file}, since `init` keeps what is there; {again}",
         )
     if file not in CLOUD_FILES:
         return
@@ -44,7 +49,9 @@ def kept_secrets(_resources: Sequence[Resource], stack: Stack) -> Iterator[Findi
         if other == file or not beside.is_file():
             continue
         for key in shared_secrets(stack.document, read_yaml(beside)):
-            yield Finding(place=f"{file}: {key}", found=f"the same as in {other}", wanted="secrets of its own")
+            what = "it and all encrypted values" if key == "encryptionsalt" else "it"
+            fix = f"remove {what} from {file}, {again}; if it is a token, type another one"
+            yield Finding(place=f"{file}: {key}", found=f"the same as in {other}", wanted="secrets of its own", fix=fix)
 
 
 def named_after_stack(resource: Resource, stack: Stack) -> Iterator[Finding]:
@@ -70,4 +77,7 @@ def pinned_provider(resource: Resource, stack: Stack) -> Iterator[Finding]:
     if wanted is None:
         yield Finding(found=f"provider {resource.type}, which is not pinned", wanted="a pin in requirements.txt")
     elif version != wanted:
-        yield Finding(found=f"version: {version or 'any'}", wanted=f"version: {wanted}, as in requirements.txt")
+        fix = "install requirements.txt (scripts/bootstrap), and pass no version"
+        yield Finding(
+            found=f"version: {version or 'any'}", wanted=f"version: {wanted}, as in requirements.txt", fix=fix
+        )

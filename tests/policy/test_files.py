@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from policy import stack_rules
 from policy.pack import judge_stack
@@ -18,6 +20,7 @@ from topology.compose_rules import compose_violations, read_bundle
 from topology.policy_rules import RULES, Violation
 from topology.stack_file import clear_secrets, shared_secrets, weak_secrets
 
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ("BC17", "BC18", "BC19")
 PEM = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n"
 
@@ -71,6 +74,48 @@ def test_each_way_to_loosen_a_container_is_named(rule: str, droplet: str, path: 
     found = list(compose_violations(stack().project, droplet, document))
     assert [violation for violation in found if violation.rule.id == rule and says in violation.found]
     assert all(violation.resource.startswith("compose/") for violation in found)
+
+
+MENDS = {
+    "image: docker.io/library/postgres": "pin it in versions.yaml, or in `images` of the stack's settings",
+    "ports: 5432:5432": "write ${PRIVATE_ADDRESS:?}:5432:5432",
+    "9000:9000": "do not publish it, or open it for infra in the table `firewall` of inventory.yaml",
+    "mem_limit: none": "write a `mem_limit` for this service",
+    "memory limits add up to": "lower a mem_limit in compose/infra/compose.yaml, "
+    "or give the droplet infra a bigger `size` in inventory.yaml",
+    "user: 0:0": "write `user` with the numbers of the user that the image is made for",
+    "the Docker socket": "remove that volume",
+    "cap_add: ['SYS_ADMIN']": "remove `cap_add`",
+    "healthcheck: none": "write a `healthcheck` with a `test`, without `disable`",
+}
+
+
+@pytest.mark.parametrize(
+    ("droplet", "path", "value", "says"), [pytest.param(*case[1:], id=case[4]) for case in COMPOSE if case[4] in MENDS]
+)
+def test_the_fix_is_the_one_for_what_was_found(droplet: str, path: str, value: object, says: str) -> None:
+    document = with_value(compose(droplet), f"services.{path}", value)
+    found = list(compose_violations(stack().project, droplet, document))
+    assert [violation.fix for violation in found if says in violation.found] == [MENDS[says]]
+
+
+def test_the_anchor_mends_each_finding_that_is_answered_with_it() -> None:
+    """The rule's own words send to `x-service`: so what it does not hold must have a fix of its own."""
+    anchor = yaml.safe_load((ROOT / "compose/infra/compose.yaml").read_text())["x-service"]
+    answered = set()
+    for _, droplet, path, value, _ in COMPOSE:
+        for violation in compose_violations(
+            stack().project, droplet, with_value(compose(droplet), f"services.{path}", value)
+        ):
+            if violation.rule.id == "BC18" and not violation.fix:
+                answered.add(violation.found.partition(":")[0])
+    assert answered == {"cap_drop", "security_opt", "read_only", "logging", "restart"}
+    mended = compose("infra")
+    for key in answered:
+        del mended["services"]["redis"][key]
+    assert len(list(compose_violations(stack().project, "infra", mended))) == len(answered)
+    mended["services"]["redis"] |= anchor
+    assert list(compose_violations(stack().project, "infra", mended)) == []
 
 
 def test_a_digest_is_as_good_as_a_tag() -> None:
@@ -148,6 +193,9 @@ def test_a_weak_secret_breaks_bc19_without_being_shown() -> None:
     (found,) = broken(judged).values()
     assert (found.rule.id, found.resource) == ("BC19", "Pulumi.production.yaml: redis_password")
     assert "short-one" not in found.render()
+    assert found.fix == (
+        "remove it from Pulumi.production.yaml, since `init` keeps what is there; then basec init --env production"
+    )
 
 
 def test_a_secret_that_was_copied_from_the_other_environment_breaks_bc19(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,10 +204,12 @@ def test_a_secret_that_was_copied_from_the_other_environment_breaks_bc19(monkeyp
     (found,) = broken(stack(document=document)).values()
     assert found.rule.id == "BC19"
     assert found.found == "the same as in Pulumi.staging.yaml"
+    assert found.fix.startswith("remove it from Pulumi.production.yaml, then basec init --env production; ")
 
 
 def test_a_stack_file_with_a_secret_in_clear_breaks_bc19() -> None:
     judged = stack(document={"config": {"basecommerce:redis_password": PASSWORD}})
     (found,) = [violation for violation, _ in judge_stack([], judged) if violation.rule is RULES["BC19"]]
     assert found.resource == "Pulumi.production.yaml: config.basecommerce:redis_password"
+    assert found.fix.startswith("remove it from Pulumi.production.yaml, then basec init --env production; ")
     assert PASSWORD not in found.render()

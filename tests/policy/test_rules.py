@@ -198,6 +198,37 @@ def test_each_way_to_break_a_rule_is_named(rule: str, edit: Edit, says: str) -> 
         assert violation.rule.id in violation.render()
 
 
+FIXES = {
+    "BC02-two": "keep the one that inventory.yaml makes",
+    "BC03-port": "close it, or open it for infra in the table `firewall`",
+    "BC03-untagged": "pass the tag as `tags`",
+    "BC03-neighbours": "take the rules from topology/firewall.py",
+    "BC06-region": "take `region` from the stack's settings",
+    "BC08-none": "pass what render_user_data of topology/cloud_init.py gives",
+    "BC08-clear": "wrap it in Output.secret",
+    "BC08-large": "shorten cloud-init/",
+    "BC08-other": "pass what render_user_data of topology/cloud_init.py gives",
+    "BC08-edited": "pass what render_user_data of topology/cloud_init.py gives",
+    "BC20-provider": "install requirements.txt (scripts/bootstrap), and pass no version",
+}
+"""Where the rule's own words do not mend the case."""
+
+
+@pytest.mark.parametrize(
+    ("rule", "edit", "says", "fix"),
+    [pytest.param(r, e, s, FIXES[f"{r}-{n}"], id=f"{r}-{n}") for r, n, e, s in BROKEN if f"{r}-{n}" in FIXES],
+)
+def test_a_case_that_the_rules_own_words_do_not_mend_has_a_fix_of_its_own(
+    rule: str, edit: Edit, says: str, fix: str
+) -> None:
+    judged = stack()
+    parts = whole(judged.project)
+    edit(parts, judged)
+    found = [each for each in violations(parts.values(), judged) if each.rule.id == rule and says in each.found]
+    assert found
+    assert all(each.fix.startswith(fix) and f"fix: {fix}" in each.render() for each in found)
+
+
 def test_every_rule_of_the_pack_has_a_failing_fixture() -> None:
     judged_by_files = {"BC19"}
     told = {rule for rule, _ in (*RESOURCE_CHECKS, *STACK_CHECKS)} - judged_by_files
