@@ -15,7 +15,7 @@ GROUPS = {
     "Start": ("init", "doctor", "open", "trust"),
     "Look": ("status", "smoke", "logs", "cost", "settings", "secrets", "inventory"),
     "Change": ("preview", "up", "down", "cloudflare", "pulumi"),
-    "Hosts and data": ("ssh", "exec", "compose", "firewall", "events"),
+    "Hosts and data": ("ssh", "exec", "compose", "firewall", "events", "images"),
 }
 """Every command is in one of them; typer's own panels would need rich, which takes longer than all the rest."""
 
