@@ -123,7 +123,7 @@ class Containers:
                 found = re.search(decisive, str(error))
                 said = " ".join((found.group() if found else str(error).splitlines()[-1]).split())
                 raise ReleaseError(
-                    f"{self.tier}: {name} refuses its new configuration, nothing that runs was touched: {said}",
+                    f"{self.tier}: {name}: refuses its new configuration\n  {said}",
                     f"mend compose/{self.tier}/{name}/ and run the same command again",
                 ) from None
 

@@ -90,8 +90,9 @@ def test_a_refused_configuration_touches_nothing_and_tells_the_decisive_line(
     assert droplet.steps() == []
     assert (droplet.state(), (droplet.home / "current").readlink()) == (state, target)
     error = capsys.readouterr().err
-    assert error.splitlines()[-2:] == [
-        f"release: {tier}: {service} refuses its new configuration, nothing that runs was touched: {told}",
+    assert error.splitlines()[-3:] == [
+        f"release: {tier}: {service}: refuses its new configuration",
+        f"  {told}",
         f"release: hint: mend compose/{tier}/{service}/ and run the same command again",
     ]
     assert PASSWORD not in error
