@@ -1,5 +1,5 @@
 # Two commands: `make up` and `make test`. Everything here is a thin caller of scripts/ and basec.
-.PHONY: help up down test quick lint unit policy nightly bench clean
+.PHONY: help up down test quick lint unit policy nightly bench screenshots clean
 .DEFAULT_GOAL := help
 basec := bin/basec
 
@@ -38,6 +38,10 @@ nightly: ## Run what takes too long for `make test`, where its result is not cur
 bench: ## Measure what docs/benchmarks.md promises, on a stack of its own (GROUPS="warm noop" for some of it)
 	@scripts/bootstrap
 	@.venv/bin/python -m bench $(GROUPS)
+
+screenshots: ## Draw the pictures of the README anew, from the local stack that is up
+	@scripts/bootstrap
+	@.venv/bin/python scripts/screenshot.py docs/images/status.svg bin/basec status --env local
 
 clean: ## Remove the caches as well: CLI, images, virtual environment
 	@scripts/clean
