@@ -140,6 +140,17 @@ def print_json(environment: str, document: Mapping[str, object]) -> None:
     sys.stdout.write(json.dumps({**document, "environment": environment}, indent=2, sort_keys=True) + "\n")
 
 
+@contextmanager
+def clock(what: str) -> Iterator[None]:
+    """Show in a terminal what goes on and for how long already; lines that are said meanwhile stand above it."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=stderr(), transient=True, disable=not stderr().is_terminal) as live:
+        live.add_task(what, total=None)
+        yield
+
+
 class Stages:
     """Names and times the stages of a long command."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from basec.arguments import AS_JSON, CHANGE_ENV, READ_ENV
-from basec.console import Stages, answer, print_json, say, show
+from basec.console import Stages, answer, clock, print_json, say, show
 from basec.environments import Environment, resolve
 from topology.errors import BasecommerceError, UsageError
 
@@ -119,7 +119,7 @@ def _prepare_machine(environment: Environment, stages: Stages) -> tuple[Path, Ma
 
     with stages.stage("doctor"):
         require_host(environment)
-    with stages.stage("toolchain and images"):
+    with stages.stage("toolchain and images"), clock("CLI and images; the first time they take 4 to 12 minutes"):
         builder = Program("localcloud", ["images", "--tag", asked_tag(environment)])
         toolchain, images = run_side_by_side(Program("toolchain"), builder)
     with stages.stage("power on"):  # its registry is one of the images
