@@ -13,8 +13,7 @@ from basec import console
 
 def shown(monkeypatch: pytest.MonkeyPatch, *, terminal: bool) -> str:
     written = io.StringIO()
-    monkeypatch.setattr(console, "stderr", lambda: Console(file=written, force_terminal=terminal, width=80, color_system=None))
-    drawn = console.stderr()
+    drawn = Console(file=written, force_terminal=terminal, width=80, color_system=None)
     monkeypatch.setattr(console, "stderr", lambda: drawn)
     with console.clock("CLI and images"):
         console.say("postgres: building")
