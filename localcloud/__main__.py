@@ -62,7 +62,8 @@ def _allocate(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from localcloud.doctor import Host, Ports, examine
+    from localcloud.doctor import Ports, examine
+    from localcloud.findings import Host
 
     config = CloudConfig.load(arguments.config) if arguments.config else None
     ports = Ports(config.http_port, config.https_port) if config else Ports(arguments.http_port, arguments.https_port)

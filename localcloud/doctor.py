@@ -11,11 +11,8 @@ import platform
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import NamedTuple
@@ -23,9 +20,9 @@ from typing import NamedTuple
 from localcloud import remedies
 from localcloud.allocate import routed_networks
 from localcloud.config import CloudConfig
+from localcloud.distribution import IN_CONTAINER, apt_install, debian_archive, packages, system
+from localcloud.findings import Finding, Host, Status, search_path
 
-DEBIAN_RELEASES = ("12", "13")
-PYTHON_MINIMUM = (3, 11)
 INOTIFY_MINIMUM = {"max_user_instances": 512, "max_user_watches": 524288}
 """Each systemd takes tens of instances. Source: https://kind.sigs.k8s.io/docs/user/known-issues/#pod-errors-due-to-too-many-open-files"""
 DISK_COLD_GIB = 10
@@ -34,44 +31,6 @@ DISK_WARM_GIB = 3
 MEMORY_GIB = 5
 """Three droplets (4 GiB of limits, half of it used) and the engine."""
 ENGINE_START_TIMEOUT_S = 40
-PACKAGES = {  # a program that must be there: the Debian package that brings it
-    "mmdebstrap": "mmdebstrap",
-    "iptables": "iptables",
-    "mkfs.ext4": "e2fsprogs",
-    "losetup": "mount",
-    "setpriv": "util-linux",
-    "ip": "iproute2",
-    "ssh": "openssh-client",
-    "ssh-agent": "openssh-client",
-}
-
-
-class Status(StrEnum):
-    """How a check ended; only FAILED stops a bring-up."""
-
-    OK = "ok"
-    REPAIRED = "repaired"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One line of the doctor's table."""
-
-    check: str
-    status: Status
-    message: str
-    remedy: str = ""
-    final: bool = False
-    """No later check makes sense after this failure."""
-
-    @property
-    def failed(self) -> bool:
-        return self.status is Status.FAILED
-
-    def as_dict(self) -> dict[str, str]:
-        return {"check": self.check, "status": self.status.value, "message": self.message, "remedy": self.remedy}
 
 
 class Ports(NamedTuple):
@@ -81,39 +40,6 @@ class Ports(NamedTuple):
     https: int
 
 
-@dataclass(frozen=True)
-class Host:
-    """This machine, and whether it may be repaired."""
-
-    cache: Path
-    repair: bool
-    root: Path = Path("/")
-
-    def run(self, *command: str, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
-        """Run a program; a missing program answers 127 like a shell."""
-        environment = {**os.environ, "PATH": _path(), "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-        try:
-            return subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=timeout_s,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-            )
-        except FileNotFoundError as error:
-            return subprocess.CompletedProcess(command, 127, "", str(error))
-        except subprocess.TimeoutExpired:
-            return subprocess.CompletedProcess(command, 124, "", f"no answer in {timeout_s:.0f} s")
-
-    def read(self, path: str) -> str | None:
-        try:
-            return (self.root / path.lstrip("/")).read_text().strip()
-        except OSError:
-            return None
-
-
 def examine(host: Host, *, config: CloudConfig | None, ports: Ports) -> Iterator[Finding]:
     """Yield findings one by one, so that a caller can show each when it is known."""
     first = system(host)
@@ -121,6 +47,7 @@ def examine(host: Host, *, config: CloudConfig | None, ports: Ports) -> Iterator
     if first.failed:
         return
     yield packages(host)
+    yield debian_archive(host)
     docker = engine(host)
     yield docker
     yield cgroup(host)
@@ -135,64 +62,22 @@ def examine(host: Host, *, config: CloudConfig | None, ports: Ports) -> Iterator
         yield port(host, variable, number, config)
 
 
-def system(host: Host) -> Finding:
-    """Refuse any system that this was never run on, with one line that says what it lacks."""
-    release = dict(line.split("=", 1) for line in (host.read("/etc/os-release") or "").splitlines() if "=" in line)
-    identity, version = release.get("ID", "unknown").strip('"'), release.get("VERSION_ID", "").strip('"')
-    wants: list[str] = []
-    if identity != "debian" or version not in DEBIAN_RELEASES:
-        wants.append(f"Debian {' or '.join(DEBIAN_RELEASES)} (this is {identity} {version})".replace(" )", ")"))
-    if platform.machine() != "x86_64":
-        wants.append(f"amd64 (this is {platform.machine()})")
-    if os.geteuid() != 0:
-        wants.append(f"root (this is user id {os.geteuid()})")
-    if sys.version_info < PYTHON_MINIMUM:
-        wants.append(f"Python {'.'.join(map(str, PYTHON_MINIMUM))} (this is {platform.python_version()})")
-    if wants:
-        return Finding(
-            check="system",
-            status=Status.FAILED,
-            final=True,
-            message=f"the local cloud needs {', '.join(wants)}",
-            remedy="run it as root on a Debian machine or virtual machine",
-        )
-    return Finding(
-        check="system", status=Status.OK, message=f"Debian {version}, amd64, root, Python {platform.python_version()}"
-    )
-
-
-def packages(host: Host) -> Finding:
-    """Install the host programs that are missing, from the machine's own apt sources."""
-    missing = sorted({package for program, package in PACKAGES.items() if not _which(program)})
-    if not missing:
-        return Finding(check="packages", status=Status.OK, message="all host programs are there")
-    remedy = f"apt-get update && apt-get install {' '.join(missing)}"
-    if not host.repair:
-        return Finding(check="packages", status=Status.FAILED, message=f"missing: {', '.join(missing)}", remedy=remedy)
-    problem = _apt_install(host, missing)
-    if problem:
-        return Finding(
-            check="packages", status=Status.FAILED, message=f"{', '.join(missing)}: {problem}", remedy=remedy
-        )
-    return Finding(check="packages", status=Status.REPAIRED, message=f"installed {', '.join(missing)}")
-
-
 def engine(host: Host) -> Finding:
     """Find a Docker engine, or install and start Debian's."""
     version = _engine_version(host)
     if version:
-        return Finding(check="docker", status=Status.OK, message=f"engine {version}")
+        return _foreign_engine(host, version) or Finding(check="docker", status=Status.OK, message=f"engine {version}")
     remedy = remedies.ENGINE
     if not host.repair:
         return Finding(check="docker", status=Status.FAILED, message="no Docker engine answers", remedy=remedy)
     done: list[str] = []
-    if not _which("dockerd"):
-        problem = _apt_install(host, ["docker.io"])
+    if not host.which("dockerd"):
+        problem = apt_install(host, ["docker.io"])
         if problem:
             return Finding(check="docker", status=Status.FAILED, message=f"docker.io: {problem}", remedy=remedy)
         done.append("installed docker.io")
-    if not _which("docker"):  # Debian 13 ships the client as a package of its own
-        problem = _apt_install(host, ["docker-cli"])
+    if not host.which("docker"):  # Debian 13 ships the client as a package of its own
+        problem = apt_install(host, ["docker-cli"])
         if problem:
             return Finding(check="docker", status=Status.FAILED, message=f"docker-cli: {problem}", remedy=remedy)
         done.append("installed docker-cli")
@@ -215,8 +100,7 @@ def engine(host: Host) -> Finding:
 
 def cgroup(host: Host) -> Finding:
     """Say which of the two cgroup code paths the droplets take."""
-    unified = (host.root / "sys/fs/cgroup/cgroup.controllers").exists()
-    if unified:
+    if "memory" in (host.read("/sys/fs/cgroup/cgroup.controllers") or "").split():
         return Finding(check="cgroup", status=Status.OK, message="version 2")
     if (host.root / "sys/fs/cgroup/memory").exists():
         return Finding(check="cgroup", status=Status.OK, message="version 1")
@@ -224,7 +108,7 @@ def cgroup(host: Host) -> Finding:
         check="cgroup",
         status=Status.FAILED,
         message="no memory controller under /sys/fs/cgroup",
-        remedy="boot with cgroup_enable=memory, or mount the cgroup file systems",
+        remedy="boot with cgroup_enable=memory on the kernel's command line, or mount the cgroup file systems",
     )
 
 
@@ -250,14 +134,19 @@ def bridge_filter(host: Host) -> Finding:
 
 
 def loop_devices(host: Host) -> Finding:
-    """The data volume is a file on a loop device; the kernel names one that is free, and makes it if need be."""
-    problem = "/dev/loop-control is missing"
-    if (host.root / "dev/loop-control").exists():
-        found = host.run("losetup", "--find", timeout_s=20)
-        if found.returncode == 0:
-            return Finding(check="loop devices", status=Status.OK, message="available")
-        problem = found.stderr.strip() or "losetup --find fails"
-    return Finding(check="loop devices", status=Status.FAILED, message=problem, remedy=remedies.LOOP_DEVICES)
+    """The data volume is a file on a loop device: ask losetup itself for a free one, which takes none."""
+    found = host.run("losetup", "--find", timeout_s=20)
+    message, remedy = "available", remedies.LOOP_DEVICES
+    if not (host.root / "dev/loop-control").exists():
+        message = "/dev/loop-control is missing"
+    elif found.returncode != 0:
+        message = found.stderr.strip()
+    elif not (host.root / found.stdout.strip().lstrip("/")).exists():  # in a container, whose /dev is its own
+        device = found.stdout.strip()
+        message, remedy = f"{device} is missing", f"mknod {device} b 7 {device.removeprefix('/dev/loop')}"
+    else:
+        return Finding(check="loop devices", status=Status.OK, message=message)
+    return Finding(check="loop devices", status=Status.FAILED, message=message, remedy=remedy)
 
 
 def disk(host: Host) -> Finding:
@@ -351,22 +240,22 @@ def _sysctl(host: Host, path: str, minimum: int, *, check: str) -> Finding:
     return Finding(check=check, status=Status.FAILED, message=f"{name} = {current}, {minimum} needed", remedy=remedy)
 
 
-def _apt_install(host: Host, names: list[str]) -> str:
-    """Install packages; answer what went wrong, or nothing. The lists are refreshed once, and only when needed."""
-    install = ("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *names)
-    first = host.run(*install)
-    if first.returncode == 0:
-        return ""
-    host.run("apt-get", "update", "--quiet")
-    second = host.run(*install)
-    if second.returncode == 0:
-        return ""
-    return (second.stderr.strip() or second.stdout.strip() or "apt-get failed").splitlines()[-1]
-
-
 def _engine_version(host: Host) -> str:
     run = host.run("docker", "version", "--format", "{{.Server.Version}}", timeout_s=20)
     return run.stdout.strip() if run.returncode == 0 else ""
+
+
+def _foreign_engine(host: Host, version: str) -> Finding | None:
+    """Refuse an engine that is not root's on this very kernel: its bridges, loop devices and volumes are elsewhere."""
+    told = host.run("docker", "info", "--format", "{{.KernelVersion}} {{.SecurityOptions}}", timeout_s=20).stdout
+    kernel, _, options = told.strip().partition(" ")
+    if "name=rootless" in options:
+        message, remedy = "is rootless", "docker context use default, with an engine that runs as root"
+    elif kernel not in ("", platform.release()):
+        message, remedy = f"runs on another kernel ({kernel}), as Docker Desktop does", IN_CONTAINER
+    else:
+        return None
+    return Finding(check="docker", status=Status.FAILED, message=f"engine {version} {message}", remedy=remedy)
 
 
 def _start_engine(host: Host, log: Path) -> str:
@@ -376,23 +265,14 @@ def _start_engine(host: Host, log: Path) -> str:
         return "started docker.service"
     with log.open("ab") as output:
         subprocess.Popen(
-            [_which("dockerd") or "dockerd"],
+            [host.which("dockerd") or "dockerd"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
-            env={**os.environ, "PATH": _path()},
+            env={**os.environ, "PATH": search_path()},
         )
     return f"started dockerd (log: {log})"
-
-
-def _path() -> str:
-    """Give PATH with the administrators' directories, which a shell made by plain `su` lacks."""
-    return f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
-
-
-def _which(program: str) -> str | None:
-    return shutil.which(program, path=_path())
 
 
 def _existing(path: Path) -> Path:

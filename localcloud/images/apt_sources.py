@@ -1,7 +1,8 @@
 """What the machine's own apt settings say, turned to the release of the droplets.
 
 The images are made from the mirror that this machine already uses: no mirror is named in the project, and a machine
-behind a proxy or with a private certificate authority builds like any other.
+behind a proxy or with a private certificate authority builds like any other. A machine whose apt has no Debian archive,
+such as Ubuntu, names one in a file of its own, which its apt does not read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ SUITE = "trixie"
 """Debian 13, the release of the droplets (`debian-13-x64`)."""
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 """Of the package debian-archive-keyring, on this machine and in the images."""
-_POCKETS = ("", "-updates", "-security")
+OWN_SOURCES = "/etc/basecommerce/debian.sources"
+"""Debian's archives in the form of deb822-style sources (man 5 sources.list); where it exists, nothing else is read."""
+_SUITES = re.compile(
+    r"(?:bullseye|bookworm|trixie|forky|sid|oldstable|stable|testing|unstable)(?P<pocket>|-updates|-security)"
+)
+"""Whoever mirrors one of these has `SUITE`, too. Source: https://www.debian.org/releases/"""
 _ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)")
 
 
@@ -35,24 +41,24 @@ class Source:
 def machine_sources(root: Path = Path("/")) -> tuple[Source, ...]:
     """Read the Debian archives that this machine's apt uses, as sources of `SUITE`.
 
-    Archives of other vendors are left out: they have a key or a component of their own.
+    Archives of other vendors are left out: they have a key, a component or an origin of their own.
     Raises CloudError when no Debian archive is found.
     """
-    codename = _codename(root / "etc/os-release")
+    own = root / OWN_SOURCES.lstrip("/")
+    entries = _stanzas(own) if own.is_file() else _entries(root / "etc/apt")
     found: list[Source] = []
-    for uri, suite, components, signed_by in _entries(root / "etc/apt"):
-        pocket = suite.removeprefix(codename)
-        if not suite.startswith(codename) or pocket not in _POCKETS or "main" not in components:
+    for uri, suite, components, signed_by in entries:
+        known = _SUITES.fullmatch(suite)
+        if known is None or "main" not in components or (signed_by and "debian-archive" not in signed_by):
             continue
-        if signed_by and "debian-archive" not in signed_by:
-            continue
-        source = Source(uri.rstrip("/"), SUITE + pocket)
-        if source not in found:
+        source = Source(uri.rstrip("/"), SUITE + known["pocket"])
+        if source not in found and _origin(root, uri, suite) in (None, "Debian"):
             found.append(source)
     if not any(source.suite == SUITE for source in found):
+        place = OWN_SOURCES if own.is_file() else "/etc/apt"
         raise CloudError(
-            f"/etc/apt: no Debian archive of suite {codename!r} with component main is configured\n"
-            "hint: the images are made from the machine's own Debian mirror; add it to /etc/apt/sources.list.d"
+            f"{place}: no Debian archive with component main, which the images are made from\n"
+            f"hint: name a Debian mirror in {OWN_SOURCES}: docs/local-cloud.md#a-debian-mirror"
         )
     return tuple(found)
 
@@ -63,11 +69,15 @@ def apt_options(dump: str) -> tuple[str, ...]:
     return tuple(line for line in dump.splitlines() if wanted.fullmatch(line) and "Auto-Detect" not in line)
 
 
-def _codename(os_release: Path) -> str:
-    match = re.search(r'^VERSION_CODENAME="?([a-z]+)"?$', os_release.read_text(), re.MULTILINE)
-    if match is None:
-        raise CloudError(f"{os_release}: VERSION_CODENAME: not set\nhint: the local cloud runs on Debian 12 or 13")
-    return match.group(1)
+def _origin(root: Path, uri: str, suite: str) -> str | None:
+    """Read whose archive it is in what apt has downloaded of it; None before the first `apt-get update`."""
+    name = re.sub(r"^\w+://(?:[^/@]*@)?", "", uri).rstrip("/").replace("/", "_")
+    for file in ("InRelease", "Release"):
+        listed = root / "var/lib/apt/lists" / f"{name}_dists_{suite}_{file}"
+        if listed.is_file():
+            match = re.search(r"^Origin: *(.+?) *$", listed.read_text(errors="replace"), re.MULTILINE)
+            return match[1] if match else ""
+    return None
 
 
 def _entries(apt: Path) -> Iterator[tuple[str, str, tuple[str, ...], str]]:
@@ -77,8 +87,12 @@ def _entries(apt: Path) -> Iterator[tuple[str, str, tuple[str, ...], str]]:
         if path.is_file():
             yield from _one_line_entries(path.read_text().splitlines())
     for path in sorted((apt / "sources.list.d").glob("*.sources")):
-        for stanza in re.split(r"\n\s*\n", path.read_text()):
-            yield from _stanza_entries(_fields(stanza))
+        yield from _stanzas(path)
+
+
+def _stanzas(path: Path) -> Iterator[tuple[str, str, tuple[str, ...], str]]:
+    for stanza in re.split(r"\n\s*\n", path.read_text()):
+        yield from _stanza_entries(_fields(stanza))
 
 
 def _one_line_entries(lines: Iterable[str]) -> Iterator[tuple[str, str, tuple[str, ...], str]]:

@@ -23,11 +23,12 @@ from localcloud.providers.schema import Kind, Property
 from localcloud.providers.servicer import ProviderServicer
 from localcloud.providers.values import Value, decode_struct, encode_struct
 from tests import kept
+from tests.localcloud.doctor_support import machine
 from tests.localcloud.engine_stack import EngineStack
 from tests.localcloud.sample_program import Sample
 from tests.no_docker import pytest_runtest_setup, pytest_runtest_teardown
 
-__all__ = ["pytest_runtest_setup", "pytest_runtest_teardown"]  # this room needs no Docker
+__all__ = ["machine", "pytest_runtest_setup", "pytest_runtest_teardown"]  # this room needs no Docker
 
 THING = "test:index:Thing"
 

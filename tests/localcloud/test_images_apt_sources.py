@@ -8,10 +8,9 @@ from localcloud.backend import CloudError
 from localcloud.images.apt_sources import KEYRING, Source, apt_options, machine_sources
 
 
-def machine(root: Path, *, codename: str = "bookworm", **files: str) -> Path:
+def apt_of(root: Path, **files: str) -> Path:
     """Make a machine's /etc; `__` in a file's name stands for a dot."""
     (root / "etc/apt/sources.list.d").mkdir(parents=True)
-    (root / "etc/os-release").write_text(f'NAME="Debian"\nVERSION_CODENAME={codename}\n')
     for name, text in files.items():
         (root / "etc/apt" / name.replace("__", ".").replace("d/", "sources.list.d/")).write_text(text)
     return root
@@ -23,7 +22,7 @@ def test_deb822_sources_become_the_same_archives_of_trixie(tmp_path: Path) -> No
         f"Components: main contrib\nSigned-By: {KEYRING}\n\n"
         "Types: deb\nURIs: http://mirror.example/security\nSuites: bookworm-security\nComponents: main\n"
     )
-    root = machine(tmp_path, **{"d/debian__sources": text})
+    root = apt_of(tmp_path, **{"d/debian__sources": text})
     assert machine_sources(root) == (
         Source("http://mirror.example/debian", "trixie"),
         Source("http://mirror.example/debian", "trixie-updates"),
@@ -34,7 +33,7 @@ def test_deb822_sources_become_the_same_archives_of_trixie(tmp_path: Path) -> No
 def test_one_line_sources_are_read_too(tmp_path: Path) -> None:
     text = "deb http://mirror.example/debian trixie main # ours\n#deb http://off.example/debian trixie main\n"
     text += f"deb [arch=amd64 signed-by={KEYRING}] http://mirror.example/security trixie-security main\n"
-    root = machine(tmp_path, codename="trixie", sources__list=text)
+    root = apt_of(tmp_path, sources__list=text)
     assert machine_sources(root) == (
         Source("http://mirror.example/debian", "trixie"),
         Source("http://mirror.example/security", "trixie-security"),
@@ -52,19 +51,33 @@ def test_one_line_sources_are_read_too(tmp_path: Path) -> None:
 )
 def test_archives_of_other_vendors_are_left_out(tmp_path: Path, foreign: str) -> None:
     text = f"{foreign}\ndeb http://mirror.example/debian bookworm main\n"
-    root = machine(tmp_path, sources__list=text)
+    root = apt_of(tmp_path, sources__list=text)
     assert machine_sources(root) == (Source("http://mirror.example/debian", "trixie"),)
 
 
 def test_a_disabled_stanza_is_left_out_and_no_archive_is_an_error_with_a_hint(tmp_path: Path) -> None:
     text = "Enabled: no\nTypes: deb\nURIs: http://mirror.example/debian\nSuites: bookworm\nComponents: main\n"
-    root = machine(tmp_path, **{"d/debian__sources": text})
+    root = apt_of(tmp_path, **{"d/debian__sources": text})
     with pytest.raises(CloudError) as caught:
         machine_sources(root)
     assert str(caught.value) == (
-        "/etc/apt: no Debian archive of suite 'bookworm' with component main is configured\n"
-        "hint: the images are made from the machine's own Debian mirror; add it to /etc/apt/sources.list.d"
+        "/etc/apt: no Debian archive with component main, which the images are made from\n"
+        "hint: name a Debian mirror in /etc/basecommerce/debian.sources: docs/local-cloud.md#a-debian-mirror"
     )
+
+
+def test_a_file_of_its_own_goes_before_the_machines_apt(tmp_path: Path) -> None:
+    root = apt_of(tmp_path, sources__list="deb http://mirror.example/debian bookworm main\n")
+    own = root / "etc/basecommerce/debian.sources"
+    own.parent.mkdir()
+    own.write_text("Types: deb\nURIs: http://near.example/debian\nSuites: stable stable-security\nComponents: main\n")
+    assert machine_sources(root) == (
+        Source("http://near.example/debian", "trixie"),
+        Source("http://near.example/debian", "trixie-security"),
+    )
+    own.write_text("Types: deb\nURIs: http://near.example/ubuntu\nSuites: noble\nComponents: main\n")
+    with pytest.raises(CloudError, match=r"^/etc/basecommerce/debian\.sources: no Debian archive"):
+        machine_sources(root)
 
 
 def test_proxy_and_certificate_settings_are_taken_over_and_nothing_else() -> None:
