@@ -75,3 +75,20 @@ def test_no_service_may_start_while_it_is_installed_and_the_ban_ends_with_the_sc
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "allowed").read_text() == "101\n"
     assert not (tmp_path / "usr/sbin/policy-rc.d").exists()
+
+
+def test_a_machine_without_apt_is_told_what_is_missing_and_where_the_tests_run(tmp_path: Path) -> None:
+    text = (ROOT / "scripts/install-servers").read_text()
+    for path in MOVED:
+        text = text.replace(path, f"{tmp_path}{path}")
+    (tmp_path / "fakes").mkdir()
+    (tmp_path / "fakes/ls").symlink_to("/bin/false")
+    done = subprocess.run(
+        ["/bin/sh", "-c", text], env={"PATH": str(tmp_path / "fakes")}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert done.stderr.splitlines() == [
+        "install-servers: nginx-light postgresql redis-server nmap testssl.sh: not there, "
+        "and without apt-get not to be had here",
+        "hint: scripts/in-container test (any machine with Docker; nothing is installed on it)",
+    ]
