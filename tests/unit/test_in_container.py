@@ -115,8 +115,8 @@ def test_only_the_clone_is_mounted_and_what_is_made_in_it_is_in_volumes(clone: C
     words = clone.made[0].split()
     mounted = dict(words[at + 1].split(":", 1) for at, word in enumerate(words) if word == "--volume")
     root = clone.root / "clone"
-    assert {source for source in mounted if source.startswith("/")} == {str(root), "/lib/modules"}
-    assert mounted["/lib/modules"] == "/lib/modules:ro"
+    assert {source for source in mounted if source.startswith("/")} - {"/lib/modules"} == {str(root)}
+    assert mounted.get("/lib/modules", "/lib/modules:ro") == "/lib/modules:ro"
     assert {mounted[f"{clone.name}-{volume}"] for volume in ("docker", "cache", "venv", "local", "basec")} == {
         *("/var/lib/docker", "/root/.cache"),
         *(f"{root}/{directory}" for directory in (".venv", ".local", ".basec")),
@@ -172,10 +172,13 @@ def test_help_needs_no_docker_and_its_absence_has_a_hint(clone: Clone) -> None:
 
 def test_ctrl_c_reaches_what_runs_inside_and_its_end_is_awaited(clone: Clone) -> None:
     """`docker exec` without a terminal passes no signal on."""
-    (clone.root / "fakes/make").write_text(
+    step = clone.root / "fakes/step"
+    step.write_text(
         f"#!/bin/bash\ntrap 'echo ends; sleep 0.5; touch {clone.root}/ended; exit 130' INT\n"
-        f"touch {clone.root}/begun\nfor second in $(seq 600); do sleep 0.1; done\n"
+        f"touch {clone.root}/begun\nfor second in $(seq 200); do sleep 0.1; done\n"
     )
+    step.chmod(0o755)
+    (clone.root / "fakes/make").write_text("#!/bin/bash\ntrap : INT\nstep\n")  # a step is a process of its own
     process = clone.start("up")
     until = time.monotonic() + 30
     while not (clone.root / "begun").exists():
