@@ -62,7 +62,7 @@ def system(host: Host) -> Finding:
         check="system",
         status=Status.WARNING,
         message=f"{message}: not run on this system",
-        remedy="docs/local-cloud.md#hosts says what may differ",
+        remedy="docs/hosts.md says what may differ",
     )
 
 

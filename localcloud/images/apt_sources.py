@@ -58,7 +58,7 @@ def machine_sources(root: Path = Path("/")) -> tuple[Source, ...]:
         place = OWN_SOURCES if own.is_file() else "/etc/apt"
         raise CloudError(
             f"{place}: no Debian archive with component main, which the images are made from\n"
-            f"hint: name a Debian mirror in {OWN_SOURCES}: docs/local-cloud.md#a-debian-mirror"
+            f"hint: name a Debian mirror in {OWN_SOURCES}: docs/hosts.md#a-debian-mirror"
         )
     return tuple(found)
 

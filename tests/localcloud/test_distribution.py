@@ -16,7 +16,7 @@ from tests.localcloud.doctor_support import FREE, KEYRING, OS_RELEASES, SOURCES,
 
 UBUNTU_SOURCES = "Types: deb\nURIs: http://ubuntu.example/ubuntu/\nSuites: {0} {0}-updates\nComponents: main universe\n"
 RASPBERRY_SOURCES = "deb http://pi.example/debian/ bookworm main\n"
-FURTHER = "docs/local-cloud.md#hosts says what may differ"
+FURTHER = "docs/hosts.md says what may differ"
 
 
 def system_of(host: Host, release: str) -> Finding:
@@ -127,9 +127,7 @@ def test_a_machine_whose_apt_knows_no_debian_archive_is_told_where_to_name_one(m
     finding = only_problem(host)
     assert (finding.check, finding.failed) == ("debian archive", True)
     assert finding.message == "/etc/apt: no Debian archive with component main, which the images are made from"
-    assert finding.remedy == (
-        "name a Debian mirror in /etc/basecommerce/debian.sources: docs/local-cloud.md#a-debian-mirror"
-    )
+    assert finding.remedy == ("name a Debian mirror in /etc/basecommerce/debian.sources: docs/hosts.md#a-debian-mirror")
     own = host.root / "etc/basecommerce/debian.sources"
     own.parent.mkdir()
     own.write_text("Types: deb\nURIs: http://mirror.example/debian\nSuites: trixie trixie-updates\nComponents: main\n")

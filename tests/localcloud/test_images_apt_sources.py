@@ -62,7 +62,7 @@ def test_a_disabled_stanza_is_left_out_and_no_archive_is_an_error_with_a_hint(tm
         machine_sources(root)
     assert str(caught.value) == (
         "/etc/apt: no Debian archive with component main, which the images are made from\n"
-        "hint: name a Debian mirror in /etc/basecommerce/debian.sources: docs/local-cloud.md#a-debian-mirror"
+        "hint: name a Debian mirror in /etc/basecommerce/debian.sources: docs/hosts.md#a-debian-mirror"
     )
 
 
