@@ -26,7 +26,7 @@ case "$*" in
   "container inspect"*State*) echo true ;;
   "container inspect"*LOCAL_HTTPS_PORT*) echo 443 ;;
   "container inspect"*LOCAL_HTTP_PORT*) echo 80 ;;
-  "container exec --interactive"*"sh -seu"*) cat >/dev/null ;;
+  "container exec --interactive"*"sh -seu"*) cat >{root}/prepare ;;
   "container exec"*losetup*|"container exec"*docker.pid*) ;;
   "container exec"*) while [ "$1" != {name} ]; do shift; done; shift; exec setsid --wait "$@" ;;
 esac
@@ -122,6 +122,17 @@ def test_only_the_clone_is_mounted_and_what_is_made_in_it_is_in_volumes(clone: C
         *("/var/lib/docker", "/root/.cache"),
         *(f"{root}/{directory}" for directory in (".venv", ".local", ".basec")),
     }
+
+
+def test_mounted_directories_are_never_empty_so_that_make_down_leaves_them(clone: Clone) -> None:
+    assert clone.run("up")[0] == 0
+    (loop,) = [
+        line for line in (clone.root / "prepare").read_text().splitlines() if line.startswith("for directory in")
+    ]
+    for directory in (".local", ".basec"):
+        (clone.root / directory).mkdir()
+    subprocess.run(["sh", "-euc", loop], cwd=clone.root, check=True)
+    assert all(any((clone.root / directory).iterdir()) for directory in (".local", ".basec"))
 
 
 def test_make_gets_the_arguments_and_its_exit_code_is_the_scripts(clone: Clone) -> None:
