@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = {
     *("basec", "bench", "components", "compose", "localcloud"),
-    *("policy", "reference_apps", "tests", "toolchain", "topology"),
+    *("policy", "reference_apps", "scripts", "tests", "toolchain", "topology"),
 }
 ALLOWED = {
     "topology": set[str](),
@@ -22,6 +22,7 @@ ALLOWED = {
     "localcloud": set[str](),
     "policy": {"topology"},
     "reference_apps": set[str](),
+    "scripts": set[str](),
     "toolchain": set[str](),
     "compose": set[str](),
     "bench": set[str](),
