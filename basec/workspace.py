@@ -6,13 +6,13 @@ Pulumi is imported here and nowhere on the way to a command's help.
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,10 @@ class EngineCommand(automation.PulumiCommand):
     """
 
     def __init__(self, binary: Path) -> None:
-        # The base class looks for <root>/bin/pulumi only; the version was checked by whoever found this binary.
+        # The base class looks for <root>/bin/pulumi only, and asks that for its version: a third of a second for what
+        # is known already, since toolchain/ takes no other CLI than the SDK's own version.
         self.command = str(binary)
+        self.version = VersionInfo.parse(importlib.metadata.version("pulumi"))
         self.last_code = 0
         self.deadline_s: float | None = None
         """A command that takes longer is killed; only for those that change nothing."""
@@ -58,12 +60,6 @@ class EngineCommand(automation.PulumiCommand):
         self._interrupted = False
         self.operating = False
         """Whether an operation runs; exports and failures are then read from its events."""
-
-    @cached_property
-    def version(self) -> VersionInfo:  # type: ignore[override] # an attribute of the base class
-        """What the CLI says it is, asked when the SDK wants to know: neither preview nor `up` does."""
-        run = subprocess.run([self.command, "version"], capture_output=True, text=True, check=True)
-        return VersionInfo.parse(run.stdout.strip().removeprefix("v"))
 
     def run(
         self,
