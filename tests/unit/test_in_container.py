@@ -56,8 +56,9 @@ class Clone:
         path.chmod(0o755)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        # Not with the signals of the test run itself: one that was put into the background ignores SIGINT.
         return subprocess.Popen(
-            [str(self.root / "clone/scripts/in-container"), *arguments],
+            ["env", "--default-signal=INT,TERM", str(self.root / "clone/scripts/in-container"), *arguments],
             env={"PATH": f"{self.root / 'fakes'}:{os.environ['PATH']}", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
