@@ -165,7 +165,9 @@ def test_the_lock_of_another_machine_stays_whatever_runs_here(clone: Clone) -> N
 
 
 def test_a_stack_that_was_up_is_not_made_anew_in_another_back_end(clone: Clone) -> None:
-    (clone.root / ".basec/staging").mkdir(parents=True)
+    hosts = clone.root / ".basec/staging/inventory.yaml"
+    hosts.parent.mkdir(parents=True)
+    hosts.write_text("")
     done = clone.basec("preview", "--env", "staging")
     assert done.code == 1
     assert "has no such stack, yet it was up before (.basec/staging)\nhint: set PULUMI_BACKEND_URL" in done.stderr
