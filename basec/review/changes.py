@@ -81,6 +81,8 @@ def _change(order: int, step: Step, releases: Mapping[str, tuple[Files, Files]],
         if files is not None:
             release = compare_releases(*files)
             effect = effects.worst([effect, effects.of_services(release.services)])
+        if digests[0] == digests[1]:
+            effect = effects.worst([effect, effects.OF_SECRETS])
     return Change(
         order=order, step=step, host=host, properties=properties, release=release, digests=digests, effect=effect
     )

@@ -53,6 +53,12 @@ GAPS: dict[str, str] = {
 """What a new container of a service means."""
 
 
+OF_SECRETS = Effect(
+    kind="restart", text="the services that read what changed get a new container, and are away meanwhile"
+)
+"""What other secrets or addresses mean for a release whose files stay: which ones differ is secret as a whole."""
+
+
 def of_resource(type_: str, op: str, properties: Sequence[str]) -> Effect:
     """Give the effect of an operation on a resource; `properties` are the paths that differ."""
     if op not in KNOWN_OPS:

@@ -37,10 +37,11 @@ def resources(review: Review) -> Iterator[Text]:
     for change in review.changes:
         sign = Text(f"{change.sign:>2} ", style=COLOURS[change.sign])
         yield sign.append(f"{change.order:>2}. {change.step.resource}", style="bold")
+        files = change.release.files if change.release else ()
         for each in change.properties:
-            if not (change.release and each.path in ("create", "stdin")):  # the files below say it better
+            if not (files and each.path in ("create", "stdin")):  # the files below say it better
                 yield _indented(_property(each))
-        for file in change.release.files if change.release else ():
+        for file in files:
             yield _indented(_diff(f"{file.name} ({file.kind})", file.diff))
 
 

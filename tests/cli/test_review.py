@@ -235,8 +235,12 @@ def test_hosts_come_in_the_order_of_the_work_and_many_new_things_are_counted() -
 
 
 def test_the_same_release_with_another_secret_says_so() -> None:
-    (host,) = by_host(review([activation("1" * 12, "1" * 12)], {}, HOSTS))
+    step = replace(activation("1" * 12, "1" * 12), differs=("stdin",))
+    found = review([step], {STACK: (FILES, FILES)}, HOSTS)
+    (host,) = by_host(found)
     assert host.sentences == ("release 111111 again, with other secrets or addresses",)
+    assert (host.effect.kind, host.effect.text) == ("restart", effects.OF_SECRETS.text)
+    assert "     stdin: [secret], changed\n" in drawn(found)
 
 
 def test_the_screen_shows_values_and_lines_at_80_and_120_columns_without_a_trailing_space() -> None:
