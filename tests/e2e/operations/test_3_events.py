@@ -184,8 +184,10 @@ def test_a_wiped_redis_is_refilled_by_one_command(stack: LocalStack) -> None:
     wait_for(lambda: stack.sql(waiting) == "0", SETTLE_S, "all published")
     lost = unfinished(stack)
     wipe = "docker stop infra-redis-1 && rm -rf /mnt/data/redis/* && docker start infra-redis-1"
-    stack.inside("infra", wipe)
-    wait_for(lambda: "(healthy)" in stack.inside("infra", "docker ps --filter name=infra-redis-1"), 30, "Redis is back")
+    with turns.quiet():
+        stack.inside("infra", wipe)
+        there = "docker ps --filter name=infra-redis-1"
+        wait_for(lambda: "(healthy)" in stack.inside("infra", there), 30, "Redis is back")
     output = stack.basec("events", "replay", "--env", STACK)
     assert f"{lost} events are sent again" in output.splitlines()
     assert lost >= 50
@@ -208,5 +210,6 @@ def test_engines_without_their_group_are_unhealthy_and_say_why(stack: LocalStack
     assert health() == "ok"
     docker("exec", "--interactive", stack.container("infra"), "bash", stdin=DESTROY_GROUP)
     assert "NOGROUP" in health()
-    stack.basec("events", "replay", "--env", STACK)
-    wait_for(lambda: health() == "ok", 30, "healthy again")
+    with turns.quiet():
+        stack.basec("events", "replay", "--env", STACK)
+        wait_for(lambda: health() == "ok", 30, "healthy again")
