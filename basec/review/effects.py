@@ -40,19 +40,18 @@ EDITED = {
     ),
 }
 """What an edit in place means, by type and property; all other edits are felt by nobody."""
-GAPS: dict[str, str] = {
-    "nginx": "visitors get errors until it is back",
-    "auth": "nobody can log in until it is back",
-    "construction": "the shop shows errors until it is back",
-    "haproxy": "the shop shows errors until it is back",
-    "postgres": "the shop shows errors and nobody can log in until it is back",
-    "redis": "events wait until it is back",
-    "relay": "events wait until it is back",
-    "engines": "events wait until it is back",
+GAPS = {
+    "nginx": ("visitors get errors", 2),
+    "auth": ("nobody can log in", 4),
+    "construction": ("the shop shows errors", 4),
+    "haproxy": ("the shop shows errors", 2),
+    "postgres": ("the shop shows errors and nobody can log in", 2),
+    "redis": ("events wait", 2),
+    "relay": ("events wait", 3),
+    "engines": ("events wait", 5),
 }
-"""What a new container of a service means."""
-
-
+"""What a new container of a service means, and for about how many seconds: from the end of the old one until the new
+one is healthy, the longest of three on a local stack (docs/preview.md)."""
 OF_SECRETS = Effect(
     kind="restart", text="the services that read what changed get a new container, and are away meanwhile"
 )
@@ -75,8 +74,14 @@ def of_services(services: Sequence[str]) -> Effect:
     """Give the effect of new containers."""
     if not services:
         return NONE
-    gaps = [f"{service}: {GAPS.get(service, 'it is away until it is back')}" for service in services]
-    return Effect(kind="restart", text="; ".join(gaps))
+    return Effect(kind="restart", text="; ".join(map(_gap, services)))
+
+
+def _gap(service: str) -> str:
+    if service not in GAPS:
+        return f"{service}: it is away until it is back"
+    felt, seconds = GAPS[service]
+    return f"{service}: {felt} for about {seconds} s"
 
 
 def worst(effects: Sequence[Effect]) -> Effect:

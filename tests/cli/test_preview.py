@@ -35,7 +35,7 @@ def test_a_preview_tells_properties_files_and_effects_in_the_terminal_and_as_jso
     assert "3 to update, 68 unchanged" in lines
     (edge,) = (line for line in lines if line.startswith("edge "))
     assert "nginx/nginx.conf +1 -0" in edge
-    assert "restart: nginx: visitors get errors until it is back" in edge
+    assert "restart: nginx: visitors get errors for about 2 s" in edge
     hosts = {each["host"]: each for each in document["hosts"]}
     assert list(hosts) == ["infra", "edge"], "in the order of the work"
     admits = "cloud-firewall-infra: admits tcp 6380 from basecommerce-local-dry-vertical"
