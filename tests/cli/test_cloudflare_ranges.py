@@ -20,7 +20,11 @@ from tests.unit.topology_support import project
 from topology.errors import ConfigurationError
 from topology.upkeep import warnings
 
-TODAY = str(datetime.datetime.now(datetime.UTC).date())
+
+def today() -> str:
+    return str(datetime.datetime.now(datetime.UTC).date())
+
+
 FILE = "Pulumi.production.yaml"
 
 
@@ -73,7 +77,7 @@ def changed_lines(before: str, after: str) -> list[str]:
 
 def test_the_list_is_shown_with_its_day_and_age(basec: Run, clone: Path) -> None:
     outcome = basec("cloudflare", "ranges", "--env", "production")
-    age = (datetime.date.fromisoformat(TODAY) - datetime.date(2026, 11, 1)).days
+    age = (datetime.date.fromisoformat(today()) - datetime.date(2026, 11, 1)).days
     assert outcome.code == 0
     assert outcome.stdout.splitlines() == [*present(clone), f"15 ranges, copied on 2026-11-01, {age} days ago"]
     document = json.loads(basec("cloudflare", "ranges", "--env", "staging", "--json").stdout)
@@ -94,20 +98,20 @@ def test_a_refresh_changes_the_ranges_and_the_day_and_no_other_line(
     assert outcome.stdout.splitlines() == [
         "+ 198.18.0.0/15",
         "- 141.101.64.0/18",
-        f"{FILE}: 1 added, 1 removed, 15 in all; dated {TODAY}",
+        f"{FILE}: 1 added, 1 removed, 15 in all; dated {today()}",
     ]
     assert outcome.stderr == "hint: basec preview --env production\n"
     assert changed_lines(text, path.read_text()) == [
         "-        - 141.101.64.0/18",
         '-      ranges_date: "2026-11-01" # when they were copied',
         "+        - 198.18.0.0/15",
-        f'+      ranges_date: "{TODAY}" # when they were copied',
+        f'+      ranges_date: "{today()}" # when they were copied',
     ]
     assert path.stat().st_mode & 0o777 == 0o640
     again = path.read_text()
     published.body = "\n".join(reversed(present(clone)))
     assert basec("cloudflare", "ranges", "--refresh", "--env", "production").stdout == (
-        f"{FILE}: 0 added, 0 removed, 15 in all; dated {TODAY}\n"
+        f"{FILE}: 0 added, 0 removed, 15 in all; dated {today()}\n"
     )
     assert path.read_text() == again
 
