@@ -60,6 +60,8 @@ def sentence(change: Change) -> str:
     if change.digests is None:
         return f"{change.step.name}: {_paths(change)}"
     old, new = change.digests
+    if not new:  # as the command is not known before the machine is
+        return f"release {old} is activated anew"
     if old == new:
         return f"release {old} again, with other secrets or addresses"
     return f"release {old} to {new}: {_release(change)}"

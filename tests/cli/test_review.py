@@ -243,6 +243,12 @@ def test_the_same_release_with_another_secret_says_so() -> None:
     assert "     stdin: [secret], changed\n" in drawn(found)
 
 
+def test_a_release_on_a_machine_that_is_not_made_yet_is_activated_anew() -> None:
+    step = replace(activation(), new_inputs={"create": LATER, "stdin": LATER}, differs=("create", "stdin"))
+    (host,) = by_host(review([step], {STACK: (FILES, FILES)}, HOSTS))
+    assert host.sentences == ("release 111111 is activated anew",)
+
+
 def test_the_screen_shows_values_and_lines_at_80_and_120_columns_without_a_trailing_space() -> None:
     files = {STACK: (FILES, {**FILES, "nginx/nginx.conf": "one\n2\nthree\n"})}
     steps = [
