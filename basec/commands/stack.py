@@ -156,7 +156,8 @@ def _finish_local(environment: Environment, known: Facts, stages: Stages) -> Way
             f"basec: {environment.name}: up, but smoke checks fail", f"basec smoke --env {environment.name}"
         )
     if demo.to_sell:  # after the checks, since it goes the public way
-        demo_tenant.sell(known, demo)
+        with stages.stage("demo sale"):
+            demo_tenant.sell(known, demo)
     return WayIn(
         environment=environment.name,
         url=known.url(demo_tenant.SLUG),

@@ -211,3 +211,17 @@ def test_ctrl_c_reaches_what_runs_inside_and_its_end_is_awaited(clone: Clone) ->
     output, _ = process.communicate(timeout=30)
     assert (process.returncode, output) == (130, "ends\n")
     assert (clone.root / "ended").exists()
+
+
+def test_an_engine_that_does_not_end_by_itself_is_said(clone: Clone) -> None:
+    engine = clone.root / "fakes/docker"
+    text = engine.read_text()
+    engine.write_text(
+        text.replace(
+            '"container exec"*losetup*|"container exec"*docker.pid*) ;;', '"container exec"*docker.pid*) exit 1 ;;'
+        )
+    )
+    code, _, errors = clone.run("down")
+    assert code == 0
+    assert "in-container: the engine in it did not end by itself; it is stopped with the container\n" in errors
+    assert any(line.startswith("container stop") for line in clone.asked)
