@@ -75,8 +75,8 @@ def shared_problems(
         )
     if inventory:
         yield from _limit_problems(file, f"{prefix}.monthly_limit_usd", settings.monthly_limit_usd, inventory)
+    known = [*versions.images.services, *APPLICATIONS] if versions else []
     for service in settings.images.services if versions else ():
-        known = [*(versions.images.services if versions else ()), *APPLICATIONS]
         if service not in known:
             yield Problem(
                 file=file,

@@ -103,11 +103,16 @@ def _append(path: Path, text: str) -> None:
 
 
 def describe(error: BaseException, log: Path, where: str) -> str:
-    """Write an error for the user: cause, then what helps, where that is known, then where the details are."""
+    """Write an error for the user: cause, then what helps, where that is known, then where the details are.
+
+    A fault of this code, which nobody foresaw, sends to its traceback.
+    """
     if isinstance(error, CloudError):
         text = str(error).strip() or type(error).__name__
     else:
-        text = f"{where}: {type(error).__name__}: {str(error).strip() or 'no message'}"
+        text = with_hint(f"{where}: {type(error).__name__}: {str(error).strip() or 'no message'}")
+        if "\nhint: " not in text:
+            text += f"\nhint: {log} has the traceback; please report it"
     return f"{with_hint(text)}\ndetails: {log}"
 
 

@@ -250,15 +250,16 @@ async def test_an_error_is_one_cause_one_next_step_and_the_name_of_the_log(
     assert "Traceback" in log.read_text()
 
 
-async def test_a_bug_is_reported_without_traceback_and_says_where_the_details_are(
+async def test_a_bug_is_reported_without_traceback_and_always_says_what_to_do_next(
     plugin: Plugin, behaviour: Behaviour
 ) -> None:
     def create(job: Job, inputs: Values) -> Created:
         raise RuntimeError("boom")
 
     behaviour.create = create
-    cause, details = (await message_of(plugin.create({}))).splitlines()  # what to do next is for basec to say, once
+    cause, following, details = (await message_of(plugin.create({}))).splitlines()
     assert cause == "create Thing one: RuntimeError: boom"
+    assert following.startswith("hint: ")
     assert details.startswith("details: ")
 
 
