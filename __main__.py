@@ -20,6 +20,7 @@ from components.host import Host, HostArgs
 from components.image_pull import ImagePull, ImagePullArgs
 from components.monitoring import Monitoring, MonitoringArgs
 from components.network import Network, NetworkArgs
+from components.old_logins import OldLogins, OldLoginsArgs
 from components.origin_http import OriginHttp, OriginHttpArgs
 from components.origin_tls import OriginTls, OriginTlsArgs
 from components.remote import access_by_droplet
@@ -95,6 +96,10 @@ def main() -> None:
         after = pulumi.ResourceOptions(depends_on=[*before, *ready[name]])
         stacks[name] = ComposeStack(f"{name}-stack", stack_args, after)
         before = [stacks[name]]
+
+    store = order[0]
+    logins_args = OldLoginsArgs.from_config(config, store, droplet_id=ids[store], access=access[store])
+    OldLogins(f"{store}-old-logins", logins_args, pulumi.ResourceOptions(depends_on=list(stacks.values())))
 
     zone_opts = pulumi.ResourceOptions(depends_on=before)
     before = [ZoneSettings("zone", ZoneSettingsArgs.from_config(config), zone_opts)]

@@ -1,8 +1,8 @@
 """Make the demo tenant of a local stack: its admin, a shop with some history, and one sale through the whole platform.
 
-`ensure` runs a program in the construction container, whose image has SQLAlchemy and the database's URL. Everything,
-the password too, travels on standard input; every value is a bound parameter. `sell` asks the shop itself, as any
-client of its API does: edge, outbox, relay and engines see a real sale.
+`ensure` runs a program in a container as the migrations have: only the owner of the tables may make a tenant. Its image
+has SQLAlchemy and bcrypt. Everything, the password too, travels on standard input; every value is a bound parameter.
+`sell` asks the shop itself, as any client of its API does: edge, outbox, relay and engines see a real sale.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EMAIL = "admin@demo.example.com"
 QUOTE = "d3a0c0de-5a1e-4b0c-8c0d-000000000005"
 """The id of the quote that `sell` sells: nobody's own quote has it."""
 TIMEOUT_S = 60
-VERTICAL = "vertical"
+STORE = "infra"
 MESSAGE_MAX = 200
 """Characters of an answer that a message shows: it may be a page."""
 SHOP = Path(__file__).with_name("demo_shop.sql")
@@ -71,10 +71,10 @@ print(json.dumps({"to_sell": waiting is not None}))
 """
 
 SCRIPT = """set -euo pipefail
-container=$(docker ps --quiet --filter label=com.docker.compose.project=vertical \\
-  --filter label=com.docker.compose.service=construction | head -n 1)
-[ -n "$container" ] || { echo "construction is not running" >&2; exit 1; }
-docker exec --interactive "$container" sh -c 'set -a; . /run/secrets/env; exec python3 -' <<'END_OF_PROGRAM'
+cd /opt/basecommerce/infra
+docker compose -p infra --project-directory "$(readlink -f current)" --env-file current/.env --env-file hosts.env \\
+  -f current/compose.yaml --profile migrate run --rm -T --no-deps --quiet-pull migrate \\
+  sh -c 'set -a; . /run/secrets/env; exec python3 -' <<'END_OF_PROGRAM'
 %s
 END_OF_PROGRAM
 """
@@ -92,7 +92,7 @@ class Demo:
 
 def ensure(environment: Environment, password: str) -> Demo:
     """Insert tenant and admin if absent, and with a new tenant its shop. Raises RemoteError."""
-    output = run_script(environment, VERTICAL, SCRIPT % program(password), timeout_s=TIMEOUT_S)
+    output = run_script(environment, STORE, SCRIPT % program(password), timeout_s=TIMEOUT_S)
     return Demo(email=EMAIL, password=password, to_sell=json.loads(output)["to_sell"])
 
 

@@ -1,6 +1,7 @@
 """How each secret is made: ONE table of names and generators, for local and cloud stacks alike.
 
-A new secret is a key in `topology/settings.py`, a line here, and its use in `topology/secrets.py`.
+A new secret is a key in `topology/settings.py`, a line here unless it is a password, and its use in
+`topology/secrets.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from topology.settings import TLS_KEYS
+from topology.settings import PASSWORD_KEYS, TLS_KEYS
 
 PASSWORD_BYTES = 24
 """192 bits; `token_urlsafe` gives letters, digits, `-` and `_`, the only ones that migrations take (contract 3.1)."""
@@ -38,9 +39,7 @@ def new_ed25519_key() -> str:
 
 
 GENERATORS: Mapping[str, Callable[[], str]] = {
-    "postgres_password": new_password,
-    "redis_password": new_password,
-    "token_key": new_password,
+    **dict.fromkeys(PASSWORD_KEYS, new_password),
     "demo_password": new_password,
     "login_private_key": new_ed25519_key,
 }

@@ -40,6 +40,10 @@ TRIALS = {
     ),
 }
 """How a service tries its own configuration in a container that serves nobody, and what is decisive of what it says."""
+PROVEN = ("auth", "construction")
+"""Services whose health.py can ask what a release has to show beyond its health: pages, as visitors see them."""
+PROOF = "set -a; . /run/secrets/env; exec python3 /etc/basecommerce/health.py release"
+PROOF_DEADLINE = 30  # seconds
 HEALTH_OUTPUT = "{{if .State.Health}}{{range .State.Health.Log}}{{println .Output}}{{end}}{{end}}"
 
 
@@ -71,12 +75,12 @@ class Containers:
         self.files = files
         self.programs = programs
 
-    def compose(self, release: Release, *arguments: str, deadline: float = 60) -> str:
-        """Runs docker compose on the release, for `deadline` seconds at most."""
+    def compose(self, release: Release, *arguments: str, deadline: float = 60, text: str = "") -> str:
+        """Runs docker compose on the release, for `deadline` seconds at most; what it runs reads `text`."""
         bundle, variables = self.files.bundle(release), self.files.variables_file(release)
         argv = ["docker", "compose", "--ansi", "never", "-p", self.tier, "--project-directory", str(bundle)]
         argv += ["--env-file", str(bundle / ".env"), "--env-file", str(variables), "-f", str(bundle / "compose.yaml")]
-        return self.programs.run([*argv, *arguments], deadline, f"docker compose {' '.join(arguments)}")
+        return self.programs.run([*argv, *arguments], deadline, f"docker compose {' '.join(arguments)}", text)
 
     # ---- questions -------------------------------------------------------------------------------------
 
@@ -155,6 +159,15 @@ class Containers:
         if not services and (bad := self.unhealthy(release)):
             names = ", ".join(f"{container.name} is {container.condition}" for container in bad)
             raise ReleaseError(f"{self.tier}: health: {names}", LINES_ABOVE)
+
+    def prove(self, release: Release) -> None:
+        """Asks each service for what its visitors will. Raises ReleaseError with what one of them does not show."""
+        for name in sorted(set(self.services(release)) & set(PROVEN)):
+            try:
+                self.compose(release, "exec", "-T", name, "sh", "-c", PROOF, deadline=PROOF_DEADLINE)
+            except ReleaseError as error:
+                said = str(error).splitlines()[-1].strip()
+                raise ReleaseError(f"{self.tier}: {name}: healthy, but: {said}", LINES_ABOVE) from None
 
     def explain(self, release: Release) -> None:
         """Prints state, last health check and last log lines of what does not serve."""

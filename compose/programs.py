@@ -56,8 +56,8 @@ class Programs:
             text = text.replace(secret, "[secret]")
         return text
 
-    def run(self, argv: Sequence[str], deadline: float, shown: str = "") -> str:
-        """Gives the standard output of a program, which is named `shown` in errors.
+    def run(self, argv: Sequence[str], deadline: float, shown: str = "", text: str = "") -> str:
+        """Gives the standard output of a program, which is named `shown` in errors and reads `text`.
 
         Its environment is empty, since variables there would override those of the env files.
 
@@ -69,13 +69,13 @@ class Programs:
         where = f"{self.tier}: {shown or ' '.join(argv)}"
         try:
             done = subprocess.run(
-                argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
+                argv, input=text, capture_output=True, text=True, errors="replace", check=False,
                 timeout=deadline, env=environment, pass_fds=descriptors,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             raise ReleaseError(f"{where}: not done after {deadline:.0f} s", LINES_ABOVE) from None
         if done.returncode != 0:
             said = (done.stderr or done.stdout).strip().splitlines()[-LOG_LINES:]
-            text = self.clean("".join(f"\n  {line}" for line in said))
-            raise ReleaseError(f"{where}: exit code {done.returncode}{text}", LINES_ABOVE)
+            lines = self.clean("".join(f"\n  {line}" for line in said))
+            raise ReleaseError(f"{where}: exit code {done.returncode}{lines}", LINES_ABOVE)
         return done.stdout

@@ -5,8 +5,9 @@ The order of things, the lock and the command line. How each step is done lies b
 containers.py (Docker), host_checks.py (the host), programs.py (running a program). Shipped in every bundle and run as
 root by Debian's own Python: standard library only.
 
-Order of `activate`: disks, lay, pull, try out, (PostgreSQL and Redis, password, migrate), up, health gate, record,
+Order of `activate`: disks, lay, pull, try out, (PostgreSQL and Redis, roles, migrate, roles), up, health gate, record,
 prune. A failure exits 1; after the trial it brings the previous release back, before it touches nothing that runs.
+What it changes outside its own files only ever adds: roles, logins and the schema. `retire` takes away what is old.
 That the bundle is whole was checked by what unpacked it: BOOTSTRAP in topology/bundle.py.
 """
 
@@ -32,6 +33,11 @@ from tier_files import Paths, Release, TierFiles, now, remove
 LOCK_WAIT = 30  # seconds that `activate` waits for another run; then it names the holder
 UNIT_LOCK_WAIT = 400  # seconds for start and stop: an activation in progress ends first
 MIGRATE_DEADLINE = 300  # seconds
+PSQL_SETTINGS = """\\set ON_ERROR_STOP on
+\\set VERBOSITY terse
+\\set logins '{logins}'
+SET client_min_messages = 'warning';
+"""  # terse: without the line that failed, which may hold a verifier
 NEWER_SCHEMA = "Can't locate revision identified by"  # Alembic's words for a revision that its image does not have
 
 
@@ -121,6 +127,14 @@ class Tier:
             if release is not None:
                 self.containers.compose(release, "stop", deadline=140)
 
+    def retire(self) -> None:
+        """Takes away the logins and privileges that the active release does not need. No tier may run an older one."""
+        with self.lock(f"retire {self.name}", LOCK_WAIT):
+            release = self.files.active()
+            self.containers.up(release, "postgres")
+            self.sql(release, "retire.sql")
+            say(f"{self.name}: old logins are retired")
+
     def status(self) -> dict[str, Any]:
         """Gives what is active, and how its services are."""
         release = self.files.active()
@@ -137,12 +151,31 @@ class Tier:
     def bring_up(self, release: Release) -> None:
         """Does everything between the pull and the record."""
         if "migrate" in self.containers.services(release):
+            self.pause_workers(self.files.latest(), release)
             # No schema is changed for a release whose Redis does not start.
             self.containers.up(release, "postgres", "redis")
-            sql = "/etc/basecommerce/password.sql"
-            self.containers.compose(release, "exec", "-T", "postgres", "psql", "-qX", "-Ubasecommerce", "-f", sql)
+            self.sql(release, "roles.sql")
             self.migrate(release)
+            self.sql(release, "roles.sql")  # for the tables that are new
         self.containers.up(release)
+        self.containers.prove(release)
+
+    def pause_workers(self, before: Release | None, after: Release) -> None:
+        """Stops them when Redis gets other passwords, until they have theirs; events wait in the outbox."""
+        users = "SECRET_REDIS_AUTH_CONF"
+        if before is not None and self.files.variables(before).get(users) != self.files.variables(after).get(users):
+            self.containers.compose(before, "stop", "relay", "engines", deadline=60)
+
+    def sql(self, release: Release, script: str) -> None:
+        """Runs a script of the release as PostgreSQL's superuser, whom its container's socket lets in.
+
+        All of it comes by standard input: other logins or privileges are no reason for a new container.
+        """
+        logins = Path(self.files.variables(release)["SECRET_DATABASE_LOGINS_JSON"]).read_text()
+        scripts = [self.files.bundle(release) / "database" / name for name in ("privileges.sql", script)]
+        text = PSQL_SETTINGS.format(logins=logins) + "".join(path.read_text() for path in scripts)
+        psql = ["psql", "-qX", "--single-transaction", "-Ubasecommerce", "-f", "-"]
+        self.containers.compose(release, "exec", "-T", "postgres", *psql, text=text)
 
     def migrate(self, release: Release) -> None:
         """Brings the schema to the release's revision; a newer one stays, since migrations only ever expand."""
@@ -162,6 +195,7 @@ class Tier:
             self.containers.compose(failed, "down", "--remove-orphans", deadline=150)
         elif not failed.same(previous):
             say(f"{self.name}: brings {previous.digest[:12]} back")
+            self.pause_workers(failed, previous)
             self.containers.up(previous)
             say(f"{self.name}: {previous.digest[:12]} serves again")
 
@@ -186,7 +220,7 @@ class Tier:
 def main(argv: Sequence[str] | None = None, paths: Paths | None = None) -> int:
     """Runs one command; exit code 1 when it failed, 2 when it was called wrongly."""
     parser = argparse.ArgumentParser(prog="release.py", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("command", choices=["activate", "start", "stop", "status"])
+    parser.add_argument("command", choices=["activate", "start", "stop", "retire", "status"])
     parser.add_argument("tier", choices=["infra", "vertical", "edge"])
     parser.add_argument("digest", nargs="?", default="", help="SHA-256 of the bundle, checked by the caller (activate)")
     parser.add_argument("--bundle", type=Path, help="directory of the unpacked bundle (activate)")

@@ -7,6 +7,7 @@ Run by a systemd timer as root with Debian's own Python: standard library only. 
 - a container that was stopped, by whomever: `docker ps` does not list it;
 - a tier whose lock is held: an activation, or a start, deals with its containers itself;
 - postgres: a restart in the middle of crash recovery starts the recovery anew. It is reported only;
+- a container whose own check says that it waits for another machine: a restart does not bring that back;
 - a container that it has restarted three times within an hour: then a restart is no cure.
 """
 
@@ -27,6 +28,8 @@ RESTARTS = 3
 PERIOD_S = 3600
 """At most RESTARTS of one container within this time."""
 REPORTED_ONLY = frozenset({"postgres"})
+WAITING = "waits for the database"
+"""How a check begins (`compose/*/*/health.py`) when the container is well, and the database does not answer it."""
 FRONTS = frozenset({"haproxy"})
 """Healthy only if what stands behind it is: left alone while another container of the tier starts or failed its last
 check. Its own checks may be the first to fail three times."""
@@ -76,7 +79,7 @@ class Watchdog:
         name, output = container["name"], container["output"]
         if now - since < UNHEALTHY_S:
             return kept
-        if container["service"] in REPORTED_ONLY:
+        if container["service"] in REPORTED_ONLY or output.startswith(WAITING):
             say(f"{name}: unhealthy for {now - since:.0f} s, is not restarted: {output}")
             return kept
         if len(restarts) >= RESTARTS:

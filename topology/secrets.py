@@ -9,14 +9,21 @@ from typing import TypedDict
 
 from topology.errors import ConfigurationError, Problem
 from topology.keys import public_key
+from topology.logins import (
+    DATABASE,
+    database_login,
+    database_logins,
+    database_password,
+    redis_password,
+    redis_users,
+)
 from topology.project import PROJECT, Project, required_secrets
 from topology.settings import PASSWORD_KEYS, TLS_KEYS, host_key_secret
 from topology.tls import ORIGIN_KEY, tls_fault
 
-POSTGRES_ID = 999
-"""User and group in the official image. Source: https://github.com/docker-library/postgres (Dockerfile)."""
+ROOT_ID = 0
 REDIS_ID = 999
-"""As above: https://github.com/redis/docker-library-redis (Dockerfile)."""
+"""User and group in the official image. Source: https://github.com/redis/docker-library-redis (Dockerfile)."""
 APPLICATION_ID = 10001
 NGINX_ID = 101
 """As above: https://github.com/nginx/docker-nginx (Dockerfile)."""
@@ -24,6 +31,9 @@ NGINX_ID = 101
 ORIGIN_CERTIFICATE, PULL_AUTHORITIES = "origin_certificate", "origin_pull_authorities"
 """Among the values of the edge's files, but no secrets of the stack: Cloudflare issues the one in the same run, and the
 other is a part of `origin_pull_certificate`."""
+
+NO_TOKEN_KEY = "makes-and-reads-no-token"  # noqa: S105 - it signs nothing
+"""For applications that do not start without a SECRET_KEY, and have no use for it (contract 2.1)."""
 
 PASSWORD_PATTERN = r"[A-Za-z0-9_-]{24,}"  # noqa: S105 - a pattern, not a password
 """Nothing that needs an escape in a URL, an INI file or a shell: migrations pass the URL through all three."""
@@ -115,25 +125,25 @@ def secret_uses(project: Project, samples: Mapping[str, str]) -> dict[str, tuple
 
 def _infra(_project: Project, values: Mapping[str, str]) -> dict[str, SecretFile]:
     return {
-        "postgres_password": _file(values["postgres_password"], POSTGRES_ID),
-        "redis_auth.conf": _file(f"requirepass {values['redis_password']}\n", REDIS_ID),
-        "migrate.env": _env(DATABASE_URL=_database_url(values), SECRET_KEY=values["token_key"]),
-        "relay.env": _worker(values),
-        "engines.env": _worker(values),
+        "database_logins.json": _file(database_logins(values), ROOT_ID),  # read by release.py
+        "redis_auth.conf": _file(redis_users(values), REDIS_ID),
+        "migrate.env": _env(DATABASE_URL=_database_url("migrate", values), SECRET_KEY=NO_TOKEN_KEY),
+        "relay.env": _worker("relay", values),
+        "engines.env": _worker("engines", values),
     }
 
 
-def _worker(values: Mapping[str, str]) -> SecretFile:
+def _worker(service: str, values: Mapping[str, str]) -> SecretFile:
     # The service's name on the tier's own network: infra.internal is PostgreSQL there.
-    redis_url = f"redis://:{values['redis_password']}@redis:6379/0"
-    return _env(DATABASE_URL=_database_url(values), SECRET_KEY=values["token_key"], REDIS_URL=redis_url)
+    redis_url = f"redis://{service}:{values[redis_password(service)]}@redis:6379/0"
+    return _env(DATABASE_URL=_database_url(service, values), SECRET_KEY=NO_TOKEN_KEY, REDIS_URL=redis_url)
 
 
 def _vertical(project: Project, values: Mapping[str, str]) -> dict[str, SecretFile]:
     # CORS_ORIGINS: empty means none; left out, two addresses of a developer's machine would be allowed.
     # FORWARDED_ALLOW_IPS: only the edge reaches the port, and without it redirects would leave https.
     content = _env(
-        DATABASE_URL=_database_url(values),
+        DATABASE_URL=_database_url("construction", values),
         SECRET_KEY=values["token_key"],
         CORS_ORIGINS="",
         FORWARDED_ALLOW_IPS="*",
@@ -145,7 +155,7 @@ def _vertical(project: Project, values: Mapping[str, str]) -> dict[str, SecretFi
 def _edge(project: Project, values: Mapping[str, str]) -> dict[str, SecretFile]:
     return {
         "auth.env": _env(
-            DATABASE_URL=_database_url(values),
+            DATABASE_URL=_database_url("auth", values),
             SECRET_KEY=values["token_key"],
             ENVIRONMENT=project.settings.environment,
             CORS_ORIGINS="",
@@ -164,9 +174,10 @@ _FILES: Mapping[str, Callable[[Project, Mapping[str, str]], dict[str, SecretFile
 }
 
 
-def _database_url(values: Mapping[str, str]) -> str:
+def _database_url(service: str, values: Mapping[str, str]) -> str:
+    login, password = database_login(service, values), values[database_password(service)]
     # The driver is named: SQLAlchemy 2.1 resolves plain postgresql:// to one that the images do not have.
-    return f"postgresql+psycopg2://basecommerce:{values['postgres_password']}@infra.internal:5432/basecommerce"
+    return f"postgresql+psycopg2://{login}:{password}@infra.internal:5432/{DATABASE}"
 
 
 def _env(**variables: str) -> SecretFile:

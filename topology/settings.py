@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
+from topology.logins import DATABASE_ROLES, REDIS_COMMANDS, database_password, redis_password
 from topology.rules import (
     Cidr,
     Day,
@@ -31,10 +32,15 @@ from topology.rules import (
 TLS_KEYS = ("origin_private_key", "origin_csr", "origin_pull_certificate", "origin_pull_private_key")
 """Of both modes of `cloudflare.ssl`: the edge serves 443 in either, so that a switch touches Cloudflare alone."""
 
-SECRET_KEYS = (
-    "postgres_password",
+PASSWORD_KEYS = (
+    *map(database_password, DATABASE_ROLES),
     "redis_password",
+    *map(redis_password, REDIS_COMMANDS),
     "token_key",
+)
+
+SECRET_KEYS = (
+    *PASSWORD_KEYS,
     "login_private_key",
     "host_key_infra",
     "host_key_vertical",
@@ -45,7 +51,6 @@ SECRET_KEYS = (
 )
 """Secrets of every stack; a key without a name space belongs to `basecommerce:`. Further droplets add `host_key_*`."""
 
-PASSWORD_KEYS = ("postgres_password", "redis_password", "token_key")
 OPTIONAL_SECRET_KEYS = ("demo_password",)
 """Known, but only on local stacks."""
 

@@ -1,4 +1,4 @@
-"""`basec secrets`: what secrets a stack has, how old they are and what uses them; never what they are."""
+"""`basec secrets`: what secrets a stack has, how old they are, what uses them, and new ones; never what they are."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Any
 
 import typer
 
-from basec.arguments import AS_JSON, READ_ENV
-from basec.console import answer, print_json, show, table
+from basec.arguments import AS_JSON, CHANGE_ENV, READ_ENV
+from basec.commands.smoke import DEFAULT_TENANT
+from basec.console import answer, print_json, say, show, table
 from basec.environments import Environment, resolve
 
 NOT_SET = "not set"
 UNKNOWN = "unknown"
 
 
-app = typer.Typer(name="secrets", help="Show which secrets a stack has, never a value.", no_args_is_help=True)
+app = typer.Typer(name="secrets", help="List a stack's secrets and make new ones.", no_args_is_help=True)
 
 
 def register(root: typer.Typer) -> None:
@@ -34,6 +35,37 @@ def list_secrets(env: str = READ_ENV, as_json: bool = AS_JSON) -> None:
     show(table(f"secrets: {environment.name}", ("name", "made", "days", "used by"), cells, right=("days",)))
     absent = sum(not row["set"] for row in rows)
     answer(f"{len(rows) - absent} set, {absent} not" + (f": basec init --env {environment.name}" if absent else ""))
+
+
+@app.command(epilog="Examples: basec secrets rotate token_key -e staging; basec secrets rotate redis_password -e local")
+def rotate(
+    names: list[str] = typer.Argument(..., metavar="NAME...", help="Secrets, as `basec secrets list` names them."),
+    env: str = CHANGE_ENV,
+    tenant: str = typer.Option(DEFAULT_TENANT, "--tenant", help="A tenant that exists there, for the smoke checks."),
+    yes: bool = typer.Option(False, "--yes", help="Do not ask before changing a cloud environment."),
+) -> None:
+    """Make new values, bring them out by `up`, and check that all serves. Safe to repeat and to interrupt.
+
+    No login is refused meanwhile: the old password works until every host has the new one.
+    """
+    from basec import facts, rotation
+    from basec.commands import smoke
+    from basec.commands.stack import up
+    from basec.stack_file import StackFile
+
+    environment = resolve(env)
+    rotation.check(environment, names)
+    stack = StackFile(environment)
+    for name in names:
+        say(f"{environment.name}: {name}: new value" + (f"; {note}" if (note := rotation.NOTES.get(name)) else ""))
+
+    def bring(number: int) -> None:
+        say(f"{environment.name}: up {number}; if it fails: mend the cause, then basec up --env {environment.name}")
+        up(env=environment.name, yes=yes, allow_replace=[], plan=None, refresh=False)  # type: ignore[arg-type]
+
+    rotation.rotate(stack, names, bring)
+    if not environment.is_local:  # there `up` itself ends with them
+        smoke.require(environment, facts.load(environment), tenant)
 
 
 def _rows(environment: Environment, today: datetime.date) -> list[dict[str, Any]]:

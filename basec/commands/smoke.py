@@ -48,6 +48,17 @@ def smoke(
         print_json(environment.name, {"checks": [result.as_dict() for result in results]})
     else:
         show(environment, results)
+    _require(environment, tenant, results)
+
+
+def require(environment: Environment, known: Facts, tenant: str) -> None:
+    """Run all checks until they pass, at most `SETTLE_S`, and show them. Raises typer.Exit when one fails."""
+    results = settle(lambda: run(environment, known, tenant))
+    show(environment, results)
+    _require(environment, tenant, results)
+
+
+def _require(environment: Environment, tenant: str, results: list[checks.Result]) -> None:
     if not all(result.passed for result in results):
         say(f"hint: {way_on(environment, tenant, results)}")
         raise typer.Exit(int(ExitCode.FAILURE))

@@ -69,7 +69,8 @@ LEVELS = {
 ERRORS = ("error", "critical")
 UNKNOWN = "-"
 TRACEBACK = "Traceback (most recent call last):"
-HEALTH_PAGE = re.compile(r"(/[a-z]+)?/healthz?(\?.*)?")
+HEALTH_PAGE = re.compile(r"(/[a-z]+)?/healthz?(\?.*)?|/[^?]*\?health")
+"""`?health` is what the containers' own checks add to other pages (`compose/*/*/health.py`)."""
 
 
 class Line(NamedTuple):

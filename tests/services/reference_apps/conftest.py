@@ -5,7 +5,6 @@ The server listens on a unix socket in a temporary directory only, so it meets n
 
 import contextlib
 import os
-import pwd
 import shutil
 import subprocess
 import sys
@@ -26,9 +25,9 @@ from pydantic import SecretStr
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, create_engine, text
-from sqlalchemy.exc import OperationalError
 
 from tests.services import servers
+from tests.services.postgres_support import SUPERUSER, running_postgres
 from tests.services.reference_apps.shop import SECRET_KEY, Shop
 
 CONSTRUCTION = Path(__file__).parents[3] / "reference_apps/construction"
@@ -38,62 +37,10 @@ START_TIMEOUT_S = 30
 Urls = Callable[[str], str]
 
 
-def _server_account() -> pwd.struct_passwd:
-    """Return whom the server runs as: PostgreSQL refuses to run as root."""
-    if os.geteuid() != 0:
-        return pwd.getpwuid(os.geteuid())
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    return pwd.getpwnam("postgres" if "postgres" in names else "nobody")
-
-
-def _wait_for_server(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    engine = create_engine(url)
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            engine.connect().close()
-        except OperationalError:
-            if server.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"PostgreSQL did not start within {START_TIMEOUT_S} s:\n{log.read_text()[-2000:]}")
-            time.sleep(0.05)
-        else:
-            engine.dispose()
-            return
-
-
 @pytest.fixture(scope="session")
 def urls() -> Iterator[Urls]:
-    programs, account = servers.postgresql(), _server_account()
-    assert programs
-    # Not pytest's own directory: a socket's path has at most 107 bytes, and another user must get in.
-    directory = Path(mkdtemp(prefix="basecommerce-postgres-"))
-    log = directory / "server.log"
-    identity: dict[str, object] = {}
-    if os.geteuid() == 0:
-        os.chown(directory, account.pw_uid, account.pw_gid)
-        identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-    data = directory / "data"
-    initdb = [programs / "initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", data]
-    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd=directory, **identity)  # type: ignore[call-overload]
-    options = {"listen_addresses": "", "unix_socket_directories": directory, "fsync": "off", "full_page_writes": "off"}
-    command = [programs / "postgres", "-D", data, *(f"--{name}={value}" for name, value in options.items())]
-    with log.open("wb") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=output, cwd=directory, **identity)  # type: ignore[call-overload]
-
-    def url(database: str) -> str:
-        return f"postgresql+psycopg2://postgres@/{database}?host={directory}"
-
-    try:
-        _wait_for_server(url("postgres"), server, log)
-        yield url
-    finally:
-        server.terminate()
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-        shutil.rmtree(directory)
+    with running_postgres() as server:
+        yield lambda database: f"postgresql+psycopg2://{SUPERUSER}@/{database}?host={server.directory}"
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,72 @@
+"""What PostgreSQL keeps for releases that no tier runs any more: logins with an old password, wider privileges.
+
+A component of its own, since it comes after every tier: a release only adds logins, so that a tier that still runs with
+the old password, or goes back to it, is never refused. When the last tier runs with the new one, the old one goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import pulumi
+
+from components.remote import Access, command, command_text
+from components.stack_config import StackConfig
+from topology.logins import DATABASE_ROLES, database_login, database_password
+
+RETIRE = "set -euo pipefail\npython3 -B /opt/basecommerce/scripts/release.py retire infra\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OldLoginsArgs:
+    """`logins` are those that stay; their names change with their passwords. `release` is the digest on infra."""
+
+    droplet_id: pulumi.Input[str]
+    access: Access
+    logins: pulumi.Output[Sequence[str]]
+    release: str
+
+    @classmethod
+    def from_config(cls, config: StackConfig, name: str, *, droplet_id: pulumi.Input[str], access: Access) -> Self:
+        """Name the logins of the stack's passwords; `name` is the droplet of PostgreSQL."""
+        passwords = {key: config.secrets[key] for key in map(database_password, DATABASE_ROLES)}
+        return cls(
+            droplet_id=droplet_id,
+            access=access,
+            logins=pulumi.Output.unsecret(pulumi.Output.all(**passwords).apply(_logins)),
+            release=config.bundles[name].digest,
+        )
+
+
+def _logins(passwords: Mapping[str, str]) -> Sequence[str]:
+    return [database_login(service, passwords) for service in DATABASE_ROLES]
+
+
+class OldLogins(pulumi.ComponentResource):
+    """The end of old logins. Outputs: `logins`, once there are no others."""
+
+    logins: pulumi.Output[Sequence[str]]
+
+    def __init__(self, name: str, args: OldLoginsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("basecommerce:database:OldLogins", name, {}, opts)
+
+        def text(values: Mapping[str, object]) -> str:
+            # The release is named since its files decide what goes.
+            return command_text(
+                droplet_id=str(values["droplet_id"]),
+                title=f"retire-logins {args.release[:12]}",
+                script=RETIRE,
+                variables={"KEPT_LOGINS": " ".join(map(str, values["logins"]))},  # type: ignore[call-overload]
+            )
+
+        retired = command(
+            f"{name}-retired",
+            access=args.access,
+            text=pulumi.Output.all(droplet_id=args.droplet_id, logins=args.logins).apply(text),
+            timeout="5m",
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.logins = retired.id.apply(lambda _: args.logins)
+        self.register_outputs({"logins": self.logins})
