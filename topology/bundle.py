@@ -152,7 +152,7 @@ def _render(project: Project, path: Path, text: str) -> str:
 def _variables(project: Project, compose: str) -> dict[str, str]:
     """Give the variables that a compose file uses, and no others: a new nginx must not touch the infra tier."""
     known = {f"{IMAGE_PREFIX}{name.upper().replace('-', '_')}": image for name, image in project.images().items()}
-    known |= {"DOMAIN": project.settings.domain, "ENVIRONMENT": project.settings.environment}
+    known["DOMAIN"] = project.settings.domain
     used = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]*)", compose))
     return {name: known[name] for name in sorted(used & set(known))}
 

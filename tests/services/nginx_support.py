@@ -42,8 +42,10 @@ class Echo(BaseHTTPRequestHandler):
     name = ""
 
     def do_GET(self) -> None:
-        """Echoes; a path with /status/<code> answers that code."""
+        """Echoes; a path with /status/<code> answers that code, with /slow/<ms> so late, with /silent no Cache-Control."""
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if late := re.search(r"/slow/(\d+)", self.path):
+            time.sleep(int(late[1]) / 1000)
         wanted = re.search(r"/status/(\d+)", self.path)
         seen = {"app": self.name, "path": self.path, "headers": dict(self.headers.items())}
         body = json.dumps(seen).encode()
@@ -53,7 +55,8 @@ class Echo(BaseHTTPRequestHandler):
         for name in SECURITY_HEADERS:
             self.send_header(name, "from-the-application")
         self.send_header("Strict-Transport-Security", "max-age=1")
-        self.send_header("Cache-Control", "no-store")
+        if "/silent" not in self.path:
+            self.send_header("Cache-Control", "private, max-age=7")
         self.end_headers()
         self.wfile.write(body)
 
@@ -184,7 +187,7 @@ def application(name: str) -> ThreadingHTTPServer:
 
 @contextmanager
 def running_edge(directory: Path, auth: int, construction: int, *, domain: str = DOMAIN) -> Iterator[Edge]:
-    """An edge whose port 80 serves the shop."""
+    """An edge whose port 80 serves the shop; that of a local stack where the domain is localhost."""
     process, edge = start_nginx(directory, auth, construction, domain)
     edge.open_http(True)
     try:
@@ -203,7 +206,10 @@ def start_nginx(directory: Path, auth: int, construction: int, domain: str) -> t
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - not HTML
     for template in (directory / "nginx").rglob("*.j2"):
         text = environment.from_string(template.read_text()).render(
-            domain=domain, cloudflare_ranges=[f"{CLOUDFLARE}/32"], environment="staging", vpc_ip_range="10.20.0.0/20"
+            domain=domain,
+            cloudflare_ranges=[f"{CLOUDFLARE}/32"],
+            environment="development" if domain == "localhost" else "staging",
+            vpc_ip_range="10.20.0.0/20",
         )
         template.with_suffix("").write_text(text)
     replacements = {

@@ -143,7 +143,6 @@ def test_environment_holds_what_the_applications_read_and_nothing_else() -> None
             "ENGINES_RECLAIM_INTERVAL": "10",
             "ENGINES_RECLAIM_IDLE_MS": "15000",
         },
-        "auth": {"ENVIRONMENT": "${ENVIRONMENT:?}"},
     }
     assert set(service("infra", "postgres")["environment"]) == {
         "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD_FILE", "PGDATA", "POSTGRES_INITDB_ARGS",
