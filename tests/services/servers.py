@@ -25,5 +25,6 @@ def postgresql() -> Path | None:
 
 def missing() -> list[str]:
     """Name the servers and programs that are not here."""
-    there = {"nginx": nginx(), "PostgreSQL": postgresql(), "Redis": redis(), "certutil": shutil.which("certutil")}
+    programs = {"nginx": nginx(), "HAProxy": shutil.which("haproxy"), "PostgreSQL": postgresql(), "Redis": redis()}
+    there = {**programs, "certutil": shutil.which("certutil")}
     return [name for name, found in there.items() if found is None]

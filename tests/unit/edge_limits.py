@@ -85,3 +85,9 @@ def said(text: str, directive: str) -> str:
 
 def haproxy() -> str:
     return (COMPOSE / "vertical/haproxy/haproxy.cfg").read_text()
+
+
+def lanes() -> dict[str, int]:
+    """Give how many requests at once each of HAProxy's backends lets through to construction."""
+    found = re.findall(r"^backend (\w+)\n(?:.*\n)*?    server .* maxconn (\d+)", haproxy(), re.MULTILINE)
+    return {name: int(most) for name, most in found}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-MOVED = ("/usr/sbin/policy-rc.d", "/usr/sbin/nginx", "/usr/lib/postgresql", "/usr/bin/", "/run/systemd/system")
-SERVERS = ("usr/sbin/nginx", "usr/bin/redis-server", "usr/lib/postgresql/15/bin/initdb")
+MOVED = ("/usr/sbin/policy-rc.d", "/usr/sbin/nginx", "/usr/sbin/haproxy", "/usr/lib/postgresql", "/usr/bin/", "/run/systemd/system")
+SERVERS = ("usr/sbin/nginx", "usr/sbin/haproxy", "usr/bin/redis-server", "usr/lib/postgresql/15/bin/initdb")
 
 
 def install(root: Path, *, disable: int, there: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -43,8 +43,8 @@ def test_servers_are_disabled_and_programs_without_a_service_are_not_asked_for(t
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "asked").read_text().splitlines() == [
         "apt-get install --yes --quiet --no-install-recommends "
-        "nginx-light postgresql redis-server nmap testssl.sh libnss3-tools",
-        "systemctl disable --quiet nginx postgresql redis-server",
+        "nginx-light haproxy postgresql redis-server nmap testssl.sh libnss3-tools",
+        "systemctl disable --quiet nginx haproxy postgresql redis-server",
     ]
 
 
@@ -52,8 +52,8 @@ def test_a_server_that_cannot_be_disabled_is_an_error_with_the_command_for_it(tm
     done = install(tmp_path, disable=1)
     assert done.returncode == 1
     assert done.stderr.endswith(
-        "install-servers: nginx postgresql redis-server: still start with this machine\n"
-        "hint: systemctl disable nginx postgresql redis-server\n"
+        "install-servers: nginx haproxy postgresql redis-server: still start with this machine\n"
+        "hint: systemctl disable nginx haproxy postgresql redis-server\n"
     )
 
 
@@ -88,7 +88,7 @@ def test_a_machine_without_apt_is_told_what_is_missing_and_where_the_tests_run(t
     )
     assert done.returncode == 3
     assert done.stderr.splitlines() == [
-        "install-servers: nginx-light postgresql redis-server nmap testssl.sh libnss3-tools: not there, "
+        "install-servers: nginx-light haproxy postgresql redis-server nmap testssl.sh libnss3-tools: not there, "
         "and without apt-get not to be had here",
         "hint: scripts/in-container test (any machine with Docker; nothing is installed on it)",
     ]
