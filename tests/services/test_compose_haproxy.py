@@ -171,7 +171,7 @@ def test_a_construction_that_answers_its_check_late_is_not_taken_for_dead(
 def test_the_configuration_is_good_without_a_warning(tmp_path: Path) -> None:
     """But for the name, which only Docker knows."""
     (tmp_path / "haproxy.cfg").write_text(haproxy())
-    command = ["haproxy", "-c", "-f", tmp_path / "haproxy.cfg"]
+    command = ("haproxy", "-c", "-f", str(tmp_path / "haproxy.cfg"))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     warnings = [line for line in done.stderr.splitlines() if "WARNING" in line]

@@ -118,7 +118,9 @@ def holding(edge: Edge, path: str, visitor: str) -> socket.socket:
 
 @pytest.mark.parametrize("path", PATHS.values())
 def test_requests_of_one_visitor_at_once_are_bounded_and_others_are_served(edge: Edge, path: str) -> None:
-    share = min(location(path).at_once[zone] for zone in ("visitor", "visitor_to_auth") if zone in location(path).at_once)
+    share = min(
+        location(path).at_once[zone] for zone in ("visitor", "visitor_to_auth") if zone in location(path).at_once
+    )
     with ExitStack() as held:
         for number in range(share):
             held.enter_context(holding(edge, path, f"{PREFIX}{number + 1:x}"))
@@ -189,8 +191,8 @@ def test_bodies_reach_the_application_with_their_length(edge: Edge) -> None:
     """HAProxy tells large ones by it."""
     connection = socket.create_connection(("127.0.0.1", edge.port), 5)
     with connection:
-        head = f"POST /api/v1/produtos/ HTTP/1.1\r\nHost: {TENANT}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-        connection.sendall(head.encode() + b"4000\r\n" + b"x" * 0x4000 + b"\r\n0\r\n\r\n")
+        head = f"POST /api/v1/produtos/ HTTP/1.1\r\nHost: {TENANT}\r\nTransfer-Encoding: chunked\r\n"
+        connection.sendall(f"{head}Connection: close\r\n\r\n".encode() + b"4000\r\n" + b"x" * 0x4000 + b"\r\n0\r\n\r\n")
         answer = b""
         while piece := connection.recv(65536):
             answer += piece

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-MOVED = ("/usr/sbin/policy-rc.d", "/usr/sbin/nginx", "/usr/sbin/haproxy", "/usr/lib/postgresql", "/usr/bin/", "/run/systemd/system")
+MOVED = (
+    "/usr/sbin/policy-rc.d",
+    "/usr/sbin/nginx",
+    "/usr/sbin/haproxy",
+    "/usr/lib/postgresql",
+    "/usr/bin/",
+    "/run/systemd/system",
+)
 SERVERS = ("usr/sbin/nginx", "usr/sbin/haproxy", "usr/bin/redis-server", "usr/lib/postgresql/15/bin/initdb")
 
 
