@@ -157,8 +157,7 @@ def _edge(project: Project, values: Mapping[str, str]) -> dict[str, SecretFile]:
         "auth.env": _env(
             DATABASE_URL=_database_url("auth", values),
             SECRET_KEY=values["token_key"],
-            # All that auth makes of it is whether the cookie is Secure: wherever visitors come by https alone.
-            ENVIRONMENT="production" if project.settings.cloudflare.ssl == "strict" else project.settings.environment,
+            ENVIRONMENT=project.settings.environment,
             CORS_ORIGINS="",
             FORWARDED_ALLOW_IPS="*",
         ),

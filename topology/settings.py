@@ -206,7 +206,7 @@ class Settings(Section):
     domain: Annotated[str, BeforeValidator(fqdn)]
     """Tenants are its direct children; `localhost` on local stacks, and only there."""
     environment: Annotated[str, BeforeValidator(choice("an environment", "production", "staging", "development"))]
-    """DigitalOcean's word for the stack. On `development` the applications' descriptions (`/docs`) are answered."""
+    """Given to auth as ENVIRONMENT; only in `development` the applications' descriptions (`/docs`) are answered."""
     region: Name
     """Where droplets, volume and address are: one of the inventory's `regions`."""
     vpc_ip_range: Annotated[Cidr, AfterValidator(_vpc_range)]

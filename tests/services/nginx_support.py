@@ -42,7 +42,7 @@ class Echo(BaseHTTPRequestHandler):
     name = ""
 
     def do_GET(self) -> None:
-        """Echoes; a path with /status/<code> answers that code, with /slow/<ms> so late, with /silent no Cache-Control."""
+        """Echoes; /status/<code> in the path answers that code, /slow/<ms> so late, /silent without Cache-Control."""
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if late := re.search(r"/slow/(\d+)", self.path):
             time.sleep(int(late[1]) / 1000)

@@ -147,8 +147,8 @@ def test_nobody_else_can_choose_address_or_scheme(edge: Edge) -> None:
 def test_applications_get_the_one_address_that_the_edge_believes(
     edge: Edge, path: str, source: str, address: str
 ) -> None:
-    forged = {"X_Forwarded_For": "6.6.6.6, 7.7.7.7", "X_Real_IP": "6.6.6.6"}
-    answer = edge.ask(path, source=source, CF_Connecting_IP="198.51.100.7", **forged)
+    forged = "6.6.6.6, 7.7.7.7"
+    answer = edge.ask(path, source=source, CF_Connecting_IP="198.51.100.7", X_Forwarded_For=forged, X_Real_IP=forged)
     assert (answer.seen["x-forwarded-for"], answer.seen["x-real-ip"]) == (address, address)
 
 

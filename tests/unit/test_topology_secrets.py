@@ -7,11 +7,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.unit.topology_support import ROOT, private_key, project, raw_settings, secret_values, with_value
+from tests.unit.topology_support import private_key, project, secret_values
 from topology.errors import ConfigurationError
-from topology.project import load_project
 from topology.secrets import check_secrets, quote, service_secrets
-from topology.settings import SECRET_KEYS
 
 DATABASE_URL = "postgresql+psycopg2://basecommerce:postgres-password-for-tests@infra.internal:5432/basecommerce"
 
@@ -89,31 +87,14 @@ def test_construction_gets_what_it_reads_and_no_developer_origins() -> None:
     }
 
 
-def test_auth_gets_what_it_reads_and_its_cookie_is_secure() -> None:
+def test_auth_gets_the_environment_that_decides_on_secure_cookies() -> None:
     assert _variables("edge", "auth.env") == {
         "DATABASE_URL": DATABASE_URL,
         "SECRET_KEY": "token-key-for-tests-12345",
-        "ENVIRONMENT": "production",
+        "ENVIRONMENT": "staging",
         "CORS_ORIGINS": "",
         "FORWARDED_ALLOW_IPS": "*",
     }
-
-
-@pytest.mark.parametrize(
-    ("environment", "ssl", "given"),
-    [
-        ("production", "strict", "production"),
-        ("staging", "strict", "production"),
-        ("development", "strict", "production"),
-        ("staging", "flexible", "staging"),  # visitors may come by http, and a browser would keep the cookie back
-        ("production", "flexible", "production"),
-    ],
-)
-def test_the_cookie_is_secure_wherever_visitors_come_by_https_alone(environment: str, ssl: str, given: str) -> None:
-    settings = with_value(with_value(raw_settings(), "cloudflare.ssl", ssl), "environment", environment)
-    found = load_project(ROOT, "staging", settings, SECRET_KEYS)
-    content = service_secrets(found, "edge", edge_values())["auth.env"]["content"]
-    assert f"ENVIRONMENT='{given}'\n" in content
 
 
 def test_the_edge_gets_its_certificate_its_key_and_the_authority_of_the_one_client() -> None:
