@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import turns
-from tests.e2e.visitor import Visitor
+from tests.e2e.visitor import TIMEOUT_S, Visitor
 
 LANE = int(os.environ.get("BASECOMMERCE_E2E_LANE", "1"))
 """1 or 2: two runs beside each other have a stack, ports and a copy of the tree each."""
@@ -144,9 +144,10 @@ class LocalStack:
         host: str = "demo.localhost",
         headers: dict[str, str] | None = None,
         body: str | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> Answer:
         """Ask the Cloudflare stand-in on loopback, as a browser on this machine would that trusts the stack's CA."""
-        connection = Visitor(host, self.cloud["https_port"], self.ca_file)
+        connection = Visitor(host, self.cloud["https_port"], self.ca_file, timeout_s)
         return self._answer(connection, method, path, {"Host": host, **(headers or {})}, body)
 
     def plain(self, path: str, host: str = "demo.localhost") -> Answer:

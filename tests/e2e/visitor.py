@@ -15,11 +15,11 @@ TIMEOUT_S = 15
 class Visitor(http.client.HTTPSConnection):
     """Speaks TLS for a host name with whoever listens on a port of 127.0.0.1, trusting one authority."""
 
-    def __init__(self, host: str, port: int, ca_file: Path) -> None:
+    def __init__(self, host: str, port: int, ca_file: Path, timeout_s: float = TIMEOUT_S) -> None:
         self._local_port, self._trust = port, ssl.create_default_context(cafile=str(ca_file))
-        super().__init__(host, timeout=TIMEOUT_S, context=self._trust)
+        super().__init__(host, timeout=timeout_s, context=self._trust)
 
     @override
     def connect(self) -> None:
-        plain = socket.create_connection(("127.0.0.1", self._local_port), timeout=TIMEOUT_S)
+        plain = socket.create_connection(("127.0.0.1", self._local_port), timeout=self.timeout)
         self.sock = self._trust.wrap_socket(plain, server_hostname=self.host)
