@@ -173,8 +173,8 @@ ITEMS = (
     _waived(
         "5.12",
         "CPU shares",
-        "droplets have one CPU and few containers, and a quiet neighbour's time should be used; memory and processes, "
-        "which do harm, are limited",
+        "nginx and HAProxy weigh four times the application beside them; the others have equal parts, since droplets "
+        "have few containers, and a quiet neighbour's time should be used",
     ),
     _held(
         "5.13",

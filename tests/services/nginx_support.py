@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -173,10 +173,17 @@ def lay_tls(directory: Path) -> None:
         (directory / name).write_text(text)
 
 
+def free_ports(count: int) -> list[int]:
+    """Give ports that nobody has, all different: one alone might come twice."""
+    with ExitStack() as probes:
+        sockets = [probes.enter_context(socket.socket()) for _ in range(count)]
+        for probe in sockets:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in sockets]
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 def application(name: str) -> ThreadingHTTPServer:
@@ -202,7 +209,7 @@ def start_nginx(directory: Path, auth: int, construction: int, domain: str) -> t
     shutil.copytree(EDGE, directory / "nginx")
     lay_tls(directory)
     (directory / "http").mkdir()
-    port, tls_port = free_port(), free_port()
+    port, tls_port = free_ports(2)
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - not HTML
     for template in (directory / "nginx").rglob("*.j2"):
         text = environment.from_string(template.read_text()).render(

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.services.nginx_support import free_port
+from tests.services.nginx_support import free_ports
 from tests.unit.edge_limits import KIB, haproxy, lanes, locations
 
 OTHER = "198.51.100.7"
@@ -90,13 +90,13 @@ def construction() -> Iterator[Construction]:
 @pytest.fixture
 def port(tmp_path: Path, construction: Construction) -> Iterator[int]:
     """Run HAProxy with other ports, without Docker's names, and with checks ten times as fast."""
-    port = free_port()
+    port, runtime_port = free_ports(2)
     text = haproxy()
     for shipped, here in {
         "bind :8000": f"bind 127.0.0.1:{port}",
         "server construction construction:8000": f"server construction 127.0.0.1:{construction.port}",
         "default-server resolvers docker init-addr libc,none": "",
-        "ipv4@127.0.0.1:9999": f"ipv4@127.0.0.1:{free_port()}",
+        "ipv4@127.0.0.1:9999": f"ipv4@127.0.0.1:{runtime_port}",
         "inter 1s": "inter 100ms",
         "timeout check 4s": "timeout check 400ms",
     }.items():

@@ -1,4 +1,4 @@
-"""The limits of the edge and of HAProxy, read from the files that are shipped."""
+"""The limits of the edge and of HAProxy, read from the files that are shipped, and what was measured, from the ADR."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 
 COMPOSE = Path(__file__).parents[2] / "compose"
+ADR = COMPOSE.parent / "docs/adr/0012-limits-of-the-edge.md"
+TIERS = {"auth": "edge", "construction": "vertical"}
 KIB, MIB = 1024, 1024 * 1024
 UNITS = {"k": KIB, "m": MIB}
 
@@ -91,3 +93,16 @@ def lanes() -> dict[str, int]:
     """Give how many requests at once each of HAProxy's backends lets through to construction."""
     found = re.findall(r"^backend (\w+)\n(?:.*\n)*?    server .* maxconn (\d+)", haproxy(), re.MULTILINE)
     return {name: int(most) for name, most in found}
+
+
+def measured(row: str) -> dict[str, float]:
+    """Give a row of the ADR's first table by application. Raises AssertionError if it is not there."""
+    found = re.search(rf"^\| {re.escape(row)} \| ([\d.]+) \| ([\d.]+) \|$", ADR.read_text(), re.MULTILINE)
+    assert found, row
+    return {name: float(figure) for name, figure in zip(TIERS, found.groups(), strict=True)}
+
+
+IDLE_MIB = measured("memory without a request, MiB")
+BLOW_UP = measured("memory for each byte of the worst body, bytes")
+CPU_S = measured("CPU for a MiB of the worst body, s")
+PASSWORD_S = measured("CPU for a password, s")["auth"]

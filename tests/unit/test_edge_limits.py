@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from tests.unit import edge_limits
-from tests.unit.edge_limits import KIB, MIB, lanes, locations, nginx, rates, said, service, size, tmpfs
+from tests.unit.edge_limits import (
+    BLOW_UP,
+    CPU_S,
+    IDLE_MIB,
+    KIB,
+    MIB,
+    PASSWORD_S,
+    TIERS,
+    lanes,
+    locations,
+    nginx,
+    rates,
+    said,
+    service,
+    size,
+    tmpfs,
+)
 
-ADR = Path(__file__).parents[2] / "docs/adr/0012-limits-of-the-edge.md"
-TIERS = {"auth": "edge", "construction": "vertical"}
 VISITORS = 12
 """Who take all they may and leave room for others: ten addresses and two /64."""
 POOL, THREADS = 15, 40
@@ -21,19 +34,6 @@ STALL_S = 1.0
 LARGE = 8 * KIB
 TLS_CONNECTION = 27 * KIB
 """Memory of nginx for each, measured with 600 of them; 8 MiB without any."""
-
-
-def measured(row: str) -> dict[str, float]:
-    """Give a row of the ADR's first table. Raises AssertionError if it is not there."""
-    found = re.search(rf"^\| {re.escape(row)} \| ([\d.]+) \| ([\d.]*) \|$", ADR.read_text(), re.MULTILINE)
-    assert found, row
-    return {name: float(figure or 0) for name, figure in zip(TIERS, found.groups(), strict=True)}
-
-
-IDLE_MIB = measured("memory without a request, MiB")
-BLOW_UP = measured("memory for each byte of the worst body, bytes")
-CPU_S = measured("CPU for a MiB of the worst body, s")
-PASSWORD_S = measured("CPU for a password, s")["auth"]
 
 
 def asking(application: str) -> dict[str, edge_limits.Location]:

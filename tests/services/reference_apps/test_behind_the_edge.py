@@ -19,8 +19,7 @@ import pytest
 
 from tests.services.nginx_support import CLOUDFLARE, DOMAIN, Answer, Edge, free_port, running_edge
 from tests.services.reference_apps.shop import SECRET_KEY, Shop, bearer
-from tests.unit.edge_limits import KIB, MIB, service
-from tests.unit.test_edge_limits import BLOW_UP, IDLE_MIB, TIERS
+from tests.unit.edge_limits import BLOW_UP, IDLE_MIB, KIB, MIB, TIERS, service
 
 APPLICATIONS = Path(__file__).parents[3] / "reference_apps"
 START_S = 15.0
