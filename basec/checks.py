@@ -74,7 +74,7 @@ class Result:
 def run_all(checks: list[Check]) -> list[Result]:
     """Run the checks and answer their results in the given order; none of them stops another.
 
-    Few at a time: the edge admits 20 connections and 5 requests a second to auth per address.
+    Few at a time: the edge gives one address 4 requests at once to auth, and 5 a second.
     """
     with ThreadPoolExecutor(max_workers=3) as pool:
         return list(pool.map(_run, checks))

@@ -181,8 +181,10 @@ LOGINS = ("/auth/login", "/auth/login/form", "/auth//login", "/auth/%6cogin/form
 
 @pytest.mark.parametrize("path", LOGINS)
 def test_one_visitor_gets_few_passwords_checked_and_the_login_page_goes_on(edge: Edge, path: str) -> None:
+    began = time.monotonic()
     statuses = ask_all(edge, path, (f"{PREFIX}{number:x}" for number in range(1, 11)), "POST")
-    assert statuses == {200: 5, 503: 5}
+    assert set(statuses) == {200, 503}
+    assert 5 <= statuses[200] <= 5 + (time.monotonic() - began) * 10 / 60
     assert ask_all(edge, "/auth/login", [f"{PREFIX}1"])[200] == 1
 
 
