@@ -16,7 +16,7 @@ from components.remote import Access, command, command_text
 from components.stack_config import StackConfig
 from topology.logins import DATABASE_ROLES, database_login, database_password
 
-RETIRE = "set -euo pipefail\npython3 -B /opt/basecommerce/scripts/release.py retire infra\n"
+RETIRE = "set -euo pipefail\ntimeout 280 python3 -B /opt/basecommerce/scripts/release.py retire infra\n"
 
 
 @dataclass(frozen=True, kw_only=True)

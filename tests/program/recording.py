@@ -19,6 +19,7 @@ from pulumi.runtime.settings import get_root_resource
 from pulumi.runtime.stack import Stack, run_pulumi_func
 
 from tests.unit.tls_support import tls_secrets
+from topology.settings import PASSWORD_KEYS
 
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = ("local", "staging", "production")
@@ -175,9 +176,7 @@ def private_key() -> str:
 
 
 SECRETS = {
-    "basecommerce:postgres_password": "canary-postgres-0123456789abcdef",
-    "basecommerce:redis_password": "canary-redis-0123456789abcdef",
-    "basecommerce:token_key": "canary-token-0123456789abcdef",
+    **{f"basecommerce:{key}": f"canary-{key}-0123456789abcdef" for key in PASSWORD_KEYS},
     "basecommerce:login_private_key": private_key(),
     "basecommerce:host_key_infra": private_key(),
     "basecommerce:host_key_vertical": private_key(),

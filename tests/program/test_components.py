@@ -23,6 +23,7 @@ from components.host import Host, HostArgs, MountArgs, sshd_peers, swap_mib
 from components.image_pull import ImagePull, ImagePullArgs
 from components.monitoring import Monitoring, MonitoringArgs
 from components.network import Network, NetworkArgs
+from components.old_logins import OldLogins, OldLoginsArgs
 from components.origin_http import OriginHttp, OriginHttpArgs
 from components.origin_tls import OriginTls, OriginTlsArgs
 from components.remote import Access, Endpoint, command_text
@@ -134,8 +135,15 @@ def monitoring(name: str) -> pulumi.Resource:
     return Monitoring(name, args)
 
 
+def old_logins(name: str) -> pulumi.Resource:
+    args = OldLoginsArgs(
+        droplet_id="1", access=access(), logins=pulumi.Output.from_input(["auth_1f3a9c02"]), release=BUNDLE.digest
+    )
+    return OldLogins(name, args)
+
+
 MAKERS = (
-    network, cloud_firewall, droplet, host, image_pull, ufw_firewall, compose_stack, dns,
+    network, cloud_firewall, droplet, host, image_pull, ufw_firewall, compose_stack, old_logins, dns,
     origin_tls, zone_settings, origin_http, account_project, monitoring,
 )  # fmt: skip
 

@@ -33,6 +33,7 @@ TOKENS = {
     "basecommerce:droplet:Droplet",
     "basecommerce:host:Host",
     "basecommerce:images:ImagePull",
+    "basecommerce:database:OldLogins",
     "basecommerce:firewall:UfwFirewall",
     "basecommerce:compose:ComposeStack",
     "basecommerce:tls:OriginTls",
@@ -96,6 +97,24 @@ def test_every_step_waits_for_all_resources_of_the_step_before(program: tuple[st
             assert before <= recorder.after(item), f"{item.name} does not wait for {earlier}"
 
 
+def test_old_logins_end_when_every_tier_runs_with_the_new_ones(program: tuple[str, Recorder]) -> None:
+    _, recorder = program
+    (retired,) = children(recorder, recorder.one("basecommerce:database:OldLogins", "infra-old-logins"))
+    stacks = {each.urn for each in recorder.registered if each.name.endswith("-stack-activation")}
+    assert len(stacks) == 3
+    assert stacks <= recorder.after(retired)
+
+
+def test_a_new_password_of_the_database_ends_the_old_logins_anew(program: tuple[str, Recorder]) -> None:
+    stack, recorder = program
+    config = configuration(stack)
+    config["basecommerce:database_password_auth"] = "canary-another-0123456789abcdef"
+    again = run(main, stack=stack, config=config)
+    texts = [each.one(COMMAND, "infra-old-logins-retired").plain("create") for each in (recorder, again)]
+    assert texts[0] != texts[1]
+    assert "canary" not in texts[1]
+
+
 @pytest.mark.parametrize("name", ["infra", "vertical", "edge"])
 @pytest.mark.parametrize(
     ("component", "kind"), [("basecommerce:firewall:UfwFirewall", "ufw"), ("basecommerce:images:ImagePull", "images")]
@@ -152,7 +171,7 @@ def test_a_peer_is_waited_for_on_the_bastion_before_it_is_dialled_through_it(sta
         assert ready.plain("connection")["proxy"]["host"] == RESERVED_IP
 
 
-def test_components_are_the_thirteen_known_ones(program: tuple[str, Recorder]) -> None:
+def test_components_are_the_fourteen_known_ones(program: tuple[str, Recorder]) -> None:
     _, recorder = program
     assert {item.type for item in recorder.registered if not item.custom} == TOKENS
 
@@ -174,7 +193,7 @@ def test_children_are_named_after_their_component(program: tuple[str, Recorder])
 def test_every_command_checks_host_keys_logs_nothing_and_hides_its_output(program: tuple[str, Recorder]) -> None:
     _, recorder = program
     commands = recorder.of(COMMAND)
-    assert len(commands) == 5 + 3 + 3 + 3 + 1
+    assert len(commands) == 5 + 3 + 3 + 3 + 1 + 1
     for item in commands:
         connection = item.plain("connection")
         assert connection["hostKey"].startswith("ssh-ed25519 "), item.name
@@ -346,7 +365,7 @@ def test_a_wrong_configuration_is_refused_before_any_resource(broken: str) -> No
     elif broken == "text":
         config["basecommerce:settings"] = "region nyc3"
     else:
-        config["basecommerce:postgres_password"] = "short"
+        config["basecommerce:database_password_auth"] = "short"
     recorders: list[Recorder] = []
     with pytest.raises(pulumi.RunError) as caught:
         run(main, stack="staging", config=config, started=recorders.append)

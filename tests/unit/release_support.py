@@ -55,6 +55,7 @@ def bundle(tier: str, tag: str = "1", extra: Mapping[str, str] | None = None) ->
         ".env": f"DOMAIN='basecommerce.example'\nIMAGE_APP='registry.example/app:{tag}'\n",
         **{path.name: path.read_text() for path in COMPOSE.glob("*.py")},
         "config/service.conf": "shared by all tags\n",
+        **{f"database/{path.name}": path.read_text() for path in COMPOSE.glob(f"{tier}/database/*.sql")},
         **(extra or {}),
     }
     buffer = io.BytesIO()
@@ -117,7 +118,7 @@ class Droplet:
         secret = {"content": f"PASSWORD='{password}'\n", "uid": os.getuid(), "gid": os.getgid()}
         payload = {
             "hosts": {"INFRA_ADDRESS": "10.20.0.2", "PRIVATE_ADDRESS": address},
-            "secrets": {"app.env": secret},
+            "secrets": {"app.env": secret, "database_logins.json": {**secret, "content": "[]"}},
             **changes,
         }
         unpacked, file = self.directory / "unpacked", self.directory / "payload.json"

@@ -127,7 +127,6 @@ def test_ports_are_published_on_the_private_address_but_the_edges() -> None:
     ports = {f"{tier}/{name}": service(tier, name).get("ports", []) for tier, name in SERVICES}
     assert {name: found for name, found in ports.items() if found} == {
         "infra/postgres": ["${PRIVATE_ADDRESS:?}:5432:5432"],
-        "infra/redis": ["${PRIVATE_ADDRESS:?}:6379:6379"],
         "vertical/haproxy": ["${PRIVATE_ADDRESS:?}:8000:8000"],
         "edge/nginx": ["0.0.0.0:80:80", "0.0.0.0:443:443"],
     }

@@ -18,6 +18,8 @@ def test_the_first_activation_starts_the_containers_and_installs_the_unit(vertic
     assert vertical.activate() == 0
     assert vertical.steps() == [
         f"docker compose vertical@{ONE[:8]} up -d --wait --wait-timeout 180 --remove-orphans",
+        f"docker compose vertical@{ONE[:8]} exec -T construction sh -c set -a; . /run/secrets/env; exec python3"
+        " /etc/basecommerce/health.py release",
         "systemctl daemon-reload",
         "systemctl enable basecommerce-vertical.service",
         "systemctl start --no-block basecommerce-vertical.service",
@@ -29,11 +31,13 @@ def test_the_first_activation_starts_the_containers_and_installs_the_unit(vertic
 def test_infra_migrates_after_its_stores_are_healthy_and_before_all_is_started(infra: Droplet) -> None:
     assert infra.activate() == 0
     at = f"infra@{digest_of(bundle('infra', '1'))[:8]}"
-    assert infra.steps()[:5] == [
+    roles = f"docker compose {at} exec -T postgres psql -qX --single-transaction -Ubasecommerce -f -"
+    assert infra.steps()[:6] == [
         f"docker compose {at} up -d --wait --wait-timeout 180 postgres redis",
-        f"docker compose {at} exec -T postgres psql -qX -Ubasecommerce -f /etc/basecommerce/password.sql",
+        roles,
         "docker rm -f infra-migrate",
         f"docker compose {at} --profile migrate run --rm -T --no-deps --name infra-migrate migrate",
+        roles,
         f"docker compose {at} up -d --wait --wait-timeout 180 --remove-orphans",
     ]
 

@@ -44,12 +44,11 @@ def test_a_public_source_leaves_out_the_private_network_and_nothing_else() -> No
     assert list(collapse_addresses([*networks, vpc])) == [IPv4Network(PUBLIC)]
 
 
-def test_infra_admits_postgres_from_vertical_and_edge_and_redis_from_vertical() -> None:
+def test_infra_admits_postgres_from_vertical_and_edge_and_redis_from_nobody() -> None:
     edge, vertical = "basecommerce-staging-edge", "basecommerce-staging-vertical"
     assert _inbound("infra") == {
         ("tcp", "22", (edge,)),
         ("tcp", "5432", (vertical, edge)),
-        ("tcp", "6379", (vertical,)),
     }
 
 
@@ -92,7 +91,6 @@ def test_ufw_admits_peers_by_their_private_address() -> None:
     assert ufw_rules(project(), "infra", ADDRESSES) == (
         HostRule(name="infra-ssh", protocol="tcp", port="22", sources=("10.81.0.4/32",)),
         HostRule(name="postgres", protocol="tcp", port="5432", sources=("10.81.0.3/32", "10.81.0.4/32")),
-        HostRule(name="redis", protocol="tcp", port="6379", sources=("10.81.0.3/32",)),
     )
 
 

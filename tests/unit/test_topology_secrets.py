@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Mapping
 
@@ -9,9 +10,8 @@ import pytest
 
 from tests.unit.topology_support import private_key, project, secret_values
 from topology.errors import ConfigurationError
-from topology.secrets import check_secrets, quote, service_secrets
-
-DATABASE_URL = "postgresql+psycopg2://basecommerce:postgres-password-for-tests@infra.internal:5432/basecommerce"
+from topology.logins import database_login
+from topology.secrets import NO_TOKEN_KEY, check_secrets, quote, service_secrets
 
 
 def edge_values() -> Mapping[str, str]:
@@ -40,7 +40,7 @@ def _variables(tier: str, name: str) -> dict[str, str]:
         (
             "infra",
             {
-                "postgres_password": 999,
+                "database_logins.json": 0,
                 "redis_auth.conf": 999,
                 "migrate.env": 10001,
                 "relay.env": 10001,
@@ -57,31 +57,48 @@ def test_each_tier_has_its_files_owned_by_the_user_of_the_service(tier: str, own
     assert {name: file["gid"] for name, file in files.items()} == owners
 
 
+def _url(service: str) -> str:
+    login, password = database_login(service, secret_values()), secret_values()[f"database_password_{service}"]
+    return f"postgresql+psycopg2://{login}:{password}@infra.internal:5432/basecommerce"
+
+
 @pytest.mark.parametrize("worker", ["relay", "engines"])
-def test_workers_know_the_database_and_redis_with_their_passwords(worker: str) -> None:
+def test_a_worker_has_a_login_of_its_own_in_both_stores_and_not_the_key_of_tokens(worker: str) -> None:
     variables = _variables("infra", f"{worker}.env")
-    assert variables["DATABASE_URL"] == DATABASE_URL
-    assert variables["REDIS_URL"] == "redis://:redis_password_for_tests_1@redis:6379/0"
-    assert set(variables) == {"DATABASE_URL", "SECRET_KEY", "REDIS_URL"}
-
-
-def test_postgres_and_redis_read_their_passwords_from_files() -> None:
-    files = service_secrets(project(), "infra", secret_values())
-    assert files["postgres_password"]["content"] == "postgres-password-for-tests"
-    assert files["redis_auth.conf"]["content"] == "requirepass redis_password_for_tests_1\n"
-
-
-def test_migrations_get_database_and_key_only() -> None:
-    assert _variables("infra", "migrate.env") == {
-        "DATABASE_URL": DATABASE_URL,
-        "SECRET_KEY": "token-key-for-tests-12345",
+    assert variables == {
+        "DATABASE_URL": _url(worker),
+        "SECRET_KEY": NO_TOKEN_KEY,
+        "REDIS_URL": f"redis://{worker}:redis_password_{worker}-for-tests-0123456789@redis:6379/0",
     }
+
+
+def test_the_stores_get_digests_of_passwords_and_not_the_passwords() -> None:
+    files = service_secrets(project(), "infra", secret_values())
+    stores = files["database_logins.json"]["content"] + files["redis_auth.conf"]["content"]
+    kept = {name for name, value in secret_values().items() if value in stores}
+    assert kept == {"redis_password"}  # of Redis' administrator, whom its own health check asks as
+
+
+def test_every_login_is_made_from_its_own_password() -> None:
+    logins = json.loads(service_secrets(project(), "infra", secret_values())["database_logins.json"]["content"])
+    assert [login["role"] for login in logins] == ["basecommerce_owner", "auth", "construction", "relay", "engines"]
+    assert len({login["verifier"] for login in logins}) == len({login["login"] for login in logins}) == 5
+
+
+def test_another_password_is_another_login() -> None:
+    before, after = secret_values(), {**secret_values(), "database_password_auth": "another-password-of-auth"}
+    assert database_login("auth", before) != database_login("auth", after)
+    assert database_login("relay", before) == database_login("relay", after)
+
+
+def test_migrations_get_their_own_login_and_not_the_key_of_tokens() -> None:
+    assert _variables("infra", "migrate.env") == {"DATABASE_URL": _url("migrate"), "SECRET_KEY": NO_TOKEN_KEY}
 
 
 def test_construction_gets_what_it_reads_and_no_developer_origins() -> None:
     assert _variables("vertical", "construction.env") == {
-        "DATABASE_URL": DATABASE_URL,
-        "SECRET_KEY": "token-key-for-tests-12345",
+        "DATABASE_URL": _url("construction"),
+        "SECRET_KEY": secret_values()["token_key"],
         "CORS_ORIGINS": "",
         "FORWARDED_ALLOW_IPS": "*",
     }
@@ -89,8 +106,8 @@ def test_construction_gets_what_it_reads_and_no_developer_origins() -> None:
 
 def test_auth_gets_the_environment_that_decides_on_secure_cookies() -> None:
     assert _variables("edge", "auth.env") == {
-        "DATABASE_URL": DATABASE_URL,
-        "SECRET_KEY": "token-key-for-tests-12345",
+        "DATABASE_URL": _url("auth"),
+        "SECRET_KEY": secret_values()["token_key"],
         "ENVIRONMENT": "staging",
         "CORS_ORIGINS": "",
         "FORWARDED_ALLOW_IPS": "*",
@@ -122,12 +139,12 @@ def test_value_that_shell_and_compose_would_read_differently_is_refused(text: st
     ("name", "value", "message"),
     [
         (
-            "postgres_password",
+            "database_password_auth",
             "short",
             "this secret (5 characters) is not made of 24 or more letters, digits, '_' and '-'",
         ),
         (
-            "postgres_password",
+            "database_password_auth",
             "a-percent%sign-breaks-alembic",
             "this secret (29 characters) is not made of 24 or more letters, digits, '_' and '-'",
         ),

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.unit.tls_support import tls_secrets
 from topology.project import Project, load_project
-from topology.settings import SECRET_KEYS
+from topology.settings import PASSWORD_KEYS, SECRET_KEYS
 
 ROOT = Path(__file__).parents[2]
 ADDRESSES = {"infra": "10.81.0.2", "vertical": "10.81.0.3", "edge": "10.81.0.4"}
@@ -70,8 +70,7 @@ def private_key(seed: int) -> str:
 def secret_values() -> Mapping[str, str]:
     """Give fit values for every secret."""
     return {
-        "postgres_password": "postgres-password-for-tests",
-        "redis_password": "redis_password_for_tests_1",
+        **{name: f"{name}-for-tests-0123456789" for name in PASSWORD_KEYS},
         "token_key": "token-key-for-tests-12345",
         "login_private_key": private_key(1),
         "host_key_infra": private_key(2),
