@@ -265,9 +265,9 @@ def _epoch(stamp: str) -> float:
 
 def image_of(*, reference: str, digest: str | None, built_locally: bool) -> Image:
     """Say where an image comes from: no digest means that no registry ever gave one."""
-    name, _, tag = reference.rpartition(":")
+    name, _, tag = reference.partition("@")[0].rpartition(":")
     if not name or "/" in tag:  # no tag: the colon was a port's, or there was none
-        name, tag = reference, ""
+        name, tag = reference.partition("@")[0], ""
     first = name.split("/")[0]
     registry = first if "." in first or ":" in first else "docker.io"
     origin = "official" if registry == "docker.io" else registry

@@ -12,6 +12,8 @@ from typing import Annotated, Any, NoReturn, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StrictBool, StrictInt
 from pydantic_core import PydanticCustomError
 
+from topology.image_names import REFERENCE, moves
+
 T = TypeVar("T")
 
 RULE = "rule"
@@ -188,27 +190,28 @@ def fqdn(value: object) -> str:
     return text
 
 
-IMAGE_HINT = "write <registry>/<name>:<tag> with a pinned tag, such as docker.io/library/redis:8.0.2"
+IMAGE_HINT = (
+    "write <registry>/<name>:<tag> with a pinned tag, such as docker.io/library/redis:8.0.2, or @sha256:<digest>"
+)
+TAG_HINT = "pin a tag such as sha-1234567"
 
 
 def image_reference(value: object) -> str:
-    """An image: `<registry>/<name>:<tag>`, with a tag that does not move."""
+    """An image: `<registry>/<name>:<tag>` with a tag that does not move, or with `@sha256:<digest>`."""
     text = _text(value, "an image", IMAGE_HINT)
-    match = re.fullmatch(
-        r"(?P<name>[a-z0-9.-]+(?::\d+)?(?:/[a-z0-9._-]+)+):(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127})", text
-    )
-    if not match:
-        refuse(f"{text!r} is not an image with registry and tag", IMAGE_HINT)
-    image_tag(match["tag"])
+    match = REFERENCE.fullmatch(text)
+    if not match or not (match["tag"] or match["digest"]):
+        refuse(f"{text!r} is not an image with registry and tag or digest", IMAGE_HINT)
+    if not match["digest"] and moves(match["tag"], match["name"]):
+        refuse(f"{match['tag']!r} is a tag that moves", "pin the whole version, as versions.yaml does, or a digest")
     return text
 
 
 def image_tag(value: object) -> str:
-    """An image tag: pinned; `latest` and `latest-production` move, so a release could not be repeated."""
-    hint = "pin a tag such as sha-1234567"
-    text = pattern("an image tag", r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", hint)(value)
-    if text.startswith("latest"):
-        refuse(f"{text!r} is a tag that moves", hint)
+    """An image tag: pinned to one build; `latest`, `main` or `1.2` move, so a release could not be repeated."""
+    text = pattern("an image tag", r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", TAG_HINT)(value)
+    if moves(text):
+        refuse(f"{text!r} is a tag that moves", TAG_HINT)
     return text
 
 

@@ -27,6 +27,7 @@ def push(
     """Put an image where a local stack can pull it. Safe to repeat; all local stacks share one registry."""
     from basec.local_stack import TEMPLATE
     from basec.programs import Program
+    from topology.image_names import moves
     from topology.settings import APPLICATIONS
 
     environment = resolve(env)
@@ -34,6 +35,12 @@ def push(
         raise UsageError(
             f"basec images: {environment.name}: its droplets pull from the registry of its settings",
             f"docker push, then images.tag in Pulumi.{environment.name}.yaml",
+        )
+    name, _, tag = image.rpartition("/")[2].partition(":")
+    if tag and moves(tag):
+        raise UsageError(
+            f"basec images: {image}: the tag '{tag}' moves, and a droplet never pulls a name twice",
+            f"docker tag {image} {name}:dev-1, then push that",
         )
     reference = Program("localcloud", ["push", image]).run().strip()
     answer(reference)

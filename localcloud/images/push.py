@@ -70,10 +70,20 @@ def push(storage: Path, registry_image: str, image: str) -> str:
     return f"{REGISTRY}/{repository}:{tag}"
 
 
+def reference_link(storage: Path, reference: str) -> Path:
+    """Name the file that is there when the registry has what a reference means: its digest's, else its tag's."""
+    name, _, digest = reference.partition("@")
+    repository, _, tag = name.partition(":")
+    if not digest:
+        return tag_link(storage, repository, tag)
+    revisions = storage / "docker/registry/v2/repositories" / repository / "_manifests/revisions"
+    return revisions / digest.replace(":", "/") / "link"
+
+
 def missing_from(storage: Path, references: Iterable[str]) -> list[str]:
     """List those names of our registry that the storage does not have; other registries are not asked."""
     ours = [name.removeprefix(f"{REGISTRY}/") for name in references if name.startswith(f"{REGISTRY}/")]
-    return [name for name in ours if not tag_link(storage, *name.rsplit(":", 1)).is_file()]
+    return [name for name in ours if not reference_link(storage, name).is_file()]
 
 
 def _push(image: str, target: str) -> None:

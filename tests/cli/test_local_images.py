@@ -102,3 +102,13 @@ def test_no_image_is_pushed_for_a_cloud_stack(basec: Run) -> None:
     ended = basec("images", "push", "auth:dev-1", "--env", "staging")
     assert ended.code == ExitCode.CONFIGURATION
     assert ended.stderr.splitlines()[-1] == "hint: docker push, then images.tag in Pulumi.staging.yaml"
+
+
+def test_an_image_that_no_setting_would_accept_is_not_pushed(basec: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(programs.Program, "run")
+    ended = basec("images", "push", "auth:main", "--env", "local")
+    assert ended.code == ExitCode.CONFIGURATION
+    assert ended.stderr.splitlines() == [
+        "basec images: auth:main: the tag 'main' moves, and a droplet never pulls a name twice",
+        "hint: docker tag auth:main auth:dev-1, then push that",
+    ]

@@ -247,6 +247,8 @@ def test_a_machine_born_from_an_older_template_is_marked_and_still_well(basec: R
         ("docker.io/library/nginx:1.28.3-trixie", False, "official", "1.28.3-trixie"),
         ("nginx:1.28.3-trixie", False, "official", "1.28.3-trixie"),
         ("ghcr.io/procopio420/basecommerce/auth:sha-1234567", False, "ghcr.io", "sha-1234567"),
+        (f"docker.io/library/redis:8.0.6@sha256:{'a' * 64}", False, "official", "8.0.6"),
+        (f"docker.io/library/redis@sha256:{'a' * 64}", False, "official", ""),
     ],
 )
 def test_the_origin_of_an_image_is_named(reference: str, built_locally: bool, origin: str, tag: str) -> None:

@@ -86,6 +86,17 @@ def test_other_registries_are_not_asked_for_what_is_missing(storage: Path) -> No
     assert missing_from(storage, names) == ["auth:dev-2"]
 
 
+def test_a_digest_of_our_registry_is_looked_up_with_and_without_its_tag(storage: Path) -> None:
+    repository = storage / "docker/registry/v2/repositories/auth/_manifests"
+    link = repository / "revisions/sha256" / ("a" * 64) / "link"
+    link.parent.mkdir(parents=True)
+    link.write_text(f"sha256:{'a' * 64}")
+    known, unknown = (f"{REGISTRY}/auth:dev-9@sha256:{letter * 64}" for letter in "ab")
+    assert missing_from(storage, [known, known.replace(":dev-9", ""), unknown]) == [
+        unknown.removeprefix(f"{REGISTRY}/")
+    ]
+
+
 def test_a_missing_image_is_told_with_the_command_that_brings_it(
     storage: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
