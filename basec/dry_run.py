@@ -31,6 +31,7 @@ from basec.stack_file import SETTINGS_KEY, StackFile
 from topology.errors import BasecommerceError, ConfigurationError, UsageError
 from topology.inventory import load_inventory
 from topology.project import required_secrets
+from topology.stack_file import plain_config
 
 
 @contextmanager
@@ -58,11 +59,11 @@ def rehearsal(environment: Environment, base: str = "") -> Iterator[Environment]
 
 
 def _settle(dry: Environment, root: Path) -> None:
-    """Take the settings of a tree over, and make the secrets that are missing."""
+    """Take over what a tree's file has in clear, so that the rules judge the file as it is, and fill secrets in."""
     stack = StackFile(dry)
-    settings = StackFile(replace(dry, root=root, dry_dir=None)).settings
-    secrets = {key: value for key, value in (stack.document.get("config") or {}).items() if key != SETTINGS_KEY}
-    stack.document["config"] = {SETTINGS_KEY: settings, **secrets}
+    clear = plain_config(StackFile(replace(dry, root=root, dry_dir=None)).document)
+    sealed = {key: value for key, value in stack.config.items() if key not in plain_config(stack.document)}
+    stack.document["config"] = {SETTINGS_KEY: None, **sealed, **clear}
     stack.write()
     if local_stack.fill_secrets(replace(dry, root=root), stack):
         say(f"{dry.name}: dry: with secrets for this run only")

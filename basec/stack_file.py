@@ -19,12 +19,11 @@ from basec.secret_values import make_missing
 from basec.yaml_text import add_entries, drop_entries
 from topology.errors import ConfigurationError, Problem
 from topology.files import read_yaml
-from topology.stack_file import MADE_KEY
+from topology.stack_file import MADE_KEY, SALT_KEY
 
 SETTINGS_KEY = "basecommerce:settings"
 MARK_LENGTH = 8
 """Of the note in `MADE_KEY` on which value is meant: one set by other means has no date, rather than a wrong one."""
-SALT_KEY = "encryptionsalt"
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 from policy.checks import COMMANDS, DROPLET, REMOTE, Finding, of_type
 from policy.resources import Resource, Unknown
 from policy.stack import Stack
-from topology.bundle import SECRET_TEXT
 from topology.inventory import SSH_PORT
+from topology.secret_texts import SECRET_TEXT
 
 TEXTS = ("create", "update", "delete")
 PIPED_INTO_SHELL = re.compile(r"\b(curl|wget)\b[^\n;&]*\|\s*(sudo\s+(-\S+\s+)*)?(ba|da|z)?sh\b")

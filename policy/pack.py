@@ -36,6 +36,8 @@ STACK_CHECKS: tuple[tuple[str, StackCheck], ...] = (
     ("BC12", domain_rules.strict_zone),
     ("BC14", command_rules.through_the_edge),
     ("BC19", stack_rules.kept_secrets),
+    ("BC21", network_rules.way_in),
+    ("BC23", stack_rules.separate_stacks),
 )
 
 
@@ -52,7 +54,7 @@ def judge_stack(resources: Sequence[Resource], stack: Stack) -> Iterator[tuple[V
         for finding in check(resources, stack):
             where = finding.resource
             yield _violation(rule, finding, where.label if where else finding.place), where.urn if where else ""
-    for violation in stack_rules.compose_projects(stack):
+    for violation in stack_rules.shipped_files(stack):
         yield violation, ""
 
 

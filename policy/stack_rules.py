@@ -1,18 +1,25 @@
-"""BC17 to BC20: the files of the stack, and what is called how."""
+"""BC17 to BC20, BC22 and BC23: the files of the stack, and what is called how."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Network
+from typing import Any
 
 from policy.checks import DROPLET, FIREWALL, SSH_KEY, TAG, VOLUME, VPC, Finding
 from policy.machine_rules import CHECK, CHECK_ALERT
 from policy.resources import Resource, Unknown
 from policy.stack import Stack
 from topology.bundle import build_bundle
-from topology.compose_rules import compose_violations, read_bundle
+from topology.compose_rules import clear_lines, compose_violations, read_bundle
+from topology.container_rules import table
+from topology.errors import ConfigurationError, Problem
 from topology.files import read_yaml
-from topology.policy_rules import Violation
-from topology.project import PROJECT
+from topology.host_rules import host_violations
+from topology.policy_rules import RULES, Violation
+from topology.project import PROJECT, SETTINGS_KEY
+from topology.secret_texts import tracked_secrets
+from topology.server_rules import server_violations
 from topology.stack_file import SHORTEST, clear_secrets, shared_secrets, weak_secrets
 
 PROJECT_GROUP = "digitalocean:index/project:Project"
@@ -21,20 +28,44 @@ PROVIDERS = "pulumi:providers:"
 CLOUD_FILES = ("Pulumi.staging.yaml", "Pulumi.production.yaml")
 
 
-def compose_projects(stack: Stack) -> Iterator[Violation]:
-    """BC17, BC18: every tier as it would be shipped."""
+def shipped_files(stack: Stack) -> Iterator[Violation]:
+    """BC17, BC18, BC19, BC22: every tier as it would be shipped, and every droplet as it would be born."""
     project = stack.project
     for name, spec in project.inventory.droplets.items():
-        yield from compose_violations(project, name, read_bundle(build_bundle(project, spec.role)))
+        yield from host_violations(project, name)
+        try:
+            bundle = build_bundle(project, spec.role)
+        except ConfigurationError as error:
+            yield from map(_unshippable, error.problems)
+            continue
+        document, files = read_bundle(bundle), bundle.files
+        yield from compose_violations(project, name, document)
+        yield from clear_lines(spec.role, files)
+        yield from server_violations(project, spec.role, document, files)
+
+
+def _unshippable(problem: Problem) -> Violation:
+    return Violation(
+        rule=RULES["BC19" if "secret" in problem.message else "BC18"],
+        resource=problem.file,
+        found=problem.message,
+        wanted="a file that can be shipped",
+        fix=problem.hint,
+    )
 
 
 def kept_secrets(_resources: Sequence[Resource], stack: Stack) -> Iterator[Finding]:
-    """BC19: the stack's own file, and the other cloud stack's beside it."""
+    """BC19: the stack's own file, the tracked ones, and what else git keeps."""
     file = stack.file.name
+    tracked = [(path.name, read_yaml(path)) for path in sorted(stack.project.root.glob("Pulumi*.yaml"))]
+    # Twice for most: a dry run judges a copy, and one that was filled in may hide what the tracked file has.
+    for name, path in dict.fromkeys(
+        (name, path) for name, each in [*tracked, (file, stack.document)] for path in clear_secrets(each)
+    ):
+        again = f"then basec init --env {_stack_of(name)}"
+        fix = f"remove it from {name}, {again}; a token must be made anew at its provider, as git keeps the old one"
+        yield Finding(place=f"{name}: {path}", found="a secret in clear", wanted="an encrypted value", fix=fix)
     again = f"then basec init --env {stack.project.stack}"
-    for path in clear_secrets(stack.document.get("config")):
-        fix = f"remove it from {file}, {again}; a token must be made anew at its provider, as git keeps the old one"
-        yield Finding(place=f"{file}: {path}", found="a secret in clear", wanted="an encrypted value", fix=fix)
     for key, fault in weak_secrets(stack.secrets):
         yield Finding(
             place=f"{file}: {key}",
@@ -42,16 +73,57 @@ def kept_secrets(_resources: Sequence[Resource], stack: Stack) -> Iterator[Findi
             wanted=f"{SHORTEST} or more, made by chance",
             fix=f"remove it from {file}, since `init` keeps what is there; {again}",
         )
-    if file not in CLOUD_FILES:
-        return
-    for other in CLOUD_FILES:
-        beside = stack.project.root / other
-        if other == file or not beside.is_file():
-            continue
-        for key in shared_secrets(stack.document, read_yaml(beside)):
+    for name in tracked_secrets(stack.project.root):
+        fix = f"remove it from {name}, and make it anew: git keeps the old one"
+        yield Finding(
+            place=name, found="a private key or a token in clear", wanted="no secret in a tracked file", fix=fix
+        )
+    for other, document in _beside(stack):
+        for key in shared_secrets(stack.document, document):
             what = "it and all encrypted values" if key == "encryptionsalt" else "it"
             fix = f"remove {what} from {file}, {again}; if it is a token, type another one"
             yield Finding(place=f"{file}: {key}", found=f"the same as in {other}", wanted="secrets of its own", fix=fix)
+
+
+def _stack_of(file: str) -> str:
+    return file.removeprefix("Pulumi.").removesuffix(".yaml")
+
+
+def _beside(stack: Stack) -> Iterator[tuple[str, Any]]:
+    """Give the other cloud stacks' files, if this is one of them."""
+    for other in CLOUD_FILES if stack.file.name in CLOUD_FILES else ():
+        path = stack.project.root / other
+        if other != stack.file.name and path.is_file():
+            yield other, read_yaml(path)
+
+
+def separate_stacks(_resources: Sequence[Resource], stack: Stack) -> Iterator[Finding]:
+    """BC23: what only one stack of an account can have."""
+    settings = stack.project.settings
+    for other, document in _beside(stack):
+        theirs = table(table(table(document).get("config")).get(SETTINGS_KEY))
+        zone = table(theirs.get("cloudflare"))
+        pairs = {
+            "domain": (settings.domain, theirs.get("domain")),
+            "cloudflare.zone_id": (settings.cloudflare.zone_id, zone.get("zone_id")),
+            "cloudflare.zone_name": (settings.cloudflare.zone_name, zone.get("zone_name")),
+        }
+        same = [f"{key}: {mine}" for key, (mine, their) in pairs.items() if mine == their]
+        network = _network(theirs.get("vpc_ip_range"))
+        if network and network.overlaps(settings.vpc_ip_range):
+            same.append(f"vpc_ip_range: {settings.vpc_ip_range}")
+        for found in same:
+            key = found.partition(":")[0]
+            fix = f"write another {key} into {stack.file.name}; docs/settings.md says where it comes from"
+            place = f"{stack.file.name}: {SETTINGS_KEY}.{key}"
+            yield Finding(place=place, found=f"{found}, as in {other}", wanted=f"a {key} of its own", fix=fix)
+
+
+def _network(text: object) -> IPv4Network | None:
+    try:
+        return IPv4Network(str(text))
+    except ValueError:
+        return None
 
 
 def named_after_stack(resource: Resource, stack: Stack) -> Iterator[Finding]:

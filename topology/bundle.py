@@ -14,6 +14,7 @@ import jinja2
 
 from topology.errors import ConfigurationError, Problem
 from topology.project import Project
+from topology.secret_texts import holds_secret
 from topology.secrets import quote
 
 SKIPPED_NAMES = frozenset({"__pycache__", "env.example", "README.md", ".env"})
@@ -22,8 +23,6 @@ SKIPPED_NAMES = frozenset({"__pycache__", "env.example", "README.md", ".env"})
 SECRET_NAMES = re.compile(
     r"(\.(pem|key|p12|pfx|jks|kdbx|env)|\.env\..*|id_(rsa|dsa|ecdsa|ed25519)|.*(password|secret)s?(\.txt)?|\.netrc|\.pgpass)"
 )
-SECRET_TEXT = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|dop_v1_[0-9a-f]{64}")
-"""Private keys and DigitalOcean tokens. Source of the token's form: https://docs.digitalocean.com/reference/api/create-personal-access-token/"""
 
 IMAGE_PREFIX = "IMAGE_"
 
@@ -122,7 +121,7 @@ def _files(project: Project, tier: str) -> Iterator[tuple[Path, PurePosixPath]]:
 
 def _content(project: Project, path: Path) -> tuple[bytes, bool]:
     data = path.read_bytes()
-    if SECRET_NAMES.fullmatch(path.name) or SECRET_NAMES.fullmatch(path.suffix) or SECRET_TEXT.search(data):
+    if SECRET_NAMES.fullmatch(path.name) or SECRET_NAMES.fullmatch(path.suffix) or holds_secret(data):
         raise _refusal(project, path, "looks like a secret", "secrets come from the stack's settings; remove the file")
     if path.suffix == ".j2":
         data = _render(project, path, data.decode()).encode()

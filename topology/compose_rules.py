@@ -1,74 +1,90 @@
-"""BC17 and BC18: a tier's compose project, as it would run on its droplet."""
+"""BC17 to BC19 for a tier's compose project, as it would run on its droplet."""
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
 
 from topology.bundle import Bundle
+from topology.container_rules import confined, listed, mebibytes, project_faults, table
+from topology.image_names import image_fault, major_version
 from topology.inventory import CLOUDFLARE
 from topology.policy_rules import RULES, Violation
 from topology.project import Project
+from topology.secret_texts import ASSIGNED, strings_of, text_is_secret, variable_is_secret, words_are_secret
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where it is there: ten times as fast."""
 MEMORY_SHARE = 0.8
 """Of the droplet's memory, for all containers together; the rest is for the system and its page cache."""
-UNITS_MIB = {"k": 1 / 1024, "m": 1.0, "g": 1024.0}
 PRIVATE = ("${PRIVATE_ADDRESS:?}", "127.0.0.1")
-RESTARTS = ("always", "unless-stopped", "on-failure")
-FORBIDDEN = ("privileged", "cap_add", "network_mode", "pid", "ipc", "devices", "userns_mode")
+DATA_MAJORS = {"postgres": 17}
+"""Of servers whose files are of one major version: another one does not start on them, and no release converts them."""
+DOWNLOADED = re.compile(r"\b(curl|wget)\b[^\n;&]*\|\s*(sudo\s+(-\S+\s+)*)?(ba|da|z)?sh\b")
+CONFIGURATION = (".conf", ".cfg", ".sql", ".map", ".apex", ".hsts")
+COMMENT = re.compile(r"^\s*(#|--)")
 
 Broken = tuple[str, str, str, str]
 """Which rule, what was found, what was wanted, and what mends it: empty where the rule's own words do."""
 
 
 def read_bundle(bundle: Bundle) -> dict[str, Any]:
-    """Give the compose project of a bundle with the bundle's own variables filled in; addresses stay names."""
-    with tarfile.open(fileobj=io.BytesIO(bundle.tar)) as archive:
-        texts = {name: _member(archive, name) for name in ("compose.yaml", ".env")}
-    variables = dict(re.findall(r"^(\w+)='([^']*)'$", texts[".env"], re.MULTILINE))
+    """Give the compose project of a bundle with the bundle's own variables filled in; addresses stay names.
+
+    What is no YAML gives an empty project, whose missing services are then named.
+    """
+    files = bundle.files
+    variables = dict(re.findall(r"^(\w+)='([^']*)'$", files[".env"], re.MULTILINE))
 
     def fill(match: re.Match[str]) -> str:
         return str(variables.get(match[1], match[0]))
 
-    document = yaml.safe_load(re.sub(r"\$\{(\w+)(?::\?[^}]*)?\}", fill, texts["compose.yaml"]))
+    text = re.sub(r"\$\{(\w+)(?::?[?][^}]*)?\}", fill, files["compose.yaml"])
+    try:
+        document = yaml.load(text, Loader=LOADER)  # noqa: S506 - a safe one
+    except yaml.YAMLError:
+        return {}
     return document if isinstance(document, dict) else {}
-
-
-def _member(archive: tarfile.TarFile, name: str) -> str:
-    member = archive.extractfile(name)
-    return member.read().decode() if member else ""
 
 
 def compose_violations(project: Project, droplet: str, document: Mapping[str, Any]) -> Iterator[Violation]:
     """Judge the compose project that a droplet of the inventory runs."""
     spec = project.droplet(droplet)
     file = f"compose/{spec.role}/compose.yaml"
-    services = document.get("services") or {}
+    data = spec.volume.mount if spec.volume else ""
+    services = {name: table(service) for name, service in table(document.get("services")).items()}
+    if not services:
+        yield _violation("BC18", file, ("no service", "YAML with the tier's services", f"git diff {file}"))
+    for finding in project_faults(document):
+        yield _violation("BC18", file, finding)
     for name, service in services.items():
-        for rule, found, wanted, fix in (*_fixed(project, droplet, service), *_confined(service)):
-            yield Violation(rule=RULES[rule], resource=f"{file}: services.{name}", found=found, wanted=wanted, fix=fix)
-    total = sum(_mib(service.get("mem_limit")) for service in services.values())
+        place = f"{file}: services.{name}"
+        for rule, found, wanted, fix in _fixed(project, droplet, str(name), service):
+            yield _violation(rule, place, (found, wanted, fix))
+        for finding in confined(service, data):
+            yield _violation("BC18", place, finding)
+    yield from _clear(file, document)
+    total = sum(mebibytes(service.get("mem_limit")) for service in services.values())
     limit = MEMORY_SHARE * project.size(droplet).memory_mib
     if total > limit:
         found = f"memory limits add up to {total:.0f} MiB"
         wanted = f"at most {limit:.0f} MiB: 80 % of {spec.size}"
         fix = f"lower a mem_limit in {file}, or give the droplet {droplet} a bigger `size` in inventory.yaml"
-        yield Violation(rule=RULES["BC18"], resource=file, found=found, wanted=wanted, fix=fix)
+        yield _violation("BC18", file, (found, wanted, fix))
 
 
-def _fixed(project: Project, droplet: str, service: Mapping[str, Any]) -> Iterator[Broken]:
-    image = str(service.get("image", ""))
-    tag = image.rpartition("/")[2].partition(":")[2]
-    if "@sha256:" not in image and tag in ("", "latest"):
-        fix = "pin it in versions.yaml, or in `images` of the stack's settings"
-        yield "BC17", f"image: {image or 'none'}", "a digest, or a tag that is never moved", fix
+def _violation(rule: str, place: str, finding: tuple[str, str, str]) -> Violation:
+    found, wanted, fix = finding
+    return Violation(rule=RULES[rule], resource=place, found=found, wanted=wanted, fix=fix)
+
+
+def _fixed(project: Project, droplet: str, name: str, service: Mapping[str, Any]) -> Iterator[Broken]:
+    yield from _image(name, str(service.get("image") or "none"))
     rules = {port: rule for rule in project.inventory.rules if rule.droplet == droplet for port in rule.ports}
-    for published in service.get("ports", ()):
+    for published in listed(service.get("ports")):
         address, _, ports = str(published).rpartition(":")[0].rpartition(":")
         port = ports or address
         if port not in rules:
@@ -81,53 +97,51 @@ def _fixed(project: Project, droplet: str, service: Mapping[str, Any]) -> Iterat
             yield "BC17", f"ports: {published}", wanted, f"write ${{PRIVATE_ADDRESS:?}}:{port}:{target}"
 
 
+def _image(name: str, image: str) -> Iterator[Broken]:
+    fault = image_fault(image)
+    if fault:
+        wanted = f"a digest, or a tag that is never moved; it {fault}"
+        yield "BC17", f"image: {image}", wanted, "pin it in versions.yaml, or in `images` of the stack's settings"
+    major = major_version(image)
+    if name in DATA_MAJORS and major is not None and major != DATA_MAJORS[name]:
+        wanted = f"version {DATA_MAJORS[name]}: the data directory is of it, and no release converts one"
+        fix = f"stay with {DATA_MAJORS[name]}.x; a new major version is a dump and a restore (docs/known-issues.md)"
+        yield "BC17", f"image: {image}", wanted, fix
+
+
 def _bound(address: str, *, public: bool) -> bool:
     return address in PRIVATE or (public and address == "0.0.0.0")  # noqa: S104 - the one public service; walls are before it
 
 
-def _confined(service: Mapping[str, Any]) -> Iterator[Broken]:
-    for found, wanted, fix in (*_bounded(service), *_unprivileged(service), *_kept_alive(service)):
-        yield "BC18", found, wanted, fix
+def _clear(file: str, document: Mapping[str, Any]) -> Iterator[Violation]:
+    """BC19: `docker inspect` shows environment and command, and git keeps the file."""
+    fix = "remove it and make it anew; mount a secret file, as `${SECRET_...}` of the other services"
+    wanted = "a file below /run/secrets, from the stack's encrypted settings"
+    for path, text in strings_of(document):
+        keys = path.split(".")
+        if "environment" in keys[2:4] or (keys[0].startswith("x-") and "environment" in keys):
+            name, _, value = text.partition("=") if keys[-1].isdigit() else (keys[-1], "", text)
+            secret = variable_is_secret(name, value)
+        else:
+            secret = words_are_secret(text)
+        if secret:
+            yield _violation("BC19", f"{file}: {path}", ("a secret in clear", wanted, fix))
+        if DOWNLOADED.search(text):
+            found = (
+                "a command that runs what it downloads",
+                "programs that are in the image",
+                "build it into the image",
+            )
+            yield _violation("BC17", f"{file}: {path}", found)
 
 
-def _bounded(service: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    for key in ("mem_limit", "pids_limit"):
-        if not service.get(key):
-            yield f"{key}: none", f"a {key}", f"write a `{key}` for this service"
-    if (service.get("logging") or {}).get("driver") != "local":
-        yield f"logging: {service.get('logging', 'the default')}", "driver: local, which rotates", ""
-
-
-def _unprivileged(service: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    user = str(service.get("user", "root"))
-    if user.partition(":")[0] in ("root", "0"):
-        fix = "write `user` with the numbers of the user that the image is made for"
-        yield f"user: {user}", "a user that is not root", fix
-    if service.get("cap_drop") != ["ALL"]:
-        yield f"cap_drop: {service.get('cap_drop', 'none')}", "cap_drop: [ALL]", ""
-    if "no-new-privileges:true" not in service.get("security_opt", ()):
-        yield f"security_opt: {service.get('security_opt', 'none')}", "no-new-privileges:true", ""
-    if service.get("read_only") is not True:
-        yield "read_only: off", "read_only: true, with tmpfs where it writes", ""
-    if "docker.sock" in str(service.get("volumes", "")):
-        fix = "remove that volume"
-        yield "volumes: the Docker socket", "no Docker socket: it is root on the droplet", fix
-    for key in FORBIDDEN:
-        if service.get(key):
-            yield f"{key}: {service[key]}", f"no {key}", f"remove `{key}`"
-
-
-def _kept_alive(service: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    if "profiles" in service:  # runs when asked for, and ends
-        return
-    if str(service.get("restart", "no")).partition(":")[0] not in RESTARTS:
-        yield f"restart: {service.get('restart', 'no')}", "restart: unless-stopped", ""
-    health = service.get("healthcheck") or {}
-    if "test" not in health or health.get("disable"):
-        fix = "write a `healthcheck` with a `test`, without `disable`"
-        yield "healthcheck: none", "a check that tells whether it serves", fix
-
-
-def _mib(limit: object) -> float:
-    match = re.fullmatch(r"(\d+)([kmg])b?", str(limit or "").lower())
-    return int(match[1]) * UNITS_MIB[match[2]] if match else 0.0
+def clear_lines(tier: str, files: Mapping[str, str]) -> Iterator[Violation]:
+    """BC19: the configuration files that ship beside the compose project."""
+    for name, text in sorted(files.items()):
+        if not name.endswith(CONFIGURATION):
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            if text_is_secret(line) or (not COMMENT.match(line) and ASSIGNED.search(line)):
+                fix = "remove it and make it anew; include a file below /run/secrets"
+                finding = ("a secret in clear", "a file below /run/secrets", fix)
+                yield _violation("BC19", f"compose/{tier}/{name}: line {number}", finding)

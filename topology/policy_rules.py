@@ -1,4 +1,4 @@
-"""The twenty rules that every stack is judged by: one table for the policy pack, for plan analysis and for the docs.
+"""The rules that every stack is judged by: one table for the policy pack, for plan analysis and for the docs.
 
 A rule is told where its facts are known first. *settings*: files of this repository and of the stack, before any
 resource is declared. *pack*: what resources are declared with, by CrossGuard, at preview and again before each create.
@@ -202,7 +202,8 @@ _TABLE = (
         "containers run fixed images, and publish ports of the rule table on private addresses only",
         ("settings",),
         MANDATORY,
-        why="`latest` changes without a commit; a published port goes around UFW.",
+        why="A tag that moves changes without a commit, and a droplet never pulls a name twice; PostgreSQL's files are "
+        "of one major version; a published port goes around UFW.",
         fix="pin the image in versions.yaml or the settings, write `${PRIVATE_ADDRESS:?}:` before the port, and put "
         "the port into inventory.yaml",
         source="CIS Docker 1.6: 5.8, 5.9, 5.14",
@@ -213,7 +214,9 @@ _TABLE = (
         ("settings",),
         MANDATORY,
         why="A service that is taken over or runs wild must not take the droplet with it: limits (together at most 80 "
-        "% of its memory), no capabilities, no root, no Docker socket, read-only files.",
+        "% of its memory), no capabilities, no root, no Docker socket, read-only files. Keys, security options and "
+        "sources of mounts are those of a list: `include` and `extends` are not on it, as what another file brings "
+        "would be judged by nobody.",
         fix="start from the anchor `x-service` of the tier's compose.yaml",
         source="CIS Docker 1.6: 5.x",
     ),
@@ -222,8 +225,9 @@ _TABLE = (
         "secrets are encrypted, long enough, no example, and shared by no two environments",
         ("settings",),
         MANDATORY,
-        why="A stack's file is tracked by git, for ever. Shared means copied from one file to the other: one token "
-        "that was typed into both is encrypted twice, and nobody can see that.",
+        why="What git tracks it tracks for ever: the stack's file, where `settings` alone is in clear, compose files "
+        "with their environment and commands, and keys or tokens in any other file. Shared means copied from one file "
+        "to the other: one token that was typed into both is encrypted twice, and nobody can see that.",
         fix="`basec init --env NAME` makes secrets and writes them encrypted; a secret that was tracked in clear must "
         "be made anew",
     ),
@@ -235,6 +239,36 @@ _TABLE = (
         why="Stacks share accounts: a name without its stack is taken for another's. An unpinned provider changes what "
         "the same program does. A destroy is told from the plan.",
         fix="name things by `Project.physical_name` and `Project.tags`; pin the SDK in requirements.txt",
+    ),
+    _rule(
+        21,
+        "operators can log in on every droplet",
+        ("pack",),
+        MANDATORY,
+        why="A firewall without its SSH rule locks everybody out, `up` and `status` among them: the edge admits port "
+        "22 from `ssh.sources`, each other droplet from the edge.",
+        fix="put the droplet's rule for port 22 back into the table `firewall` of inventory.yaml",
+    ),
+    _rule(
+        22,
+        "servers and hosts ask who comes, and keep what they have answered",
+        ("settings",),
+        MANDATORY,
+        why="One word in a file of a server undoes the rest: a client certificate that is optional, `trust`, a Redis "
+        "without users, a visitor's address taken from anybody, passwords for SSH, `fsync = off`. Told by value from "
+        "the files as they would be shipped, with what they include and what the command line adds.",
+        fix="mend that line; git log -p shows the edit",
+        source="CIS PostgreSQL 17: 3.x, 6.x; CIS Docker 1.6: 2.x; https://redis.io/docs/latest/operate/oss_and_stack/"
+        "management/security/",
+    ),
+    _rule(
+        23,
+        "no two tracked stacks share a domain, a zone or a network",
+        ("settings",),
+        MANDATORY,
+        why="Two stacks that set the records of one zone take the shop from each other with every `up`; two networks "
+        "of one range cannot be told apart in one account.",
+        fix="give the stack values of its own in its settings",
     ),
 )
 

@@ -6,15 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from topology.bundle import SECRET_TEXT
+from topology.secret_texts import SECRET_KEY, text_is_secret
 
-SECRET_KEY = re.compile(
-    r"(^|[._:-])(api_?|access_?|auth_?|private_?|secret_?)?(token|tokens|password|passwd|passphrase|secrets?|credentials?)$"
-    r"|(private|secret|access|token|api|signing|host|origin)_?keys?(_[a-z_]+)?$",
-    re.IGNORECASE,
-)
-"""The last part of a key that names a secret; `public_key` and `zone_id` are none."""
-USER_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@")
 MADE_KEY = "basecommerce:made"
 MADE_NOTE = re.compile(r"\d{4}-\d{2}-\d{2} \S{1,8}")
 """When `basec init` made a secret, in clear: the day, and the start of the sealed text that is meant."""
@@ -23,25 +16,43 @@ EXAMPLES = re.compile(
     re.IGNORECASE,
 )
 """What readers of a README copy."""
+PLAIN_KEYS = ("basecommerce:settings", MADE_KEY)
+"""All that the program reads in clear of its own name space."""
+SALT_KEY = "encryptionsalt"
 SHORTEST = 16
 """Characters of any secret; passwords of ours have 24 (`topology/secrets.py`)."""
 
 
-def clear_secrets(config: object, path: str = "config") -> Iterator[str]:
-    """Name the keys of a stack's `config` that hold a secret in clear."""
-    if isinstance(config, Mapping):
-        if set(config) == {"secure"}:
+def clear_secrets(document: Mapping[str, Any]) -> Iterator[str]:
+    """Name the keys of a stack's file, or of the project's `Pulumi.yaml`, that hold a secret in clear."""
+    for key, value in document.items():
+        if key != SALT_KEY:
+            yield from _clear(value, str(key))
+
+
+def _clear(value: object, path: str) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        if set(value) == {"secure"}:
             return
-        for key, value in config.items():
-            if not (path.endswith(f".{MADE_KEY}") and MADE_NOTE.fullmatch(str(value))):
-                yield from clear_secrets(value, f"{path}.{key}")
-    elif isinstance(config, list | tuple):
-        for index, value in enumerate(config):
-            yield from clear_secrets(value, f"{path}.{index}")
-    elif isinstance(config, str) and config:
-        named = SECRET_KEY.search(path.rpartition(".")[2])
-        if named or USER_IN_URL.search(config) or SECRET_TEXT.search(config.encode()):
+        for key, item in value.items():
+            if not (path.endswith(f".{MADE_KEY}") and MADE_NOTE.fullmatch(str(item))):
+                yield from _clear(item, f"{path}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _clear(item, f"{path}.{index}")
+    elif value is not None and value != "":
+        key = path.removeprefix("config.")
+        unread = path != key and key.startswith("basecommerce:") and not key.startswith(PLAIN_KEYS)
+        named = not isinstance(value, bool) and SECRET_KEY.search(path.rpartition(".")[2])
+        if unread or named or text_is_secret(str(value)):
             yield path
+
+
+def plain_config(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a stack's file has in clear: a copy of it must be judged as the file is, secrets or not."""
+    config = document.get("config")
+    entries = config.items() if isinstance(config, Mapping) else ()
+    return {key: value for key, value in entries if not (isinstance(value, Mapping) and set(value) == {"secure"})}
 
 
 def weak_secrets(secrets: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -55,9 +66,9 @@ def weak_secrets(secrets: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 def shared_secrets(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
     """Name the keys that two stacks' files share: the same salt or cipher text means that one was copied."""
-    salt = one.get("encryptionsalt")
-    if salt and salt == other.get("encryptionsalt"):
-        yield "encryptionsalt"
+    salt = one.get(SALT_KEY)
+    if salt and salt == other.get(SALT_KEY):
+        yield SALT_KEY
     mine, theirs = one.get("config") or {}, other.get("config") or {}
     for key, value in mine.items():
         if isinstance(value, Mapping) and value.get("secure") and value == theirs.get(key):

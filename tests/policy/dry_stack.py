@@ -21,6 +21,7 @@ from basec.secret_values import make_missing
 from tests.localcloud.engine_stack import PACKAGES, ROOT, EngineStack
 from topology.inventory import load_inventory
 from topology.project import required_secrets
+from topology.stack_file import plain_config
 
 PACK = ROOT / policy.PACK
 STACKS = ("local", "staging", "production")
@@ -48,17 +49,19 @@ class DryStack(EngineStack):
     ) -> None:
         super().__init__(directory, program, name=name)
         self.violations: list[Violation] = []
-        settings = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]["basecommerce:settings"]
+        clear = plain_config(yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text()))
+        settings = clear["basecommerce:settings"]
         cloud = json.loads((directory / "cloud.json").read_text())
         cloud["vpc_range"] = settings["vpc_ip_range"]
         (directory / "cloud.json").write_text(json.dumps(cloud))
         document = yaml.safe_load(self.file.read_text()) or {}
-        document.setdefault("config", {})["basecommerce:settings"] = settings
+        document["config"] = {**(document.get("config") or {}), **clear}
         self.file.write_text(yaml.safe_dump(document))
         made = throw_away_secrets(settings["domain"]) if secrets is None else secrets
         values = {
             key if ":" in key else f"basecommerce:{key}": auto.ConfigValue(value, secret=True)
             for key, value in made.items()
+            if (key if ":" in key else f"basecommerce:{key}") not in clear
         }
         self.stack.set_all_config(values)
 

@@ -1,0 +1,233 @@
+"""BC18: what a service of a compose project may be. Lists say what is allowed: what nobody thought of is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+MOST_PROCESSES = 256
+"""Of one container: PostgreSQL's 100 connections and room for its own. Source: CIS Docker 1.6, 5.29."""
+UNITS_MIB = {"b": 1 / 1024**2, "k": 1 / 1024, "m": 1.0, "g": 1024.0}
+RESTARTS = ("always", "unless-stopped", "on-failure")
+SECURITY = ["no-new-privileges:true"]
+LOG_OPTIONS = frozenset({"max-size", "max-file", "compress"})
+HEALTH_KEYS = frozenset({"test", "interval", "timeout", "retries", "start_period", "start_interval", "disable"})
+NO_CHECK = re.compile(r"(NONE|(CMD(-SHELL)? )?(/bin/)?(true|:|exit 0|sh -c (true|:|exit 0)))")
+"""A test that cannot fail."""
+TMPFS_OPTIONS = re.compile(r"(size=[1-9]\d*[kmg]?|mode=0?[0-7]{3,4}|[ug]id=\d+|rw|noexec|nosuid|nodev)")
+SERVICE_KEYS = frozenset(
+    {
+        *("image", "command", "entrypoint", "environment", "working_dir", "init", "labels", "hostname", "ports"),
+        *("depends_on", "extra_hosts", "networks", "volumes", "tmpfs", "shm_size", "logging", "healthcheck"),
+        *("restart", "stop_signal", "stop_grace_period", "profiles", "user", "read_only", "cap_drop", "security_opt"),
+        *("mem_limit", "mem_reservation", "pids_limit", "cpus", "cpu_shares", "ulimits", "oom_score_adj", "expose"),
+    }
+)
+PROJECT_KEYS = frozenset({"services", "networks", "version"})
+NETWORK_KEYS = frozenset({"name", "driver_opts", "ipam", "internal", "labels"})
+BRIDGE_NAME = "com.docker.network.bridge.name"
+
+RELEASE = re.compile(r"(\$\{[A-Z]+_DIR:-\.(/[a-z][\w-]*)+\}|\.(/[a-z][\w.-]*)+)")
+"""A directory of the release, and its variable: release.py lays it by the digest of its files."""
+SECRET = re.compile(r"\$\{SECRET_[A-Z0-9_]+:\?[^}]*\}")
+SWITCH = "/opt/basecommerce/edge/http"
+"""A directory of one file that Host keeps (components/scripts/origin-http.sh)."""
+ADDRESS = re.compile(r"\$\{[A-Z]+_ADDRESS:\?[^}]*\}")
+
+Finding = tuple[str, str, str]
+"""What was found, what was wanted, and what mends it: empty where the rule's own words do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """One entry of `volumes`, in either form."""
+
+    source: str
+    target: str
+    writable: bool
+    text: str
+    creates: bool
+    """Whether Docker would make a missing source, as an empty directory of root's."""
+
+
+def confined(service: Mapping[str, Any], data: str) -> Iterator[Finding]:
+    """Judge one service; `data` is where its droplet's volume is mounted, empty without one."""
+    for key in sorted(set(service) - SERVICE_KEYS):
+        yield f"{key}: {service[key]}", f"no {key}", f"remove `{key}`"
+    for check in _CHECKS:
+        yield from check(service)
+    yield from _mounts(service, data)
+
+
+def _bounded(service: Mapping[str, Any]) -> Iterator[Finding]:
+    memory, processes = service.get("mem_limit"), service.get("pids_limit")
+    if mebibytes(memory) <= 0:
+        yield (
+            f"mem_limit: {_or_none(memory)}",
+            "a mem_limit above 0, such as 128m",
+            "write a `mem_limit` for this service",
+        )
+    if isinstance(processes, bool) or not isinstance(processes, int) or not 0 < processes <= MOST_PROCESSES:
+        wanted = f"a pids_limit from 1 to {MOST_PROCESSES}"
+        yield f"pids_limit: {_or_none(processes)}", wanted, "write a `pids_limit` for this service"
+    logging = service.get("logging")
+    logs = table(logging)
+    if (
+        logs.get("driver") != "local"
+        or set(logs) - {"driver", "options"}
+        or set(table(logs.get("options"))) - LOG_OPTIONS
+    ):
+        yield f"logging: {'the default' if logging is None else logging}", "driver: local, which rotates", ""
+    for size in (service[key] for key in ("shm_size", "mem_reservation") if key in service):
+        if mebibytes(size) <= 0:
+            yield f"shm_size: {size}", "a size above 0, such as 64m", "write the size with its unit"
+
+
+def _unprivileged(service: Mapping[str, Any]) -> Iterator[Finding]:
+    user = str(service.get("user", "root"))
+    if not re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", user):
+        fix = "write `user` with the numbers of the user that the image is made for"
+        yield f"user: {user}", "numbers of a user and a group that are not root", fix
+    if service.get("cap_drop") != ["ALL"]:
+        yield f"cap_drop: {service.get('cap_drop', 'none')}", "cap_drop: [ALL]", ""
+    if service.get("security_opt") != SECURITY:
+        yield f"security_opt: {service.get('security_opt', 'none')}", f"exactly {SECURITY}", ""
+    if service.get("read_only") is not True:
+        yield "read_only: off", "read_only: true, with tmpfs where it writes", ""
+
+
+def _kept_alive(service: Mapping[str, Any]) -> Iterator[Finding]:
+    restart, health = service.get("restart", "no"), service.get("healthcheck")
+    if "profiles" in service:  # runs when asked for, and ends
+        if str(restart) not in ("no", "False"):
+            fix = 'remove `profiles`; a program that runs once has `restart: "no"`'
+            yield f"profiles: {service['profiles']}", "a service that starts with its tier", fix
+        return
+    if str(restart).partition(":")[0] not in RESTARTS:
+        yield f"restart: {restart}", "restart: unless-stopped", ""
+    test = table(health).get("test")
+    words = " ".join(map(str, test)) if isinstance(test, list) else str(test or "")
+    if not words or table(health).get("disable") or set(table(health)) - HEALTH_KEYS or NO_CHECK.fullmatch(words):
+        fix = "write a `healthcheck` with a `test`, without `disable`"
+        yield f"healthcheck: {words or 'none'}", "a check that tells whether it serves, and that can fail", fix
+
+
+def _memory_files(service: Mapping[str, Any]) -> Iterator[Finding]:
+    for entry in listed(service.get("tmpfs")):
+        path, _, options = str(entry).partition(":")
+        wrong = [option for option in options.split(",") if not TMPFS_OPTIONS.fullmatch(option)]
+        if wrong or "size=" not in options or not path.startswith("/"):
+            fix = f"write {path}:size=16m,mode=1777"
+            yield f"tmpfs: {entry}", "a size above 0, a mode and an owner, nothing else: no exec, suid or dev", fix
+
+
+def _peers(service: Mapping[str, Any]) -> Iterator[Finding]:
+    hosts = service.get("extra_hosts")
+    pairs = (
+        hosts.items() if isinstance(hosts, Mapping) else (re.split("[:=]", str(h), maxsplit=1) for h in listed(hosts))
+    )
+    for pair in pairs:
+        name, address = pair if len(pair) == 2 else (pair[0], "")
+        if not ADDRESS.fullmatch(str(address)):
+            wanted = "the address of a droplet, such as ${INFRA_ADDRESS:?}"
+            yield f"extra_hosts: {name}: {address}", wanted, f"write {name}: ${{INFRA_ADDRESS:?}}, or remove it"
+
+
+_CHECKS: Sequence[Callable[[Mapping[str, Any]], Iterator[Finding]]] = (
+    _bounded,
+    _unprivileged,
+    _kept_alive,
+    _memory_files,
+    _peers,
+)
+
+
+def _mounts(service: Mapping[str, Any], data: str) -> Iterator[Finding]:
+    allowed = "a directory of the release, a secret" + (f", or a directory below {data}" if data else "")
+    for mount in mounts(service):
+        kept = data and re.fullmatch(
+            rf"(\$\{{DATA_DIR:-{re.escape(data)}\}}|{re.escape(data)})/[a-z][\w-]*", mount.source
+        )
+        if "docker.sock" in mount.text:
+            yield (
+                f"volumes: the Docker socket: {mount.text}",
+                "no Docker socket: it is root on the droplet",
+                "remove that volume",
+            )
+        elif not (kept or mount.source == SWITCH or RELEASE.fullmatch(mount.source) or SECRET.fullmatch(mount.source)):
+            fix = "remove that volume, or mount a directory of compose/<tier>/ as the others are"
+            yield f"volumes: {mount.text}", allowed, fix
+        elif mount.writable and not kept:
+            yield (
+                f"volumes: {mount.text}",
+                "read-only: what ships with the release is not written",
+                "write `:ro` behind it",
+            )
+        elif kept and mount.creates:
+            wanted = "bind: {create_host_path: false}: no data volume, no empty database on the root disk"
+            yield f"volumes: {mount.text}", wanted, "start from the anchor `no-create`"
+
+
+def mounts(service: Mapping[str, Any]) -> Iterator[Mount]:
+    """Give the mounts of a service."""
+    for entry in listed(service.get("volumes")):
+        if isinstance(entry, Mapping):
+            bind = table(entry.get("bind"))
+            known = entry.get("type") == "bind" and not set(bind) - {"create_host_path"}
+            yield Mount(
+                source=str(entry.get("source", "")) if known else "",
+                target=str(entry.get("target", "")),
+                writable=entry.get("read_only") is not True,
+                text=f"{entry.get('source')}:{entry.get('target')}" if known else str(dict(entry)),
+                creates=bind.get("create_host_path") is not False,
+            )
+        else:
+            # A colon in ${NAME:-default} separates nothing.
+            parts = re.findall(r"(?:\$\{[^}]*\}|[^:])+", str(entry))
+            options = parts[2].split(",") if len(parts) > 2 else []
+            yield Mount(
+                source=parts[0] if len(parts) > 1 else "",
+                target=parts[1] if len(parts) > 1 else "",
+                writable="ro" not in options or "rw" in options,
+                text=str(entry),
+                creates=True,
+            )
+
+
+def project_faults(document: Mapping[str, Any]) -> Iterator[Finding]:
+    """Judge what stands beside the services: what comes from another file would be judged by nobody."""
+    for key in sorted(map(str, document)):
+        if key not in PROJECT_KEYS and not key.startswith("x-"):
+            wanted = "services, networks and x-* alone: what another file or volume brings is not judged"
+            yield f"{key}: {document.get(key)}", wanted, f"write it into this file's services, and remove `{key}`"
+    for name, network in table(document.get("networks")).items():
+        strange = sorted(set(table(network)) - NETWORK_KEYS)
+        options = set(table(table(network).get("driver_opts"))) - {BRIDGE_NAME}
+        for key in (*strange, *options):
+            yield f"networks.{name}.{key}", "a bridge of the tier's own", f"remove `{key}`"
+
+
+def table(value: object) -> Mapping[str, Any]:
+    """Give a table, or an empty one for what is none."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def listed(value: object) -> Sequence[Any]:
+    """Give a list, one of one entry for a single value."""
+    if value is None:
+        return ()
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def mebibytes(limit: object) -> float:
+    """Read a size as compose does, e.g. `128m`, `1.5g`, 134217728; 0 for what is none."""
+    if isinstance(limit, int) and not isinstance(limit, bool):
+        return limit / 1024**2
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([bkmg]?)b?", str(limit if limit is not None else "").lower())
+    return float(match[1]) * UNITS_MIB[match[2] or "b"] if match else 0.0
+
+
+def _or_none(value: object) -> object:
+    return "none" if value is None else value
