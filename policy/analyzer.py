@@ -21,9 +21,10 @@ from pulumi.runtime.proto import analyzer_pb2 as wire
 from pulumi.runtime.proto import analyzer_pb2_grpc, plugin_pb2
 from typing_extensions import override
 
-from policy.pack import judge, judge_stack
+from policy.pack import judge, judge_files, judge_stack
 from policy.resources import Resource, has_secret, plain
 from policy.stack import NoStackError, Stack, load_stack
+from topology.errors import ConfigurationError
 from topology.policy_rules import MANDATORY, RULES, Violation
 from topology.project import PROJECT
 
@@ -38,6 +39,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
 
     def __init__(self) -> None:
         self._stacks: dict[str, Stack] = {}
+        self._files: dict[str, tuple[Violation, ...]] = {}
         self._secrets: dict[str, str] = {}
         self._loading = threading.Lock()
         self.told_to_end = False
@@ -95,11 +97,28 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         resources = [read(item) for item in request.resources]
         if not resources:  # a destroy leaves nothing to judge
             return wire.AnalyzeResponse()
-        return _answer(judge_stack(resources, self._stack([item.urn for item in resources], context)))
+        stack = self._stack([item.urn for item in resources], context)
+        try:
+            of_files = [(violation, "") for violation in self._judged_files(stack)]
+        except NoStackError as error:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, error.render())
+            raise
+        return _answer((*judge_stack(resources, stack), *of_files))
 
     def _preload(self, name: str) -> None:
         with contextlib.suppress(NoStackError):
-            self._load(name)
+            self._judged_files(self._load(name))
+
+    def _judged_files(self, stack: Stack) -> tuple[Violation, ...]:
+        """Judge the files, once, while the engine starts the program, which takes longer. Raises NoStackError."""
+        with self._loading:
+            name = stack.project.stack
+            if name not in self._files:
+                try:
+                    self._files[name] = tuple(judge_files(stack))
+                except ConfigurationError as error:
+                    raise NoStackError(f"policy: {name}: a file cannot be judged\n{error.render()}") from None
+            return self._files[name]
 
     def _load(self, name: str) -> Stack:
         with self._loading:

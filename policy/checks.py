@@ -1,4 +1,4 @@
-"""What a check is: it gets a resource (or all of them) and the stack, and gives what it finds wrong."""
+"""What a check is: it gets a resource (or all of them, or none) and the stack, and gives what it finds wrong."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Finding:
 
 ResourceCheck = Callable[[Resource, Stack], Iterator[Finding]]
 StackCheck = Callable[[Sequence[Resource], Stack], Iterator[Finding]]
+FileCheck = Callable[[Stack], Iterator[Finding]]
 
 DROPLET = "digitalocean:index/droplet:Droplet"
 FIREWALL = "digitalocean:index/firewall:Firewall"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from policy import command_rules, domain_rules, machine_rules, network_rules, stack_rules
-from policy.checks import Finding, ResourceCheck, StackCheck
+from policy.checks import FileCheck, Finding, ResourceCheck, StackCheck
 from policy.resources import Resource
 from policy.stack import Stack
 from topology.policy_rules import RULES, Violation
@@ -35,8 +35,10 @@ STACK_CHECKS: tuple[tuple[str, StackCheck], ...] = (
     ("BC11", domain_rules.no_droplet_in_dns),
     ("BC12", domain_rules.strict_zone),
     ("BC14", command_rules.through_the_edge),
-    ("BC19", stack_rules.kept_secrets),
     ("BC21", network_rules.way_in),
+)
+FILE_CHECKS: tuple[tuple[str, FileCheck], ...] = (
+    ("BC19", stack_rules.kept_secrets),
     ("BC23", stack_rules.separate_stacks),
 )
 
@@ -48,14 +50,20 @@ def judge(resource: Resource, stack: Stack) -> Iterator[Violation]:
             yield _violation(rule, finding, resource.label)
 
 
+def judge_files(stack: Stack) -> Iterator[Violation]:
+    """Judge what is known before any resource is declared."""
+    for rule, check in FILE_CHECKS:
+        for finding in check(stack):
+            yield _violation(rule, finding, finding.place)
+    yield from stack_rules.shipped_files(stack)
+
+
 def judge_stack(resources: Sequence[Resource], stack: Stack) -> Iterator[tuple[Violation, str]]:
     """Judge what no single resource can tell, and give the URN that each violation belongs to (empty: the stack)."""
     for rule, check in STACK_CHECKS:
         for finding in check(resources, stack):
             where = finding.resource
             yield _violation(rule, finding, where.label if where else finding.place), where.urn if where else ""
-    for violation in stack_rules.shipped_files(stack):
-        yield violation, ""
 
 
 def _violation(rule: str, finding: Finding, resource: str) -> Violation:

@@ -56,6 +56,12 @@ class Stack:
         return next((name for name in self.project.inventory.droplets if self.project.droplet_tag(name) in tags), None)
 
     @cached_property
+    def tracked(self) -> Mapping[str, Mapping[str, Any]]:
+        """The project's file and the tracked stacks' files as they are, by name."""
+        files = sorted(self.project.root.glob("Pulumi*.yaml"))
+        return {path.name: document for path in files if isinstance(document := read_yaml(path), dict)}
+
+    @cached_property
     def pins(self) -> Mapping[str, str]:
         """The exact versions of the providers' SDKs, e.g. `{"digitalocean": "4.84.1"}`."""
         text = (self.project.root / "requirements.txt").read_text()

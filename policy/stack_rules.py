@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -14,7 +14,6 @@ from topology.bundle import build_bundle
 from topology.compose_rules import clear_lines, compose_violations, read_bundle
 from topology.container_rules import table
 from topology.errors import ConfigurationError, Problem
-from topology.files import read_yaml
 from topology.host_rules import host_violations
 from topology.policy_rules import RULES, Violation
 from topology.project import PROJECT, SETTINGS_KEY
@@ -54,13 +53,12 @@ def _unshippable(problem: Problem) -> Violation:
     )
 
 
-def kept_secrets(_resources: Sequence[Resource], stack: Stack) -> Iterator[Finding]:
+def kept_secrets(stack: Stack) -> Iterator[Finding]:
     """BC19: the stack's own file, the tracked ones, and what else git keeps."""
     file = stack.file.name
-    tracked = [(path.name, read_yaml(path)) for path in sorted(stack.project.root.glob("Pulumi*.yaml"))]
     # Twice for most: a dry run judges a copy, and one that was filled in may hide what the tracked file has.
     for name, path in dict.fromkeys(
-        (name, path) for name, each in [*tracked, (file, stack.document)] for path in clear_secrets(each)
+        (name, path) for name, each in [*stack.tracked.items(), (file, stack.document)] for path in clear_secrets(each)
     ):
         again = f"then basec init --env {_stack_of(name)}"
         fix = f"remove it from {name}, {again}; a token must be made anew at its provider, as git keeps the old one"
@@ -89,19 +87,21 @@ def _stack_of(file: str) -> str:
     return file.removeprefix("Pulumi.").removesuffix(".yaml")
 
 
-def _beside(stack: Stack) -> Iterator[tuple[str, Any]]:
+def _beside(stack: Stack) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Give the other cloud stacks' files, if this is one of them."""
-    for other in CLOUD_FILES if stack.file.name in CLOUD_FILES else ():
-        path = stack.project.root / other
-        if other != stack.file.name and path.is_file():
-            yield other, read_yaml(path)
+    file = stack.file.name
+    yield from (
+        (other, stack.tracked[other])
+        for other in CLOUD_FILES
+        if file in CLOUD_FILES and other != file and other in stack.tracked
+    )
 
 
-def separate_stacks(_resources: Sequence[Resource], stack: Stack) -> Iterator[Finding]:
+def separate_stacks(stack: Stack) -> Iterator[Finding]:
     """BC23: what only one stack of an account can have."""
     settings = stack.project.settings
     for other, document in _beside(stack):
-        theirs = table(table(table(document).get("config")).get(SETTINGS_KEY))
+        theirs = table(table(document.get("config")).get(SETTINGS_KEY))
         zone = table(theirs.get("cloudflare"))
         pairs = {
             "domain": (settings.domain, theirs.get("domain")),

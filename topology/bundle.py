@@ -14,7 +14,7 @@ import jinja2
 
 from topology.errors import ConfigurationError, Problem
 from topology.project import Project
-from topology.secret_texts import holds_secret
+from topology.secret_texts import SECRET_TEXT
 from topology.secrets import quote
 
 SKIPPED_NAMES = frozenset({"__pycache__", "env.example", "README.md", ".env"})
@@ -121,7 +121,7 @@ def _files(project: Project, tier: str) -> Iterator[tuple[Path, PurePosixPath]]:
 
 def _content(project: Project, path: Path) -> tuple[bytes, bool]:
     data = path.read_bytes()
-    if SECRET_NAMES.fullmatch(path.name) or SECRET_NAMES.fullmatch(path.suffix) or holds_secret(data):
+    if SECRET_NAMES.fullmatch(path.name) or SECRET_NAMES.fullmatch(path.suffix) or SECRET_TEXT.search(data):
         raise _refusal(project, path, "looks like a secret", "secrets come from the stack's settings; remove the file")
     if path.suffix == ".j2":
         data = _render(project, path, data.decode()).encode()

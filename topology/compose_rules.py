@@ -14,7 +14,7 @@ from topology.image_names import image_fault, major_version
 from topology.inventory import CLOUDFLARE
 from topology.policy_rules import RULES, Violation
 from topology.project import Project
-from topology.secret_texts import ASSIGNED, strings_of, text_is_secret, variable_is_secret, words_are_secret
+from topology.secret_texts import ASSIGNED, shown, strings_of, text_is_secret, variable_is_secret, words_are_secret
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's where it is there: ten times as fast."""
@@ -78,7 +78,7 @@ def compose_violations(project: Project, droplet: str, document: Mapping[str, An
 
 def _violation(rule: str, place: str, finding: tuple[str, str, str]) -> Violation:
     found, wanted, fix = finding
-    return Violation(rule=RULES[rule], resource=place, found=found, wanted=wanted, fix=fix)
+    return Violation(rule=RULES[rule], resource=place, found=shown(found), wanted=wanted, fix=fix)
 
 
 def _fixed(project: Project, droplet: str, name: str, service: Mapping[str, Any]) -> Iterator[Broken]:
@@ -138,7 +138,7 @@ def _clear(file: str, document: Mapping[str, Any]) -> Iterator[Violation]:
 def clear_lines(tier: str, files: Mapping[str, str]) -> Iterator[Violation]:
     """BC19: the configuration files that ship beside the compose project."""
     for name, text in sorted(files.items()):
-        if not name.endswith(CONFIGURATION):
+        if not name.endswith(CONFIGURATION) or not words_are_secret(text):
             continue
         for number, line in enumerate(text.splitlines(), 1):
             if text_is_secret(line) or (not COMMENT.match(line) and ASSIGNED.search(line)):

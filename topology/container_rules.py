@@ -32,8 +32,8 @@ BRIDGE_NAME = "com.docker.network.bridge.name"
 RELEASE = re.compile(r"(\$\{[A-Z]+_DIR:-\.(/[a-z][\w-]*)+\}|\.(/[a-z][\w.-]*)+)")
 """A directory of the release, and its variable: release.py lays it by the digest of its files."""
 SECRET = re.compile(r"\$\{SECRET_[A-Z0-9_]+:\?[^}]*\}")
-SWITCH = "/opt/basecommerce/edge/http"
-"""A directory of one file that Host keeps (components/scripts/origin-http.sh)."""
+OF_THE_HOST = ("/opt/basecommerce/edge/http", "/dev/null")
+"""A directory of one file that Host keeps (components/scripts/origin-http.sh), and what hides a file of an image."""
 ADDRESS = re.compile(r"\$\{[A-Z]+_ADDRESS:\?[^}]*\}")
 
 Finding = tuple[str, str, str]
@@ -156,7 +156,9 @@ def _mounts(service: Mapping[str, Any], data: str) -> Iterator[Finding]:
                 "no Docker socket: it is root on the droplet",
                 "remove that volume",
             )
-        elif not (kept or mount.source == SWITCH or RELEASE.fullmatch(mount.source) or SECRET.fullmatch(mount.source)):
+        elif not (
+            kept or mount.source in OF_THE_HOST or RELEASE.fullmatch(mount.source) or SECRET.fullmatch(mount.source)
+        ):
             fix = "remove that volume, or mount a directory of compose/<tier>/ as the others are"
             yield f"volumes: {mount.text}", allowed, fix
         elif mount.writable and not kept:

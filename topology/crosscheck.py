@@ -28,6 +28,13 @@ def settings_problems(file: str, prefix: str, stack: str, settings: Settings) ->
             message="'localhost' is only for local stacks",
             hint="write the full name in lower case, such as basecommerce.com.br",
         )
+    if not local and settings.environment != stack:
+        yield Problem(
+            file=file,
+            path=f"{prefix}.environment",
+            message=f"'{settings.environment}' is not what the stack '{stack}' is",
+            hint=f"write `environment: {stack}`",
+        )
     yield from _zone_problems(file, prefix, settings)
     taken = REGION_RANGES.get(settings.region)
     if taken and settings.vpc_ip_range.overlaps(taken):

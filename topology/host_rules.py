@@ -17,7 +17,7 @@ from topology.compose_rules import DOWNLOADED, LOADER
 from topology.container_rules import listed, table
 from topology.policy_rules import RULES, Violation
 from topology.project import Project
-from topology.secret_texts import words_are_secret
+from topology.secret_texts import shown, words_are_secret
 from topology.server_files import read_sshd
 
 Fault = tuple[str, str]
@@ -75,7 +75,8 @@ RUN: Mapping[str, str] = {
 }
 OPENED = re.compile(
     r"\bufw (--force )?(disable|reset|default allow)|\bufw allow (?!proto tcp from \S+ to any port 22\b)"
-    r"|\b(chpasswd|passwd|usermod|useradd|adduser|visudo)\b|authorized_keys|/etc/sudoers|/etc/shadow|sshd_config"
+    r"|\b(chpasswd|passwd|usermod|gpasswd|adduser|visudo)\b|\buseradd (?!--system .*--shell /bin/false)"
+    r"|authorized_keys|/etc/sudoers|/etc/shadow|sshd_config"
     r"|\biptables .*(-F|--flush|-P \S+ ACCEPT)|\bsystemctl (stop|disable|mask) .*ufw"
 )
 METADATA = re.compile(r"PREROUTING .*-d 169\.254\.169\.254\S* .*-j (?:DROP|REJECT)")
@@ -86,7 +87,7 @@ def host_violations(project: Project, droplet: str) -> Iterator[Violation]:
     place = f"cloud-init/ ({droplet})"
     for found, wanted in _faults(project, droplet):
         fix = "mend that line in cloud-init/*.j2; git log -p -- cloud-init shows the edit"
-        yield Violation(rule=RULES["BC22"], resource=place, found=found, wanted=wanted, fix=fix)
+        yield Violation(rule=RULES["BC22"], resource=place, found=shown(found), wanted=wanted, fix=fix)
 
 
 def _faults(project: Project, droplet: str) -> Iterator[Fault]:
@@ -104,7 +105,7 @@ def _faults(project: Project, droplet: str) -> Iterator[Fault]:
     yield from _users(document, user)
     yield from _files(document, user)
     yield from _script("\n".join(str(part) for part in listed(document.get("runcmd"))))
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.splitlines() if words_are_secret(text) else (), 1):
         if not line.lstrip().startswith("#") and words_are_secret(line):
             yield f"line {number}: a secret in clear", "no secret but the host key"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -49,10 +50,13 @@ RANDOM = re.compile(
 )
 """What is made by chance: 20 or more of small, capital and digit, or 32 hexadecimal digits."""
 SECRET_PATH = "/run/secrets/"  # noqa: S105 - a directory
+COMMANDS = ("command", "entrypoint", "test")
 UNREAD = ("tests/",)
 """Its secrets are made up."""
 LARGEST = 1_000_000
 """Bytes of a file that is still read."""
+LONGEST = 200
+"""Characters of a value that a message shows."""
 
 
 def holds_secret(data: bytes) -> bool:
@@ -66,8 +70,8 @@ def text_is_secret(text: str) -> bool:
 
 
 def variable_is_secret(name: str, value: str) -> bool:
-    """Tell whether a container's variable holds a secret; one that says where a secret is, holds none."""
-    if not value or value.startswith((SECRET_PATH, "${")):
+    """Tell whether a container's variable holds a secret; one that says in which file a secret is, holds none."""
+    if not value or value.startswith((SECRET_PATH, "${")) or (name.upper().endswith("_FILE") and value.startswith("/")):
         return False
     named = SECRET_VARIABLE.search(name) is not None and not value.isdigit() and value.lower() not in _SWITCHES
     return named or text_is_secret(value) or ASSIGNED.search(value) is not None or RANDOM.search(value) is not None
@@ -82,11 +86,21 @@ def words_are_secret(text: str) -> bool:
     return text_is_secret(text) or ASSIGNED.search(text) is not None
 
 
+def shown(text: str) -> str:
+    """Give a text as messages may show it: on one line, and without what looks like a secret."""
+    line = " ".join(text.split())
+    if words_are_secret(line):
+        return f"{line.partition(':')[0]}: (not shown, since it looks like a secret)"
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
+
+
 def strings_of(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Give every text in a document with its place, e.g. `services.nginx.command.1`."""
+    """Give every text in a document with its place, e.g. `services.nginx.tmpfs.0`; a command is one text."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from strings_of(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple) and path.rpartition(".")[2] in COMMANDS:
+        yield path, " ".join(map(str, value))
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from strings_of(item, f"{path}.{index}")
@@ -96,8 +110,11 @@ def strings_of(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 def tracked_secrets(root: Path) -> Iterator[str]:
     """Name the files known to git that hold a key or a token. What is no clone tracks nothing."""
+    # A hook's variables name another index; the owner of the tree may be another user, as in a container.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-c", "safe.directory=*", "-C", str(root), "ls-files", "-z"]
     try:
-        listed = subprocess.run(["git", "-C", str(root), "ls-files", "-z"], capture_output=True, check=True).stdout
+        listed = subprocess.run(command, capture_output=True, check=True, env=own).stdout
     except (OSError, subprocess.CalledProcessError):
         return
     for name in sorted(filter(None, listed.decode().split("\0"))):

@@ -14,7 +14,7 @@ from topology.container_rules import mounts, table
 from topology.nginx_rules import nginx_faults
 from topology.policy_rules import RULES, Violation
 from topology.project import Project
-from topology.secret_texts import SECRET_PATH
+from topology.secret_texts import SECRET_PATH, shown
 from topology.server_files import (
     Fault,
     Server,
@@ -42,7 +42,7 @@ POSTGRESQL: Mapping[str, tuple[tuple[str, ...], str]] = {
 """What each setting may be; one that is not written has a good default. Source:
 https://www.postgresql.org/docs/17/runtime-config-wal.html and runtime-config-developer.html"""
 POSTGRESQL_ABSENT = (
-    *("include", "include_dir", "include_if_exists", "data_directory", "ident_file", "archive_command"),
+    *("include", "include_dir", "include_if_exists", "data_directory", "archive_command"),
     *("shared_preload_libraries", "session_preload_libraries", "local_preload_libraries", "restore_command"),
 )
 HBA_REMOTE, HBA_LOCAL = ("scram-sha-256", "reject", "cert"), ("scram-sha-256", "reject", "peer", "trust")
@@ -74,7 +74,7 @@ def server_violations(
         for place, found, wanted in judge(server):
             file = f"compose/{tier}/{place}"
             fix = f"mend `{found.partition(':')[0]}` in {file}; git log -p -- {file} shows the edit"
-            yield Violation(rule=RULES["BC22"], resource=file, found=found, wanted=wanted, fix=fix)
+            yield Violation(rule=RULES["BC22"], resource=file, found=shown(found), wanted=wanted, fix=fix)
 
 
 def _postgres(server: Server) -> Iterator[Fault]:
@@ -94,8 +94,13 @@ def _postgres(server: Server) -> Iterator[Fault]:
     for key in POSTGRESQL_ABSENT:
         if settings.get(key):
             yield name, f"{key}: {settings[key]}", f"no {key}: what it brings is not judged"
-    yield from _first_start(server)
-    yield from _hba(server, settings.get("hba_file", ""))
+    for key in ("hba_file", "ident_file"):
+        if key in settings and shipped(server.service, settings[key]) not in server.files:
+            yield name, f"{key}: {settings[key]}", "a file of the release, mounted read-only"
+    environment = _environment(server)
+    yield from _first_start(server, environment)
+    hba = shipped(server.service, settings.get("hba_file", ""))
+    yield from _hba(hba, server.files.get(hba, ""), environment.get("POSTGRES_USER", "postgres"))
 
 
 def _postgres_command(words: list[str]) -> tuple[dict[str, str], list[str], str]:
@@ -113,11 +118,14 @@ def _postgres_command(words: list[str]) -> tuple[dict[str, str], list[str], str]
     return settings, strange, settings.pop("config_file", "")
 
 
-def _first_start(server: Server) -> Iterator[Fault]:
-    """Judge what the image's entry point makes of an empty directory."""
+def _environment(server: Server) -> dict[str, str]:
     given = server.service.get("environment")
     pairs = (str(entry).partition("=")[::2] for entry in given) if isinstance(given, list) else table(given).items()
-    environment = {str(key): str(value) for key, value in pairs}
+    return {str(key): str(value) for key, value in pairs}
+
+
+def _first_start(server: Server, environment: Mapping[str, str]) -> Iterator[Fault]:
+    """Judge what the image's entry point makes of an empty directory."""
     method = environment.get("POSTGRES_HOST_AUTH_METHOD", "scram-sha-256")
     if method != "scram-sha-256":
         yield "compose.yaml", f"POSTGRES_HOST_AUTH_METHOD: {method}", "scram-sha-256"
@@ -130,16 +138,20 @@ def _first_start(server: Server) -> Iterator[Fault]:
     yield from _kept(server, environment.get("PGDATA", "/var/lib/postgresql/data"))
 
 
-def _hba(server: Server, path: str) -> Iterator[Fault]:
-    name = shipped(server.service, path) if path else ""
-    if path and name not in server.files:
-        yield "compose.yaml", f"hba_file: {path}", "a file of the release, mounted read-only"
-    for file in sorted({name, *(each for each in server.files if each.endswith("pg_hba.conf"))} & set(server.files)):
-        for line in read_hba(server.files[file]):
-            local = line[0].lower() == "local"
-            at = 3 if local else 5 if network("".join(line[4:5])) else 4  # behind a mask, if there is one
-            if "".join(line[at : at + 1]) not in (HBA_LOCAL if local else HBA_REMOTE):
-                yield file, " ".join(line), "scram-sha-256 for everybody who comes over TCP"
+def _hba(file: str, text: str, superuser: str) -> Iterator[Fault]:
+    for line in read_hba(text):
+        local = line[0].lower() == "local"
+        at = 3 if local else 5 if network("".join(line[4:5])) else 4  # behind a mask, if there is one
+        method = "".join(line[at : at + 1])
+        users = set("".join(line[2:3]).replace('"', "").split(","))
+        if method not in (HBA_LOCAL if local else HBA_REMOTE):
+            yield file, " ".join(line), "scram-sha-256 for everybody who comes over TCP"
+        elif not local and method != "reject" and {"all", superuser} & users:
+            yield (
+                file,
+                " ".join(line),
+                f"logins of services by name or role: the superuser {superuser} has the socket alone",
+            )
 
 
 def _redis(server: Server) -> Iterator[Fault]:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from policy import stack_rules
-from policy.pack import judge_stack
+from policy.pack import judge_files
 from policy.stack import Stack
 from tests.policy.fixtures import PASSWORD, stack
 from tests.unit.topology_support import with_value
@@ -171,7 +171,7 @@ def test_two_environments_share_neither_salt_nor_cipher_text() -> None:
 
 def broken(judged: Stack) -> dict[str, Violation]:
     """Judge a stack that has no resources, and give what breaks a rule, by place."""
-    return {violation.resource: violation for violation, _ in judge_stack([], judged) if violation.rule.id in SETTINGS}
+    return {violation.resource: violation for violation in judge_files(judged) if violation.rule.id in SETTINGS}
 
 
 def test_what_is_marked_for_the_settings_is_told_from_files() -> None:
@@ -186,7 +186,7 @@ def test_spoilt_compose_files_break_their_rules_at_the_gate(monkeypatch: pytest.
         return document
 
     monkeypatch.setattr(stack_rules, "read_bundle", spoilt)
-    assert {violation.rule.id for violation, _ in judge_stack([], stack())} == {"BC17", "BC18"}
+    assert {violation.rule.id for violation in judge_files(stack())} == {"BC17", "BC18"}
 
 
 def test_a_weak_secret_breaks_bc19_without_being_shown() -> None:
@@ -199,10 +199,11 @@ def test_a_weak_secret_breaks_bc19_without_being_shown() -> None:
     )
 
 
-def test_a_secret_that_was_copied_from_the_other_environment_breaks_bc19(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_that_was_copied_from_the_other_environment_breaks_bc19() -> None:
     document = {"config": {"basecommerce:token_key": {"secure": "v1:y"}}}
-    monkeypatch.setattr(stack_rules, "read_yaml", lambda _path: document)
-    (found,) = broken(stack(document=document)).values()
+    judged = stack(document=document)
+    vars(judged)["tracked"] = {"Pulumi.staging.yaml": document}
+    (found,) = broken(judged).values()
     assert found.rule.id == "BC19"
     assert found.found == "the same as in Pulumi.staging.yaml"
     assert found.fix.startswith("remove it from Pulumi.production.yaml, then basec init --env production; ")
@@ -210,7 +211,7 @@ def test_a_secret_that_was_copied_from_the_other_environment_breaks_bc19(monkeyp
 
 def test_a_stack_file_with_a_secret_in_clear_breaks_bc19() -> None:
     judged = stack(document={"config": {"basecommerce:redis_password": PASSWORD}})
-    (found,) = [violation for violation, _ in judge_stack([], judged) if violation.rule is RULES["BC19"]]
+    (found,) = [violation for violation in judge_files(judged) if violation.rule is RULES["BC19"]]
     assert found.resource == "Pulumi.production.yaml: config.basecommerce:redis_password"
     assert found.fix.startswith("remove it from Pulumi.production.yaml, then basec init --env production; ")
     assert PASSWORD not in found.render()
