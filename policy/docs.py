@@ -25,9 +25,14 @@ rule that is broken ends the preview with exit code 5 and a block for each case;
 
 | where | told from | when |
 | --- | --- | --- |
-| settings | the stack's file and `compose/`, as they would be shipped | at preview, by the pack |
+| settings | tracked files; `compose/` and `cloud-init/` as they would be shipped | at preview, by the pack |
 | pack | inputs of resources, `protect`, ignored changes, what is secret | at preview, and in `up` before each create |
 | plan | the steps: what would be replaced or destroyed | after preview, by `basec` ([more](dangerous-edits.md)) |
+
+Files are judged by lists of what is allowed, and by values: a key of a service, a security option or a source of a
+mount that is not on the list in `topology/container_rules.py` is refused, whatever it does. Is it needed? Add it there,
+with a reason. `tests/policy/dangerous_edits.py` is a table of edits that must be refused, and the test beside it has
+harmless ones that must pass.
 
 The ceiling of the price is checked with all other settings, before the engine is started: exit code 2.
 

@@ -121,8 +121,12 @@ def _files(project: Project, tier: str) -> Iterator[tuple[Path, PurePosixPath]]:
 
 def _content(project: Project, path: Path) -> tuple[bytes, bool]:
     data = path.read_bytes()
-    if SECRET_NAMES.fullmatch(path.name) or SECRET_NAMES.fullmatch(path.suffix) or SECRET_TEXT.search(data):
+    if SECRET_NAMES.fullmatch(path.name) or SECRET_NAMES.fullmatch(path.suffix):
         raise _refusal(project, path, "looks like a secret", "secrets come from the stack's settings; remove the file")
+    if found := SECRET_TEXT.search(data):
+        line = data.count(b"\n", 0, found.start()) + 1
+        hint = "remove it and make it anew; secrets come from the stack's settings"
+        raise _refusal(project, path, f"line {line} looks like a secret", hint)
     if path.suffix == ".j2":
         data = _render(project, path, data.decode()).encode()
     return data, bool(path.stat().st_mode & 0o100)

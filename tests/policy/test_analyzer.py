@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from google.protobuf import struct_pb2
 from pulumi.runtime.proto import analyzer_pb2 as wire
 
 from basec.policy import allow
+from policy import analyzer as analyzer_module
 from policy.analyzer import Analyzer, read
 from policy.resources import SECRET, SIGNATURE, UNKNOWN, has_secret, plain
-from policy.stack import STACK_FILE_VARIABLE, NoStackError, find_file, load_stack
-from tests.policy.fixtures import PASSWORD
-from topology.policy_rules import RULES
+from policy.stack import STACK_FILE_VARIABLE, NoStackError, Stack, find_file, load_stack
+from tests.policy.fixtures import PASSWORD, stack
+from topology.policy_rules import RULES, Violation
 
 UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 DROPLET_URN = "urn:pulumi:production::basecommerce::digitalocean:index/droplet:Droplet::edge"
@@ -132,3 +134,30 @@ def test_wrong_settings_are_refused_with_their_problems(tmp_path: Path, monkeypa
     monkeypatch.setenv(STACK_FILE_VARIABLE, str(file))
     with pytest.raises(NoStackError, match=r"basecommerce:settings.domain: 7 is not a text"):
         load_stack("staging", {})
+
+
+def test_a_file_that_cannot_be_read_is_a_refusal_with_its_reason(tmp_path: Path) -> None:
+    judged = stack()
+    (tmp_path / "Pulumi.other.yaml").write_text("config: [\n")
+    analyzer = Analyzer()
+    analyzer._stacks["production"] = replace(judged, project=replace(judged.project, root=tmp_path))
+    request = wire.AnalyzeStackRequest(resources=[wire.AnalyzerResource(urn=DROPLET_URN, type="t", name="n")])
+    with pytest.raises(RefusalError, match=r"a file cannot be judged\nPulumi.other.yaml: is not valid YAML"):
+        analyzer.AnalyzeStack(request, Context())
+
+
+def test_files_are_judged_once_and_with_the_whole_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def judge(judged: Stack) -> list[Violation]:
+        asked.append(judged.project.stack)
+        return [Violation(rule=RULES["BC18"], resource="compose", found="a", wanted="b", fix="c")]
+
+    monkeypatch.setattr(analyzer_module, "judge_files", judge)
+    analyzer = Analyzer()
+    analyzer._stacks["production"] = stack()
+    request = wire.AnalyzeStackRequest(resources=[wire.AnalyzerResource(urn=DROPLET_URN, type="t", name="n")])
+    for _ in range(2):
+        answer = analyzer.AnalyzeStack(request, Context())
+        assert "BC18" in {diagnostic.policyName for diagnostic in answer.diagnostics}
+    assert asked == ["production"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import subprocess
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -15,9 +16,13 @@ from policy.pack import judge_files
 from policy.stack import Stack
 from tests.policy.fixtures import PASSWORD, stack
 from tests.unit.topology_support import with_value
-from topology.bundle import Bundle, build_bundle
+from topology.bundle import Bundle, build_bundle, pack
 from topology.compose_rules import compose_violations, read_bundle
+from topology.container_rules import SERVICE_KEYS
+from topology.errors import ConfigurationError, Problem
 from topology.policy_rules import RULES, Violation
+from topology.secret_texts import shown, tracked_secrets
+from topology.server_rules import server_violations
 from topology.stack_file import clear_secrets, shared_secrets, weak_secrets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -215,3 +220,59 @@ def test_a_stack_file_with_a_secret_in_clear_breaks_bc19() -> None:
     assert found.resource == "Pulumi.production.yaml: config.basecommerce:redis_password"
     assert found.fix.startswith("remove it from Pulumi.production.yaml, then basec init --env production; ")
     assert PASSWORD not in found.render()
+
+
+@pytest.mark.parametrize("value", [None, 5, True, "x", [], {}, [None], [5], [{}], {"a": [1]}, 1.5], ids=repr)
+def test_a_value_of_another_form_is_judged_and_breaks_no_judge(value: object) -> None:
+    project = stack().project
+    files = build_bundle(project, "infra").files
+    for key in sorted(SERVICE_KEYS):
+        document = with_value(compose("infra"), f"services.postgres.{key}", value)
+        list(compose_violations(project, "infra", document))
+        list(server_violations(project, "infra", document, files))
+    for key in ("services", "networks"):
+        list(compose_violations(project, "infra", with_value(compose("infra"), key, value)))
+
+
+def test_what_is_no_yaml_is_a_violation_and_no_crash() -> None:
+    project = stack().project
+    files = {PurePosixPath("compose.yaml"): (b"services: [\n", False), PurePosixPath(".env"): (b"", False)}
+    bundle = Bundle(tier="infra", digest="", tar=pack(files), images=())
+    (found,) = compose_violations(project, "infra", read_bundle(bundle))
+    assert (found.rule.id, found.found) == ("BC18", "no service")
+
+
+def test_a_token_in_any_tracked_file_breaks_bc19_by_the_files_name(tmp_path: Path) -> None:
+    token = b"ghp_" + b"0aA" * 12
+    for name in ("docs/a.md", "tests/made_up.py", "left-over.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"see " + token)
+    assert list(tracked_secrets(tmp_path)) == [], "no clone tracks anything"
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    subprocess.run(["git", "-C", str(tmp_path), "add", "docs", "tests"], check=True)
+    assert list(tracked_secrets(tmp_path)) == ["docs/a.md"], "tests make theirs up, and left-overs are nobody's"
+
+
+def test_a_rule_about_tracked_files_is_part_of_the_judgement(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack_rules, "tracked_secrets", lambda _root: ["docs/a.md"])
+    (found,) = broken(stack()).values()
+    assert (found.rule.id, found.resource) == ("BC19", "docs/a.md")
+
+
+def test_a_value_that_looks_like_a_secret_is_not_shown() -> None:
+    document = with_value(compose("infra"), "services.redis.provider", {"options": {"password": "hunter2-hunter2"}})
+    found = [each.render() for each in compose_violations(stack().project, "infra", document)]
+    assert found
+    assert "hunter2" not in "".join(found)
+    assert shown("command: a\n  b") == "command: a b"
+    assert shown("x: " + "y" * 500).endswith("...")
+
+
+def test_a_file_that_cannot_be_shipped_is_named_with_its_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_project: object, tier: str) -> Bundle:
+        problem = Problem(file=f"compose/{tier}/a.pem", path="", message="looks like a secret", hint="remove it")
+        raise ConfigurationError([problem])
+
+    monkeypatch.setattr(stack_rules, "build_bundle", refuse)
+    found = [each for each in judge_files(stack()) if each.resource == "compose/edge/a.pem"]
+    assert [(each.rule.id, each.fix) for each in found] == [("BC19", "remove it")]

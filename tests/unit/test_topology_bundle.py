@@ -162,23 +162,27 @@ def test_link_is_refused(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    "name",
     [
-        ("origin.key", ""),
-        ("origin.pem", ""),
-        (".env.production", ""),
-        ("auth.env", ""),
-        ("id_ed25519", ""),
-        ("postgres_password", ""),
-        ("redis_password.txt", ""),
-        ("notes.conf", "-----BEGIN OPENSSH PRIVATE KEY-----\n"),
-        ("token.conf", "dop_v1_" + "0" * 64),
+        *("origin.key", "origin.pem", ".env.production", "auth.env", "id_ed25519"),
+        *("postgres_password", "redis_password.txt"),
     ],
 )
-def test_file_that_looks_like_a_secret_is_refused(root: Path, name: str, text: str) -> None:
-    (root / "compose" / "edge" / name).write_text(text)
+def test_file_that_is_named_like_a_secret_is_refused(root: Path, name: str) -> None:
+    (root / "compose" / "edge" / name).write_text("")
     assert _refusal(root) == (
         f"compose/edge/{name}: looks like a secret\nhint: secrets come from the stack's settings; remove the file"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["-----BEGIN OPENSSH PRIVATE KEY-----\n", "dop_v1_" + "0" * 64, "ghp_" + "aA0" * 12, "AKIA" + "A0" * 8]
+)
+def test_line_that_holds_a_key_or_a_token_is_refused(root: Path, text: str) -> None:
+    (root / "compose" / "edge" / "notes.conf").write_text(f"# notes\n{text}")
+    assert _refusal(root) == (
+        "compose/edge/notes.conf: line 2 looks like a secret\n"
+        "hint: remove it and make it anew; secrets come from the stack's settings"
     )
 
 
