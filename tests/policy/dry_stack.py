@@ -61,7 +61,6 @@ class DryStack(EngineStack):
         values = {
             key if ":" in key else f"basecommerce:{key}": auto.ConfigValue(value, secret=True)
             for key, value in made.items()
-            if (key if ":" in key else f"basecommerce:{key}") not in clear
         }
         self.stack.set_all_config(values)
 
