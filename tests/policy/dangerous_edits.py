@@ -241,7 +241,7 @@ OWN: Mapping[str, tuple[str, Edit]] = {
     "ssh-from-a-neighbour": ("BC21", rule("infra-ssh", **{"from": ["vertical"]})),
     # Secrets
     "clear-token-of-a-provider": ("BC19", data(PRODUCTION, "config.digitalocean:token", "a-word-in-clear")),
-    "clear-number": ("BC19", data(PRODUCTION, "config.basecommerce:demo_password", 12345678)),
+    "clear-number": ("BC19", data(PRODUCTION, "config.basecommerce:gateway_pin", 12345678)),
     "clear-in-the-other-stack": ("BC19", data("Pulumi.staging.yaml", "config.basecommerce:token_key", "a-word")),
     "clear-in-the-project": ("BC19", data("Pulumi.yaml", "config", {"basecommerce:token_key": {"value": "a-word"}})),
     "password-in-a-command": ("BC19", service("infra", "redis.command", ["--requirepass", "hunter2hunter2"])),
@@ -350,6 +350,7 @@ OWN: Mapping[str, tuple[str, Edit]] = {
         text(USER_DATA, r'"live-restore": true', '"live-restore": true, "hosts": ["tcp://0.0.0.0:2375"]'),
     ),
     "no-ufw": ("BC22", text(USER_DATA, r"ufw --force enable", "ufw disable")),
+    "port-of-ufw": ("BC22", text(USER_DATA, r"^    ufw --force enable$", "    ufw allow 5432\n    ufw --force enable")),
     "metadata-open": ("BC22", text(USER_DATA, r"^.*(PREROUTING|\{\{ metadata_unit \|).*$", "")),
     "installer": ("BC22", text(USER_DATA, r"^    set -eu$", "    set -eu\n    curl -s https://get.example | sh")),
     # Settings

@@ -13,8 +13,12 @@ from policy.pack import judge, judge_files, judge_stack
 from policy.stack import STACK_FILE_VARIABLE, NoStackError, load_stack
 from tests.policy.dangerous_edits import (
     NAMED,
+    NGINX,
     OWN,
+    POSTGRESQL,
+    REDIS,
     SETTINGS_REFUSED,
+    USER_DATA,
     Edit,
     added,
     both,
@@ -30,7 +34,7 @@ from topology.policy_rules import Violation
 
 JUDGED = ("compose", "cloud-init", "requirements.txt", "*.yaml")
 """What the pack reads of a tree."""
-REDIS = "docker.io/library/redis:8.0.6-bookworm"
+REDIS_IMAGE = "docker.io/library/redis:8.0.6-bookworm"
 EXPORTER = {
     "image": "docker.io/oliver006/redis_exporter:v1.78.0",
     "user": "59000:59000",
@@ -47,7 +51,7 @@ EXPORTER = {
 """The anchor's keys, and what each service must say itself."""
 
 HARMLESS: Mapping[str, Edit] = {
-    "digest-and-tag": data("versions.yaml", "images.services.redis", f"{REDIS}@sha256:{'0a' * 32}"),
+    "digest-and-tag": data("versions.yaml", "images.services.redis", f"{REDIS_IMAGE}@sha256:{'0a' * 32}"),
     "digest-alone": data("versions.yaml", "images.services.postgres", f"docker.io/library/postgres@sha256:{'0a' * 32}"),
     "newer-patch": data("versions.yaml", "images.services.postgres", "docker.io/library/postgres:17.11-trixie"),
     "another-tag": data("Pulumi.production.yaml", "config.basecommerce:settings.images.tag", "v2026.11.30"),
@@ -62,11 +66,9 @@ HARMLESS: Mapping[str, Edit] = {
     "hidden-file-of-an-image": more("edge", "auth.volumes", "/dev/null:/app/logs/app.log:ro"),
     "x-anchor": data("compose/infra/compose.yaml", "x-more", {"restart": "unless-stopped"}),
     "settings-of-the-server": both(
-        added(
-            "compose/infra/postgres/postgresql.conf", "fsync = on # as it is\nwork_mem = 8MB\nsynchronous_commit on\n"
-        ),
-        added("compose/infra/redis/redis.conf", "hz 20\nuser default off\n"),
-        text("compose/edge/nginx/nginx.conf", r"keepalive_timeout 65s;", "keepalive_timeout 75s; # trust nobody\n"),
+        added(POSTGRESQL, "fsync = on # as it is\nwork_mem = 8MB\nsynchronous_commit on\n"),
+        added(REDIS, "hz 20\nuser default off\n"),
+        text(NGINX, r"keepalive_timeout 65s;", "keepalive_timeout 75s; # trust nobody\n"),
     ),
     "logins-by-hba": both(
         added(
@@ -74,15 +76,15 @@ HARMLESS: Mapping[str, Edit] = {
             "local all basecommerce peer map=x\nhost shop relay,engines 10.80.0.0 255.255.240.0 scram-sha-256\n"
             "hostssl shop +logins 10.80.0.0/20 scram-sha-256 # services\nhost all all all reject\n",
         ),
-        added("compose/infra/postgres/postgresql.conf", "hba_file = '/etc/basecommerce/pg_hba.conf'\n"),
+        added(POSTGRESQL, "hba_file = '/etc/basecommerce/pg_hba.conf'\n"),
     ),
     "another-port-between-peers": rule("construction-http", ports=[8000, 8001]),
     "further-location": added(
         "compose/edge/nginx/locations.conf", "location /more/ { proxy_pass http://auth/more/; }\n"
     ),
-    "tls-1.3-alone": text("compose/edge/nginx/nginx.conf", r"ssl_protocols .*;", "ssl_protocols TLSv1.3;"),
+    "tls-1.3-alone": text(NGINX, r"ssl_protocols .*;", "ssl_protocols TLSv1.3;"),
     "file-of-first-boot": text(
-        "cloud-init/base.yaml.j2",
+        USER_DATA,
         r"^write_files:$",
         "write_files:\n  - path: /etc/sysctl.d/60-basecommerce.conf\n    content: vm.swappiness=10\n",
     ),
