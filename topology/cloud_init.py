@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+from pathlib import Path
 
 import jinja2
 
@@ -62,32 +64,41 @@ def sample_user_data(project: Project, droplet_name: str) -> str:
     return _render(project, droplet_name, SAMPLE_LOGIN_KEY, "host key", "host key", digest="digest")
 
 
-def _render(
-    project: Project, droplet: str, login_public_key: str, host_private_key: str, host_public_key: str, *, digest: str
-) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(project.root / "cloud-init"),
+@functools.cache
+def _templates(folder: Path) -> jinja2.Environment:
+    """Compile each template once: the rules render them several times for each droplet. An edit is seen."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - YAML, not HTML
     )
-    text = environment.get_template(f"{project.droplet(droplet).role}.yaml.j2").render(
-        role=project.droplet(droplet).role,
-        user=project.settings.ssh.user,
-        vpc_ip_range=str(project.settings.vpc_ip_range),
-        ssh_source=first_boot_ssh_source(project, droplet),
-        login_public_key=login_public_key,
-        host_private_key=host_private_key,
-        host_public_key=host_public_key,
-        template_digest=digest,
-        template_file=TEMPLATE_FILE,
-        host_key_file=HOST_KEY_FILE,
-        sshd_file=SSHD_FILE,
-        sshd_peers_file=SSHD_PEERS_FILE,
-        sshd_algorithms=SSHD_ALGORITHMS,
-        packages=PACKAGES,
+
+
+def _render(
+    project: Project, droplet: str, login_public_key: str, host_private_key: str, host_public_key: str, *, digest: str
+) -> str:
+    text = (
+        _templates(project.root / "cloud-init")
+        .get_template(f"{project.droplet(droplet).role}.yaml.j2")
+        .render(
+            role=project.droplet(droplet).role,
+            user=project.settings.ssh.user,
+            vpc_ip_range=str(project.settings.vpc_ip_range),
+            ssh_source=first_boot_ssh_source(project, droplet),
+            login_public_key=login_public_key,
+            host_private_key=host_private_key,
+            host_public_key=host_public_key,
+            template_digest=digest,
+            template_file=TEMPLATE_FILE,
+            host_key_file=HOST_KEY_FILE,
+            sshd_file=SSHD_FILE,
+            sshd_peers_file=SSHD_PEERS_FILE,
+            sshd_algorithms=SSHD_ALGORITHMS,
+            packages=PACKAGES,
+        )
     )
     if len(text.encode()) > USER_DATA_LIMIT:
         raise ValueError(f"the user data of {droplet} has {len(text.encode())} bytes, {USER_DATA_LIMIT} are allowed")
