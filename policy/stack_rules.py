@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Network
 from typing import Any
 
 from policy.checks import DROPLET, FIREWALL, SSH_KEY, TAG, VOLUME, VPC, Finding
@@ -18,6 +17,7 @@ from topology.host_rules import host_violations
 from topology.policy_rules import RULES, Violation
 from topology.project import PROJECT, SETTINGS_KEY
 from topology.secret_texts import tracked_secrets
+from topology.server_files import network
 from topology.server_rules import server_violations
 from topology.stack_file import SHORTEST, clear_secrets, shared_secrets, weak_secrets
 
@@ -60,7 +60,7 @@ def kept_secrets(stack: Stack) -> Iterator[Finding]:
     for name, path in dict.fromkeys(
         (name, path) for name, each in [*stack.tracked.items(), (file, stack.document)] for path in clear_secrets(each)
     ):
-        again = f"then basec init --env {_stack_of(name)}"
+        again = f"then basec init --env {_stack_of(name) or stack.project.stack}"
         fix = f"remove it from {name}, {again}; a token must be made anew at its provider, as git keeps the old one"
         yield Finding(place=f"{name}: {path}", found="a secret in clear", wanted="an encrypted value", fix=fix)
     again = f"then basec init --env {stack.project.stack}"
@@ -84,7 +84,8 @@ def kept_secrets(stack: Stack) -> Iterator[Finding]:
 
 
 def _stack_of(file: str) -> str:
-    return file.removeprefix("Pulumi.").removesuffix(".yaml")
+    """Name the stack of a file; empty for the project's own."""
+    return file.removeprefix("Pulumi").removesuffix(".yaml").removeprefix(".")
 
 
 def _beside(stack: Stack) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -109,21 +110,14 @@ def separate_stacks(stack: Stack) -> Iterator[Finding]:
             "cloudflare.zone_name": (settings.cloudflare.zone_name, zone.get("zone_name")),
         }
         same = [f"{key}: {mine}" for key, (mine, their) in pairs.items() if mine == their]
-        network = _network(theirs.get("vpc_ip_range"))
-        if network and network.overlaps(settings.vpc_ip_range):
+        theirs_range = network(str(theirs.get("vpc_ip_range")))
+        if theirs_range and theirs_range.overlaps(settings.vpc_ip_range):
             same.append(f"vpc_ip_range: {settings.vpc_ip_range}")
         for found in same:
             key = found.partition(":")[0]
             fix = f"write another {key} into {stack.file.name}; docs/settings.md says where it comes from"
             place = f"{stack.file.name}: {SETTINGS_KEY}.{key}"
             yield Finding(place=place, found=f"{found}, as in {other}", wanted=f"a {key} of its own", fix=fix)
-
-
-def _network(text: object) -> IPv4Network | None:
-    try:
-        return IPv4Network(str(text))
-    except ValueError:
-        return None
 
 
 def named_after_stack(resource: Resource, stack: Stack) -> Iterator[Finding]:

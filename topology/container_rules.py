@@ -80,14 +80,14 @@ def _bounded(service: Mapping[str, Any]) -> Iterator[Finding]:
         or set(table(logs.get("options"))) - LOG_OPTIONS
     ):
         yield f"logging: {'the default' if logging is None else logging}", "driver: local, which rotates", ""
-    for size in (service[key] for key in ("shm_size", "mem_reservation") if key in service):
-        if mebibytes(size) <= 0:
-            yield f"shm_size: {size}", "a size above 0, such as 64m", "write the size with its unit"
+    for key in ("shm_size", "mem_reservation"):
+        if key in service and mebibytes(service[key]) <= 0:
+            yield f"{key}: {service[key]}", "a size above 0, such as 64m", f"write `{key}` with its unit, or remove it"
 
 
 def _unprivileged(service: Mapping[str, Any]) -> Iterator[Finding]:
     user = str(service.get("user", "root"))
-    if not re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", user):
+    if not re.fullmatch(r"[1-9]\d*:[1-9]\d*", user):
         fix = "write `user` with the numbers of the user that the image is made for"
         yield f"user: {user}", "numbers of a user and a group that are not root", fix
     if service.get("cap_drop") != ["ALL"]:

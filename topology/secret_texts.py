@@ -50,6 +50,8 @@ RANDOM = re.compile(
 )
 """What is made by chance: 20 or more of small, capital and digit, or 32 hexadecimal digits."""
 SECRET_PATH = "/run/secrets/"  # noqa: S105 - a directory
+GIVEN = re.compile(r"\$\{\w+(:?\?[^}]*)?\}")
+"""What release.py or the settings give; a default written behind it would be in clear."""
 COMMANDS = ("command", "entrypoint", "test")
 UNREAD = ("tests/",)
 """Its secrets are made up."""
@@ -71,10 +73,13 @@ def text_is_secret(text: str) -> bool:
 
 def variable_is_secret(name: str, value: str) -> bool:
     """Tell whether a container's variable holds a secret; one that says in which file a secret is, holds none."""
-    if not value or value.startswith((SECRET_PATH, "${")) or (name.upper().endswith("_FILE") and value.startswith("/")):
+    in_file = value.startswith(SECRET_PATH) or (name.upper().endswith("_FILE") and value.startswith("/"))
+    if not value or in_file or GIVEN.fullmatch(value):
         return False
-    named = SECRET_VARIABLE.search(name) is not None and not value.isdigit() and value.lower() not in _SWITCHES
-    return named or text_is_secret(value) or ASSIGNED.search(value) is not None or RANDOM.search(value) is not None
+    named = SECRET_VARIABLE.search(name)
+    # A number is a secret of `DB_PASSWORD`, and none of `TOKEN_SECONDS`.
+    harmless = value.lower() in _SWITCHES or (value.isdigit() and named and named.end() < len(name))
+    return (named is not None and not harmless) or words_are_secret(value) or RANDOM.search(value) is not None
 
 
 _SWITCHES = frozenset({"true", "false", "yes", "no", "on", "off", "scram-sha-256"})
@@ -104,8 +109,8 @@ def strings_of(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from strings_of(item, f"{path}.{index}")
-    elif isinstance(value, str):
-        yield path, value
+    elif isinstance(value, str | int) and not isinstance(value, bool):
+        yield path, str(value)
 
 
 def tracked_secrets(root: Path) -> Iterator[str]:

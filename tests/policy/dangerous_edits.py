@@ -214,6 +214,7 @@ OWN: Mapping[str, tuple[str, Edit]] = {
     "tmpfs-exec": ("BC18", service("edge", "nginx.tmpfs", ["/tmp:size=64m,exec"])),
     "tmpfs-unlimited": ("BC18", service("edge", "nginx.tmpfs", ["/tmp"])),
     "user-root": ("BC18", service("infra", "redis.user", "root")),
+    "group-zero": ("BC18", service("infra", "redis.user", "999:0")),
     "user-zero": ("BC18", service("infra", "redis.user", "00:00")),
     "writable-root": ("BC18", service("infra", "redis.read_only", False)),
     "no-health": ("BC18", service("infra", "redis.healthcheck", {"disable": True})),
@@ -248,6 +249,8 @@ OWN: Mapping[str, tuple[str, Edit]] = {
     "password-in-a-label": ("BC19", service("edge", "auth.labels", {"url": "redis://:hunter2hunter2@redis:6379"})),
     "password-in-sql": ("BC19", added("compose/infra/postgres/x.sql", "ALTER ROLE shop PASSWORD 'hunter2hunter2';\n")),
     "password-in-redis.conf": ("BC19", added(REDIS, "requirepass hunter2hunter2\n")),
+    "number-in-environment": ("BC19", service("edge", "auth.environment", {"DB_PASSWORD": 31415926})),
+    "default-in-environment": ("BC19", service("edge", "auth.environment", {"DB_PASSWORD": "${DB:-a-word-in-clear}"})),
     "random-in-environment": ("BC19", service("edge", "auth.environment", {"SEED": "kq9ZrT27mWx0Lp4Vb8Yc3Nd6"})),
     "key-in-the-release": ("BC19", added("compose/edge/nginx/ca.txt", "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n")),
     # PostgreSQL and Redis

@@ -61,7 +61,7 @@ HARMLESS: Mapping[str, Edit] = {
     "share-of-the-cpu": service("edge", "nginx.cpu_shares", 2048),
     "label-and-variable": both(
         service("edge", "auth.labels", {"com.example.team": "shop", "com.example.password-policy": "strict"}),
-        service("edge", "auth.environment", {"LOG_LEVEL": "info", "AUTH_ENABLED": "true", "TOKEN_TTL": "3600"}),
+        service("edge", "auth.environment", {"LOG_LEVEL": "info", "AUTH_ENABLED": "true", "TOKEN_SECONDS": 604800}),
     ),
     "hidden-file-of-an-image": more("edge", "auth.volumes", "/dev/null:/app/logs/app.log:ro"),
     "x-anchor": data("compose/infra/compose.yaml", "x-more", {"restart": "unless-stopped"}),
