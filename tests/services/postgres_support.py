@@ -50,7 +50,7 @@ class Postgres:
         self, *arguments: str, user: str = SUPERUSER, sql: str | None = None, environment: Mapping[str, str] = {}
     ) -> subprocess.CompletedProcess[str]:
         """Run psql as the server's own user, so that `peer` knows it; the socket is the default."""
-        command = [self.programs / "psql", "-qtAX", "-v", "ON_ERROR_STOP=1", "-U", user, *arguments]
+        command: list[str | Path] = [self.programs / "psql", "-qtAX", "-v", "ON_ERROR_STOP=1", "-U", user, *arguments]
         return subprocess.run(
             command,
             input=sql,
@@ -82,7 +82,13 @@ def _fresh() -> Path:
     assert programs
     directory = _directory()
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    initdb = [programs / "initdb", "--auth=trust", f"--username={SUPERUSER}", "--encoding=UTF8", "--no-sync"]
+    initdb: list[str | Path] = [
+        programs / "initdb",
+        "--auth=trust",
+        f"--username={SUPERUSER}",
+        "--encoding=UTF8",
+        "--no-sync",
+    ]
     subprocess.run([*initdb, directory / "data"], check=True, stdout=subprocess.DEVNULL, cwd=directory, **as_account())
     return directory / "data"
 
@@ -118,7 +124,12 @@ def running_postgres(port: int = 5432, files: Mapping[str, str] = {}, **options:
         **options,
     }
     values = {name: str(value).replace("{directory}", str(directory)) for name, value in settings.items()}
-    command = [programs / "postgres", "-D", data, *(f"--{name}={value}" for name, value in values.items())]
+    command: list[str | Path] = [
+        programs / "postgres",
+        "-D",
+        data,
+        *(f"--{name}={value}" for name, value in values.items()),
+    ]
     with log.open("wb") as output:
         server = subprocess.Popen(command, stdout=output, stderr=output, cwd=directory, **as_account())
     postgres = Postgres(directory=directory, programs=programs, port=port)
