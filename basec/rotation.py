@@ -25,14 +25,8 @@ NOTES = {
     "edge forgets the old authority",
 }
 """What a person should know before, by name."""
-ELSEWHERE = {
-    "demo_password": "bin/basec down and up make a demo shop with a new password",
-    "login_private_key": "docs/runbooks/lost-ssh-access.md",
-    "host_key": "a new machine brings a new key: docs/dangerous-edits.md",
-    "digitalocean:token": "docs/topology.md#secrets: only its provider gives out a new one",
-    "cloudflare:apiToken": "docs/topology.md#secrets: only its provider gives out a new one",
-}
-"""Secrets that need a person, and where it says what to do."""
+BY_HAND = ("demo_password", "login_private_key", "host_key_", "digitalocean:token", "cloudflare:apiToken")
+"""How secrets begin that need a person; docs/runbooks/rotate-secrets.md has a line for each."""
 
 
 def known() -> tuple[str, ...]:
@@ -49,9 +43,8 @@ def check(environment: Environment, names: Sequence[str]) -> None:
             raise UsageError(f"basec: {name}: goes with {partner}", command.format(partner))
         if name in known():
             continue
-        elsewhere = next((hint for start, hint in ELSEWHERE.items() if name.startswith(start)), None)
-        if elsewhere is not None:
-            raise UsageError(f"basec: {name}: cannot be rotated by a command", elsewhere)
+        if name.startswith(BY_HAND):
+            raise UsageError(f"basec: {name}: no command can rotate it", "docs/runbooks/rotate-secrets.md says how")
         raise UsageError(
             f"basec: {name!r} is no secret of a stack", f"basec secrets list --env {environment.name} names them"
         )

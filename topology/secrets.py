@@ -102,14 +102,19 @@ def secret_uses(project: Project, samples: Mapping[str, str]) -> dict[str, tuple
     """Tell where each secret is used, e.g. `redis_password` -> `infra: relay.env`; its real value is not needed.
 
     What services read is found out, not written down: their files are rendered with `samples`, fit values by name that
-    were made for this. A file may hold a part of a secret, such as the authorities of a certificate.
+    were made for this. A file may hold a part of a secret, such as the authorities of a certificate, or a digest of a
+    password: it is another file with another password.
     """
     uses: dict[str, list[str]] = {name: [] for name in required_secrets(project.inventory)}
     for tier, files in _FILES.items():
-        for file, secret in files(project, _Samples(samples)).items():
-            content = secret["content"]
-            for name, sample in samples.items():
-                if sample in content or (content.strip() and content in sample):
+        rendered = files(project, _Samples(samples))
+        for name, sample in samples.items():
+            others = rendered
+            if name in PASSWORD_KEYS:
+                others = files(project, _Samples({**samples, name: f"{sample}-other"}))
+            for file, secret in rendered.items():
+                content = secret["content"]
+                if sample in content or (content.strip() and content in sample) or secret != others[file]:
                     uses[name].append(f"{tier}: {file}")
     for name, droplet in ((host_key_secret(droplet), droplet) for droplet in project.inventory.droplets):
         uses[name].append(f"{droplet}: sshd")

@@ -44,9 +44,10 @@ def rotate(
     tenant: str = typer.Option(DEFAULT_TENANT, "--tenant", help="A tenant that exists there, for the smoke checks."),
     yes: bool = typer.Option(False, "--yes", help="Do not ask before changing a cloud environment."),
 ) -> None:
-    """Make new values, bring them out by `up`, and check that all serves. Safe to repeat and to interrupt.
+    """Make new values and bring them out by `up`.
 
-    No login is refused meanwhile: the old password works until every host has the new one.
+    It ends with the smoke checks. Safe to repeat and to interrupt. No login is refused meanwhile: the old password works
+    until every host has the new one.
     """
     from basec import facts, rotation
     from basec.commands import smoke

@@ -46,7 +46,7 @@ def test_secrets_are_encrypted_and_their_files_are_the_owners_alone(basec: Run, 
     for name in stack.secret_names:
         value = stack.secret(name if ":" in name else f"basecommerce:{name}")
         assert value.strip() not in text
-    assert re.fullmatch(r"[A-Za-z0-9_-]{24,}", stack.secret("basecommerce:postgres_password"))
+    assert re.fullmatch(r"[A-Za-z0-9_-]{24,}", stack.secret("basecommerce:database_password_auth"))
     assert public_key(stack.secret("basecommerce:login_private_key")).startswith("ssh-ed25519 ")
 
 

@@ -19,9 +19,10 @@ from tests.cli.conftest import REPOSITORY, Run
 from topology.placeholders import placeholders
 from topology.project import load_project
 from topology.secrets import check_secrets
+from topology.settings import PASSWORD_KEYS
 
 TOKENS = {"DIGITALOCEAN_TOKEN": "dop_v1_" + "0f" * 32, "CLOUDFLARE_API_TOKEN": "not-a-token-" + "x" * 28}
-MADE = "postgres_password, redis_password, token_key, login_private_key, host_key_infra"
+MADE = ", ".join([*PASSWORD_KEYS, "login_private_key", "host_key_infra"])
 
 
 @pytest.fixture(autouse=True)
@@ -219,7 +220,9 @@ def test_secrets_are_listed_with_age_and_use_without_passphrase_or_value(basec: 
     rows = json.loads(basec("secrets", "list", "--env", "staging", "--json").stdout)["secrets"]
     assert {row["age_days"] for row in rows} <= {365, 366}
     uses = {row["name"]: row["used_by"] for row in rows}
-    assert uses["redis_password"] == ["infra: redis_auth.conf", "infra: relay.env", "infra: engines.env"]
+    assert uses["redis_password"] == ["infra: redis_auth.conf"]
+    assert uses["redis_password_relay"] == ["infra: redis_auth.conf", "infra: relay.env"]
+    assert uses["database_password_auth"] == ["infra: database_logins.json", "edge: auth.env"]
     assert uses["host_key_edge"] == ["edge: sshd"]
     assert uses["digitalocean:token"] == ["provider digitalocean"]
     assert all(uses.values()), "a secret that nothing uses"
@@ -232,7 +235,7 @@ def test_secrets_that_are_not_set_are_listed_with_the_command_that_makes_them(ba
     shown = basec("secrets", "list", "--env", "production")
     assert shown.code == 0
     assert re.search(r"^0 set, \d+ not: basec init --env production$", shown.stdout, re.MULTILINE)
-    assert re.search(r"^postgres_password +not set", shown.stdout, re.MULTILINE)
+    assert re.search(r"^database_password_auth +not set", shown.stdout, re.MULTILINE)
 
 
 def test_no_secret_is_in_the_arguments_of_any_program(clone: Path, user: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from typing import Any
 
 import pytest
 
@@ -40,6 +42,39 @@ def test_infra_migrates_after_its_stores_are_healthy_and_before_all_is_started(i
         roles,
         f"docker compose {at} up -d --wait --wait-timeout 180 --remove-orphans",
     ]
+
+
+def test_workers_are_stopped_while_redis_gets_other_passwords_and_only_then(infra: Droplet) -> None:
+    def with_users(text: str) -> Any:
+        owner = {"uid": os.getuid(), "gid": os.getgid()}
+        files = {"redis_auth.conf": text, "database_logins.json": "[]"}
+        return {"secrets": {name: {"content": content, **owner} for name, content in files.items()}}
+
+    infra.activate("1", **with_users("one"))
+    infra.calls()
+    infra.activate("2", **with_users("one"))
+    assert not [step for step in infra.steps() if " stop " in step]
+    infra.activate("3", **with_users("two"))
+    before = digest_of(bundle("infra", "2"))[:8]
+    assert infra.steps()[0] == f"docker compose infra@{before} stop relay engines"
+    infra.answer(f"{digest_of(bundle('infra', '4'))}.* up ", rc=1)
+    infra.activate("4", **with_users("three"))
+    stops = [kind(step) for step in infra.steps() if " stop " in step]
+    assert stops == [f"infra@{digest_of(bundle('infra', tag))[:8]} stop" for tag in ("3", "4")]
+
+
+def test_retiring_old_logins_runs_the_active_releases_own_script(
+    infra: Droplet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    infra.activate()
+    infra.calls()
+    assert infra.run("retire", "infra") == 0
+    at = f"infra@{digest_of(bundle('infra', '1'))[:8]}"
+    assert infra.steps() == [
+        f"docker compose {at} up -d --wait --wait-timeout 180 postgres",
+        f"docker compose {at} exec -T postgres psql -qX --single-transaction -Ubasecommerce -f -",
+    ]
+    assert "infra: old logins are retired" in capsys.readouterr().err
 
 
 def test_an_older_release_leaves_a_newer_schema_as_it_is(infra: Droplet, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,6 +39,18 @@ def test_a_failed_step_brings_the_previous_release_back(
     assert f"{state[0]['digest'][:12]} serves again" in said
 
 
+def test_a_release_that_is_healthy_and_does_not_show_its_pages_is_taken_back(
+    vertical: Droplet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vertical.activate("1")
+    vertical.answer(f"{TWO}.*health.py release", rc=1, stdout="/web/dashboard, logged in: 500\n")
+    assert vertical.activate("2") == 1
+    said = capsys.readouterr().err
+    assert "vertical: construction: healthy, but: /web/dashboard, logged in: 500" in said
+    assert f"{ONE[:12]} serves again" in said
+    assert [r["digest"] for r in vertical.state()] == [ONE]
+
+
 def test_a_first_release_that_fails_leaves_nothing_running_and_no_unit(vertical: Droplet) -> None:
     vertical.answer(" up ", rc=1)
     assert vertical.activate() == 1

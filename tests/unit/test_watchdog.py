@@ -21,6 +21,7 @@ class Engine:
         self.failing: dict[str, str] = {}
         self.state: dict[str, Any] = {"Status": "healthy", "FailingStreak": 1}
         self.restarted: list[str] = []
+        self.output = "connection\nrefused"
 
     def __call__(self, *arguments: str, deadline: float = 30) -> str:
         del deadline
@@ -40,7 +41,7 @@ class Engine:
         return {
             "Name": f"/{name}",
             "Config": {"Labels": labels},
-            "State": {"Health": {**state, "Log": [{"Output": "old"}, {"Output": "connection\nrefused"}]}},
+            "State": {"Health": {**state, "Log": [{"Output": "old"}, {"Output": self.output}]}},
         }
 
 
@@ -126,6 +127,17 @@ def test_postgres_is_reported_and_not_restarted(
     dog.run(500)
     assert engine.restarted == []
     assert "infra-postgres-1: unhealthy for 500 s, is not restarted" in capsys.readouterr().out
+
+
+def test_one_that_waits_for_the_database_is_reported_and_not_restarted(
+    dog: watchdog.Watchdog, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.unhealthy = {NAME: "construction"}
+    engine.output = f"{watchdog.WAITING}: /api/v1/dashboard/: 500"
+    dog.run(0)
+    dog.run(60)
+    assert engine.restarted == []
+    assert f"{NAME}: unhealthy for 60 s, is not restarted: waits for the database" in capsys.readouterr().out
 
 
 def test_a_tier_without_a_release_is_not_looked_at(dog: watchdog.Watchdog, engine: Engine) -> None:
