@@ -46,8 +46,8 @@ def rotate(
 ) -> None:
     """Make new values and bring them out by `up`.
 
-    It ends with the smoke checks. Safe to repeat and to interrupt. No login is refused meanwhile: the old password works
-    until every host has the new one.
+    It ends with the smoke checks. Safe to repeat and to interrupt. No login is refused meanwhile: the old password
+    works until every host has the new one.
     """
     from basec import facts, rotation
     from basec.commands import smoke
