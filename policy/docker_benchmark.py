@@ -64,7 +64,7 @@ def _restarts_bounded(service: Mapping[str, Any]) -> bool:
     return service.get("restart") in ("unless-stopped", "no")
 
 
-SENSITIVE = re.compile(r"^(/|/boot|/dev|/etc|/lib|/proc|/sys|/usr)(/[^:]*)?(:|$)")
+SENSITIVE = re.compile(r"^(?!/dev/null:)(/|/boot|/dev|/etc|/lib|/proc|/sys|/usr)(/[^:]*)?(:|$)")
 COMPOSE = "every service of compose/*/compose.yaml: "
 DAEMON = "daemon.json in cloud-init/base.yaml.j2: "
 

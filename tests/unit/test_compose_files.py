@@ -136,17 +136,39 @@ def test_environment_holds_what_the_applications_read_and_nothing_else() -> None
     """A name that no code reads looks like tuning and does nothing; a misspelt one leaves the default."""
     given = {name: service(tier, name).get("environment", {}) for tier, name in SERVICES if name != "postgres"}
     assert {name: found for name, found in given.items() if found} == {
-        "relay": {"RELAY_POLL_INTERVAL_EMPTY": "0.2"},
-        "engines": {
-            "ENGINES_CONSUMER_NAME": "engines-1",
-            "ENGINES_RECLAIM_INTERVAL": "10",
-            "ENGINES_RECLAIM_IDLE_MS": "15000",
-        },
+        "relay": {"PGTZ": "UTC", "RELAY_POLL_INTERVAL_EMPTY": "0.5"},
+        "engines": {"PGTZ": "UTC", "ENGINES_CONSUMER_NAME": "engines-1", "ENGINES_BLOCK_MS": "2000"},
+        "migrate": {"PGTZ": "UTC"},
+        "construction": {"PGTZ": "UTC"},
+        "auth": {"PGTZ": "UTC"},
     }
     assert set(service("infra", "postgres")["environment"]) == {
         "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD_FILE", "PGDATA", "POSTGRES_INITDB_ARGS",
         "POSTGRES_HOST_AUTH_METHOD",
     }  # fmt: skip
+
+
+APPLICATIONS = [(tier, name) for tier, name in SERVICES if USERS[name] == "10001:10001"]
+
+
+@pytest.mark.parametrize(("tier", "name"), APPLICATIONS)
+def test_every_applications_session_speaks_utc(tier: str, name: str) -> None:
+    """They write times without a zone and mean UTC; the server's own zone is three hours behind it."""
+    assert service(tier, name)["environment"]["PGTZ"] == "UTC"
+
+
+@pytest.mark.parametrize(("tier", "name"), APPLICATIONS)
+def test_no_applications_log_file_counts_against_its_memory(tier: str, name: str) -> None:
+    found = service(tier, name)
+    assert "/dev/null:/app/logs/app.log:ro" in found["volumes"]
+    assert not [entry for entry in found["tmpfs"] if "/app" in entry]
+
+
+@pytest.mark.parametrize("name", ["relay", "engines"])
+def test_a_worker_with_a_full_tmp_and_a_health_check_fits_its_limit(name: str) -> None:
+    sizes = [int(size) for entry in service("infra", name)["tmpfs"] for size in re.findall(r"size=(\d+)m", entry)]
+    at_rest, check = 50, 20  # measured
+    assert at_rest + check + sum(sizes) <= 0.8 * mib(service("infra", name)["mem_limit"])
 
 
 @pytest.mark.parametrize(("tier", "name"), SERVICES)

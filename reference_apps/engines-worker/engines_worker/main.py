@@ -32,24 +32,26 @@ def open_worker(settings: Settings) -> Worker:
     )
     redis = Redis.from_url(
         settings.redis_url.get_secret_value(),
-        decode_responses=True,
         socket_timeout=settings.engines_block_ms / 1000 + READ_MARGIN_S,
     )
     return Worker(engine=engine, redis=redis, settings=settings)
 
 
 def main() -> int:
-    """Run the worker; ends with 1 when settings are wrong or Redis is down at start."""
+    """Run the worker; ends with 1 when settings are wrong, Redis is down at start, or the reclaiming thread died."""
     settings = load_settings(os.environ)
     configure_logging("engines")
-    stop = threading.Event()
+    stop, asked = threading.Event(), threading.Event()
+
+    def end(*_: object) -> None:
+        asked.set()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     worker = open_worker(settings)
     try:
         worker.make_group()
-        # What a killed worker had taken comes back here, or at a later look once it has been idle for long enough.
-        worker.reclaim()
     except RedisError as error:
         logger.error("redis: %s", error)  # noqa: TRY400 - the cause says all; a traceback would bury it
         return 1
@@ -58,6 +60,9 @@ def main() -> int:
     logger.info("worker started as %s", settings.engines_consumer_name)
     worker.run(stop)
     reclaimer.join(timeout=CONNECT_TIMEOUT_S)
+    if not asked.is_set():
+        logger.error("the reclaiming thread ended by itself")
+        return 1
     logger.info("worker stopped")
     return 0
 

@@ -34,7 +34,7 @@ def pause_s(settings: Settings, empty_rounds: int) -> float:
 
 
 def run(relay: Relay, settings: Settings, stop: threading.Event) -> None:
-    """Relay until `stop` is set. A failed round counts as an empty one."""
+    """Relay until `stop` is set, whatever happens. A failed round counts as an empty one."""
     empty_rounds = 0
     while not stop.is_set():
         try:
@@ -42,8 +42,11 @@ def run(relay: Relay, settings: Settings, stop: threading.Event) -> None:
         except SQLAlchemyError as error:
             logger.warning("database: %s", type(error).__name__)
             sent = 0
+        except Exception:
+            logger.exception("this round failed; the next one comes")
+            sent = 0
         if sent:
-            logger.info("published %d events", sent)
+            logger.info("%d events are sent or set aside", sent)
         empty_rounds = 0 if sent else empty_rounds + 1
         stop.wait(pause_s(settings, empty_rounds))
 

@@ -20,9 +20,12 @@ from auth_app.app import create_app as create_auth
 from auth_app.settings import Settings as AuthSettings
 from construction_app.app import create_app as create_construction
 from construction_app.settings import Settings as ConstructionSettings
+from engines_worker.settings import Settings as EnginesSettings
+from engines_worker.worker import Worker
 from fastapi.testclient import TestClient
+from outbox_relay.relay import Relay
 from pydantic import SecretStr
-from redis import Redis
+from redis import ConnectionPool, Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, create_engine, text
 
@@ -39,7 +42,9 @@ Urls = Callable[[str], str]
 
 @pytest.fixture(scope="session")
 def urls() -> Iterator[Urls]:
-    with running_postgres() as server:
+    # The zone as shipped: a time without a zone is hours off unless the session says UTC.
+    with running_postgres(timezone="America/Sao_Paulo") as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PGTZ", "UTC")  # as the compose files give it to every application
         yield lambda database: f"postgresql+psycopg2://{SUPERUSER}@/{database}?host={server.directory}"
 
 
@@ -185,3 +190,30 @@ def token(auth: TestClient, shop: Shop) -> str:
     credentials = {"email": shop.email, "password": shop.password, "tenant_slug": shop.slug}
     access_token: str = auth.post("/login", json=credentials).json()["access_token"]
     return access_token
+
+
+@pytest.fixture
+def no_events_of_other_tests(database: Engine) -> None:
+    """The relay sends whatever it finds, so tests must not find each other's rows."""
+    with database.begin() as connection:
+        connection.execute(text("DELETE FROM event_outbox"))
+
+
+@pytest.fixture
+def relay(database: Engine, redis: Redis) -> Relay:
+    return Relay(engine=database, redis=redis, batch_size=100, max_len=1000)
+
+
+@pytest.fixture
+def worker(database: Engine, redis: Redis, redis_url: str, database_url: str) -> Worker:
+    assert redis, "emptied"
+    settings = EnginesSettings(
+        database_url=SecretStr(database_url),
+        secret_key=SecretStr(SECRET_KEY),
+        engines_consumer_name="engines-1",
+        engines_block_ms=10,
+    )
+    undecoded = Redis(connection_pool=ConnectionPool.from_url(redis_url))
+    worker = Worker(engine=database, redis=undecoded, settings=settings)
+    worker.make_group()
+    return worker

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -16,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engines_worker.settings import Settings as EnginesSettings
 from engines_worker.worker import Worker
 from outbox_relay.main import pause_s
 from outbox_relay.relay import Relay
@@ -25,92 +21,14 @@ from pydantic import SecretStr
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from tests.services.reference_apps.shop import SECRET_KEY, Shop
+from tests.services.reference_apps.events import STREAM, insert, item, pending, read_all, rows, sale, start
+from tests.services.reference_apps.shop import Shop
 
 ROOT = Path(__file__).parents[3]
-STREAM = "events:materials"
 WAIT_S = 20
 
 
-@pytest.fixture(autouse=True)
-def _no_events_of_other_tests(database: Engine) -> None:
-    """The relay sends whatever it finds, so tests must not find each other's rows."""
-    with database.begin() as connection:
-        connection.execute(text("DELETE FROM event_outbox"))
-
-
-@pytest.fixture
-def relay(database: Engine, redis: Redis) -> Relay:
-    return Relay(engine=database, redis=redis, batch_size=100, max_len=1000)
-
-
-@pytest.fixture
-def worker(database: Engine, redis: Redis, database_url: str) -> Worker:
-    settings = EnginesSettings(
-        database_url=SecretStr(database_url),
-        secret_key=SecretStr(SECRET_KEY),
-        engines_consumer_name="engines-1",
-        engines_block_ms=10,
-    )
-    worker = Worker(engine=database, redis=redis, settings=settings)
-    worker.make_group()
-    return worker
-
-
-def item(product: uuid.UUID, quantity: str = "10.000", price: str = "30.00") -> dict[str, str]:
-    total = Decimal(quantity) * Decimal(price)
-    return {"product_id": str(product), "quantity": quantity, "unit_price": price, "total_value": f"{total:.2f}"}
-
-
-def sale(*items: dict[str, str]) -> dict[str, Any]:
-    """Payload as construction writes it."""
-    total = sum(Decimal(line["total_value"]) for line in items)
-    return {
-        "order_id": str(uuid.uuid4()),
-        "quote_id": None,
-        "client_id": str(uuid.uuid4()),
-        "work_id": None,
-        "delivered_at": "2026-05-04T12:30:00.123456",
-        "total_value": f"{total:.2f}",
-        "vertical": "materials",
-        "items": list(items),
-    }
-
-
-def insert(
-    database: Engine, shop: Shop, payload: dict[str, Any], *, kind: str = "sale_recorded", **columns: Any
-) -> str:
-    """Write an outbox row and answer its event id."""
-    values = {"tenant_id": shop.id, "event_type": kind, "event_id": uuid.uuid4(), "payload": json.dumps(payload)}
-    values |= columns
-    names = ", ".join(values)
-    marks = ", ".join(f"CAST(:{name} AS jsonb)" if name == "payload" else f":{name}" for name in values)
-    with database.begin() as connection:
-        connection.execute(text(f"INSERT INTO event_outbox ({names}) VALUES ({marks})"), values)  # noqa: S608 - our own names
-    return str(values["event_id"])
-
-
-def rows(database: Engine, table: str, shop: Shop) -> list[Any]:
-    with database.begin() as connection:
-        query = text(f"SELECT * FROM {table} WHERE tenant_id = :id ORDER BY created_at, id")  # noqa: S608 - our own names
-        return list(connection.execute(query, {"id": shop.id}).mappings())
-
-
-def read_all(worker: Worker) -> None:
-    """Handle every message that is there."""
-    settings = worker.settings
-    source: dict[Any, Any] = {settings.engines_stream_name: ">"}
-    while answer := worker.redis.xreadgroup(
-        settings.engines_group_name, settings.engines_consumer_name, source, count=10
-    ):
-        messages: Any
-        for _, messages in answer:  # type: ignore[str-unpack] # RESP2's form, which the client asks for
-            worker.handle_all(messages)
-
-
-def pending(redis: Redis) -> int:
-    answer: Any = redis.xpending(STREAM, "engines")
-    return int(answer["pending"])
+pytestmark = pytest.mark.usefixtures("no_events_of_other_tests")
 
 
 def test_message_has_the_fields_of_the_contract_all_texts(
@@ -338,31 +256,13 @@ def test_rarely_bought_together_is_no_suggestion(relay: Relay, worker: Worker, d
     assert found == {other}, "16 % of the source's orders is below 20 %"
 
 
-def start(name: str, module: str, database_url: str, redis_url: str, tmp_path: Path) -> subprocess.Popen[str]:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{ROOT / 'reference_apps' / name}:{ROOT / 'reference_apps/common'}",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "DATABASE_URL": database_url,
-        "SECRET_KEY": SECRET_KEY,
-        "REDIS_URL": redis_url,
-        "RELAY_POLL_INTERVAL_EMPTY": "0.1",
-        "ENGINES_BLOCK_MS": "100",
-        "ENGINES_CONSUMER_NAME": "engines-1",
-    }
-    command = [sys.executable, "-m", module]
-    return subprocess.Popen(
-        command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
 @pytest.mark.parametrize(
     ("name", "module"), [("outbox-relay", "outbox_relay.main"), ("engines-worker", "engines_worker.main")]
 )
 def test_worker_ends_with_1_when_redis_is_down_at_start(
     name: str, module: str, database_url: str, tmp_path: Path
 ) -> None:
-    process = start(name, module, database_url, "redis://127.0.0.1:1/0", tmp_path)
+    process = start(name, ["-m", module], database_url, "redis://127.0.0.1:1/0", tmp_path)
     output, _ = process.communicate(timeout=WAIT_S)
     assert process.returncode == 1
     assert "redis: " in output
@@ -373,8 +273,8 @@ def test_both_processes_carry_an_event_to_a_fact_and_stop_on_sigterm(
 ) -> None:
     shop = new_shop()
     processes = [
-        start("outbox-relay", "outbox_relay.main", database_url, redis_url, tmp_path),
-        start("engines-worker", "engines_worker.main", database_url, redis_url, tmp_path),
+        start("outbox-relay", ["-m", "outbox_relay.main"], database_url, redis_url, tmp_path),
+        start("engines-worker", ["-m", "engines_worker.main"], database_url, redis_url, tmp_path),
     ]
     try:
         insert(database, shop, sale(item(uuid.uuid4())))

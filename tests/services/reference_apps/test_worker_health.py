@@ -107,6 +107,13 @@ def test_a_relay_that_catches_up_is_well_however_old_the_rest_is(health: Health,
     assert health("relay") == (0, "ok\n")
 
 
+def test_a_publication_in_the_future_counts_for_nothing(health: Health, database: Engine, shop: Shop) -> None:
+    """An application whose session is not in UTC writes its times hours ahead: the check could never fail."""
+    event(database, shop, waited_s=70)
+    event(database, shop, waited_s=4000, published_s=-3 * 3600)
+    assert health("relay") == (1, "the oldest event has waited for 70 s, and none went out in the last 60 s\n")
+
+
 def test_failed_events_wait_for_people_and_not_for_the_relay(health: Health, database: Engine, shop: Shop) -> None:
     event(database, shop, waited_s=7000, status="failed")
     assert health("relay") == (0, "ok\n")
@@ -160,6 +167,46 @@ def test_engines_without_redis_are_unwell(health: Health, monkeypatch: pytest.Mo
     code, said = health("engines")
     assert code == 1
     assert said.startswith("ConnectionError: ")
+
+
+def test_engines_that_leave_an_unfinished_message_alone_are_unwell(
+    health: Health, group: Redis, program: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their thread that takes messages over has died, while the one that asks for new messages lives on."""
+    assert (program.RECLAIM_S, program.RECLAIM_IDLE_MS) == (60, 60_000), "the application's own defaults"
+    group.xadd(STREAM, {"a": "b"})
+    read(group)
+    group.xclaim(STREAM, "engines", "engines-1", 0, [pending_id(group)], idle=170_000)
+    read(group)
+    assert health("engines") == (0, "ok\n"), "two intervals are no alarm"
+    group.xclaim(STREAM, "engines", "engines-1", 0, [pending_id(group)], idle=181_000)
+    read(group)
+    said = "the oldest unfinished message was left alone for 181 s: nobody takes messages over\n"
+    assert health("engines") == (1, said)
+
+
+def pending_id(redis: Redis) -> str:
+    answer: Any = redis.xpending_range(STREAM, "engines", "-", "+", 1)
+    return str(answer[0]["message_id"])
+
+
+def test_a_consumer_whose_name_is_no_text_keeps_nobody_from_being_well(health: Health, group: Redis) -> None:
+    ask: Any = group.execute_command
+    ask("XGROUP", "CREATECONSUMER", STREAM, "engines", b"caf\xe9")
+    group.xadd(STREAM, {"a": "b"})
+    read(group)
+    assert health("engines") == (0, "ok\n")
+
+
+@pytest.mark.parametrize("worker", ["relay", "engines"])
+def test_whatever_keeps_the_check_from_asking_is_said_in_one_line(
+    worker: str, health: Health, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        monkeypatch.setenv(name, "no\nurl")
+    code, said = health(worker)
+    assert code == 1
+    assert said.count("\n") == 1
 
 
 def test_an_unknown_worker_is_a_wrong_call_and_not_an_ill_one(health: Health) -> None:
