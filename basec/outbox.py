@@ -1,66 +1,33 @@
 """The way of events on the infra droplet, seen from outside: outbox in PostgreSQL -> stream in Redis -> engines' facts.
 
-Both scripts run as root on that droplet. PostgreSQL is asked over its container's own socket; Redis' password stays in
-its container, read there from the mounted secret.
+What is done there: basec/onhost/events.py.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
+from basec import onhost
 from basec.environments import Environment
 from basec.facts import Facts
-from basec.onhost.status import OUTBOX
-from basec.remote import run_script
-from topology.errors import UsageError
+from basec.remote import ask_program
+from topology.errors import RemoteError, UsageError
 
-GROUP = "engines"
+PROGRAM = (Path(onhost.__file__).parent / "events.py").read_text()
 TIMEOUT_S = 120
-"""Seconds; a replay restarts two containers, whose grace is 35 s each."""
+"""Seconds; a replay restarts two containers, whose grace is 35 s each, and may have read 100,000 messages before."""
 
-_FUNCTIONS = """set -euo pipefail
-stream=events:materials
-container() { # a stopped one, too: a replay starts it
-  docker ps --all --quiet --filter label=com.docker.compose.project=infra --filter "label=com.docker.compose.service=$1"
-}
-sql() { docker exec --interactive "$(container postgres)" psql -qtAX -v ON_ERROR_STOP=1 -U basecommerce; }
-redis() {
-  docker exec --interactive "$(container redis)" sh -c '
-    REDISCLI_AUTH=$(sed -n "s/^requirepass \\"\\{0,1\\}\\([^\\"]*\\)\\"\\{0,1\\}\\$/\\1/p" /run/secrets/redis_auth.conf)
-    export REDISCLI_AUTH
-    exec redis-cli --json "$@"' redis-cli "$@" </dev/null
-}
-"""
 
-LAG = (
-    _FUNCTIONS
-    + f"""
-sql <<'SQL'
-SELECT json_build_object('unpublished', unpublished, 'oldest_s', oldest_s::int)
-FROM ({OUTBOX}) AS waiting (unpublished, oldest_s);
-SQL
-redis XLEN "$stream"
-redis XINFO GROUPS "$stream" 2>/dev/null || echo '[]'
-"""
-)
-"""Three JSON values, a line or more each: the outbox, the stream's length, the stream's groups."""
+@dataclass(frozen=True, kw_only=True)
+class SetAside:
+    """An event that failed for good; `reason` names what was wrong, and no value of the event."""
 
-REPLAY = (
-    _FUNCTIONS
-    + """
-sql <<'SQL'
-WITH again AS (
-  UPDATE event_outbox SET published_at = NULL, updated_at = now()
-  WHERE published_at IS NOT NULL AND status IN ('pending', 'processing', 'processed')
-    AND NOT EXISTS (SELECT FROM engine_processed_events done WHERE done.event_id = event_outbox.event_id)
-  RETURNING 1)
-SELECT count(*) FROM again;
-SQL
-# The group is made at the workers' start only: without it the engines would find nothing in the new stream.
-docker restart $(container relay) $(container engines) >/dev/null
-"""
-)
+    event_id: str
+    event_type: str
+    tries: int
+    reason: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +44,25 @@ class Lag:
     """Messages that the engines have not yet been given; None when Redis cannot tell, or the group is missing."""
     group_pending: int
     """Messages that were given and are not finished; some may never be, so this alone is no alarm."""
+    most_deliveries: int
+    """How often the one of them was given that was given most often, among the oldest thousand."""
     group_exists: bool
+    set_aside: int
+    """Rows of the outbox that failed for good (status `failed`): no message can be made of them, or none handled."""
+    newest_set_aside: list[SetAside]
+    """At most ten."""
 
     def as_dict(self) -> dict[str, object]:
         """Give the shape of `--json`."""
         return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """What a replay did: how many are sent again, and how many were `given` to the engines and are not finished."""
+
+    sent_again: int
+    given: int
 
 
 def host_of(facts: Facts) -> str:
@@ -92,33 +73,32 @@ def host_of(facts: Facts) -> str:
     raise UsageError(f"basec: {facts.environment}: no host has the role infra", "basec up writes the hosts anew")
 
 
-def parse_lag(output: str) -> Lag:
-    """Read what `LAG` printed. Raises ValueError for anything else."""
-    decoder, values, rest = json.JSONDecoder(), [], output.strip()
-    while rest:
-        value, end = decoder.raw_decode(rest)
-        values.append(value)
-        rest = rest[end:].lstrip()
-    outbox, length, groups = values
-    group = next((entry for entry in groups if entry["name"] == GROUP), None)
-    return Lag(
-        unpublished=outbox["unpublished"],
-        oldest_s=outbox["oldest_s"],
-        stream_length=length,
-        group_lag=group["lag"] if group else None,
-        group_pending=group["pending"] if group else 0,
-        group_exists=group is not None,
-    )
+def read_lag(document: dict[str, Any]) -> Lag:
+    """Read what the program on the host printed. Raises KeyError, TypeError and ValueError for anything else."""
+    newest = [SetAside(**event) for event in document["newest_set_aside"]]
+    return Lag(**{**document, "newest_set_aside": newest})
 
 
 def lag(environment: Environment, facts: Facts) -> Lag:
     """Ask how far the events have come. Raises RemoteError."""
-    return parse_lag(run_script(environment, host_of(facts), LAG, timeout_s=TIMEOUT_S))
+    host = host_of(facts)
+    document = ask_program(environment, host, PROGRAM, ["status"], timeout_s=TIMEOUT_S)
+    try:
+        return read_lag(document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RemoteError(
+            f"{host}: its answer about events cannot be read: {error}", f"basec ssh {host} --env {environment.name}"
+        ) from None
 
 
-def replay(environment: Environment, facts: Facts) -> int:
-    """Have all events sent again that the engines have not finished; answer how many. Raises RemoteError.
+def replay(environment: Environment, facts: Facts) -> Replayed:
+    """Have those events sent again that are neither finished nor on their way in Redis. Raises RemoteError.
 
     Safe to repeat: the engines know by `event_id` what they have done.
     """
-    return int(run_script(environment, host_of(facts), REPLAY, timeout_s=TIMEOUT_S).split()[0])
+    return Replayed(**ask_program(environment, host_of(facts), PROGRAM, ["replay"], timeout_s=TIMEOUT_S))
+
+
+def retry(environment: Environment, facts: Facts) -> Replayed:
+    """Have those events sent again that were set aside. Raises RemoteError."""
+    return Replayed(**ask_program(environment, host_of(facts), PROGRAM, ["retry"], timeout_s=TIMEOUT_S))

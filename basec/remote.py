@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from basec.agent import ensure_key
 from basec.environments import Environment
@@ -18,6 +20,8 @@ from basec.facts import Facts
 from topology.errors import RemoteError
 
 BATCH = ("-T", "-o", "BatchMode=yes")
+SHOWN = 80
+"""Characters of an answer that cannot be read."""
 STOP_GRACE_S = 2.0
 SSH_FAILED = 255
 """What OpenSSH ends with when it never got to run the command."""
@@ -104,6 +108,20 @@ def run_with_input(environment: Environment, host: str, command: Sequence[str], 
 def run_program(environment: Environment, host: str, source: str, arguments: Sequence[str], *, timeout_s: float) -> str:
     """Run a Python program, given as its text, as root on a droplet and answer its output. Raises RemoteError."""
     return run_with_input(environment, host, _python(source, arguments), source, timeout_s=timeout_s)
+
+
+def ask_program(
+    environment: Environment, host: str, source: str, arguments: Sequence[str], *, timeout_s: float
+) -> dict[str, Any]:
+    """Run a Python program as `run_program` does, and answer the JSON object that it printed. Raises RemoteError."""
+    output = run_program(environment, host, source, arguments, timeout_s=timeout_s)
+    with suppress(ValueError):
+        document = json.loads(output)
+        if isinstance(document, dict):
+            return document
+    raise RemoteError(
+        f"{host}: its answer is no JSON object: {output[:SHOWN]!r}", f"basec ssh {host} --env {environment.name}"
+    )
 
 
 @contextmanager

@@ -34,8 +34,16 @@ def status(
         ("in the stream", str(lag.stream_length)),
         ("not yet given to the engines", "-" if lag.group_lag is None else str(lag.group_lag)),
         ("given and not finished", str(lag.group_pending)),
+        ("most often given of them, times", str(lag.most_deliveries)),
+        ("set aside", str(lag.set_aside)),
     ]
     show(table(f"events: {environment.name}", ("what", "count"), rows, right=("count",)))
+    for event in lag.newest_set_aside:
+        answer(
+            f"set aside after {event.tries}: {event.event_type} {event.event_id}: {event.reason or 'no reason is kept'}"
+        )
+    if lag.set_aside:
+        say(f"hint: once a release can handle them: basec events retry --env {environment.name}")
     if not lag.group_exists:
         say("the engines' group is missing in Redis: it was emptied, or the engines never started")
         say(f"hint: basec events replay --env {environment.name}")
@@ -43,15 +51,33 @@ def status(
 
 @app.command("replay", epilog="Examples: basec events replay --env local; basec events replay --env production")
 def replay(env: str = CHANGE_ENV) -> None:
-    """Send unfinished events again, for a wiped Redis. Safe to repeat.
+    """Send events again that a wiped Redis lost. Safe to repeat.
 
-    Marks those rows of the outbox as unpublished and restarts relay and engines, which make stream and group anew.
-    The engines skip what they have done, so nothing is counted twice.
+    Marks as unpublished what is neither finished nor on its way in Redis, and restarts relay and engines, which make
+    stream and group anew. The engines skip what they have done, so nothing is counted twice.
     """
     from basec import facts, outbox
 
     environment = resolve(env)
     known = facts.load(environment)
-    say(f"{environment.name}: marks unfinished events and restarts relay and engines")
-    count = outbox.replay(environment, known)
-    answer(f"{count} events are sent again")
+    say(f"{environment.name}: looks for lost events and restarts relay and engines")
+    done = outbox.replay(environment, known)
+    answer(f"{done.sent_again} events are sent again")
+    if done.given:
+        answer(f"{done.given} were given to the engines and are not finished: a replay does not help those")
+        say(f"hint: basec events status --env {environment.name}; basec logs infra engines --env {environment.name}")
+
+
+@app.command("retry", epilog="Examples: basec events retry --env local; basec events retry --env production")
+def retry(env: str = CHANGE_ENV) -> None:
+    """Send events again that were set aside.
+
+    Relay and engines set aside what can never be a message, or failed five times: `basec events status` shows it. Once
+    a release can handle them they get their tries anew.
+    """
+    from basec import facts, outbox
+
+    environment = resolve(env)
+    known = facts.load(environment)
+    say(f"{environment.name}: marks the events that were set aside and restarts relay and engines")
+    answer(f"{outbox.retry(environment, known).sent_again} events are sent again")

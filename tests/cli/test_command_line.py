@@ -29,6 +29,7 @@ KNOWN = "hint: one of local, staging, production (development is local; local-<s
         "compose restart edge",
         "compose down edge",
         "events replay",
+        "events retry",
         "firewall apply edge",
         "exec infra postgres psql",  # it may look and it may change; nobody can tell
     ],

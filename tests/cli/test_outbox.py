@@ -1,30 +1,47 @@
-"""What the infra droplet says about its events is read as it is printed."""
+"""What the infra droplet says about its events is read as it is printed, and anything else is an error in words."""
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
-from basec.outbox import Lag, parse_lag
+from basec import outbox
+from basec.outbox import Lag, SetAside, read_lag
+from topology.errors import RemoteError
 
-OUTBOX = '{"unpublished" : 3, "oldest_s" : 12}\n'
-GROUP = '[{"name":"other","pending":9,"lag":9},{"name":"engines","consumers":1,"pending":1,"lag":2}]\n'
-
-
-def test_the_three_answers_become_one_lag() -> None:
-    assert parse_lag(f"{OUTBOX}7\n{GROUP}") == Lag(
-        unpublished=3, oldest_s=12, stream_length=7, group_lag=2, group_pending=1, group_exists=True
-    )
-
-
-def test_a_wiped_redis_has_no_group() -> None:
-    lag = parse_lag(f"{OUTBOX}0\n[]\n")
-    assert (lag.group_exists, lag.group_lag, lag.group_pending) == (False, None, 0)
-
-
-def test_a_lag_that_redis_cannot_tell_is_none() -> None:
-    assert parse_lag(f'{OUTBOX}7\n[{{"name":"engines","pending":0,"lag":null}}]').group_lag is None
+SET_ASIDE = {"event_id": "e", "event_type": "sale_recorded", "tries": 5, "reason": None}
+DOCUMENT: dict[str, Any] = {
+    "unpublished": 3,
+    "oldest_s": 12,
+    "stream_length": 7,
+    "group_lag": None,
+    "group_pending": 1,
+    "most_deliveries": 4,
+    "group_exists": True,
+    "set_aside": 1,
+    "newest_set_aside": [SET_ASIDE],
+}
 
 
-def test_anything_else_is_an_error() -> None:
-    with pytest.raises(ValueError, match="not enough values"):
-        parse_lag(OUTBOX)
+def test_the_answer_becomes_a_lag_and_keeps_its_shape() -> None:
+    lag = read_lag(DOCUMENT)
+    assert lag.newest_set_aside == [SetAside(event_id="e", event_type="sale_recorded", tries=5, reason=None)]
+    assert isinstance(lag, Lag)
+    assert lag.as_dict() == DOCUMENT
+
+
+@pytest.mark.parametrize(
+    "answer", ["", "{", "null", "[1]", "{}", "\0", json.dumps({**DOCUMENT, "more": 1}), json.dumps({"set_aside": 1})]
+)
+def test_any_other_answer_names_the_host(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "host_of", lambda _: "infra")
+    monkeypatch.setattr("basec.remote.run_program", lambda *_, **__: answer)
+
+    class Local:
+        name = "local"
+
+    with pytest.raises(RemoteError, match=r"^infra: its answer ") as caught:
+        outbox.lag(Local(), None)  # type: ignore[arg-type]
+    assert caught.value.hint == "basec ssh infra --env local"

@@ -66,7 +66,7 @@ def engines() -> str:
     idle = float(found[consumer.encode()]) / 1000
     if idle > BOUND_S:
         return f"{consumer} has asked for nothing in {idle:.0f} s"
-    left = max((entry["time_since_delivered"] for entry in oldest), default=0) / 1000
+    left = float(oldest[0]["time_since_delivered"]) / 1000 if oldest else 0.0
     if left > RECLAIM_IDLE_MS / 1000 + RECLAIM_S + BOUND_S:
         return f"the oldest unfinished message was left alone for {left:.0f} s: nobody takes messages over"
     return ""

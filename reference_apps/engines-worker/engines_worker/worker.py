@@ -174,7 +174,13 @@ class Worker:
         if isinstance(error, NOT_THE_EVENTS):
             logger.warning("message %s stays pending: %s", message_id.decode(), problem)
             return False
-        tries = self.count(event_id(fields), problem) or deliveries
+        try:
+            tries = self.count(event_id(fields), problem) or deliveries
+        except SQLAlchemyError as failure:
+            if is_without_answer(failure):
+                raise
+            logger.warning("message %s: its try is not counted: %s", message_id.decode(), type(failure).__name__)
+            return False
         is_last = tries >= TRIES
         # Without a row in the outbox it stays in the stream alone, under this id.
         logger.warning(

@@ -21,7 +21,7 @@ FACT_S = 5.0
 GRACE_S = 35.0
 """Seconds that compose leaves a worker (`stop_grace_period`)."""
 SETTLE_S = 90.0
-"""Seconds for a restarted worker to take over what the killed one had: 15 s idle, looked for every 10 s."""
+"""Seconds for a restarted worker to do what the killed one left: what that one had in hand it takes up at its start."""
 
 
 DESTROY_GROUP = """
@@ -178,11 +178,12 @@ def test_a_wiped_redis_is_refilled_by_one_command(stack: LocalStack) -> None:
         stack.inside("infra", wipe)
         there = "docker ps --filter name=infra-redis-1"
         wait_for(lambda: "(healthy)" in stack.inside("infra", there), 30, "Redis is back")
-    output = stack.basec("events", "replay", "--env", STACK)
+    replay = ("events", "replay", "--env", STACK)
+    output = stack.basec(*replay)
     assert f"{lost} events are sent again" in output.splitlines()
     assert lost >= 50
     wait_for(lambda: facts(stack, order) == 50, SETTLE_S, "50 facts")
-    assert "0 events are sent again" in stack.basec("events", "replay", "--env", STACK).splitlines()
+    assert "0 events are sent again" in stack.basec(*replay).splitlines()
     wait_for(lambda: unfinished(stack) == 0, SETTLE_S, "every event processed")
     assert facts(stack, order) == 50
 
@@ -190,6 +191,21 @@ def test_a_wiped_redis_is_refilled_by_one_command(stack: LocalStack) -> None:
 def test_events_status_sees_that_nothing_waits(stack: LocalStack) -> None:
     status = json.loads(stack.basec("events", "status", "--env", STACK, "--json"))
     assert (status["unpublished"], status["group_exists"], status["group_lag"]) == (0, True, 0)
+    assert stack.sql("SELECT count(*) FROM event_outbox WHERE published_at > now()") == "0", "the relay speaks UTC"
+
+
+def test_a_row_that_can_be_no_message_is_set_aside_and_shown(stack: LocalStack) -> None:
+    event = stack.sql(
+        "INSERT INTO event_outbox (tenant_id, event_type, event_id, payload)"
+        " SELECT id, 'sale_recorded', gen_random_uuid(), '[1]' FROM tenants WHERE slug = 'demo' RETURNING event_id"
+    )
+    found = f"FROM event_outbox WHERE event_id = '{event}'"
+    try:
+        wait_for(lambda: stack.sql(f"SELECT status {found}") == "failed", 30, "set aside")  # noqa: S608 - our own
+        status = json.loads(stack.basec("events", "status", "--env", STACK, "--json"))
+        assert event in [each["event_id"] for each in status["newest_set_aside"]]
+    finally:
+        stack.sql(f"DELETE {found}")  # noqa: S608 - our own
 
 
 def test_engines_without_their_group_are_unhealthy_and_say_why(stack: LocalStack) -> None:

@@ -300,6 +300,27 @@ def test_a_schema_that_is_not_there_yet_counts_against_no_event(
     assert (row["status"], row["retry_count"], pending(redis)) == ("pending", 0, 1)
 
 
+def test_a_worker_that_may_not_write_to_the_outbox_goes_on_and_leaves_the_message_pending(
+    *, relay: Relay, worker: Worker, redis: Redis, database: Engine, shop: Shop
+) -> None:
+    insert(database, shop, {"order_id": "no id", "items": []})
+    insert(database, shop, sale(item(uuid.uuid4())))
+    relay.round()
+    with database.begin() as connection:
+        connection.execute(text("CREATE ROLE narrow LOGIN"))
+        for table in ("engine_processed_events", "engine_sales_facts", "engine_stock_facts", "engine_stock_alerts"):
+            connection.execute(text(f"GRANT SELECT, INSERT, UPDATE ON {table} TO narrow"))
+    engine = create_engine(database.url.set(username="narrow"))
+    try:
+        read_all(Worker(engine=engine, redis=worker.redis, settings=worker.settings))
+    finally:
+        engine.dispose()
+        with database.begin() as connection:
+            connection.execute(text("DROP OWNED BY narrow"))
+            connection.execute(text("DROP ROLE narrow"))
+    assert (len(rows(database, "engine_sales_facts", shop)), pending(redis)) == (1, 1)
+
+
 def test_a_restarted_worker_takes_up_at_once_what_it_had_in_hand(
     relay: Relay, worker: Worker, redis: Redis, database: Engine, shop: Shop
 ) -> None:
