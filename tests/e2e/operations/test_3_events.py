@@ -201,11 +201,11 @@ def test_a_row_that_can_be_no_message_is_set_aside_and_shown(stack: LocalStack) 
     )
     found = f"FROM event_outbox WHERE event_id = '{event}'"
     try:
-        wait_for(lambda: stack.sql(f"SELECT status {found}") == "failed", 30, "set aside")  # noqa: S608 - our own
+        wait_for(lambda: stack.sql(f"SELECT status {found}") == "failed", 30, "set aside")
         status = json.loads(stack.basec("events", "status", "--env", STACK, "--json"))
         assert event in [each["event_id"] for each in status["newest_set_aside"]]
     finally:
-        stack.sql(f"DELETE {found}")  # noqa: S608 - our own
+        stack.sql(f"DELETE {found}")
 
 
 def test_engines_without_their_group_are_unhealthy_and_say_why(stack: LocalStack) -> None:
