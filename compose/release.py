@@ -28,7 +28,7 @@ from typing import Any
 from containers import Containers
 from host_checks import check_address, check_data_volume, check_disks
 from programs import Programs, ReleaseError, say
-from tier_files import Paths, Release, TierFiles, now, remove
+from tier_files import Paths, Release, TierFiles, now, read_payload, remove
 
 LOCK_WAIT = 30  # seconds that `activate` waits for another run; then it names the holder
 UNIT_LOCK_WAIT = 400  # seconds for start and stop: an activation in progress ends first
@@ -67,7 +67,7 @@ class Tier:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    holder = os.read(descriptor, 200).decode().strip() or "unknown"
+                    holder = os.read(descriptor, 200).decode(errors="replace").strip("\0\n ") or "unknown"
                     raise ReleaseError(
                         f"{self.name}: lock: held for more than {wait:.0f} s by {holder}", "wait for it, then repeat"
                     ) from None
@@ -76,6 +76,9 @@ class Tier:
         os.pwrite(descriptor, f"`{command}`, pid {os.getpid()}, since {now()}\n".encode(), 0)
         self.programs.lock_file = descriptor
         try:
+            if damage := self.files.set_damaged_record_aside():
+                say(str(damage))
+                say(f"hint: {damage.hint}")
             yield
         finally:
             self.programs.lock_file = None
@@ -190,7 +193,9 @@ class Tier:
     def restore(self, failed: Release) -> None:
         """Brings back what ran before the failed release."""
         previous = self.files.latest()
-        if previous is None:
+        if self.files.has_lost_its_record():
+            say(f"{self.name}: nobody knows the earlier release, since its record was damaged: leaves all as it is")
+        elif previous is None:
             say(f"{self.name}: there is no earlier release: stops what was started")
             self.containers.compose(failed, "down", "--remove-orphans", deadline=150)
         elif not failed.same(previous):
@@ -232,7 +237,7 @@ def main(argv: Sequence[str] | None = None, paths: Paths | None = None) -> int:
         if options.command == "activate":
             if not re.fullmatch(r"[0-9a-f]{64}", options.digest) or None in (options.bundle, options.payload):
                 parser.error("activate needs the 64 hexadecimal digits of a digest, --bundle and --payload")
-            tier.activate(options.digest, options.bundle, json.loads(options.payload.read_text()))
+            tier.activate(options.digest, options.bundle, read_payload(options.payload))
         elif options.command == "status":
             status = tier.status()
             lines = [f"{s['name']}: {s['state']} {s['health']}".rstrip() for s in status["services"]]

@@ -12,6 +12,7 @@ the containers that mount it, and the previous release stays startable as it was
                              secrets/<file>.<hash>      0400, owned by the container's user: variable SECRET_<FILE>
                              hosts/<hash>.env           addresses and those variables
                              state.json                 which release is active, and the ones before it
+                             state.json.damaged         one that could not be read, set aside
                              current, hosts.env         links for people; state.json decides
                              lock                       held by a run, and by what it started
     /opt/basecommerce/scripts/                          the active release's scripts, for the unit
@@ -34,6 +35,7 @@ from typing import Any
 
 from programs import ReleaseError
 
+NAMES = re.compile("[0-9a-f]+")  # of releases and of their variables: hashes
 KEEP = 3  # releases kept on the droplet, the active one among them
 KINDS = {"releases": 0o755, "files": 0o755, "hosts": 0o755, "secrets": 0o700}  # directories of a tier
 # Directories on the data volume: name -> owner (the ids of the images' users).
@@ -95,6 +97,8 @@ class TierFiles:
         self.tier = tier
         self.paths = paths
         self.directory = paths.root / tier
+        self.state_file = self.directory / "state.json"
+        self.damaged_file = self.directory / "state.json.damaged"
         self.unit_name = f"basecommerce-{tier}.service"
 
     # ---- what is there ---------------------------------------------------------------------------------
@@ -108,16 +112,42 @@ class TierFiles:
         return self.directory / "hosts" / f"{release.hosts}.env"
 
     def variables(self, release: Release) -> dict[str, str]:
-        """Gives the release's variables: addresses, and paths of what is mounted."""
-        return dict(line.split("=", 1) for line in self.variables_file(release).read_text().splitlines())
+        """Gives the release's variables: addresses, and paths of what is mounted.
+
+        Raises ReleaseError when the file is not the one that was laid: its name is the hash of its content.
+        """
+        path = self.variables_file(release)
+        content = path.read_bytes() if path.exists() else b""
+        if short(content) != release.hosts:
+            raise ReleaseError(f"{self.tier}: {path}: missing or damaged", "run `basec up`: it lays the file anew")
+        return dict(line.split("=", 1) for line in content.decode().splitlines())
 
     def history(self) -> list[Release]:
-        """Gives the recorded releases, the active one first."""
+        """Gives the recorded releases, the active one first. Raises ReleaseError when the record is damaged."""
         try:
-            records = json.loads((self.directory / "state.json").read_text())["releases"]
-            return [Release(**record) for record in records]
+            content = self.state_file.read_bytes()
         except FileNotFoundError:
             return []
+        try:
+            return [Release(**fields(record)) for record in json.loads(content)["releases"]]
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ReleaseError(
+                f"{self.tier}: {self.state_file}: damaged: {type(error).__name__}: {error}",
+                "run `basec up`: what runs stays, and the record is made anew",
+            ) from None
+
+    def set_damaged_record_aside(self) -> ReleaseError | None:
+        """Renames a damaged record, to be looked at; gives what was wrong with it. For who holds the lock only."""
+        try:
+            self.history()
+        except ReleaseError as error:
+            self.state_file.rename(self.damaged_file)
+            return ReleaseError(f"{error}; it is now {self.damaged_file.name}", error.hint)
+        return None
+
+    def has_lost_its_record(self) -> bool:
+        """Says whether containers may run though no release is recorded."""
+        return self.damaged_file.exists() and not self.state_file.exists()
 
     def latest(self) -> Release | None:
         """Gives the active release, if there is one."""
@@ -166,7 +196,7 @@ class TierFiles:
             older = [r for r in history if r.digest != release.digest][: KEEP - 1]
             kept = [Release(release.digest, release.hosts, now()), *older]
             state = {"tier": self.tier, "releases": [vars(r) for r in kept]}
-            write(self.directory / "state.json", json.dumps(state, indent=2).encode() + b"\n")
+            write(self.state_file, json.dumps(state, indent=2).encode() + b"\n")
         link(self.directory / "current", f"releases/{release.digest}")
         link(self.directory / "hosts.env", f"hosts/{release.hosts}.env")
         (self.paths.root / "backups").mkdir(mode=0o700, exist_ok=True)
@@ -181,7 +211,8 @@ class TierFiles:
         kept = self.history()
         used = {str(path) for r in kept for path in (self.bundle(r), self.variables_file(r))}
         for release in kept:
-            used |= set(self.variables(release).values())
+            with contextlib.suppress(ReleaseError):  # damaged: it cannot be started again, so it needs nothing
+                used |= set(self.variables(release).values())
         images = {image for r in kept for image in images_of(self.bundle(r))}
         paths = [path for kind in KINDS for path in (self.directory / kind).iterdir() if str(path) not in used]
         return paths, sorted({image for path in paths for image in images_of(path)} - images)
@@ -201,6 +232,32 @@ class TierFiles:
     def unit_is_enabled(self) -> bool:
         """Says whether the unit starts at boot."""
         return (self.paths.units / "multi-user.target.wants" / self.unit_name).is_symlink()
+
+
+def read_payload(path: Path) -> dict[str, Any]:
+    """Reads what an activation is given: `hosts` and `secrets`, as `lay` takes them. Raises ReleaseError."""
+    try:
+        payload = json.loads(path.read_bytes())
+        whole = all(
+            (type(secret["content"]), type(secret["uid"]), type(secret["gid"])) == (str, int, int)
+            for secret in payload["secrets"].values()
+        )
+        for address in payload["hosts"].values():
+            ipaddress.ip_address(address)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        # Without its text, which can hold a secret.
+        raise ReleaseError(f"{path}: damaged payload: {type(error).__name__}", "run the same command again") from None
+    if not whole:
+        raise ReleaseError(f"{path}: damaged payload: a secret's content or owner", "run the same command again")
+    return dict(payload)
+
+
+def fields(record: Mapping[str, Any]) -> dict[str, str]:
+    """Gives what a record says of a release. What a newer release.py added is left out. Raises ValueError."""
+    found = {name: record.get(name, "") for name in ("digest", "hosts", "since")}
+    if not (NAMES.fullmatch(found["digest"]) and NAMES.fullmatch(found["hosts"]) and isinstance(found["since"], str)):
+        raise ValueError(f"no release: {found}")
+    return found
 
 
 # ---- files and directories, whole or not at all --------------------------------------------------------------
@@ -285,7 +342,9 @@ def variable(name: str) -> str:
 def images_of(bundle: Path) -> set[str]:
     """Lists the images that a bundle names in its .env."""
     with contextlib.suppress(OSError):
-        return set(re.findall(r"""^IMAGE_\w+=["']?([^"'\s]+)""", (bundle / ".env").read_text(), re.MULTILINE))
+        return set(
+            re.findall(r"""^IMAGE_\w+=["']?([^"'\s]+)""", (bundle / ".env").read_text(errors="replace"), re.MULTILINE)
+        )
     return set()
 
 

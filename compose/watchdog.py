@@ -50,31 +50,61 @@ class Watchdog:
         """Nothing is read yet."""
         self.root = root
         self.memory = memory
+        self.is_well = True
 
-    def run(self, now: float) -> None:
-        """Look once, restart what is due, remember the rest."""
-        before: Memory = json.loads(self.memory.read_text()) if self.memory.exists() else {}
-        after: Memory = {}
+    def run(self, now: float) -> bool:
+        """Look once, restart what is due, remember the rest; answer whether all could be looked at and restarted."""
+        before, after = self.remembered(now), Memory()
         for tier in TIERS:
-            if (self.root / tier / "state.json").exists():
-                found = checked(tier)
-                served = all(container["serves"] for container in found if container["service"] not in FRONTS)
-                due = (each for each in found if each["unhealthy"] and (served or each["service"] not in FRONTS))
+            # Damaged: nobody knows which release is active, but it runs.
+            if any((self.root / tier / name).exists() for name in ("state.json", "state.json.damaged")):
+                try:
+                    due = unhealthy(tier)
+                except Exception as error:
+                    self.failed(tier, error)
+                    after |= {name: known for name, known in before.items() if name.startswith(f"{tier}-")}
+                    continue
                 for container in due:
                     after[container["name"]] = self.consider(tier, container, before.get(container["name"], {}), now)
         # What recovered is forgotten, but not how often it was restarted: it may be unhealthy again in a minute.
         for name, known in before.items():
-            recent = [moment for moment in known.get("restarts", []) if now - moment < PERIOD_S]
-            if name not in after and recent:
-                after[name] = {"restarts": recent}
+            if name not in after and known["restarts"]:
+                after[name] = {"restarts": known["restarts"]}
         temporary = self.memory.with_suffix(".new")
         temporary.write_text(json.dumps(after))
         temporary.rename(self.memory)
+        return self.is_well
+
+    def remembered(self, now: float) -> Memory:
+        """Read what the last run wrote, without restarts that are an hour old; a damaged file is set aside.
+
+        A clock that was set back leaves moments in the future: those would count for ever, and so do not count.
+        """
+        try:
+            content = self.memory.read_bytes()
+        except FileNotFoundError:
+            return {}
+        try:
+            found: Memory = {}
+            for name, known in json.loads(content).items():
+                restarts = [moment for moment in known["restarts"] if 0 <= now - moment < PERIOD_S]
+                found[name] = {"since": min(float(known.get("since", now)), now), "restarts": restarts}
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            aside = self.memory.with_suffix(".damaged")
+            self.memory.rename(aside)
+            say(f"{self.memory}: damaged: {type(error).__name__}: {error}; it is now {aside.name}, counts begin anew")
+            return {}
+        return found
+
+    def failed(self, what: str, error: Exception) -> None:
+        """Say what could not be done; the rest goes on."""
+        said = " ".join(str(getattr(error, "stderr", None) or "").split())
+        say(f"{what}: {error}: {said}" if said else f"{what}: {type(error).__name__}: {error}")
+        self.is_well = False
 
     def consider(self, tier: str, container: dict[str, Any], known: dict[str, Any], now: float) -> dict[str, Any]:
         """Restart one unhealthy container, or not; answer what to remember of it."""
-        since = known.get("since", now)
-        restarts = [moment for moment in known.get("restarts", []) if now - moment < PERIOD_S]
+        since, restarts = known.get("since", now), known.get("restarts", [])
         kept = {"since": since, "restarts": restarts}
         name, output = container["name"], container["output"]
         if now - since < UNHEALTHY_S:
@@ -85,8 +115,11 @@ class Watchdog:
         if len(restarts) >= RESTARTS:
             say(f"{name}: unhealthy, but restarted {RESTARTS} times within an hour; left alone: {output}")
             return kept
-        if not self.restart(tier, name, now - since, output):
-            return kept
+        try:
+            if not self.restart(tier, name, now - since, output):
+                return kept
+        except Exception as error:  # it counts as well: one that cannot be restarted is tried three times an hour, too
+            self.failed(name, error)
         return {"restarts": [*restarts, now]}
 
     def restart(self, tier: str, name: str, seconds: float, output: str) -> bool:
@@ -94,18 +127,23 @@ class Watchdog:
         descriptor = os.open(self.root / tier / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"{name}: unhealthy, but somebody works on the tier; waits")
-            os.close(descriptor)
-            return False
-        try:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"watchdog, pid {os.getpid()}, restarts {name}\n".encode(), 0)
             say(f"{name}: unhealthy for {seconds:.0f} s, restarts it: {output}")
             docker("restart", name, deadline=STOP_DEADLINE_S)
+        except BlockingIOError:
+            say(f"{name}: unhealthy, but somebody works on the tier; waits")
+            return False
         finally:
             os.close(descriptor)
         return True
+
+
+def unhealthy(tier: str) -> list[dict[str, Any]]:
+    """Name, service and health of the tier's unhealthy containers that a restart could help now."""
+    found = checked(tier)
+    served = all(container["serves"] for container in found if container["service"] not in FRONTS)
+    return [each for each in found if each["unhealthy"] and (served or each["service"] not in FRONTS)]
 
 
 def checked(tier: str) -> list[dict[str, Any]]:
@@ -115,7 +153,7 @@ def checked(tier: str) -> list[dict[str, Any]]:
         return []
     found = []
     for entry in json.loads(docker("inspect", *docker(*listed).split())):
-        health = entry["State"].get("Health", {})
+        health = entry["State"].get("Health") or {}
         log = health.get("Log") or [{"Output": ""}]
         found.append(
             {
@@ -143,14 +181,8 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    """Runs once; exit code 1 when Docker did not answer."""
-    try:
-        Watchdog(Path("/opt/basecommerce"), Path("/run/basecommerce-watchdog.json")).run(time.time())
-    except subprocess.SubprocessError as error:
-        said = getattr(error, "stderr", "") or ""
-        say(f"docker: {error}: {said.strip()}")
-        return 1
-    return 0
+    """Runs once; exit code 1 when something could not be looked at or restarted."""
+    return 0 if Watchdog(Path("/opt/basecommerce"), Path("/run/basecommerce-watchdog.json")).run(time.time()) else 1
 
 
 if __name__ == "__main__":

@@ -35,8 +35,11 @@ cat > "$work/payload.json"
 python3 - "$work" "$digest" << 'UNPACK'
 import base64, hashlib, io, json, pathlib, sys, tarfile
 work, digest = pathlib.Path(sys.argv[1]), sys.argv[2]
-payload = json.loads((work / "payload.json").read_text())
-tar = base64.b64decode(payload["bundle"])
+try:
+    payload = json.loads((work / "payload.json").read_bytes())
+    tar = base64.b64decode(payload["bundle"])
+except (ValueError, TypeError, KeyError) as error:
+    sys.exit(f"the payload is cut or damaged: {type(error).__name__}\\nhint: run the same command again")
 if not hashlib.sha256(tar).hexdigest() == payload["digest"] == digest:
     sys.exit("the bundle does not have the digest " + digest)
 with tarfile.open(fileobj=io.BytesIO(tar)) as archive:

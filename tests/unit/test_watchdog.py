@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import watchdog
+
+from tests.damaged import KINDS, damages
 
 NAME = "vertical-construction-1"
 
@@ -22,9 +25,13 @@ class Engine:
         self.state: dict[str, Any] = {"Status": "healthy", "FailingStreak": 1}
         self.restarted: list[str] = []
         self.output = "connection\nrefused"
+        self.broken: dict[str, Exception] = {}
 
     def __call__(self, *arguments: str, deadline: float = 30) -> str:
         del deadline
+        for words, error in self.broken.items():
+            if words in " ".join(arguments):
+                raise error
         if arguments[0] == "ps":
             tier = arguments[2].rpartition("=")[2]
             listed = self.unhealthy if "health=unhealthy" in arguments else {**self.failing, **self.unhealthy}
@@ -170,3 +177,103 @@ def test_a_proxy_is_left_alone_while_what_stands_behind_it_starts_or_begins_to_f
     dog.run(80)
     dog.run(140)
     assert engine.restarted == ["vertical-haproxy-1"]
+
+
+# ---- what fails keeps it from nothing else -------------------------------------------------------------------
+
+OTHER = "vertical-haproxy-2"
+FAILURES = {
+    "docker says no": subprocess.CalledProcessError(1, ["docker"], stderr="address already in use\n"),
+    "docker hangs": subprocess.TimeoutExpired(["docker"], 180),
+    "docker is gone": FileNotFoundError(2, "No such file or directory"),
+    "docker says what nobody can read": ValueError("Expecting value"),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_restart_that_fails_counts_and_the_next_container_is_served(
+    dog: watchdog.Watchdog, engine: Engine, failure: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.unhealthy = {NAME: "construction", OTHER: "auth"}
+    engine.broken = {f"restart {NAME}": FAILURES[failure]}
+    tries = 0
+    for moment in range(0, 3600, 20):
+        dog.run(moment)
+        tries += capsys.readouterr().out.count(f"{NAME}: unhealthy for ")
+    assert tries == 3
+    assert engine.restarted == [OTHER] * 3
+    assert not dog.run(3600)
+
+
+def test_the_journal_says_why_a_restart_failed(
+    dog: watchdog.Watchdog, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.broken = {"restart": FAILURES["docker says no"]}
+    dog.run(0)
+    assert dog.is_well
+    assert not dog.run(60)
+    assert "address already in use" in capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_tier_that_cannot_be_looked_at_hides_no_other_and_keeps_its_counts(
+    dog: watchdog.Watchdog, engine: Engine, tmp_path: Path, failure: str
+) -> None:
+    for tier in ("infra", "edge"):
+        (tmp_path / tier).mkdir()
+        (tmp_path / tier / "state.json").write_text("{}")
+    engine.unhealthy = {"infra-relay-1": "relay", "edge-auth-1": "auth"}
+    assert dog.run(0)
+    engine.broken = {"inspect infra": FAILURES[failure]}
+    assert not dog.run(20)
+    assert not dog.run(40)
+    assert engine.restarted == ["edge-auth-1"]
+    engine.broken = {}
+    dog.run(60)
+    assert engine.restarted == ["edge-auth-1", "infra-relay-1"]
+
+
+def test_a_tier_whose_record_was_set_aside_is_looked_at(dog: watchdog.Watchdog, engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "vertical/state.json").rename(tmp_path / "vertical/state.json.damaged")
+    dog.run(0)
+    dog.run(60)
+    assert engine.restarted == [NAME]
+
+
+MEMORIES = {
+    "a time that is a text": {NAME: {"since": "noon", "restarts": []}},
+    "restarts that are no list": {NAME: {"restarts": 5}},
+    "a restart that is null": {NAME: {"restarts": [None]}},
+}
+
+
+@pytest.mark.parametrize("damage", [*KINDS, *MEMORIES])
+def test_a_damaged_memory_is_set_aside_and_counted_anew(
+    dog: watchdog.Watchdog, engine: Engine, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "memory.json"
+    dog.run(0)
+    given = {**damages(path.read_bytes()), **{name: json.dumps(each).encode() for name, each in MEMORIES.items()}}
+    path.write_bytes(given[damage])
+    dog.run(100)
+    dog.run(130)
+    assert engine.restarted == [NAME]
+    if damage != "an empty object":
+        assert (tmp_path / "memory.damaged").read_bytes() == given[damage]
+        assert f"{path}: damaged: " in capsys.readouterr().out.splitlines()[0]
+
+
+def test_a_memory_with_more_in_it_than_is_known_is_read(dog: watchdog.Watchdog, engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "memory.json").write_text(json.dumps({NAME: {"since": 0, "restarts": [], "by": "a newer one"}}))
+    dog.run(40)
+    assert engine.restarted == [NAME]
+
+
+def test_a_clock_that_was_set_back_keeps_nothing_from_being_restarted(
+    dog: watchdog.Watchdog, engine: Engine, tmp_path: Path
+) -> None:
+    future = {NAME: {"since": 10**9, "restarts": [10**9] * 3}}
+    (tmp_path / "memory.json").write_text(json.dumps(future))
+    dog.run(0)
+    dog.run(40)
+    assert engine.restarted == [NAME]
