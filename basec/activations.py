@@ -50,7 +50,7 @@ def signed(environment: Environment, stages: Stages) -> Iterator[None]:
         yield
     finally:
         if (began := stages.began.get("up")) is not None:
-            with suppress(BasecommerceError, OSError):
+            with suppress(Exception):
                 _sign(environment, time.monotonic() - began + TIMEOUT_S)
 
 

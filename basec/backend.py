@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from basec.environments import PROJECT, Environment
+from basec.files import NO_DOCUMENT
 from basec.stack_file import read_mapping
 
 URL_VARIABLE = "PULUMI_BACKEND_URL"
@@ -83,7 +84,7 @@ def state_of(environment: Environment) -> dict[str, Any] | None:
     try:
         path = directory / ".pulumi" / "stacks" / PROJECT / f"{environment.name}.json"
         latest = json.loads(path.read_text())["checkpoint"]["latest"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, *NO_DOCUMENT):
         return None
     return latest if isinstance(latest, dict) else None
 

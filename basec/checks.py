@@ -91,6 +91,8 @@ def _run(check: Check) -> Result:
         problem = str(error) or type(error).__name__
     except RemoteError as error:
         problem = error.message
+    except Exception as error:  # an answer that nobody foresaw: the other checks go on
+        problem = f"{type(error).__name__}: {error}"
     return Result(
         name=check.name, host=check.host, milliseconds=round((time.monotonic() - start) * 1000), problem=problem
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import yaml
 
 from basec.agent import socket_path
 from basec.environments import PROJECT, Environment
-from basec.files import write_private
+from basec.files import NO_DOCUMENT, damaged, write_private
 from topology.costs import Machine
 from topology.errors import UsageError
 
@@ -80,20 +81,26 @@ class Facts:
 
 
 def load(environment: Environment) -> Facts:
-    """Read what the last `up` wrote. Raises UsageError when there was none."""
+    """Read what the last `up` wrote. Raises UsageError when there was none, or when the file is damaged."""
     path = environment.hosts_file
+    refresh = f"basec {'up' if environment.is_local else 'inventory refresh'} --env {environment.name}"
     try:
-        document = yaml.safe_load(path.read_text())
+        return _read(environment, yaml.safe_load(path.read_text()))
     except FileNotFoundError:
         raise UsageError(
             f"basec: {environment.name}: this environment was never brought up from here ({path.name} is missing)",
-            f"basec {'up' if environment.is_local else 'inventory refresh'} --env {environment.name}",
+            refresh,
         ) from None
+    except (*NO_DOCUMENT, yaml.YAMLError) as error:
+        raise damaged(environment.name, path, error, refresh) from None
+
+
+def _read(environment: Environment, document: Any) -> Facts:
     hosts = {
         name: Host(
             name=name,
-            ip=host["ip"],
-            private_ip=host["private_ip"],
+            ip=str(IPv4Address(host["ip"])),
+            private_ip=str(IPv4Address(host["private_ip"])),
             user=host["user"],
             role=host["role"],
             aliases=tuple(host.get("aliases", ())),
@@ -102,15 +109,17 @@ def load(environment: Environment) -> Facts:
         )
         for name, host in document[environment.name].items()
     }
+    if not hosts:
+        raise ValueError("no hosts")
     platform = document["platform"]
     stand_in = None
     if "http_port" in platform:
         stand_in = StandIn(
-            http_port=platform["http_port"],
+            http_port=int(platform["http_port"]),
             https_port=platform.get("https_port"),
             ca_file=environment.public_ca_file,
         )
-    return Facts(environment=environment.name, domain=platform["domain"], stand_in=stand_in, hosts=hosts)
+    return Facts(environment=environment.name, domain=str(platform["domain"]), stand_in=stand_in, hosts=hosts)
 
 
 def write(

@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from topology.errors import UsageError
+
+NO_DOCUMENT = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What a damaged document raises when it is read: not UTF-8, no JSON, a field that is missing or of another type."""
+
 PRIVATE = 0o600
+SAID = 200
+"""Characters of what a library says of a damaged file."""
 
 
 def write_private(path: Path, text: str, mode: int = PRIVATE) -> None:
     """Write a file by rename, so that a killed write leaves the old one; an unchanged text is left alone."""
-    if path.exists() and path.read_text() == text:
+    if path.exists() and path.read_bytes() == text.encode():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
@@ -20,3 +27,16 @@ def write_private(path: Path, text: str, mode: int = PRIVATE) -> None:
         handle.flush()
         os.fsync(handle.fileno())
     temporary.replace(path)
+
+
+def damaged(environment: str, path: Path, error: Exception, hint: str) -> UsageError:
+    """Say that a file cannot be read back, and how it comes to be whole again."""
+    said = " ".join(str(error).split())[:SAID]
+    return UsageError(f"basec: {environment}: {path}: damaged: {type(error).__name__}: {said}", hint)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file, to be looked at; one is kept. Only where it can be made anew."""
+    aside = path.with_name(f"{path.name}.damaged")
+    path.replace(aside)
+    return aside

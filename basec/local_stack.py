@@ -15,9 +15,10 @@ from typing import Any
 
 import yaml
 
+from basec.console import complain
 from basec.environments import PROJECT, Environment
 from basec.facts import HTTPS_PORT, StandIn
-from basec.files import write_private
+from basec.files import NO_DOCUMENT, damaged, set_aside, write_private
 from basec.programs import Program
 from basec.secret_values import FAKE_TOKENS
 from basec.stack_file import SETTINGS_KEY, StackFile, read_mapping
@@ -42,22 +43,29 @@ class LocalCloud:
 
     @classmethod
     def load(cls, environment: Environment) -> LocalCloud:
-        """Raises UsageError when the stack was never initialised."""
+        """Raises UsageError when the stack was never initialised, or when the file is damaged."""
+        file, name = environment.cloud_file, environment.name
         try:
-            document = json.loads(environment.cloud_file.read_text())
+            document = json.loads(file.read_text())
+            return cls(
+                mode=str(document["mode"]),
+                public_subnet=str(document["public_subnet"]),
+                cloudflare_address=str(document["cloudflare_address"]),
+                vpc_range=str(document["vpc_range"]),
+                stand_in=StandIn(
+                    http_port=int(document["http_port"]),
+                    https_port=int(document.get("https_port", HTTPS_PORT)),
+                    ca_file=environment.public_ca_file,
+                ),
+            )
         except FileNotFoundError:
             raise not_initialised(environment) from None
-        return cls(
-            mode=str(document["mode"]),
-            public_subnet=str(document["public_subnet"]),
-            cloudflare_address=str(document["cloudflare_address"]),
-            vpc_range=str(document["vpc_range"]),
-            stand_in=StandIn(
-                http_port=int(document["http_port"]),
-                https_port=int(document.get("https_port", HTTPS_PORT)),
-                ca_file=environment.public_ca_file,
-            ),
-        )
+        except NO_DOCUMENT as error:
+            hint = (
+                f"bring it back; without it this stack is lost: remove its containers, docker ps --all --filter "
+                f"name=bc-{name}-, and {environment.work_dir}, then basec init --env {name}"
+            )
+            raise damaged(name, file, error, hint) from None
 
     @property
     def is_dry(self) -> bool:
@@ -98,9 +106,19 @@ def asked_tag(environment: Environment) -> str:
 
 
 def kept_images(environment: Environment) -> Mapping[str, Any] | None:
-    """Give what the last `up` built, so that a preview does not have to build any."""
+    """Give what the last `up` built, so that a preview does not have to build any; a damaged file is set aside."""
     file = environment.images_file
-    return json.loads(file.read_text()) if file.exists() else None
+    try:
+        built = json.loads(file.read_text())
+        return {"tag": str(built["tag"]), "for": built["for"], "services": dict(built["services"]),
+                "references": list(built["references"])}  # fmt: skip
+    except FileNotFoundError:
+        return None
+    except NO_DOCUMENT as error:
+        aside = set_aside(file)
+        said = damaged(environment.name, file, error, f"basec up --env {environment.name}")
+        complain(f"{said.message}; it is now {aside.name}\nhint: {said.hint}")
+        return None
 
 
 def require_images(project: Project, built: Mapping[str, Any] | None) -> None:
@@ -155,8 +173,7 @@ def _plugin(environment: Environment, name: str, version: str) -> dict[str, str]
         f"export PYTHONPATH={shlex.quote(str(environment.root))}\n"
         f'exec {shlex.quote(sys.executable)} -m localcloud.plugin {name} "$@"\n'
     )
-    if not script.exists() or script.read_text() != text:
-        write_private(script, text)
+    write_private(script, text)
     script.chmod(0o700)
     return {"name": name, "path": str(directory), "version": version}
 

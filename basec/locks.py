@@ -22,6 +22,7 @@ from pathlib import Path
 
 from basec.console import say
 from basec.environments import Environment
+from basec.files import NO_DOCUMENT
 from topology.errors import BasecommerceError
 
 RUN_VARIABLE = "BASECOMMERCE_RUN"
@@ -111,8 +112,8 @@ def locks(environment: Environment) -> list[Lock]:
                 user=str(document["username"]),
                 since=str(document["timestamp"]),
             )
-        except (OSError, ValueError, KeyError):
-            continue  # released between listing and reading
+        except (OSError, *NO_DOCUMENT):
+            continue  # released between listing and reading, or damaged: the engine judges it
         found.append(lock)
     return found
 
@@ -210,7 +211,7 @@ def _holder(text: bytes) -> Lock:
             user=str(document["user"]),
             since=str(document["since"]),
         )
-    except (ValueError, KeyError):  # it has the lock and has not written its name yet
+    except NO_DOCUMENT:  # it has the lock and has not written its name yet
         return Lock(pid=0, host=socket.gethostname(), user=getpass.getuser(), since=_now())
 
 

@@ -33,13 +33,19 @@ def read(environment: Environment) -> str:
         return os.environ[VARIABLE]
     path = path_of(environment)
     try:
-        return path.read_text().strip()
+        text = path.read_text().strip()
+        wrong = "" if text and "\0" not in text else "holds no passphrase"
     except OSError as error:
-        if environment.is_local:
-            hint = f"basec down --env {environment.name} and make up start anew"
-        else:
-            hint = f"bring the file back, or set {FILE_VARIABLE}; is it lost for good? {LOST}"
-        raise problem(environment, f"{path}: {error.strerror}", hint) from None
+        wrong = str(error.strerror)
+    except UnicodeDecodeError:
+        wrong = "holds no text"
+    if not wrong:
+        return text
+    if environment.is_local:
+        hint = f"basec down --env {environment.name} and make up start anew"
+    else:
+        hint = f"bring the file back, or set {FILE_VARIABLE}; is it lost for good? {LOST}"
+    raise problem(environment, f"{path}: {wrong}", hint)
 
 
 def make(environment: Environment) -> Path | None:

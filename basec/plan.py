@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import typer
 
 from basec import lost, policy
 from basec.console import Stages, say, show
+from basec.files import NO_DOCUMENT, damaged
 from basec.price import Price, price_of
 from topology.costs import Machine
 from topology.errors import ExitCode, UsageError
@@ -25,6 +27,7 @@ from topology.project import Project
 
 if TYPE_CHECKING:  # importing the engine takes a second, which `up` spends while other programs run
     from basec.engine import Engine
+    from basec.environments import Environment
     from basec.progress import ProgressView
     from basec.review.changes import Review
 
@@ -147,6 +150,16 @@ def touch_private(path: Path) -> None:
         raise UsageError(
             f"basec: --save-plan: {path}: {error.strerror}", "name a file in a directory of yours"
         ) from None
+
+
+def require_plan(environment: Environment, path: Path) -> None:
+    """Refuse a file that is no plan of the engine, before anything is asked of anybody. Raises UsageError."""
+    try:
+        document = json.loads(path.read_bytes())
+        document["manifest"]["time"], document.get("resourcePlans", {}).items()
+    except NO_DOCUMENT as error:
+        again = f"basec preview --env {environment.name} --save-plan {path}"
+        raise damaged(environment.name, path, error, again) from None
 
 
 def _previewed(

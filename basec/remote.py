@@ -93,6 +93,7 @@ def run_with_input(environment: Environment, host: str, command: Sequence[str], 
             input=text,
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
             timeout=timeout_s,
         )

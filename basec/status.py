@@ -5,7 +5,6 @@ The dataclasses here are the shape of `basec status --json`, key by key.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,7 +18,8 @@ from basec import onhost
 from basec.agent import ensure_key
 from basec.environments import Environment
 from basec.facts import Facts, Host
-from basec.remote import run_program
+from basec.files import NO_DOCUMENT
+from basec.remote import ask_program
 from basec.services import hosts_of
 from topology.errors import ExitCode, RemoteError
 from topology.settings import APPLICATIONS
@@ -117,7 +117,7 @@ class Container:
 
 @dataclass(frozen=True, kw_only=True)
 class HostStatus:
-    """One droplet. Of one that cannot be reached nothing is known but its name, role, problems and new template."""
+    """One droplet. Of one that cannot be reached, or understood, only the first five fields are known."""
 
     name: str
     role: str
@@ -173,24 +173,35 @@ def read(environment: Environment, facts: Facts, names: Sequence[str]) -> Report
 
 def _ask(environment: Environment, host: Host) -> HostStatus:
     try:
-        return judge(host, json.loads(run_program(environment, host.name, PROGRAM, [host.role], timeout_s=TIMEOUT_S)))
+        document = ask_program(environment, host.name, PROGRAM, [host.role], timeout_s=TIMEOUT_S)
     except RemoteError as error:
         lines = [line.strip() for line in error.message.removeprefix(f"{host.name}: ").splitlines()]
         problem = " ".join([lines[0], *lines[-1:]]) if len(lines) > 1 else lines[0]
-        return HostStatus(
-            name=host.name,
-            role=host.role,
-            reachable=False,
-            problems=[problem],
-            template_for_new_machines=host.template or None,
-        )
+        return _unknown(host, problem, reachable=False)
+    try:
+        return judge(host, document)
+    except Exception as error:  # whatever it said: the other hosts are shown
+        said = " ".join(str(error).split())
+        return _unknown(host, f"its answer cannot be read: {type(error).__name__}: {said}", reachable=True)
+
+
+def _unknown(host: Host, problem: str, *, reachable: bool) -> HostStatus:
+    new = host.template or None
+    return HostStatus(
+        name=host.name, role=host.role, reachable=reachable, problems=[problem], template_for_new_machines=new
+    )
 
 
 def judge(host: Host, document: dict[str, Any]) -> HostStatus:
     """Build the status of a host from what the program on it printed."""
     containers = [_container(raw, document["now"]) for raw in document["containers"]]
     found = {container.service for container in containers}
-    order = _expected(document["compose"])
+    problems = [*document["failed"], *(f"{unit} failed" for unit in document["failed_units"])]
+    try:
+        order = _expected(document["compose"])
+    except (*NO_DOCUMENT, yaml.YAMLError):
+        order = []
+        problems.append("compose.yaml of its release is damaged: basec up lays it anew")
     if not document["failed"]:
         containers += [_missing(service) for service in order if service not in found]
     containers.sort(key=lambda c: (order.index(c.service) if c.service in order else len(order), c.name))
@@ -199,7 +210,6 @@ def judge(host: Host, document: dict[str, Any]) -> HostStatus:
     disks = [Disk(**disk) for disk in document["disks"]]
     release = _release(document, containers)
     outbox = Outbox(**document["outbox"]) if document["outbox"] and "relay" in found else None
-    problems = [*document["failed"], *(f"{unit} failed" for unit in document["failed_units"])]
     if release is None:
         problems.append("no release is active")
     problems += [*_container_problems(containers), *_machine_problems(memory, limits_bytes, disks)]
@@ -227,7 +237,7 @@ def judge(host: Host, document: dict[str, Any]) -> HostStatus:
 
 def _expected(compose: str) -> list[str]:
     """List the services that a compose file starts by itself."""
-    services = (yaml.safe_load(compose) or {}).get("services", {}) if compose else {}
+    services = yaml.safe_load(compose)["services"] if compose else {}
     return [name for name, service in services.items() if not service.get("profiles")]
 
 

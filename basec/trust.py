@@ -19,6 +19,7 @@ from pathlib import Path
 
 from basec.console import say
 from basec.environments import PROJECT, Environment
+from basec.files import damaged
 from topology.errors import BasecommerceError, UsageError
 
 CHROMIUM, CHROMIUM_NEW = ".pki/nssdb", ".local/share/pki/nssdb"
@@ -53,14 +54,14 @@ class Mark:
     stack: str
     clone: str
     fingerprint: str
-    """Empty when the authority's file is gone."""
+    """Empty when the authority's file is gone, or damaged."""
 
     @classmethod
     def of(cls, environment: Environment) -> Mark:
         clone = hashlib.sha256(str(environment.work_dir).encode()).hexdigest()[:8]
         try:
             certificate = ssl.PEM_cert_to_DER_cert(environment.public_ca_file.read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             return cls(environment.name, clone, "")
         return cls(environment.name, clone, hashlib.sha256(certificate).hexdigest()[:16])
 
@@ -178,9 +179,11 @@ def confined(environment: Environment) -> str:
     name = environment.name
     try:
         text = environment.public_ca_file.read_text()
+        extensions = x509.load_pem_x509_certificate(text.encode()).extensions
     except FileNotFoundError:
         raise UsageError(f"basec: trust: {name}: this stack has no authority yet", f"basec up --env {name}") from None
-    extensions = x509.load_pem_x509_certificate(text.encode()).extensions
+    except ValueError as error:
+        raise damaged(name, environment.public_ca_file, error, f"basec up --env {name}") from None
     found = [each.value for each in extensions if isinstance(each.value, x509.NameConstraints) and each.critical]
     if [each.permitted_subtrees for each in found] != [[x509.DNSName("localhost")]]:
         raise UsageError(

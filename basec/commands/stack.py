@@ -62,7 +62,7 @@ def up(
     """Bring an environment up. Checks, previews, then applies what was shown. Safe to repeat and to interrupt."""
     from basec.activations import signed
     from basec.locks import settle, turn
-    from basec.plan import Request
+    from basec.plan import Request, require_plan
 
     environment = resolve(env)
     if plan is not None and not plan.is_file():
@@ -74,6 +74,8 @@ def up(
             "basec: --plan: a saved plan is of the state as it was, and does not fit --refresh",
             f"basec up --refresh --env {environment.name}",
         )
+    if plan is not None:
+        require_plan(environment, plan)
     ask = not (yes or environment.is_local)
     request = Request(allow_replace=tuple(allow_replace or ()), ask=ask, plan=plan, refresh=refresh)
     stages = Stages()

@@ -155,6 +155,13 @@ class Reader:
                 moment = ["--since", self.last[container]]
             self.write(self.lines(container, service, "--follow", *moment))
 
+    def follow(self, container: str, service: str, tail: int | None, since: str) -> None:
+        """Read one container; what goes wrong with it ends all, since nobody would miss its lines."""
+        try:
+            self.read(container, service, tail, since)
+        except Exception as error:
+            self.end(1, f"{service}: its log cannot be read: {type(error).__name__}: {error}\n")
+
     def write(self, lines: Iterator[str] | deque[str]) -> None:
         """Print lines as they come; several containers do that at once."""
         for line in lines:
@@ -171,7 +178,7 @@ class Reader:
             thread.join(1)  # `docker logs` ends soon after its container
             if thread.is_alive():
                 return
-        thread = threading.Thread(target=self.read, args=(container, service, tail, since), daemon=True)
+        thread = threading.Thread(target=self.follow, args=(container, service, tail, since), daemon=True)
         self.threads[container] = thread
         thread.start()
 

@@ -16,7 +16,8 @@ from pathlib import Path
 def main(tier: str, person: str, within_s: str, root: Path = Path("/")) -> None:
     """Write the file; `root` is another directory in tests."""
     directory = root / "opt/basecommerce" / tier
-    with contextlib.suppress(FileNotFoundError):  # nothing was ever activated here
+    # Nothing was ever activated here, or its record is damaged.
+    with contextlib.suppress(FileNotFoundError, ValueError, TypeError, KeyError, IndexError, RecursionError):
         active = json.loads((directory / "state.json").read_text())["releases"][0]
         since = datetime.strptime(active["since"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         if time.time() - since.timestamp() <= float(within_s):

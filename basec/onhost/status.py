@@ -8,9 +8,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,10 @@ PROGRAM_TIMEOUT_S = 10
 OUTBOX = """SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM event_outbox
 WHERE published_at IS NULL AND status IN ('pending', 'processing', 'processed')"""
 """Rows that the relay has yet to send, and the age of the oldest in seconds."""
+
+
+NO_DOCUMENT = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What a damaged document raises when it is read."""
 
 
 class ProgramFailedError(Exception):
@@ -42,30 +49,52 @@ def main(tier: str, root: Path = Path("/")) -> None:
         images = {image["Id"]: image for image in inspect("image", sorted({c["Image"] for c in containers}))}
     except ProgramFailedError as error:  # no Docker: memory and disks may tell why
         failed.append(str(error))
-    release = active_release(root, tier)
-    units = run("systemctl", "list-units", "--failed", "--plain", "--no-legend", "basecommerce-*").splitlines()
+    release = None
+    try:
+        release = active_release(root, tier)
+    except NO_DOCUMENT:
+        failed.append(f"{tier}/state.json is damaged: basec up makes it anew")
     document = {
         "now": time.time(),
         "uptime_s": uptime(root),
-        "clock_synchronised": clock_synchronised(root),
+        "clock_synchronised": asked(failed, clock_synchronised, root),
         "memory": memory(root),
         "disks": disks(root),
         "release": release,
         "compose": read(root / f"opt/basecommerce/{tier}/releases/{release['digest']}/compose.yaml") if release else "",
         "template": read(root / "etc/basecommerce-template").strip() or None,
-        "failed": failed,
-        "failed_units": [line.split()[0] for line in units],
+        "failed_units": asked(failed, failed_units) or [],
         "containers": [describe(root, container, images.get(container["Image"], {})) for container in containers],
         "outbox": parse_outbox(outbox),
     }
+    document["failed"] = failed  # in the end, with what the questions above could not be answered for
     print(json.dumps(document))  # noqa: T201 - its output is its interface
 
 
 def run(*argv: str) -> str:
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+        )
+    except OSError as error:
+        raise ProgramFailedError(f"{argv[0]}: {error.strerror}") from None
     if done.returncode != 0:
         raise ProgramFailedError(f"{' '.join(argv[:2])}: {done.stderr.strip()}")
     return done.stdout
+
+
+def asked(failed: list[str], question: Callable[..., Any], *arguments: Any) -> Any:
+    """The answer; None where a program failed, which is noted and hides no other answer."""
+    try:
+        return question(*arguments)
+    except ProgramFailedError as error:
+        failed.append(str(error))
+        return None
+
+
+def failed_units() -> list[str]:
+    listed = run("systemctl", "list-units", "--failed", "--plain", "--no-legend", "basecommerce-*")
+    return [line.split()[0] for line in listed.splitlines() if line.strip()]
 
 
 def inspect(kind: str, names: list[str]) -> list[dict[str, Any]]:
@@ -74,19 +103,27 @@ def inspect(kind: str, names: list[str]) -> list[dict[str, Any]]:
 
 def read(path: Path) -> str:
     with contextlib.suppress(OSError):
-        return path.read_text()
+        return path.read_text(errors="replace")
     return ""
 
 
 def active_release(root: Path, tier: str) -> dict[str, str | None] | None:
-    """The release that release.py recorded last, and whose name an `up` left beside it."""
+    """The release that release.py recorded last, and whose name an `up` left beside it. Raises NO_DOCUMENT."""
     directory = root / "opt/basecommerce" / tier
-    releases = json.loads(read(directory / "state.json") or "{}").get("releases", [])
+    if not (directory / "state.json").exists():
+        return None
+    releases = json.loads((directory / "state.json").read_bytes())["releases"]
     if not releases:
         return None
     active = {"digest": releases[0]["digest"], "since": releases[0]["since"]}
-    signature = json.loads(read(directory / "activated_by.json") or "{}")
-    return {**active, "by": signature["by"] if active.items() <= signature.items() else None}
+    datetime.fromisoformat(active["since"][:19])
+    if not re.fullmatch("[0-9a-f]+", active["digest"]):
+        raise ValueError(active["digest"])
+    by = None
+    with contextlib.suppress(*NO_DOCUMENT):  # damaged, or of nobody: then it has no name
+        signature = json.loads(read(directory / "activated_by.json") or "{}")
+        by = str(signature["by"]) if active.items() <= signature.items() else None
+    return {**active, "by": by}
 
 
 def uptime(root: Path) -> float:
