@@ -33,10 +33,3 @@ def damaged(environment: str, path: Path, error: Exception, hint: str) -> UsageE
     """Say that a file cannot be read back, and how it comes to be whole again."""
     said = " ".join(str(error).split())[:SAID]
     return UsageError(f"basec: {environment}: {path}: damaged: {type(error).__name__}: {said}", hint)
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a damaged file, to be looked at; one is kept. Only where it can be made anew."""
-    aside = path.with_name(f"{path.name}.damaged")
-    path.replace(aside)
-    return aside

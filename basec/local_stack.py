@@ -18,7 +18,7 @@ import yaml
 from basec.console import complain
 from basec.environments import PROJECT, Environment
 from basec.facts import HTTPS_PORT, StandIn
-from basec.files import NO_DOCUMENT, damaged, set_aside, write_private
+from basec.files import NO_DOCUMENT, damaged, write_private
 from basec.programs import Program
 from basec.secret_values import FAKE_TOKENS
 from basec.stack_file import SETTINGS_KEY, StackFile, read_mapping
@@ -106,7 +106,7 @@ def asked_tag(environment: Environment) -> str:
 
 
 def kept_images(environment: Environment) -> Mapping[str, Any] | None:
-    """Give what the last `up` built, so that a preview does not have to build any; a damaged file is set aside."""
+    """Give what the last `up` built, so that a preview does not have to build any; a damaged file is as none."""
     file = environment.images_file
     try:
         built = json.loads(file.read_text())
@@ -115,9 +115,7 @@ def kept_images(environment: Environment) -> Mapping[str, Any] | None:
     except FileNotFoundError:
         return None
     except NO_DOCUMENT as error:
-        aside = set_aside(file)
-        said = damaged(environment.name, file, error, f"basec up --env {environment.name}")
-        complain(f"{said.message}; it is now {aside.name}\nhint: {said.hint}")
+        complain(damaged(environment.name, file, error, f"basec up --env {environment.name} makes it anew").render())
         return None
 
 

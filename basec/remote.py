@@ -116,7 +116,7 @@ def ask_program(
 ) -> dict[str, Any]:
     """Run a Python program as `run_program` does, and answer the JSON object that it printed. Raises RemoteError."""
     output = run_program(environment, host, source, arguments, timeout_s=timeout_s)
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         document = json.loads(output)
         if isinstance(document, dict):
             return document
