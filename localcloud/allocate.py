@@ -96,12 +96,16 @@ def _leased(known: Path, clouds: Path) -> Iterator[IPv4Network]:
 
     Those of other clones are no routes of the machine before their first `up`. The list forgets clouds that are gone.
     """
-    listed = known.read_text().splitlines() if known.exists() else []
+    listed = known.read_text(errors="replace").splitlines() if known.exists() else []
     there = [line for line in listed if Path(line).exists()]
     if there != listed:
         known.write_text("".join(f"{line}\n" for line in there))
     for path in sorted({*map(Path, there), *clouds.glob("*/cloud.json")}):
-        config = CloudConfig.load(path)
+        try:
+            config = CloudConfig.load(path)
+        except CloudError as error:  # of another stack: if it runs, its networks are routes of this machine
+            sys.stderr.write(f"{error}\n")
+            continue
         yield config.public_subnet
         yield config.vpc_range
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 Progress = Callable[[str], Awaitable[None]]
@@ -16,6 +17,15 @@ Progress = Callable[[str], Awaitable[None]]
 
 class CloudError(Exception):
     """The cloud refuses or fails; the text reads like the real API's and may hold a `hint:` line."""
+
+
+NO_DOCUMENT = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What a damaged document raises when it is read: not UTF-8, no JSON, a field that is missing or of another type."""
+
+
+def damaged(path: Path, error: Exception, hint: str) -> CloudError:
+    """Say that a file of the cloud cannot be read back."""
+    return CloudError(f"{path}: damaged: {type(error).__name__}: {str(error)[:200]}\nhint: {hint}")
 
 
 class NotReadyError(CloudError):

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from localcloud.backend import CloudError
+from localcloud.backend import CloudError, damaged
 from localcloud.config import CloudConfig
 
 FOLDER = "ca"
@@ -73,10 +73,14 @@ def authority(config: CloudConfig, name: str) -> Authority:
     with _lock(path.parent / "lock"):
         key_path = path.with_suffix(".key")
         if path.exists() and key_path.exists():
-            key = load_pem_private_key(key_path.read_bytes(), None)
+            hint = f"basec down --env {config.name}, then up: all certificates of this cloud are then made anew"
+            try:
+                key = load_pem_private_key(key_path.read_bytes(), None)
+                kept = x509.load_pem_x509_certificate(path.read_bytes())
+            except (ValueError, TypeError) as error:
+                raise damaged(path, error, hint) from None
             if not isinstance(key, ec.EllipticCurvePrivateKey):
-                raise CloudError(f"{key_path}: not a key of this cloud\nhint: basec down --env {config.name}, then up")
-            kept = x509.load_pem_x509_certificate(path.read_bytes())
+                raise CloudError(f"{key_path}: not a key of this cloud\nhint: {hint}")
             if _constraints(kept) == _CONSTRAINTS[name]:
                 return Authority(kept, key)
         made = _new_authority(f"{_COMMON_NAMES[name]} {config.name}", _CONSTRAINTS[name])
@@ -100,7 +104,7 @@ def visitors_bundle(config: CloudConfig, names: Sequence[str]) -> str:
     """Answer certificate and key for visitors' TLS, in one text; the kept ones while they have these names and life."""
     issuer = authority(config, PUBLIC)
     path = config.state.absolute() / FOLDER / "visitors.pem"
-    if path.exists() and _still_good(kept := path.read_text(), issuer, names):
+    if path.exists() and _still_good(kept := path.read_text(errors="replace"), issuer, names):
         return kept
     key = ec.generate_private_key(ec.SECP256R1())
     leaf = _leaf(issuer, key.public_key(), "visitors of the local cloud", names, VISITORS_DAYS)
@@ -137,7 +141,11 @@ def write_owned(path: Path, text: str, *, mode: int = 0o600, owner: int | None =
 
 
 def _still_good(bundle: str, issuer: Authority, names: Sequence[str]) -> bool:
-    certificate = x509.load_pem_x509_certificate(bundle.encode())
+    try:
+        certificate = x509.load_pem_x509_certificate(bundle.encode())
+        load_pem_private_key(bundle.encode(), None)
+    except (ValueError, TypeError):  # damaged, so it is made anew
+        return False
     left = certificate.not_valid_after_utc - datetime.now(UTC)
     return (
         _is_signed_by(certificate, issuer)

@@ -130,7 +130,7 @@ async def reload(config: CloudConfig, host: Host | None = None) -> None:
     folder = _folder(config)
     text = _rendered(config)
     name = config.physical(KIND)
-    if text != (folder / _ACTIVE).read_text():
+    if text != _active(folder):
         (folder / _CANDIDATE).write_text(text)
         tested = await host.run(
             *("docker", "exec", name, "nginx", "-t", "-q", "-c", f"{_MOUNT}/{_CANDIDATE}"), check=False
@@ -184,10 +184,16 @@ def _keep(folder: Path, what: str, text: str) -> str:
 
 def _forget_unused(folder: Path) -> None:
     """Remove certificates that what is served no longer names."""
-    served = (folder / _ACTIVE).read_text()
+    served = _active(folder)
     for path in folder.glob("*.pem"):
         if path.name not in served:
             path.unlink()
+
+
+def _active(folder: Path) -> str:
+    """Read the configuration that is served; one that is damaged or gone equals no other."""
+    path = folder / _ACTIVE
+    return path.read_text(errors="replace") if path.exists() else ""
 
 
 def _digest(text: str) -> str:

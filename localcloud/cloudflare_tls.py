@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from localcloud.backend import NO_DOCUMENT, damaged
+
 ZONE_SETTING = "zone_setting"
 ORIGIN_PULLS_SETTING = "origin_pulls_setting"
 ORIGIN_PULLS_CERTIFICATE = "origin_pulls_certificate"
@@ -37,7 +39,7 @@ class Zone:
 
 
 def read_zones(state: Path) -> dict[str, Zone]:
-    """Read what is set, by zone id; a zone where nothing is set is not there."""
+    """Read what is set, by zone id; a zone where nothing is set is not there. Raises CloudError."""
     settings: dict[str, dict[str, str]] = {}
     for document in _documents(state, ZONE_SETTING):
         settings.setdefault(document["zoneId"], {})[document["settingId"]] = document["value"]
@@ -59,4 +61,7 @@ def read_zones(state: Path) -> dict[str, Zone]:
 
 def _documents(state: Path, kind: str) -> Iterator[dict[str, Any]]:
     for path in sorted((state / f"documents-{kind}").glob("[!.]*.json")):
-        yield json.loads(path.read_text())["document"]
+        try:
+            yield dict(json.loads(path.read_bytes())["document"].items())
+        except NO_DOCUMENT as error:
+            raise damaged(path, error, "remove it, then basec up --refresh makes it anew") from None

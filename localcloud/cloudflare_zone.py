@@ -47,7 +47,7 @@ def read_records(folder: Path) -> tuple[RecordSpec, ...]:
     records = []
     for path in sorted(folder.glob("*.json")):
         try:
-            record = _RECORD.validate_json(path.read_text())
+            record = _RECORD.validate_json(path.read_bytes())
         except pydantic.ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(str(part) for part in problem["loc"])

@@ -12,6 +12,8 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Self
 
+from localcloud.backend import NO_DOCUMENT, damaged
+
 CONFIG_VARIABLE = "LOCALCLOUD_CONFIG"
 NAME = r"[a-z][a-z0-9-]{0,20}"
 LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -57,12 +59,16 @@ class CloudConfig:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read `cloud.json`. Raises OSError, and ValueError, KeyError or TypeError for what is no such document."""
-        return cls.from_document(json.loads(path.read_text()))
+        """Read `cloud.json`. Raises OSError, and CloudError for what is no such document."""
+        try:
+            return cls.from_document(json.loads(path.read_text()))
+        except NO_DOCUMENT as error:
+            hint = "bring it back; without it the stack is lost: remove its containers and this directory"
+            raise damaged(path, error, hint) from None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Turn the texts of a JSON document into values. Raises as `load` does."""
+        """Turn the texts of a JSON document into values. Raises ValueError, KeyError or TypeError."""
         return cls(**{field: READERS[field](value) for field, value in document.items()})
 
     def to_json(self, indent: int | None = None) -> str:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from .backend import (
+    NO_DOCUMENT,
     CloudError,
     DropletSpec,
     DropletState,
@@ -33,6 +34,7 @@ from .backend import (
     RecordSpec,
     VolumeSpec,
     VpcSpec,
+    damaged,
 )
 from .config import CloudConfig
 
@@ -52,11 +54,14 @@ class DryStore:
         self.path = state / "dry.json"
 
     def read(self) -> Record:
-        """Answer everything. An absent file is an empty cloud."""
+        """Answer everything. An absent file is an empty cloud. Raises CloudError for a damaged one."""
         try:
-            data: Record = json.loads(self.path.read_text())
+            data = dict(json.loads(self.path.read_bytes()).items())
+            data["next_id"] = int(data["next_id"])
         except FileNotFoundError:
             return {"next_id": FIRST_NUMERIC_ID}
+        except NO_DOCUMENT as error:
+            raise damaged(self.path, error, "remove it: the cloud is then empty") from None
         return data
 
     @contextmanager

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from localcloud.backend import CloudError
+from localcloud.backend import NO_DOCUMENT, CloudError
 from localcloud.images.process import run, succeeds
 
 REGISTRY = "registry.localcloud.internal:80"
@@ -99,9 +99,12 @@ def _identities(storage: Path, repository: str, tag: str) -> set[str]:
     link = tag_link(storage, repository, tag)
     if not link.is_file():
         return set()
-    manifest = link.read_text().strip()
+    manifest = link.read_text(errors="replace").strip()
     blob = storage / "docker/registry/v2/blobs" / manifest.replace(":", f"/{manifest.partition(':')[2][:2]}/") / "data"
-    return {manifest, str(json.loads(blob.read_text()).get("config", {}).get("digest"))}
+    try:
+        return {manifest, str(json.loads(blob.read_bytes()).get("config", {}).get("digest"))}
+    except (OSError, *NO_DOCUMENT):  # damaged: it is as if nothing were there, and is pushed again
+        return set()
 
 
 @contextmanager

@@ -9,11 +9,12 @@ import json
 import os
 import re
 import secrets
+import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from localcloud.backend import CloudError
+from localcloud.backend import NO_DOCUMENT, CloudError, damaged
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,200}")
 
@@ -41,13 +42,23 @@ class Store:
         temporary.replace(path)
 
     def read(self, kind: str, name: str) -> Document | None:
-        """Answer one document, None when it is not there."""
+        """Answer one document, None when it is not there. A damaged one is set aside, and then it is not there.
+
+        One stops no loop over all: what stands behind it is found by its labels, or made anew by the engine.
+        """
+        path = self._path(kind, name)
         try:
-            text = self._path(kind, name).read_text()
+            content = path.read_bytes()
         except FileNotFoundError:
             return None
-        document: Document = json.loads(text)
-        return document
+        try:
+            return dict(json.loads(content).items())
+        except NO_DOCUMENT as error:
+            aside = path.with_name(f"{path.name}.damaged")
+            path.replace(aside)
+            hint = f"it is now {aside.name}; basec up --refresh finds what is missing"
+            sys.stderr.write(f"{damaged(path, error, hint)}\n")
+            return None
 
     def delete(self, kind: str, name: str) -> None:
         """Forget one document; a second call does nothing."""
