@@ -33,7 +33,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from programs import ReleaseError
+from programs import ReleaseError, say
 
 NAMES = re.compile("[0-9a-f]+")  # of releases and of their variables: hashes
 KEEP = 3  # releases kept on the droplet, the active one among them
@@ -321,9 +321,12 @@ def lay_directory(directory: Path, files: Files) -> None:
 
 
 def remove(paths: Iterable[Path]) -> None:
-    """Removes files, and directories with all that is in them."""
+    """Removes files, and directories with all that is in them. One that cannot be removed is told, and stays."""
     for path in paths:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        try:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except OSError as error:
+            say(f"{path}: cannot be removed: {error.strerror}")
 
 
 # ---- names ---------------------------------------------------------------------------------------------------

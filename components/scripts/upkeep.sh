@@ -105,9 +105,11 @@ UNIT
 install_prune() {
   put "$SCRIPTS_DIR/prune.sh" 0755 <<'PRUNE'
 #!/bin/sh
-set -eu
-docker container prune --force --filter label=com.docker.compose.oneoff=True --filter until=24h
-docker image prune --force --filter dangling=true --filter until=168h
+set -u
+failed=0
+docker container prune --force --filter label=com.docker.compose.oneoff=True --filter until=24h || failed=$?
+docker image prune --force --filter dangling=true --filter until=168h || failed=$?
+exit "$failed"
 PRUNE
   timer prune 'Remove what no release needs' "$SCRIPTS_DIR/prune.sh" \
     OnCalendar=weekly RandomizedDelaySec=1h Persistent=true

@@ -195,3 +195,12 @@ def test_a_machine_of_its_own_keeps_its_clock_and_a_container_leaves_it(
     run = bash(script, CONTAINER=container, ALREADY=already, CALLS=str(calls), PACKAGES="")
     assert run.returncode == 0, run.stderr
     assert calls.read_text().splitlines() == changes
+
+
+def test_a_left_over_that_cannot_be_removed_hides_no_other_and_is_a_failure(tmp_path: Path) -> None:
+    script = read_script("upkeep.sh").partition("<<'PRUNE'\n")[2].partition("\nPRUNE\n")[0]
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$1" >>{tmp_path}/calls\n[ "$1" != container ]\n')
+    docker.chmod(0o755)
+    run = bash(f"PATH={tmp_path}:$PATH\n{script}")
+    assert (run.returncode, (tmp_path / "calls").read_text().split()) == (1, ["container", "image"])

@@ -208,3 +208,15 @@ def test_a_damaged_bundle_on_the_disk_is_laid_anew(vertical: Droplet, damage: st
     assert vertical.activate("2") == 0
     assert vertical.activate("1") == 0
     assert (vertical.home / "current" / ".env").read_bytes() == whole
+
+
+def test_what_cannot_be_removed_is_told_and_keeps_nothing_else_from_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "directory").mkdir()
+    gone, there, directory = tmp_path / "gone", tmp_path / "there", tmp_path / "directory"
+    there.touch()
+    tier_files.remove([gone, there, directory])
+    assert not there.exists()
+    assert not directory.exists()
+    assert capsys.readouterr().err == f"release: {gone}: cannot be removed: No such file or directory\n"

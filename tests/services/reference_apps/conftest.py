@@ -25,7 +25,7 @@ from engines_worker.worker import Worker
 from fastapi.testclient import TestClient
 from outbox_relay.relay import Relay
 from pydantic import SecretStr
-from redis import ConnectionPool, Redis
+from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, create_engine, text
 
@@ -205,15 +205,21 @@ def relay(database: Engine, redis: Redis) -> Relay:
 
 
 @pytest.fixture
-def worker(database: Engine, redis: Redis, redis_url: str, database_url: str) -> Worker:
-    assert redis, "emptied"
+def undecoded(redis: Redis, redis_url: str) -> Iterator[Redis]:
+    """Give the emptied Redis by a client that leaves answers as bytes, as the worker's own does."""
+    assert redis
+    with Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def worker(database: Engine, undecoded: Redis, database_url: str) -> Worker:
     settings = EnginesSettings(
         database_url=SecretStr(database_url),
         secret_key=SecretStr(SECRET_KEY),
         engines_consumer_name="engines-1",
         engines_block_ms=10,
     )
-    undecoded = Redis(connection_pool=ConnectionPool.from_url(redis_url))
     worker = Worker(engine=database, redis=undecoded, settings=settings)
     worker.make_group()
     return worker

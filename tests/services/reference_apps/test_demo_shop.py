@@ -166,7 +166,7 @@ def test_a_demo_tenant_of_before_gets_no_shop(url: str, platform: Engine) -> Non
 
 
 def test_the_sale_goes_by_edge_and_outbox_to_the_engines_and_shows_on_the_dashboard(
-    url: str, platform: Engine, known: Facts, redis: Redis
+    url: str, platform: Engine, known: Facts, redis: Redis, undecoded: Redis
 ) -> None:
     demo = made(url)
     before = page_of_the_dashboard(known)
@@ -177,7 +177,7 @@ def test_the_sale_goes_by_edge_and_outbox_to_the_engines_and_shows_on_the_dashbo
     assert rows(platform, "SELECT numero, status FROM pedidos ORDER BY numero")[-1] == ("PED-003", "entregue")
 
     settings = EnginesSettings(database_url=SecretStr(url), secret_key=SecretStr(SECRET_KEY))
-    worker = Worker(engine=platform, redis=redis, settings=settings)
+    worker = Worker(engine=platform, redis=undecoded, settings=settings)
     worker.make_group()
     assert Relay(engine=platform, redis=redis, batch_size=100, max_len=1000).round() == 3
     handle_all(worker)

@@ -161,6 +161,23 @@ def test_rows_go_with_their_tenant_except_engine_results(database: Engine, table
     assert found == ([] if table.startswith("engine_") else ["CASCADE"])
 
 
+REFERENCES = {
+    "obras": {"cliente_id": "clientes"},
+    "historico_precos": {"produto_id": "produtos"},
+    "cotacao_itens": {"cotacao_id": "cotacoes"},
+    "pedido_itens": {"pedido_id": "pedidos"},
+    "fornecedor_precos": {"fornecedor_id": "fornecedores", "produto_id": "produtos"},
+}
+"""Beside those to the tenant: what the contract calls a reference. All others would refuse rows of other versions."""
+
+
+@pytest.mark.parametrize("table", SCHEMA)
+def test_table_refers_to_what_the_contract_says_and_to_nothing_else(database: Engine, table: str) -> None:
+    keys = [key for key in inspect(database).get_foreign_keys(table) if key["constrained_columns"] != ["tenant_id"]]
+    assert {key["constrained_columns"][0]: key["referred_table"] for key in keys} == REFERENCES.get(table, {})
+    assert {key["options"].get("ondelete") for key in keys} <= {"CASCADE"}
+
+
 def test_outbox_has_the_indexes_of_the_relay(database: Engine) -> None:
     indexes = {index["name"]: index for index in inspect(database).get_indexes("event_outbox")}
     columns = {tuple(index["column_names"]) for index in indexes.values()}

@@ -97,6 +97,18 @@ def test_customer_with_quotes_is_not_deleted(api: Client) -> None:
     assert answer == {"detail": "O cliente tem cotações e não pode ser excluído"}
 
 
+def test_quotes_of_a_deleted_work_keep_their_customer_and_lose_the_work(api: Client) -> None:
+    quote = api.cotacao()
+    obra = api.ask("POST", "/obras/", 201, {"cliente_id": quote["cliente_id"], "nome": "Casa"})["id"]
+    lines = [{"produto_id": quote["itens"][0]["produto_id"], "quantidade": "1"}]
+    body = {"cliente_id": quote["cliente_id"], "obra_id": obra, "itens": lines}
+    of_the_work = api.ask("POST", "/cotacoes/", 201, body)
+    assert of_the_work["obra_id"] == obra
+    api.ask("DELETE", f"/obras/{obra}", 204)
+    found = api.ask("GET", f"/cotacoes/{of_the_work['id']}", 200)
+    assert (found["cliente_id"], found["obra_id"]) == (quote["cliente_id"], None)
+
+
 @pytest.mark.parametrize(
     "body", [{}, {"tipo": "XX", "nome": "A", "documento": "1"}, {"tipo": "PF", "nome": "", "documento": "1"}]
 )

@@ -1,7 +1,7 @@
 """Create the whole schema: identity, sales, events and engine results.
 
-A quote's status and the like are not checked here: rows written by other versions of the
-applications have to be accepted.
+A quote's status and the like are not checked here, and of the columns that name a row of another table only those are
+references that the contract calls so: rows written by other versions of the applications have to be accepted.
 """
 
 from typing import Any
@@ -62,8 +62,9 @@ def text(length: int) -> sa.String:
     return sa.String(length)
 
 
-def reference(target: str, name: str, *, on_delete: str | None = None, required: bool = True) -> sa.Column[Any]:
-    return sa.Column(name, sa.Uuid, sa.ForeignKey(f"{target}.id", ondelete=on_delete), nullable=not required)
+def reference(target: str, name: str) -> sa.Column[Any]:
+    """Return a column whose row goes with the one that it names."""
+    return sa.Column(name, sa.Uuid, sa.ForeignKey(f"{target}.id", ondelete="CASCADE"), nullable=False)
 
 
 def times() -> tuple[sa.Column[Any], sa.Column[Any]]:
@@ -78,7 +79,7 @@ def create(table: str, *elements: sa.schema.SchemaItem) -> None:
 
 def create_of_tenant(table: str, *elements: sa.schema.SchemaItem) -> None:
     """Create a table whose rows belong to a tenant and go with it."""
-    create(table, reference("tenants", "tenant_id", on_delete="CASCADE"), *elements)
+    create(table, reference("tenants", "tenant_id"), *elements)
     op.create_index(f"ix_{table}_tenant_id", table, ["tenant_id"])
 
 
@@ -139,7 +140,7 @@ def create_identity() -> None:
     op.create_index("ix_users_email", "users", ["email"])
     create(
         "tenant_branding",
-        reference("tenants", "tenant_id", on_delete="CASCADE"),
+        reference("tenants", "tenant_id"),
         optional("logo_url", text(500)),
         optional("primary_color", text(7), "'#1a73e8'"),
         optional("secondary_color", text(7), "'#ea4335'"),
@@ -165,7 +166,7 @@ def create_catalogue() -> None:
     )
     create_of_tenant(
         "obras",
-        reference("clientes", "cliente_id", on_delete="CASCADE"),
+        reference("clientes", "cliente_id"),
         column("nome", text(255)),
         optional("endereco", sa.Text),
         optional("cidade", text(100)),
@@ -185,15 +186,15 @@ def create_catalogue() -> None:
     )
     create_of_tenant(
         "historico_precos",
-        reference("produtos", "produto_id", on_delete="CASCADE"),
+        reference("produtos", "produto_id"),
         column("preco", MONEY),
-        reference("users", "usuario_id", on_delete="SET NULL", required=False),
+        optional("usuario_id", sa.Uuid),
     )
 
 
 def item_columns() -> tuple[sa.Column[Any], ...]:
     return (
-        reference("produtos", "produto_id"),
+        column("produto_id", sa.Uuid),
         column("quantidade", QUANTITY),
         column("preco_unitario", MONEY),
         optional("desconto_percentual", PERCENT, "0"),
@@ -206,40 +207,40 @@ def item_columns() -> tuple[sa.Column[Any], ...]:
 def create_quotes_and_orders() -> None:
     create_of_tenant(
         "cotacoes",
-        reference("clientes", "cliente_id"),
-        reference("obras", "obra_id", on_delete="SET NULL", required=False),
+        column("cliente_id", sa.Uuid),
+        optional("obra_id", sa.Uuid),
         column("numero", text(50)),
         column("status", text(20), "'rascunho'"),
         optional("desconto_percentual", PERCENT, "0"),
         optional("observacoes", sa.Text),
         optional("validade_dias", sa.Integer, "7"),
-        reference("users", "usuario_id", on_delete="SET NULL", required=False),
+        optional("usuario_id", sa.Uuid),
         optional("enviada_em", TIME),
         optional("aprovada_em", TIME),
         optional("convertida_em", TIME),
         unique("cotacoes", "tenant_id", "numero"),
     )
-    create_of_tenant("cotacao_itens", reference("cotacoes", "cotacao_id", on_delete="CASCADE"), *item_columns())
+    create_of_tenant("cotacao_itens", reference("cotacoes", "cotacao_id"), *item_columns())
     create_of_tenant(
         "pedidos",
-        reference("clientes", "cliente_id"),
-        reference("obras", "obra_id", on_delete="SET NULL", required=False),
-        reference("cotacoes", "cotacao_id", on_delete="SET NULL", required=False),
+        column("cliente_id", sa.Uuid),
+        optional("obra_id", sa.Uuid),
+        optional("cotacao_id", sa.Uuid),
         column("numero", text(50)),
         column("status", text(20), "'pendente'"),
         optional("desconto_percentual", PERCENT, "0"),
         optional("observacoes", sa.Text),
-        reference("users", "usuario_id", on_delete="SET NULL", required=False),
+        optional("usuario_id", sa.Uuid),
         optional("entregue_em", TIME),
         unique("pedidos", "tenant_id", "numero"),
     )
-    create_of_tenant("pedido_itens", reference("pedidos", "pedido_id", on_delete="CASCADE"), *item_columns())
+    create_of_tenant("pedido_itens", reference("pedidos", "pedido_id"), *item_columns())
 
 
 def create_stock_and_suppliers() -> None:
     create_of_tenant(
         "estoque",
-        reference("produtos", "produto_id", on_delete="CASCADE"),
+        column("produto_id", sa.Uuid),
         column("quantidade_atual", QUANTITY, "0"),
         unique("estoque", "tenant_id", "produto_id"),
         sa.CheckConstraint("quantidade_atual >= 0", name="ck_estoque_quantidade_atual"),
@@ -256,8 +257,8 @@ def create_stock_and_suppliers() -> None:
     )
     create_of_tenant(
         "fornecedor_precos",
-        reference("fornecedores", "fornecedor_id", on_delete="CASCADE"),
-        reference("produtos", "produto_id", on_delete="CASCADE"),
+        reference("fornecedores", "fornecedor_id"),
+        reference("produtos", "produto_id"),
         column("preco", MONEY),
         optional("quantidade_minima", QUANTITY),
         optional("prazo_pagamento", sa.Integer),  # days

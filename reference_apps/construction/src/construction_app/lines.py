@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from construction_app.database import Cliente, CotacaoItem, Item, Obra, PedidoItem, Produto
 from construction_app.fields import Percent, Quantity, Text
 from construction_app.money import line_total
-from construction_app.rows import find
+from construction_app.rows import find_to_change
 
 I = TypeVar("I", bound=Item)  # noqa: E741 - a type variable
 
@@ -54,8 +54,8 @@ class ItemView(BaseModel):
 
 def check_parties(database: Session, tenant_id: UUID, cliente_id: UUID, obra_id: UUID | None) -> None:
     """Answer 404 for a customer or a work that is not the tenant's, or a work of another customer."""
-    find(database, Cliente, tenant_id, cliente_id, "Cliente não encontrado")
-    if obra_id and find(database, Obra, tenant_id, obra_id, "Obra não encontrada").cliente_id != cliente_id:
+    find_to_change(database, Cliente, tenant_id, cliente_id, "Cliente não encontrado")  # nobody deletes it meanwhile
+    if obra_id and find_to_change(database, Obra, tenant_id, obra_id, "Obra não encontrada").cliente_id != cliente_id:
         raise HTTPException(404, "Obra não encontrada")
 
 

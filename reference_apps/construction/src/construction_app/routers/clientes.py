@@ -4,21 +4,21 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import or_, select
 
-from construction_app.database import Cliente, Database
+from construction_app.database import Cliente, Cotacao, Database, Pedido
 from construction_app.fields import City, Limit, Name, PostCode, Short, Skip, State, Text
 from construction_app.identity import ApiClaims
-from construction_app.rows import commit, find
+from construction_app.rows import commit, find, find_to_change
 
 router = APIRouter(prefix="/api/v1/clientes", tags=["clientes"])
 
-REFUSALS = {
-    "uq_clientes_tenant_id_documento": "Já existe um cliente com este documento",
-    "cotacoes_cliente_id_fkey": "O cliente tem cotações e não pode ser excluído",
-    "pedidos_cliente_id_fkey": "O cliente tem pedidos e não pode ser excluído",
+REFUSALS = {"uq_clientes_tenant_id_documento": "Já existe um cliente com este documento"}
+KEPT_BY: dict[type[Cotacao | Pedido], str] = {
+    Cotacao: "O cliente tem cotações e não pode ser excluído",
+    Pedido: "O cliente tem pedidos e não pode ser excluído",
 }
 UNKNOWN = "Cliente não encontrado"
 
@@ -107,5 +107,9 @@ def update_cliente(cliente_id: UUID, change: ClienteUpdate, database: Database, 
 @router.delete("/{cliente_id}", status_code=204)
 def delete_cliente(cliente_id: UUID, database: Database, claims: ApiClaims) -> None:
     """Delete the customer with the works; one with quotes or orders stays."""
-    database.delete(find(database, Cliente, claims.tenant_id, cliente_id, UNKNOWN))
+    cliente = find_to_change(database, Cliente, claims.tenant_id, cliente_id, UNKNOWN)
+    for table, message in KEPT_BY.items():
+        if database.scalar(select(table.id).where(table.cliente_id == cliente_id).limit(1)):
+            raise HTTPException(400, message)
+    database.delete(cliente)
     commit(database, REFUSALS)

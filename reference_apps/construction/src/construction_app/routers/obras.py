@@ -6,13 +6,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from construction_app.database import Cliente, Database, Obra
+from construction_app.database import Cliente, Cotacao, Database, Obra, Pedido
 from construction_app.fields import City, Limit, Name, Skip, State, Text
 from construction_app.identity import ApiClaims
 from construction_app.routers import clientes
-from construction_app.rows import commit, find
+from construction_app.rows import commit, find, find_to_change
 
 router = APIRouter(prefix="/api/v1/obras", tags=["obras"])
 
@@ -101,5 +101,8 @@ def update_obra(obra_id: UUID, change: ObraUpdate, database: Database, claims: A
 @router.delete("/{obra_id}", status_code=204)
 def delete_obra(obra_id: UUID, database: Database, claims: ApiClaims) -> None:
     """Delete the work; quotes and orders keep their customer and lose the work."""
-    database.delete(find(database, Obra, claims.tenant_id, obra_id, UNKNOWN))
+    obra = find_to_change(database, Obra, claims.tenant_id, obra_id, UNKNOWN)
+    for table in (Cotacao, Pedido):
+        database.execute(update(table).where(table.obra_id == obra_id).values(obra_id=None))
+    database.delete(obra)
     commit(database, {})
