@@ -16,8 +16,8 @@ INSERT INTO exceptions VALUES
   ('construction', 'tenant_branding', 'SELECT'), ('engines', 'tenant_branding', ''),
   -- Passwords are read where a login is checked, and nowhere else.
   ('construction', 'users', 'SELECT, all but password_hash'), ('engines', 'users', ''),
-  -- The events' way: construction writes, relay sends, engines keep the results.
-  ('auth', 'event_outbox', ''), ('relay', 'event_outbox', 'SELECT, UPDATE'), ('engines', 'event_outbox', ''),
+  -- The events' way: construction writes, relay sends, engines keep the results and say which event they cannot use.
+  ('auth', 'event_outbox', ''), ('relay', 'event_outbox', 'SELECT, UPDATE'), ('engines', 'event_outbox', 'SELECT, UPDATE'),
   ('auth', 'engine\_%', ''), ('construction', 'engine\_%', 'SELECT'),
   -- The shop's own tables.
   ('auth', 'clientes', ''), ('auth', 'obras', ''), ('auth', 'produtos', ''), ('auth', 'historico_precos', ''),

@@ -102,6 +102,7 @@ MAY = [
     ("relay", "UPDATE event_outbox SET published_at = now() WHERE false"),
     ("engines", "INSERT INTO engine_processed_events (event_id, tenant_id, event_type) SELECT id, id, '' FROM tenants"),
     ("engines", "SELECT count(*) FROM estoque"),
+    ("engines", "UPDATE event_outbox SET retry_count = retry_count + 1 WHERE false"),
 ]  # fmt: skip
 REFUSED = ("permission denied", "must be owner", "must be superuser")
 MAY_NOT = [
@@ -119,7 +120,7 @@ MAY_NOT = [
     ("relay", "SELECT * FROM engine_sales_facts"),
     ("engines", "SELECT * FROM users"),
     ("engines", "UPDATE pedidos SET status = 'entregue'"),
-    ("engines", "SELECT * FROM event_outbox"),
+    ("engines", "DELETE FROM event_outbox"),
     *((service, statement) for service in ("auth", "construction", "relay", "engines") for statement in (
         "COPY (SELECT 1) TO PROGRAM 'id'",
         "SELECT pg_read_file('PG_VERSION')",
