@@ -6,10 +6,9 @@ import datetime
 import re
 import stat
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from basec import passphrase_file
 from basec.environments import PROJECT, Environment
@@ -18,7 +17,7 @@ from basec.passphrase import Crypter, WrongPassphraseError
 from basec.secret_values import make_missing
 from basec.yaml_text import add_entries, drop_entries
 from topology.errors import ConfigurationError, Problem
-from topology.files import read_yaml
+from topology.files import dump_yaml, read_yaml
 from topology.stack_file import MADE_KEY, SALT_KEY
 
 SETTINGS_KEY = "basecommerce:settings"
@@ -109,7 +108,8 @@ class StackFile:
             sealed = self.config.get(key)
             day, _, mark = str(note).partition(" ")
             if isinstance(sealed, Mapping) and mark == _mark(str(sealed.get("secure", ""))):
-                days[key.removeprefix(f"{PROJECT}:")] = datetime.date.fromisoformat(day)
+                with suppress(ValueError):  # edited by hand: no date, as for a value set by other means
+                    days[key.removeprefix(f"{PROJECT}:")] = datetime.date.fromisoformat(day)
         return days
 
     @property
@@ -144,7 +144,7 @@ class StackFile:
 
     def write(self) -> None:
         """Replace a rendered file as a whole, readable by its owner only. Never a tracked one: comments are lost."""
-        write_private(self.environment.stack_file, yaml.safe_dump(self.document, sort_keys=False, width=120), PRIVATE)
+        write_private(self.environment.stack_file, dump_yaml(self.document), PRIVATE)
 
 
 def full_key(name: str) -> str:

@@ -1,10 +1,12 @@
-"""Read our YAML files: strictly (no key twice), and with problems that name file, line and key."""
+"""Read our YAML files: strictly (each value has one meaning), and with problems that name file, line and key."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -16,52 +18,147 @@ from topology.rules import Section
 M = TypeVar("M", bound=Section)
 
 
+BOTH_READ = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{0,15}[1-9])?")
+"""Numbers that every reader of YAML takes for the same value: decimal, and not one digit more than needed."""
+ENGINE_NUMBER = re.compile(r"[-+]?(?:0[xXoObB]\w+|(?:\.[0-9]|[0-9])[0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?)")
+ENGINE_DAY = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ]+[0-9]{1,2}:[0-9:.]+.*)?")
+"""What the engine's reader takes for a number or a time. Source: gopkg.in/yaml.v3 (resolve.go)."""
+DAY_TAG = "tag:yaml.org,2002:timestamp"
+NUMBER_TAG = "tag:yaml.org,2002:float"
+WORDS = {"true": True, "false": False}
+SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+
+class _Refused(yaml.constructor.ConstructorError):
+    """Valid YAML that we do not take, and what to write instead."""
+
+    def __init__(self, node: yaml.Node, message: str, hint: str) -> None:
+        super().__init__(None, None, message, node.start_mark)
+        self.hint = hint
+
+
 class _StrictLoader(yaml.SafeLoader):
-    """YAML's safe loader, but a key that is twice in a table is an error instead of the last one winning."""
+    """YAML's safe loader, but what another reader would take differently is refused.
+
+    A stack's file is read by the engine, too, and a compose file by Docker. Of a key that is twice in a table, PyYAML
+    would take the last; of `010`, `22:22`, `yes` or a day, each reader takes something else.
+    """
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML's safe dumper, but it also puts texts in quotes that the engine would take for numbers or times."""
+
+
+for _reader in (_StrictLoader, _Dumper):
+    _reader.add_implicit_resolver(NUMBER_TAG, re.compile(f"(?:{ENGINE_NUMBER.pattern})$"), list("+-.0123456789"))
+    _reader.add_implicit_resolver(DAY_TAG, re.compile(f"(?:{ENGINE_DAY.pattern})$"), list("0123456789"))
 
 
 def _mapping(loader: _StrictLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-    seen: dict[Any, int] = {}
+    seen: dict[str, int] = {}
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
         line = key_node.start_mark.line + 1
-        if key in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {key!r} is twice in this table, first in line {seen[key]}", key_node.start_mark
-            )
-        seen[key] = line
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise _Refused(key_node, "a key is a table or a list", "put a value that begins with { or [ in quotes")
+        if key_node.value in seen:
+            message = f"the key {key_node.value!r} is twice in this table, first in line {seen[key_node.value]}"
+            raise yaml.constructor.ConstructorError(None, None, message, key_node.start_mark)
+        seen[key_node.value] = line
     return loader.construct_mapping(node, deep=deep)
 
 
+def _sequence(loader: _StrictLoader, node: yaml.SequenceNode) -> list[Any]:
+    return loader.construct_sequence(node, deep=True)  # at once: a list that holds itself is refused
+
+
+def _word(_loader: _StrictLoader, node: yaml.ScalarNode) -> bool:
+    if (word := node.value.lower()) not in WORDS:
+        raise _ambiguous(node, f"write {SWITCHES.get(word, 'true or false')}, ")
+    return WORDS[word]
+
+
+def _number(_loader: _StrictLoader, node: yaml.ScalarNode) -> int | float:
+    text = node.value
+    if not BOTH_READ.fullmatch(text):
+        plain = _plainly(text)
+        raise _ambiguous(node, f"write {plain}, " if plain else "")
+    return float(text) if "." in text else int(text)
+
+
+def _plainly(text: str) -> str:
+    """Write a number as `BOTH_READ` wants it; leading zeros are no octal to whoever typed them. Empty if unknown."""
+    digits = text.replace("_", "")
+    for read in (int, partial(int, base=0), float):
+        try:
+            number = read(digits)
+        except (ValueError, OverflowError):
+            continue
+        plain = f"{number:.15g}"
+        return plain if BOTH_READ.fullmatch(plain) else ""
+    return ""
+
+
+def _ambiguous(node: yaml.ScalarNode, instead: str = "") -> _Refused:
+    quoted = f'"{node.value}" in quotes'
+    hint = f"{instead}or {quoted} if a text is meant" if instead else f"write {quoted}"
+    return _Refused(node, f"`{node.value}` is not the same value for every reader of YAML", hint)
+
+
+def _refuse(_loader: _StrictLoader, node: yaml.ScalarNode) -> NoReturn:
+    raise _ambiguous(node)
+
+
+_StrictLoader.yaml_constructors = {
+    tag: yaml.SafeLoader.yaml_constructors[tag] for tag in ("tag:yaml.org,2002:null", "tag:yaml.org,2002:str", None)
+}
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_SEQUENCE_TAG, _sequence)
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_StrictLoader.add_constructor("tag:yaml.org,2002:bool", _word)
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _number)
+_StrictLoader.add_constructor(NUMBER_TAG, _number)
+_StrictLoader.add_constructor(DAY_TAG, _refuse)
+_StrictLoader.add_constructor("tag:yaml.org,2002:value", _refuse)
 
 
 def read_yaml(path: Path) -> Any:
     """Read one YAML file. Raises ConfigurationError when it is missing, unreadable or not valid YAML."""
+    hint = "check its permissions and encoding (UTF-8)"
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a subclass of SafeLoader
+        data = path.read_bytes()
+        return parse_yaml(path.name, data.decode("utf-8"))
     except FileNotFoundError:
-        problem = Problem(
-            file=path.name,
-            path="",
-            message=f"there is no such file in {path.parent}",
-            hint="restore it with `git checkout`",
-        )
-    except (OSError, UnicodeDecodeError) as error:
-        problem = Problem(
-            file=path.name,
-            path="",
-            message=f"cannot be read: {error}",
-            hint="check its permissions and encoding (UTF-8)",
-        )
+        message, hint = f"there is no such file in {path.parent}", "restore it with `git checkout`"
+    except UnicodeDecodeError as error:
+        message = f"cannot be read: line {_line(data, error.start)}: {error}"
+    except OSError as error:
+        message = f"cannot be read: {error}"
+    raise ConfigurationError([Problem(file=path.name, path="", message=message, hint=hint)])
+
+
+def parse_yaml(file: str, text: str) -> Any:
+    """Read the text of a YAML file; `file` is its name in messages. Raises ConfigurationError."""
+    hint = "correct the line; indent with two spaces"
+    try:
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of SafeLoader
+    except _Refused as error:
+        message, hint = _where(error), error.hint
+    except yaml.reader.ReaderError as error:
+        message = f"is not valid YAML: line {_line(text, error.position)}: {error.reason}: {error.character!r}"
     except yaml.YAMLError as error:
-        problem = Problem(
-            file=path.name,
-            path="",
-            message=f"is not valid YAML: {_where(error)}",
-            hint="correct the line; indent with two spaces",
-        )
-    raise ConfigurationError([problem])
+        message = f"is not valid YAML: {_where(error)}"
+    except RecursionError:
+        message, hint = "is nested too deeply to be read", "remove brackets that nobody needs"
+    raise ConfigurationError([Problem(file=file, path="", message=message, hint=hint)]) from None
+
+
+def dump_yaml(document: Any) -> str:
+    """Write a document so that the engine reads what was meant."""
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120)
+
+
+def _line(text: str | bytes, position: int) -> int:
+    before = text[:position]
+    return (before.count("\n") if isinstance(before, str) else before.count(b"\n")) + 1
 
 
 def _where(error: yaml.YAMLError) -> str:

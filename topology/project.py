@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from topology.crosscheck import is_local, settings_problems, shared_problems
 from topology.errors import ConfigurationError, Problem
-from topology.files import check_model
+from topology.files import check_model, read_yaml
 from topology.inventory import DropletSpec, Inventory, SizeSpec, load_inventory
 from topology.settings import APPLICATIONS, OPTIONAL_SECRET_KEYS, SECRET_KEYS, Settings, host_key_secret
 from topology.versions import Versions, load_versions
@@ -99,6 +99,8 @@ def load_project(root: Path, stack: str, raw_settings: object, secrets_present: 
 
     file, edited = f"Pulumi.{stack}.yaml", settings_file(stack)
     problems.extend(_stack_problems(stack))
+    if (root / edited).is_file():  # the engine gave `raw_settings`, and takes `0o36` for a number
+        collect(lambda: read_yaml(root / edited))
     settings = collect(lambda: _settings(edited, raw_settings))
     inventory = collect(lambda: load_inventory(root / "inventory.yaml"))
     versions = collect(lambda: load_versions(root / "versions.yaml"))

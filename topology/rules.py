@@ -102,10 +102,7 @@ def cidr(value: object) -> IPv4Network:
 
 def iso_date(value: object) -> datetime.date:
     """A day: as "2026-11-01", in quotes."""
-    # YAML gives a date for 2026-11-01 and a text for "2026-11-01", Pulumi's settings only a text.
     hint = 'write the day as "2026-11-01", in quotes'
-    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
-        return value
     text = _text(value, "a date", hint)
     try:
         return datetime.date.fromisoformat(text)

@@ -108,7 +108,7 @@ def test_file_without_a_table_is_refused(tmp_path: Path, text: str, message: str
 
 def test_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     (tree_copy(tmp_path) / "versions.yaml").write_bytes(b"\xff\xfe")
-    assert _report(tmp_path).startswith("versions.yaml: cannot be read: 'utf-8' codec can't decode byte 0xff")
+    assert _report(tmp_path).startswith("versions.yaml: cannot be read: line 1: 'utf-8' codec can't decode byte 0xff")
 
 
 def test_stack_without_settings_is_refused(tmp_path: Path) -> None:
