@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,6 +27,7 @@ from basec.environments import Environment
 from basec.files import write_private
 from basec.programs import Program
 from basec.stack_file import SETTINGS_KEY, StackFile
+from basec.temporary import temporary_directory
 from topology.errors import BasecommerceError, ConfigurationError, UsageError
 from topology.inventory import load_inventory
 from topology.project import required_secrets
@@ -40,16 +40,16 @@ def rehearsal(environment: Environment, base: str = "") -> Iterator[Environment]
 
     `base` names a commit that is up there already. Raises UsageError when git does not know it.
     """
-    with tempfile.TemporaryDirectory(prefix="basec-dry-") as directory:
-        dry = replace(environment, dry_dir=Path(directory))
-        arguments = ["--directory", directory, "--name", environment.name, "--mode", "dry"]
+    with temporary_directory("basec-dry-") as directory:
+        own = not base and _opens_its_secrets(environment)
+        dry = replace(environment, dry_dir=directory, own_passphrase=own)
+        arguments = ["--directory", str(directory), "--name", environment.name, "--mode", "dry"]
         Program("localcloud", ["allocate", *arguments]).run()
         local_stack.render_project(dry)
         if base:
-            _bring_up(dry, base, Path(directory) / "base")
-        elif (passphrase := _own_passphrase(environment)) is not None:
+            _bring_up(dry, base, directory / "base")
+        elif own:  # the passphrase stays where it is: beside the copy it would be as good as clear text
             shutil.copy(environment.stack_file, dry.stack_file)
-            write_private(dry.passphrase_file, passphrase + "\n")
             say(f"{environment.name}: dry: with the stack's own secrets")
         else:
             passphrase_file.make(dry)
@@ -113,13 +113,13 @@ def _bring_up(dry: Environment, base: str, tree: Path) -> None:
     local_stack.render_project(dry)
 
 
-def _own_passphrase(environment: Environment) -> str | None:
-    """Give the passphrase if the stack has all its secrets and it opens them."""
+def _opens_its_secrets(environment: Environment) -> bool:
+    """Tell whether the stack has all its secrets, and its passphrase is there and fits."""
     stack = StackFile(environment)
     if not {*required_secrets(load_inventory(environment.root / "inventory.yaml"))} <= stack.secret_names:
-        return None
+        return False
     try:
         stack.check_passphrase()
-        return passphrase_file.read(environment)
     except ConfigurationError:
-        return None
+        return False
+    return True

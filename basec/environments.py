@@ -31,6 +31,8 @@ class Environment:
     root: Path = ROOT
     dry_dir: Path | None = None
     """Where a cloud environment is rehearsed: a rendered copy with dry providers and a state of its own."""
+    own_passphrase: bool = False
+    """Whether the rehearsal reads the stack's own secrets: with its passphrase, from where that always is."""
 
     @property
     def is_local(self) -> bool:
@@ -38,8 +40,13 @@ class Environment:
 
     @property
     def is_contained(self) -> bool:
-        """Whether settings, passphrase, providers and state are all in `work_dir`, out of reach of any account."""
+        """Whether settings, providers and state are all in `work_dir`, out of reach of any account."""
         return self.is_local or self.dry_dir is not None
+
+    @property
+    def keeps_passphrase(self) -> bool:
+        """Whether the passphrase is in `work_dir`, too, so that no variable is asked for another."""
+        return self.is_contained and not self.own_passphrase
 
     @property
     def work_dir(self) -> Path:
@@ -55,7 +62,7 @@ class Environment:
     @property
     def passphrase_file(self) -> Path:
         """Where the passphrase is if no variable names it; a cloud stack's is outside of every clone."""
-        if self.is_contained:
+        if self.keeps_passphrase:
             return self.work_dir / "passphrase"
         return config_directory() / f"{self.name}.passphrase"
 

@@ -23,13 +23,20 @@ LOST = "docs/runbooks/lost-passphrase.md"
 
 def path_of(environment: Environment) -> Path:
     """Give the file that is meant, whether it exists or not."""
-    named = "" if environment.is_contained else os.environ.get(FILE_VARIABLE)
+    named = "" if environment.keeps_passphrase else os.environ.get(FILE_VARIABLE)
     return Path(named) if named else environment.passphrase_file
+
+
+def variables(environment: Environment) -> dict[str, str]:
+    """Give the variables by which the engine finds the same passphrase."""
+    if not environment.keeps_passphrase and VARIABLE in os.environ:
+        return {}
+    return {FILE_VARIABLE: str(path_of(environment))}
 
 
 def read(environment: Environment) -> str:
     """Raises ConfigurationError, which says where it was looked for."""
-    if not environment.is_contained and VARIABLE in os.environ:
+    if not environment.keeps_passphrase and VARIABLE in os.environ:
         return os.environ[VARIABLE]
     path = path_of(environment)
     try:
@@ -50,7 +57,7 @@ def read(environment: Environment) -> str:
 
 def make(environment: Environment) -> Path | None:
     """Make the passphrase if there is none yet, readable by its owner only; answer the file if one was made."""
-    if not environment.is_contained and VARIABLE in os.environ:
+    if not environment.keeps_passphrase and VARIABLE in os.environ:
         return None
     path = path_of(environment)
     if path.exists():

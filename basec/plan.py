@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from basec import lost, policy
 from basec.console import Stages, say, show
 from basec.files import NO_DOCUMENT, damaged
 from basec.price import Price, price_of
+from basec.temporary import temporary_directory
 from topology.costs import Machine
 from topology.errors import ExitCode, UsageError
 from topology.inventory import ROLES
@@ -135,8 +135,8 @@ def apply(engine: Engine, project: Project, stages: Stages, request: Request) ->
 @contextmanager
 def private_file() -> Iterator[Path]:
     """Give an empty file of our own, gone in the end: a plan's secrets are encrypted, its settings are not."""
-    with tempfile.TemporaryDirectory(prefix="basec-plan-") as directory:
-        path = Path(directory) / "plan.json"
+    with temporary_directory("basec-plan-") as directory:
+        path = directory / "plan.json"
         touch_private(path)
         yield path
 

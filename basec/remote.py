@@ -8,7 +8,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from basec.agent import ensure_key
 from basec.environments import Environment
 from basec.facts import Facts
+from basec.temporary import temporary_directory
 from topology.errors import RemoteError
 
 BATCH = ("-T", "-o", "BatchMode=yes")
@@ -59,17 +59,26 @@ def ssh_command(environment: Environment, host: str, *options: str) -> list[str]
     return ["ssh", "-F", str(config), *options, host]
 
 
+def shell_words(command: Sequence[str]) -> list[str]:
+    """Give a command as the one argument that the remote shell reads: several words arrive as they are.
+
+    One word alone is a line for that shell, such as `docker ps | wc -l`: ssh itself would join several by spaces.
+    """
+    return list(command) if len(command) <= 1 else [shlex.join(command)]
+
+
 def interactive(environment: Environment, facts: Facts, host: str, command: Sequence[str]) -> int:
     """Run a shell or a command with the terminal attached and answer the remote's own exit code."""
     name = facts.host(host).name
     ensure_key(environment)
     options = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
     # What ssh itself has to say goes to a file: standard error is the remote command's.
-    with tempfile.NamedTemporaryFile(mode="r", prefix="basec-ssh-") as log:
-        # One argument joined by spaces, as ssh itself does it: the remote shell sees what the operator typed.
-        argv = [*ssh_command(environment, name, "-E", log.name, *options), *command]
+    with temporary_directory("basec-ssh-") as directory:
+        log = directory / "log"
+        log.touch()
+        argv = [*ssh_command(environment, name, "-E", str(log), *options), *shell_words(command)]
         code = subprocess.run(argv, check=False, env=dict(os.environ)).returncode
-        said = log.read().strip()
+        said = log.read_text(errors="replace").strip()
     if code == SSH_FAILED and said:
         raise failure(environment, name, "ssh", code, said)
     return code
@@ -89,7 +98,7 @@ def run_with_input(environment: Environment, host: str, command: Sequence[str], 
     ensure_key(environment)
     try:
         run = subprocess.run(
-            [*ssh_command(environment, host, *BATCH), *command],
+            [*ssh_command(environment, host, *BATCH), *shell_words(command)],
             input=text,
             capture_output=True,
             text=True,
@@ -136,7 +145,7 @@ def started_program(
     and reads and closes both outputs.
     """
     process = subprocess.Popen(
-        [*ssh_command(environment, host, *BATCH), *_python(source, arguments)],
+        [*ssh_command(environment, host, *BATCH), *shell_words(_python(source, arguments))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -174,5 +183,4 @@ def failure(environment: Environment, host: str, what: str, code: int, said: str
 def _python(source: str, arguments: Sequence[str]) -> list[str]:
     """Give the command that runs a program whose text comes first on standard input; the rest is the program's."""
     load = f"import sys; exec(compile(sys.stdin.buffer.read({len(source.encode())}), 'basec', 'exec'))"
-    # ssh joins the words by spaces for the remote shell.
-    return ["sudo", "-n", "python3", "-I", "-c", shlex.quote(load), *(shlex.quote(word) for word in arguments)]
+    return ["sudo", "-n", "python3", "-I", "-c", load, *arguments]

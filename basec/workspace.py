@@ -148,16 +148,17 @@ def _consume(stream: Any, callback: OnLine | None, lines: list[str]) -> None:
 
 def variables(environment: Environment) -> dict[str, str]:
     """Give the engine's variables: a contained stack keeps all in its own directory, a cloud stack uses the user's."""
-    common = {"PULUMI_SKIP_UPDATE_CHECK": "true", **policy.variables(environment)}
+    common = {
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        **policy.variables(environment),
+        **passphrase_file.variables(environment),
+    }
     if not environment.is_contained:
-        if passphrase_file.VARIABLE not in os.environ:
-            common[passphrase_file.FILE_VARIABLE] = str(passphrase_file.path_of(environment))
         return common
     return {
         **common,
         "PULUMI_HOME": str(environment.work_dir / "home"),
         URL_VARIABLE: url_of(environment),
-        passphrase_file.FILE_VARIABLE: str(environment.passphrase_file),
         # One local state file is small; a backup per update would only pile up.
         "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
     }

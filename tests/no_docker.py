@@ -6,24 +6,29 @@ that. So a `docker` that refuses is first on PATH, also while fixtures of any sc
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Generator
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
+
+from basec.temporary import temporary_directory
 
 REFUSED = "docker: refused: this test is of a layer that needs no Docker"
 PATCH = pytest.StashKey[pytest.MonkeyPatch]()
 
 
 @cache
-def _directory() -> TemporaryDirectory[str]:
-    directory = TemporaryDirectory(prefix="basecommerce-no-docker-")
-    program = Path(directory.name, "docker")
+def _directory() -> Path:
+    stack = ExitStack()
+    directory = stack.enter_context(temporary_directory("basecommerce-no-docker-"))
+    atexit.register(stack.close)
+    program = directory / "docker"
     # By its full path: a test's programs get an environment of their own.
-    program.write_text(f'#!/bin/sh\necho "docker $*" >>{directory.name}/asked\necho "{REFUSED}" >&2\nexit 1\n')
+    program.write_text(f'#!/bin/sh\necho "docker $*" >>{directory}/asked\necho "{REFUSED}" >&2\nexit 1\n')
     program.chmod(0o755)
     return directory
 
@@ -33,9 +38,9 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
     """Let no test reach Docker but those that are marked `real`."""
     if item.get_closest_marker("real") is None:
         patch = item.stash[PATCH] = pytest.MonkeyPatch()
-        patch.setenv("PATH", f"{_directory().name}:{os.environ['PATH']}")
+        patch.setenv("PATH", f"{_directory()}:{os.environ['PATH']}")
         # Whoever has a PATH of its own finds the client, and no engine behind it.
-        patch.setenv("DOCKER_HOST", f"unix://{_directory().name}/no-engine.sock")
+        patch.setenv("DOCKER_HOST", f"unix://{_directory()}/no-engine.sock")
     yield
 
 
@@ -47,7 +52,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
     finally:
         if PATCH in item.stash:
             item.stash[PATCH].undo()
-    asked = Path(_directory().name, "asked")
+    asked = _directory() / "asked"
     if asked.exists():
         text = asked.read_text()
         asked.unlink()
