@@ -39,7 +39,7 @@ class Peers:
         requirements = ["--quiet", "--disable-pip-version-check", "--requirement", str(FILES / "requirements.txt")]
         subprocess.run([venv / "bin/pip", "install", *requirements], check=True)
         for tier in TIERS:  # also lets the agent hold the key, and connections be kept
-            stack.basec("ssh", tier, "--", "sudo", "sh", "-c", f"'{OLDER_KEY_EXCHANGE}'")
+            stack.basec("ssh", tier, "--", "sudo", "sh", "-c", OLDER_KEY_EXCHANGE)
         config = stack.root / ".basec" / ENVIRONMENT / "ssh_config"
         agent = next(line.split('"')[1] for line in config.read_text().splitlines() if "IdentityAgent" in line)
         (WORK / "pyinfra_inventory.py").write_text(

@@ -110,7 +110,7 @@ def exec_(
     flags = "-it" if sys.stdin.isatty() and sys.stdout.isatty() else "-i"
     # The container's name is compose's: project, service, number.
     words = ["sudo", "docker", "exec", flags, f"{tier}-{service}-1", *command]
-    raise typer.Exit(interactive(environment, facts.load(environment), name, [shlex.join(words)]))
+    raise typer.Exit(interactive(environment, facts.load(environment), name, words))
 
 
 def _target(env: str, host: str, service: str, command: str) -> tuple[Environment, str, str, tuple[str, ...]]:

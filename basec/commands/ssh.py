@@ -18,7 +18,9 @@ def register(app: typer.Typer) -> None:
 
 def ssh(
     host: str = HOST,
-    command: list[str] = typer.Argument(None, metavar="COMMAND...", help="A command; without one, a shell."),
+    command: list[str] = typer.Argument(
+        None, metavar="COMMAND...", help="Words, each as it stands; one alone is a line for the shell."
+    ),
     env: str = READ_ENV,
 ) -> None:
     """Open a shell on a host, or run one command there. The exit code is the command's own."""
