@@ -21,6 +21,7 @@ from components.remote import Access, command, command_text
 from components.stack_config import StackConfig
 from topology.bundle import Bundle
 from topology.secrets import SecretFile, service_secrets
+from topology.tier_variables import host_variables
 
 SecretFiles = Callable[[Mapping[str, str]], Mapping[str, SecretFile]]
 """Gives the tier's secret files (by file name) from the values of the stack's secrets."""
@@ -62,12 +63,6 @@ class ComposeStackArgs:
             secrets={**config.secrets, **issued},
             secret_files=partial(service_secrets, config.project, config.project.droplet(name).role),
         )
-
-
-def host_variables(addresses: Mapping[str, str], droplet: str) -> dict[str, str]:
-    """Name the addresses as the compose files do, e.g. `INFRA_ADDRESS`; `PRIVATE_ADDRESS` is the droplet's own."""
-    named = {f"{name.upper().replace('-', '_')}_ADDRESS": address for name, address in addresses.items()}
-    return {**named, "PRIVATE_ADDRESS": addresses[droplet]}
 
 
 def payload(bundle: Bundle, hosts: Mapping[str, str], files: Mapping[str, SecretFile]) -> str:

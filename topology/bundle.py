@@ -6,16 +6,19 @@ import hashlib
 import io
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import jinja2
 
 from topology.errors import ConfigurationError, Problem
+from topology.files import parse_yaml
 from topology.project import Project
 from topology.secret_texts import SECRET_TEXT
-from topology.secrets import quote
+from topology.secrets import quote, secret_files
+from topology.tier_variables import variable_problems
 
 SKIPPED_NAMES = frozenset({"__pycache__", "env.example", "README.md", ".env"})
 """What only a developer uses who runs `docker compose` by hand; `.env` is rendered instead."""
@@ -89,13 +92,18 @@ class Bundle:
 def build_bundle(project: Project, tier: str) -> Bundle:
     """Build the bundle of a tier. Equal files and settings give equal bytes, on any machine and at any time.
 
-    Raises ConfigurationError for a link, for a file that looks like a secret, and for a template that does not render.
+    Raises ConfigurationError for a link, for a file that looks like a secret, for a template that does not render, and
+    for a variable that the compose file requires and nothing gives.
     """
     files = {
         name.with_suffix("") if name.suffix == ".j2" else name: _content(project, path)
         for path, name in _files(project, tier)
     }
-    variables = _variables(project, files[PurePosixPath("compose.yaml")][0].decode())
+    compose = files[PurePosixPath("compose.yaml")][0].decode()
+    known = _known_variables(project)
+    _check_variables(project, tier, parse_yaml(f"compose/{tier}/compose.yaml", compose), files, known)
+    used = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]*)", compose))
+    variables = {name: known[name] for name in sorted(used & set(known))}
     files[PurePosixPath(".env")] = ("".join(f"{key}={quote(variables[key])}\n" for key in variables).encode(), False)
     tar = pack(files)
     images = tuple(sorted({value for key, value in variables.items() if key.startswith(IMAGE_PREFIX)}))
@@ -155,12 +163,25 @@ def _render(project: Project, path: Path, text: str) -> str:
         ) from None
 
 
-def _variables(project: Project, compose: str) -> dict[str, str]:
-    """Give the variables that a compose file uses, and no others: a new nginx must not touch the infra tier."""
+def _known_variables(project: Project) -> dict[str, str]:
+    """Give what a compose file may use; a bundle gets only what its own uses: a new nginx must not touch infra."""
     known = {f"{IMAGE_PREFIX}{name.upper().replace('-', '_')}": image for name, image in project.images().items()}
-    known["DOMAIN"] = project.settings.domain
-    used = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]*)", compose))
-    return {name: known[name] for name in sorted(used & set(known))}
+    return known | {"DOMAIN": project.settings.domain}
+
+
+def _check_variables(
+    project: Project, tier: str, document: Any, files: Iterable[PurePosixPath], known: Iterable[str]
+) -> None:
+    problems = variable_problems(
+        tier,
+        document,
+        project.inventory,
+        secret_files=secret_files(project, tier),
+        directories={name.parts[0] for name in files if len(name.parts) > 1},
+        bundled=tuple(known),
+    )
+    if found := list(problems):
+        raise ConfigurationError(found)
 
 
 def pack(files: Mapping[PurePosixPath, tuple[bytes, bool]]) -> bytes:

@@ -34,6 +34,11 @@ SSH_SOURCES = "ssh_sources"
 CLOUDFLARE = "cloudflare"
 INTERNET = "internet"
 VPC = "vpc"
+MEANT_OTHERWISE = {
+    CLOUDFLARE: "Cloudflare's ranges in the rule table",
+    "private": "a droplet's own address in compose files, PRIVATE_ADDRESS",
+}
+"""Words that are no name of a droplet."""
 SSH_PORT = 22
 HIGHEST_PORT = 65535
 
@@ -270,6 +275,10 @@ def _name_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
     taken: dict[str, str] = {name: name for name in inventory.droplets}
     for special in (SSH_SOURCES, CLOUDFLARE):
         taken[special] = "the rule table"
+    for name, meaning in MEANT_OTHERWISE.items():
+        if name in inventory.droplets:
+            message, hint = f"'{name}' already means {meaning}", "choose another name"
+            yield Problem(file=file, path=f"droplets.{name}", message=message, hint=hint)
     for name, spec in inventory.droplets.items():
         for index, alias in enumerate(spec.aliases):
             if alias in taken:

@@ -91,6 +91,11 @@ def service_secrets(project: Project, tier: str, values: Mapping[str, str]) -> d
     return _FILES[tier](project, values)
 
 
+def secret_files(project: Project, tier: str) -> tuple[str, ...]:
+    """Name the secret files of a tier; no value is needed."""
+    return tuple(_FILES[tier](project, _Samples()))
+
+
 class _Samples(dict[str, str]):
     """Values to render files with; what is no secret of the stack is empty."""
 

@@ -28,6 +28,7 @@ from topology.rules import (
     refuse,
     whole_number,
 )
+from topology.system_names import SYSTEM_NAMES
 
 TLS_KEYS = ("origin_private_key", "origin_csr", "origin_pull_certificate", "origin_pull_private_key")
 """Of both modes of `cloudflare.ssl`: the edge serves 443 in either, so that a switch touches Cloudflare alone."""
@@ -102,11 +103,12 @@ def _proxy_range(network: IPv4Network) -> IPv4Network:
 
 
 def _login_user(value: object) -> str:
-    """A login name: a new one, neither `root` nor what the image brings."""
+    """A login name: a new one, no user or group that the image brings."""
     hint = "use a new name such as basec"
-    text = pattern("a login name", r"[a-z_][a-z0-9_-]{0,31}", hint)(value)
-    if text in ("root", "debian"):
-        refuse(f"'{text}' is a user that the image brings", hint)
+    # Names with `_` in front are for Debian's packages: https://www.debian.org/doc/debian-policy/ch-opersys.html#users-and-groups
+    text = pattern("a login name", r"[a-z][a-z0-9_-]{0,31}", hint)(value)
+    if text in SYSTEM_NAMES:
+        refuse(f"'{text}' is a user or group that the image brings", hint)
     return text
 
 

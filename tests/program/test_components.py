@@ -16,7 +16,7 @@ import pytest
 
 from components.account_project import AccountProject, AccountProjectArgs
 from components.cloud_firewall import CloudFirewall, CloudFirewallArgs, DropletRules
-from components.compose_stack import ComposeStack, ComposeStackArgs, host_variables, payload
+from components.compose_stack import ComposeStack, ComposeStackArgs, payload
 from components.dns import Dns, DnsArgs
 from components.droplet import Droplet, DropletArgs, VolumeArgs
 from components.host import Host, HostArgs, MountArgs, sshd_peers, swap_mib
@@ -34,6 +34,7 @@ from topology.bundle import Bundle, pack
 from topology.cloud_init import SSHD_ALGORITHMS
 from topology.firewall import CloudRules, HostRule, rule_table
 from topology.monitoring import DropletAlert, HealthAlert
+from topology.tier_variables import host_variables
 
 ADDRESSES = {"infra": "10.80.0.2", "edge": "10.80.0.4"}
 FILES = {"compose.yaml": "services: {}\n", ".env": "DOMAIN=x\n"}

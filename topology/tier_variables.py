@@ -1,0 +1,94 @@
+"""The variables of a tier's compose file: what it requires, against what it is given on its droplet.
+
+`compose/release.py` gives addresses by droplet and a path for each secret file and each mounted directory, the bundle
+images and settings. What is missing would stop Docker only after every machine was paid for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from topology.errors import Problem
+from topology.inventory import Inventory
+
+OWN_ADDRESS = "PRIVATE_ADDRESS"
+_USE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?P<otherwise>:?[-?+])?|(?P<bare>[A-Za-z_]\w*))")
+"""Source: https://docs.docker.com/reference/compose-file/interpolation/"""
+
+
+def host_variables(addresses: Mapping[str, str], droplet: str) -> dict[str, str]:
+    """Name the addresses as the compose files do, e.g. `INFRA_ADDRESS`; `PRIVATE_ADDRESS` is the droplet's own."""
+    named = {address_variable(name): address for name, address in addresses.items()}
+    return {**named, OWN_ADDRESS: addresses[droplet]}
+
+
+def address_variable(droplet: str) -> str:
+    """Name the variable of a droplet's address, e.g. `INFRA_ADDRESS`."""
+    return f"{_variable(droplet)}_ADDRESS"
+
+
+def required_variables(document: Any) -> set[str]:
+    """Name what a compose file uses without a default of its own: a `:-` or `:+` behind the name is one."""
+    return {
+        match["name"] or match["bare"]
+        for text in _texts(document)
+        for match in _USE.finditer(text)
+        if not match["dollar"] and (match["otherwise"] or "?")[-1] == "?"
+    }
+
+
+def variable_problems(
+    tier: str,
+    document: Any,
+    inventory: Inventory,
+    *,
+    secret_files: Collection[str],
+    directories: Collection[str],
+    bundled: Collection[str],
+) -> Iterator[Problem]:
+    """Give one problem for each variable that a tier's compose file requires and nothing gives."""
+    addresses = {address_variable(name) for name in inventory.droplets} | {OWN_ADDRESS}
+    secrets = {f"SECRET_{_variable(name)}": name for name in secret_files}
+    given = addresses | secrets.keys() | {f"{_variable(name)}_DIR" for name in directories} | set(bundled)
+    for name in sorted(required_variables(document) - given):
+        if name.endswith("_ADDRESS"):
+            message, hint = "no droplet of inventory.yaml gives it", _droplet_hint(name, inventory)
+        elif name.startswith("SECRET_"):
+            message = f"{tier} has no such secret file, but " + (", ".join(sorted(secrets)) or "none")
+            hint = _secret_hint(name, tier, inventory)
+        else:
+            message = "neither an image, a setting nor a directory gives it"
+            hint = "correct its name; an image is IMAGE_<SERVICE>, by the services of versions.yaml"
+        yield Problem(file=f"compose/{tier}/compose.yaml", path=name, message=message, hint=hint)
+
+
+def _droplet_hint(variable: str, inventory: Inventory) -> str:
+    wanted = variable.removesuffix("_ADDRESS").lower().replace("_", "-")
+    hint = f"call a droplet `{wanted}`, or use one of: "
+    return hint + ", ".join(address_variable(name) for name in inventory.droplets)
+
+
+def _secret_hint(variable: str, tier: str, inventory: Inventory) -> str:
+    hint = "correct its name; topology/secrets.py makes the files"
+    named = re.fullmatch(r"SECRET_(\w+)_ENV", variable)
+    for droplet in inventory.by_role(tier):
+        if named and inventory.droplets[droplet].vertical:  # its secret file has the vertical's name
+            wanted = named[1].lower().replace("_", "-")
+            hint = f"write `vertical: {wanted}` at `droplets.{droplet}` of inventory.yaml, or {hint}"
+    return hint
+
+
+def _texts(document: Any) -> Iterator[str]:
+    """Give every text among the values: Docker fills in values, not keys."""
+    if isinstance(document, str):
+        yield document
+    elif isinstance(document, Mapping | list):
+        values: Iterable[Any] = document.values() if isinstance(document, Mapping) else document
+        for value in values:
+            yield from _texts(value)
+
+
+def _variable(name: str) -> str:
+    return re.sub(r"[^A-Z0-9]", "_", name.upper())
