@@ -6,7 +6,7 @@ import hashlib
 import io
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,7 +19,10 @@ from topology.project import Project
 from topology.secret_texts import SECRET_TEXT
 from topology.secrets import quote, secret_files
 from topology.tier_variables import variable_problems
+from topology.tracked import check_nothing_is_missed, tracked_files, unknown_files
 
+SCRIPTS = PurePosixPath("compose")
+"""Its own Python files are in the bundle of every tier."""
 SKIPPED_NAMES = frozenset({"__pycache__", "env.example", "README.md", ".env"})
 """What only a developer uses who runs `docker compose` by hand; `.env` is rendered instead."""
 
@@ -78,7 +81,7 @@ class Bundle:
         """The text of each file by its name, `.env` included; no file of a bundle holds a secret."""
         with tarfile.open(fileobj=io.BytesIO(self.tar)) as archive:
             return {
-                entry.name: file.read().decode()
+                entry.name: file.read().decode(errors="replace")
                 for entry in archive
                 if (file := archive.extractfile(entry)) is not None
             }
@@ -95,10 +98,12 @@ def build_bundle(project: Project, tier: str) -> Bundle:
     Raises ConfigurationError for a link, for a file that looks like a secret, for a template that does not render, and
     for a variable that the compose file requires and nothing gives.
     """
+    found = _files(project, tier)
     files = {
-        name.with_suffix("") if name.suffix == ".j2" else name: _content(project, path)
-        for path, name in _files(project, tier)
+        name.with_suffix("") if name.suffix == ".j2" else name: (_content(project, project.root / path), executable)
+        for path, (name, executable) in found.items()
     }
+    _check_unknown(project, tier, found)
     compose = files[PurePosixPath("compose.yaml")][0].decode()
     known = _known_variables(project)
     _check_variables(project, tier, parse_yaml(f"compose/{tier}/compose.yaml", compose), files, known)
@@ -110,27 +115,41 @@ def build_bundle(project: Project, tier: str) -> Bundle:
     return Bundle(tier=tier, digest=hashlib.sha256(tar).hexdigest(), tar=tar, images=images)
 
 
-def _files(project: Project, tier: str) -> Iterator[tuple[Path, PurePosixPath]]:
-    folder = project.root / "compose" / tier
-    scripts = project.root / "compose"
-    for needed in (folder / "compose.yaml", scripts / "release.py"):
-        if not needed.is_file():
-            raise _refusal(project, needed, "there is no such file", "restore it with `git checkout`")
-    for path in sorted(folder.rglob("*")):
-        name = PurePosixPath(path.relative_to(folder).as_posix())
-        if SKIPPED_NAMES & set(name.parts) or name.suffix == ".pyc":
+def _files(project: Project, tier: str) -> dict[PurePosixPath, tuple[PurePosixPath, bool]]:
+    """Give the files of a tier by path: the name that each has in the bundle, and whether it is executable."""
+    folder = PurePosixPath("compose", tier)
+    for needed in (folder / "compose.yaml", SCRIPTS / "release.py"):
+        if not (project.root / needed).is_file():
+            raise _refusal(project, project.root / needed, "there is no such file", "restore it with `git checkout`")
+    found = {}
+    for path, executable in tracked_files(project.root, str(SCRIPTS)).items():
+        script = path.parent == SCRIPTS and path.suffix == ".py"
+        if not script and (folder not in path.parents or SKIPPED_NAMES & set(path.parts)):
             continue
-        if path.is_symlink():
+        if (project.root / path).is_symlink():
             raise _refusal(
-                project, path, "is a link, which would carry a file from elsewhere", "put the file itself here"
+                project,
+                project.root / path,
+                "is a link, which would carry a file from elsewhere",
+                "put the file itself here",
             )
-        if path.is_file():
-            yield path, name
-    for path in sorted(scripts.glob("*.py")):
-        yield path, PurePosixPath(path.name)
+        found[path] = (path.relative_to(SCRIPTS if script else folder), executable)
+    return found
 
 
-def _content(project: Project, path: Path) -> tuple[bytes, bool]:
+def _check_unknown(project: Project, tier: str, found: Iterable[PurePosixPath]) -> None:
+    folder = PurePosixPath("compose", tier)
+    unknown = [
+        path
+        for path in unknown_files(project.root, str(SCRIPTS))
+        if (path.parent == SCRIPTS or folder in path.parents) and not SKIPPED_NAMES & set(path.parts)
+    ]
+    if unknown:
+        texts = {path: (project.root / path).read_text(errors="replace") for path in found}
+        check_nothing_is_missed(unknown, texts)
+
+
+def _content(project: Project, path: Path) -> bytes:
     data = path.read_bytes()
     if SECRET_NAMES.fullmatch(path.name) or SECRET_NAMES.fullmatch(path.suffix):
         raise _refusal(project, path, "looks like a secret", "secrets come from the stack's settings; remove the file")
@@ -139,8 +158,12 @@ def _content(project: Project, path: Path) -> tuple[bytes, bool]:
         hint = "remove it and make it anew; secrets come from the stack's settings"
         raise _refusal(project, path, f"line {line} looks like a secret", hint)
     if path.suffix == ".j2":
-        data = _render(project, path, data.decode()).encode()
-    return data, bool(path.stat().st_mode & 0o100)
+        try:
+            text = data.decode()
+        except UnicodeDecodeError as error:
+            raise _refusal(project, path, f"is no text: {error}", "save it as UTF-8") from None
+        data = _render(project, path, text).encode()
+    return data
 
 
 def template_variables(project: Project) -> dict[str, object]:

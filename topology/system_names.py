@@ -7,8 +7,7 @@ BASE_FILES = (
     "adm tty disk kmem dialout fax voice cdrom floppy tape sudo audio dip operator src shadow utmp video sasl plugdev "
     "staff users"
 )
-"""Of every Debian. Source: `passwd.master` and `group.master` of https://salsa.debian.org/debian/base-passwd (`gnats`: of
-old ones)."""
+"""Of every Debian. Source: `passwd.master` and `group.master` of https://salsa.debian.org/debian/base-passwd."""
 
 SYSTEMD = (
     "systemd-journal systemd-network systemd-resolve systemd-timesync systemd-coredump systemd-oom "
