@@ -20,9 +20,10 @@ from topology.firewall import ANYWHERE, docker_user_rules, rule_table, ufw_rules
 from topology.project import Project
 
 PROBE = """set -euo pipefail
-iptables-save --table filter | grep -E '^:INPUT |^-A (FORWARD|ufw-before-input|ufw-user-input|DOCKER-USER) '
+iptables-save --table filter |
+  grep -E '^:INPUT |^-A (FORWARD|ufw-before-input|ufw-user-(input|forward|output)|DOCKER-USER) '
 echo '== 6'
-ip6tables-save --table filter | grep -E '^:INPUT '
+ip6tables-save --table filter | grep -E '^:INPUT |^-A ufw6-user-(input|forward|output) '
 """
 TIMEOUT_S = 45
 APPLY_TIMEOUT_S = 180
@@ -35,6 +36,8 @@ _DOCKER = re.compile(
     r"-A DOCKER-USER (?:-s (?P<source>\S+) )?-p (?P<protocol>tcp|udp) -m conntrack --ctstate DNAT"
     r" (?:--ctorigdst (?P<target>\S+) )?--ctorigdstport (?P<port>\S+) --ctdir ORIGINAL -j RETURN"
 )
+OWN_RULES = re.compile(r"(?:== 6 )?-A ufw6?-user-(?:input|forward|output) ")
+"""Where UFW puts the rules that somebody gave it; its other chains are the same on every machine."""
 _FRAME = {
     ":INPUT DROP": "what no rule names is dropped",
     "-A FORWARD -j DOCKER-USER": "Docker's traffic passes our chain",
@@ -107,7 +110,7 @@ def _read(line: str) -> tuple[str, str] | tuple[()]:
     if rule := _DOCKER.fullmatch(text):
         words = _docker_words(rule["protocol"], rule["port"], rule["source"] or ANYWHERE, rule["target"] or "")
         return ("docker", words)
-    if text.startswith("-A ufw-user-input "):
+    if OWN_RULES.match(text):
         return ("ufw", text)
     if text.startswith("-A DOCKER-USER "):
         return ("docker", text)

@@ -29,10 +29,9 @@ read_table() {
   ((${#UFW_RULES[@]})) || fail "the table has no UFW rule"
 }
 
-# UFW's comment is how a rule of ours is known again, whatever form UFW shows it in.
-converge_ufw() {
-  local rule action protocol port source name line comment defaults added
-  local -A wanted=()
+# UFW's comment is how a rule of ours is known again, whatever form UFW shows it in. Fills the caller's `wanted`.
+add_rules() {
+  local rule action protocol port source name comment added
   added=$(ufw show added)
   for rule in "${UFW_RULES[@]}"; do
     read -r action protocol port source name <<<"$rule"
@@ -44,6 +43,12 @@ converge_ufw() {
     grep --quiet --fixed-strings "comment '$comment'" <<<"$added" ||
       ufw $action proto "$protocol" from "$source" to any port "$port" comment "$comment" >/dev/null
   done
+}
+
+converge_ufw() {
+  local line comment defaults
+  local -A wanted=()
+  add_rules
 
   defaults=$(ufw status verbose)
   grep --quiet '^Status: active' <<<"$defaults" || ufw --force enable >/dev/null
@@ -51,14 +56,28 @@ converge_ufw() {
   grep --quiet '^Default: deny (incoming)' <<<"$defaults" || ufw default deny incoming >/dev/null
 
   # The table is the whole truth: what first boot or a hand added goes, last of all.
+  local stuck=() gone=0
   while read -r line; do
     [[ $line == 'ufw '* ]] || continue
     comment=$(sed --quiet "s/.* comment '\(.*\)'$/\1/p" <<<"$line")
     [[ -n $comment && -n ${wanted[$comment]:-} ]] && continue
-    line=${line%% comment *}
-    # shellcheck disable=SC2086 # the words of the line are the words of the command, as UFW prints them
-    ufw --force delete ${line#ufw } >/dev/null
+    if delete_rule "${line%% comment *}"; then gone=1; else stuck+=("$line"); fi
   done < <(ufw show added)
+  # UFW skips a refusal while an admission of the same is there.
+  if ((gone)); then add_rules; fi
+  ((${#stuck[@]} == 0)) || fail "UFW does not delete: $(printf '%s; ' "${stuck[@]}")"
+}
+
+# delete_rule LINE: delete a rule as `ufw show added` prints it: the words of the line are those of the command, and a
+# name with a space is in quotes. A route rule has a word of its own before `delete`.
+delete_rule() {
+  local words kind=()
+  mapfile -t words < <(xargs --max-args=1 printf '%s\n' <<<"${1#ufw }")
+  if [[ ${words[0]} == route ]]; then
+    kind=(route)
+    words=("${words[@]:1}")
+  fi
+  ufw --force "${kind[@]}" delete "${words[@]}" >/dev/null
 }
 
 # user_chain FAMILY (4|6): Docker asks this chain first for every forwarded packet, also for published ports, which
@@ -106,7 +125,8 @@ apply_chains() {
   keep_block "$UFW_DIR/after6.rules" < <(user_chain 6)
 }
 
+# The chain first: it needs nothing of UFW, and must not stay old where UFW has a rule that it will not let go.
 read_table
-converge_ufw
 apply_chains
+converge_ufw
 say "firewall equals its table"

@@ -47,11 +47,24 @@ def test_a_kernel_with_the_tables_rules_has_no_difference() -> None:
             "ufw",
             "allow tcp 8000:8010 from 0.0.0.0/0",
         ),
-        ("-A ufw-user-input -i eth0 -j ACCEPT\n", "ufw", "-A ufw-user-input -i eth0 -j ACCEPT"),
+        *(
+            (f"{rule}\n", "ufw", rule)
+            for rule in (
+                "-A ufw-user-input -i eth0 -j ACCEPT",
+                "-A ufw-user-forward -p tcp -m tcp --dport 9999 -j ACCEPT",
+                "-A ufw-user-output -p tcp -m tcp --dport 25 -j DROP",
+            )
+        ),
     ],
 )
 def test_a_rule_added_by_hand_is_extra_also_in_an_unknown_form(added: str, chain: str, rule: str) -> None:
     assert differences(KERNEL.replace("== 6", added + "== 6")) == {(chain, rule, "extra")}
+
+
+@pytest.mark.parametrize("chain", ["input", "forward", "output"])
+def test_a_rule_that_is_for_ipv6_alone_is_extra(chain: str) -> None:
+    rule = f"-A ufw6-user-{chain} -s 2001:db8::/32 -p tcp -m tcp --dport 443 -j ACCEPT"
+    assert differences(f"{KERNEL}{rule}\n") == {("ufw", f"== 6 {rule}", "extra")}
 
 
 def test_a_rule_of_dockers_chain_that_is_gone_is_missing() -> None:

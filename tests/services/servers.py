@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 
 HINT = "hint: scripts/install-servers"
+SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+"""Debian leaves the first and third out of an ordinary user's PATH."""
 
 
 def nginx() -> str | None:
@@ -23,8 +25,24 @@ def postgresql() -> Path | None:
     return None if found is None else Path(found).parent
 
 
+def sshd() -> str | None:
+    """Give its whole path, which it wants to be called by."""
+    return shutil.which("sshd", path=SYSTEM_PATH)
+
+
+def ufw() -> str | None:
+    return shutil.which("ufw", path=SYSTEM_PATH)
+
+
 def missing() -> list[str]:
     """Name the servers and programs that are not here."""
-    programs = {"nginx": nginx(), "HAProxy": shutil.which("haproxy"), "PostgreSQL": postgresql(), "Redis": redis()}
-    there = {**programs, "certutil": shutil.which("certutil")}
+    there = {
+        "nginx": nginx(),
+        "HAProxy": shutil.which("haproxy"),
+        "PostgreSQL": postgresql(),
+        "Redis": redis(),
+        "certutil": shutil.which("certutil"),
+        "sshd": sshd(),
+        "ufw": ufw(),
+    }
     return [name for name, found in there.items() if found is None]

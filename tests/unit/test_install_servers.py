@@ -10,14 +10,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MOVED = (
-    "/usr/sbin/policy-rc.d",
-    "/usr/sbin/nginx",
-    "/usr/sbin/haproxy",
-    "/usr/lib/postgresql",
-    "/usr/bin/",
-    "/run/systemd/system",
+    *("/usr/sbin/policy-rc.d", "/usr/sbin/nginx", "/usr/sbin/haproxy", "/usr/sbin/sshd", "/usr/sbin/ufw"),
+    *("/usr/lib/postgresql", "/usr/bin/", "/run/systemd/system"),
 )
-SERVERS = ("usr/sbin/nginx", "usr/sbin/haproxy", "usr/bin/redis-server", "usr/lib/postgresql/15/bin/initdb")
+SERVERS = (
+    *("usr/sbin/nginx", "usr/sbin/haproxy", "usr/bin/redis-server", "usr/lib/postgresql/15/bin/initdb"),
+    "usr/sbin/sshd",
+)
+PROGRAMS = ("usr/bin/nmap", "usr/bin/testssl", "usr/bin/certutil", "usr/sbin/ufw")
 
 
 def install(root: Path, *, disable: int, there: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -50,8 +50,8 @@ def test_servers_are_disabled_and_programs_without_a_service_are_not_asked_for(t
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "asked").read_text().splitlines() == [
         "apt-get install --yes --quiet --no-install-recommends "
-        "nginx-light haproxy postgresql redis-server nmap testssl.sh libnss3-tools",
-        "systemctl disable --quiet nginx haproxy postgresql redis-server",
+        "nginx-light haproxy postgresql redis-server nmap testssl.sh libnss3-tools openssh-server ufw",
+        "systemctl disable --quiet nginx haproxy postgresql redis-server ssh.service ssh.socket",
     ]
 
 
@@ -59,8 +59,8 @@ def test_a_server_that_cannot_be_disabled_is_an_error_with_the_command_for_it(tm
     done = install(tmp_path, disable=1)
     assert done.returncode == 1
     assert done.stderr.endswith(
-        "install-servers: nginx haproxy postgresql redis-server: still start with this machine\n"
-        "hint: systemctl disable nginx haproxy postgresql redis-server\n"
+        "install-servers: nginx haproxy postgresql redis-server ssh.service ssh.socket: still start with this machine\n"
+        "hint: systemctl disable nginx haproxy postgresql redis-server ssh.service ssh.socket\n"
     )
 
 
@@ -72,7 +72,7 @@ def test_programs_alone_ask_nothing_of_systemd(tmp_path: Path, disable: int) -> 
 
 
 def test_nothing_is_asked_for_where_everything_is(tmp_path: Path) -> None:
-    done = install(tmp_path, disable=1, there=(*SERVERS, "usr/bin/nmap", "usr/bin/testssl", "usr/bin/certutil"))
+    done = install(tmp_path, disable=1, there=(*SERVERS, *PROGRAMS))
     assert (done.returncode, done.stderr) == (0, "")
     assert not (tmp_path / "asked").exists()
 
@@ -95,7 +95,7 @@ def test_a_machine_without_apt_is_told_what_is_missing_and_where_the_tests_run(t
     )
     assert done.returncode == 3
     assert done.stderr.splitlines() == [
-        "install-servers: nginx-light haproxy postgresql redis-server nmap testssl.sh libnss3-tools: not there, "
-        "and without apt-get not to be had here",
+        "install-servers: nginx-light haproxy postgresql redis-server nmap testssl.sh libnss3-tools openssh-server ufw: "
+        "not there, and without apt-get not to be had here",
         "hint: scripts/in-container test (any machine with Docker; nothing is installed on it)",
     ]
