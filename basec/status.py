@@ -88,6 +88,22 @@ class Outbox:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MetricsAgent:
+    """DigitalOcean's agent: whether it runs, and whether its user reaches the metadata address, where it delivers."""
+
+    running: bool
+    let_out: bool
+
+    @property
+    def problem(self) -> str:
+        """Say why no figure leaves the machine, or nothing."""
+        if self.running and self.let_out:
+            return ""
+        why = "cannot reach the metadata address" if self.running else "does not run"
+        return f"the metrics agent {why}: no alert on CPU, memory or disk can fire"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Image:
     """What a container runs; `origin` is `official`, `built locally` or the registry's name."""
 
@@ -133,6 +149,7 @@ class HostStatus:
     release: Release | None = None
     containers: list[Container] = field(default_factory=list)
     outbox: Outbox | None = None
+    metrics_agent: MetricsAgent | None = None
 
     @property
     def state(self) -> str:
@@ -210,9 +227,12 @@ def judge(host: Host, document: dict[str, Any]) -> HostStatus:
     disks = [Disk(**disk) for disk in document["disks"]]
     release = _release(document, containers)
     outbox = Outbox(**document["outbox"]) if document["outbox"] and "relay" in found else None
+    agent = MetricsAgent(**document["metrics_agent"])
     if release is None:
         problems.append("no release is active")
     problems += [*_container_problems(containers), *_machine_problems(memory, limits_bytes, disks)]
+    if agent.problem:
+        problems.append(agent.problem)
     if document["clock_synchronised"] is False:
         problems.append("the clock is not synchronised")
     if outbox is not None and outbox.oldest_s > OUTBOX_LATE_S:
@@ -232,6 +252,7 @@ def judge(host: Host, document: dict[str, Any]) -> HostStatus:
         release=release,
         containers=containers,
         outbox=outbox,
+        metrics_agent=agent,
     )
 
 

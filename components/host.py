@@ -15,7 +15,14 @@ import pulumi
 
 from components.remote import READINESS_DIAL_ERRORS, SSH_PORT, Access, command, command_text, read_script
 from components.stack_config import StackConfig
-from topology.cloud_init import PACKAGES, SSHD_ALGORITHMS, SSHD_PEERS_FILE
+from topology.cloud_init import (
+    METADATA_UNIT,
+    METADATA_UNIT_NAME,
+    METRICS_AGENT_USER,
+    PACKAGES,
+    SSHD_ALGORITHMS,
+    SSHD_PEERS_FILE,
+)
 
 PEER_WAIT_S = 300
 """Seconds a peer may take from creation to sshd's greeting; DigitalOcean names 55 s for a create."""
@@ -161,6 +168,9 @@ def _prepare_text(args: HostArgs) -> pulumi.Output[str]:
                 "PACKAGES": " ".join(PACKAGES),
                 "SWAP_MIB": str(swap_mib(args.memory_mib)),
                 "SCRUB_SCRIPT": read_script("scrub-user-data.sh"),
+                "METRICS_AGENT_USER": METRICS_AGENT_USER,
+                "METADATA_UNIT_NAME": METADATA_UNIT_NAME,
+                "METADATA_UNIT": METADATA_UNIT,
                 "VOLUME_DEVICE": VOLUME_DEVICE.format(name=mount.volume_name) if mount else "",
                 "VOLUME_LABEL": mount.label if mount else "",
                 "VOLUME_MOUNT": mount.mount if mount else "",

@@ -34,6 +34,39 @@ Who must get in, and knows one of each: OpenSSH since 8.5 (https://www.openssh.c
 0.38 (pulumi-command 1.2.1 has 0.48, says its go.mod), and asyncssh 2.24, the local cloud's.
 """
 
+METRICS_AGENT_USER = "do-agent"
+"""As whom DigitalOcean's metrics agent runs. Its package takes a user of that name that is there already.
+
+Source: `useradd ... || true` in https://github.com/digitalocean/do-agent/tree/master/packaging/scripts
+"""
+
+_METADATA = "-d 169.254.169.254/32"
+_METADATA_RULES = (  # as they come to stand, last one first: the agent's is inserted before the others
+    ("-A", f"PREROUTING {_METADATA} -j DROP"),
+    ("-A", f"OUTPUT {_METADATA} -m owner ! --uid-owner 0 -j DROP"),
+    ("-I", f"OUTPUT {_METADATA} -m owner --uid-owner {METRICS_AGENT_USER} -j ACCEPT"),
+)
+METADATA_UNIT_NAME = "basecommerce-metadata.service"
+METADATA_UNIT = "\n".join(
+    (
+        "[Unit]",
+        "Description=Close the metadata address to containers and to all users but root and the metrics agent",
+        "DefaultDependencies=no",
+        "After=local-fs.target",
+        "Before=network-pre.target docker.service",
+        "Wants=network-pre.target",
+        "[Service]",
+        "Type=oneshot",
+        "RemainAfterExit=yes",
+        *(f"ExecStart=/usr/sbin/iptables -w -t raw {how} {rule}" for how, rule in _METADATA_RULES),
+        *(f"ExecStop=/usr/sbin/iptables -w -t raw -D {rule}" for _, rule in reversed(_METADATA_RULES)),
+        "[Install]",
+        "WantedBy=multi-user.target",
+    )
+)
+"""The metadata service holds the user data. The agent asks it who it is, and delivers its figures to the same address:
+without them no alert on CPU, memory or disk can fire. Raw table: neither Docker nor UFW ever flushes it."""
+
 SAMPLE_LOGIN_KEY = "login key"
 
 PACKAGES = (
@@ -98,6 +131,9 @@ def _render(
             sshd_peers_file=SSHD_PEERS_FILE,
             sshd_algorithms=SSHD_ALGORITHMS,
             packages=PACKAGES,
+            metrics_agent_user=METRICS_AGENT_USER,
+            metadata_unit_name=METADATA_UNIT_NAME,
+            metadata_unit=METADATA_UNIT,
         )
     )
     if len(text.encode()) > USER_DATA_LIMIT:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import re
 import subprocess
 import sys
@@ -23,6 +24,11 @@ ONE_OFF = "com.docker.compose.oneoff"
 BUILT_HERE = "basecommerce.image"
 """A label that the local cloud puts on the images that it builds; no official image has it."""
 PROGRAM_TIMEOUT_S = 10
+AGENT = "do-agent.service"
+"""DigitalOcean's metrics agent: without its figures no alert on CPU, memory or disk fires."""
+METADATA = ("169.254.169.254", 80)
+"""Where the agent asks who it is, and delivers."""
+METADATA_TIMEOUT_S = 2
 OUTBOX = """SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM event_outbox
 WHERE published_at IS NULL AND status IN ('pending', 'processing', 'processed')"""
 """Rows that the relay has yet to send, and the age of the oldest in seconds."""
@@ -42,6 +48,7 @@ def main(tier: str, root: Path = Path("/")) -> None:
     containers: list[dict[str, Any]] = []
     images: dict[str, dict[str, Any]] = {}
     outbox = None
+    agent = asked(failed, ask_agent)
     try:
         listed = run("docker", "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={PROJECT}={tier}").split()
         containers = [c for c in inspect("container", listed) if c["Config"]["Labels"].get(ONE_OFF) != "True"]
@@ -66,6 +73,7 @@ def main(tier: str, root: Path = Path("/")) -> None:
         "failed_units": asked(failed, failed_units) or [],
         "containers": [describe(root, container, images.get(container["Image"], {})) for container in containers],
         "outbox": parse_outbox(outbox),
+        "metrics_agent": parse_agent(agent),
     }
     document["failed"] = failed  # in the end, with what the questions above could not be answered for
     print(json.dumps(document))  # noqa: T201 - its output is its interface
@@ -234,6 +242,24 @@ def parse_outbox(asked: subprocess.Popen[str] | None) -> dict[str, float] | None
         asked.kill()
         return None
     return {"unpublished": int(answer[0]), "oldest_s": float(answer[1])} if len(answer) == 2 else None
+
+
+def ask_agent() -> tuple[bool, subprocess.Popen[bytes] | None]:
+    """Whether the agent runs, and a try to reach the metadata address as its user; None where that user is unknown."""
+    shown = run("systemctl", "show", AGENT, "--property=ActiveState,User").splitlines()
+    unit = dict(line.split("=", 1) for line in shown)
+    try:
+        number = pwd.getpwnam(unit["User"]).pw_uid
+    except KeyError:
+        return unit["ActiveState"] == "active", None
+    connect = f"import socket; socket.create_connection({METADATA}, {METADATA_TIMEOUT_S})"
+    argv = [sys.executable, "-ISc", connect]
+    return unit["ActiveState"] == "active", subprocess.Popen(argv, user=number, stderr=subprocess.DEVNULL)
+
+
+def parse_agent(answer: tuple[bool, subprocess.Popen[bytes] | None] | None) -> dict[str, bool]:
+    running, attempt = answer or (False, None)
+    return {"running": running, "let_out": attempt is not None and attempt.wait() == 0}
 
 
 if __name__ == "__main__":

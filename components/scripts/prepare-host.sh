@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Brings a booted droplet to the state that the tiers need: keys, sshd, swap, data volume.
 # After lib.sh and upkeep.sh. Variables: LOGIN_USER AUTHORIZED_KEY SSHD_PEERS_FILE SSHD_PEERS PACKAGES SWAP_MIB SCRUB_SCRIPT
+#            METRICS_AGENT_USER METADATA_UNIT_NAME METADATA_UNIT
 #            VOLUME_DEVICE VOLUME_LABEL VOLUME_MOUNT (all three empty: no volume)
 
 wait_for_cloud_init() {
@@ -69,6 +70,20 @@ ExecStart=$SCRIPTS_DIR/scrub-user-data.sh
 WantedBy=cloud-init.target
 UNIT
   "$SCRIPTS_DIR/scrub-user-data.sh"
+}
+
+# Machines that were born before DigitalOcean's metrics agent was let out; on others there is nothing to do.
+let_metrics_agent_out() {
+  getent passwd "$METRICS_AGENT_USER" >/dev/null ||
+    useradd --system --no-create-home --shell /bin/false "$METRICS_AGENT_USER"
+  unit "$METADATA_UNIT_NAME" boot <<<"$METADATA_UNIT"
+  local rule=(OUTPUT -d 169.254.169.254/32 -m owner --uid-owner "$METRICS_AGENT_USER" -j ACCEPT)
+  if iptables -w -t raw -C "${rule[@]}" 2>/dev/null; then return 0; fi
+  # Not by a restart of the unit: the address would be open to all for a moment.
+  iptables -w -t raw -I "${rule[@]}"
+  say "the metrics agent is let out to the metadata address"
+  # After many failures it waits for up to an hour before it tries again.
+  if systemctl cat do-agent.service >/dev/null 2>&1; then systemctl restart do-agent.service; fi
 }
 
 install_swap() {
@@ -173,6 +188,7 @@ wait_for_cloud_init
 install_authorized_key
 configure_sshd
 install_scrubber
+let_metrics_agent_out
 install_swap
 install_volume
 install_upkeep

@@ -123,6 +123,7 @@ def seed_archive(spec: DropletSpec, identity: Identity, resolvers: str) -> bytes
     """Pack the files that are laid into a new droplet: cloud-init's NoCloud seed and the machine's name servers."""
     metadata = {
         "instance-id": identity.id,
+        "region": spec.region,  # not cloud-init's: the droplet's metadata service reads this file, too
         "local-hostname": spec.name,
         "public-keys": list(spec.ssh_public_keys),
     }

@@ -110,6 +110,7 @@ def document(*services: str, **changes: Any) -> dict[str, Any]:
         "failed_units": [],
         "containers": containers,
         "outbox": None,
+        "metrics_agent": {"running": True, "let_out": True},
         **changes,
     }
 

@@ -70,6 +70,14 @@ def container(index: int = 0, **values: Any) -> Change:
         ),
         ("no release is active", lambda found: found.update(release=None)),
         ("the clock is not synchronised", lambda found: found.update(clock_synchronised=False)),
+        (
+            "the metrics agent does not run: no alert on CPU, memory or disk can fire",
+            lambda found: found.update(metrics_agent={"running": False, "let_out": True}),
+        ),
+        (
+            "the metrics agent cannot reach the metadata address: no alert on CPU, memory or disk can fire",
+            lambda found: found.update(metrics_agent={"running": True, "let_out": False}),
+        ),
         ("basecommerce-edge.service failed", lambda f: f.update(failed_units=["basecommerce-edge.service"])),
         ("docker ps: no daemon", lambda found: found.update(failed=["docker ps: no daemon"], containers=[])),
     ],

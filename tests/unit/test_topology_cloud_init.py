@@ -121,11 +121,21 @@ def test_docker_keeps_containers_running_bounds_logs_and_takes_no_address_of_our
     assert daemon["default-address-pools"] == [{"base": "172.31.0.0/16", "size": 24}]
 
 
-def test_metadata_address_is_closed_to_containers_and_to_all_users_but_root() -> None:
+def test_metadata_address_is_closed_to_containers_and_to_all_users_but_root_and_the_metrics_agent() -> None:
     unit = _file("edge", "/etc/systemd/system/basecommerce-metadata.service")
-    assert "-A PREROUTING -d 169.254.169.254/32 -j DROP" in unit
-    assert "-A OUTPUT -d 169.254.169.254/32 -m owner ! --uid-owner 0 -j DROP" in unit
-    assert "systemctl enable --now basecommerce-metadata.service" in _script("edge").splitlines()
+    assert [line.partition(" raw ")[2] for line in unit.splitlines() if line.startswith("ExecStart=")] == [
+        "-A PREROUTING -d 169.254.169.254/32 -j DROP",
+        "-A OUTPUT -d 169.254.169.254/32 -m owner ! --uid-owner 0 -j DROP",
+        "-I OUTPUT -d 169.254.169.254/32 -m owner --uid-owner do-agent -j ACCEPT",
+    ]
+
+
+def test_the_rule_for_the_metrics_agent_finds_its_user_at_the_first_boot() -> None:
+    script = _script("edge").splitlines()
+    enable = script.index("systemctl enable --now basecommerce-metadata.service")
+    assert script[enable - 1] == (
+        "id do-agent >/dev/null 2>&1 || useradd --system --no-create-home --shell /bin/false do-agent"
+    )
 
 
 @pytest.mark.parametrize("droplet", DROPLETS)

@@ -58,6 +58,7 @@ def test_status_shows_every_service_its_memory_release_and_image_in_two_seconds(
         assert host["release"]["digest"] == current.removeprefix("releases/")
         assert host["release"]["by"], "this `up` left a name"
         assert host["template"] == host["template_for_new_machines"] is not None
+        assert host["metrics_agent"] == {"running": True, "let_out": True}
         assert 0 < host["limits_bytes"] <= 0.8 * host["memory"]["total_bytes"]
         for container in host["containers"]:
             assert 0 < container["memory"]["used_bytes"] < container["memory"]["limit_bytes"]
@@ -65,6 +66,23 @@ def test_status_shows_every_service_its_memory_release_and_image_in_two_seconds(
     assert [disk["mount"] for disk in hosts["infra"]["disks"]] == ["/", "/mnt/data"]
     assert hosts["infra"]["outbox"] == {"unpublished": 0, "oldest_s": 0.0}
     assert hosts["edge"]["outbox"] is None
+
+
+ASK = "curl --silent --max-time 2 http://169.254.169.254/metadata/v1/id"
+FROM_A_CONTAINER = """docker exec {tier}-{service}-1 python3 -c "
+import urllib.request; urllib.request.urlopen('http://169.254.169.254/metadata/v1/id', timeout=2)" """
+
+
+@pytest.mark.parametrize(("tier", "service"), [("infra", "relay"), ("vertical", "construction"), ("edge", "auth")])
+def test_the_metrics_agent_delivers_and_no_container_reaches_the_metadata_address(
+    stack: LocalStack, tier: str, service: str
+) -> None:
+    droplet_id = stack.inside(tier, ASK)
+    assert droplet_id.isdigit(), "root gets through, so something answers"
+    assert json.loads(stack.inside(tier, "cat /run/localcloud/figures.json"))["droplet_id"] == droplet_id
+    assert stack.inside(tier, f"runuser --user=nobody -- {ASK} || echo refused").strip() == "refused"
+    closed = FROM_A_CONTAINER.format(tier=tier, service=service)
+    assert stack.inside(tier, f"{closed} 2>/dev/null || echo refused").strip() == "refused"
 
 
 def test_status_agrees_with_docker_stats_about_memory(stack: LocalStack) -> None:
