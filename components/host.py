@@ -34,9 +34,13 @@ VOLUME_DEVICE = "/dev/disk/by-id/scsi-0DO_Volume_{name}"
 
 @dataclass(frozen=True, kw_only=True)
 class MountArgs:
-    """Where a data volume goes: `volume_name` as DigitalOcean knows it, ext4 `label`, absolute `mount` point."""
+    """Where a data volume goes: `volume_name` as DigitalOcean knows it, ext4 `label`, absolute `mount` point.
+
+    The size is here so that a bigger volume runs the command again, which grows the file system.
+    """
 
     volume_name: str
+    size_gib: int
     label: str
     mount: str
 
@@ -51,6 +55,7 @@ class HostArgs:
     authorized_key: pulumi.Input[str]
     bastion_address: pulumi.Input[str]
     memory_mib: int
+    tier: str
     # Only the bastion forwards, and to nobody that is not named here: private addresses by droplet name.
     forward_to: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     mount: MountArgs | None = None  # most droplets keep nothing
@@ -76,8 +81,14 @@ class HostArgs:
             authorized_key=config.login_key,
             bastion_address=addresses[bastion],
             memory_mib=project.size(name).memory_mib,
+            tier=project.droplet(name).role,
             forward_to=peers if name == bastion else {},
-            mount=MountArgs(volume_name=project.physical_name(volume.name), label=volume.label, mount=volume.mount)
+            mount=MountArgs(
+                volume_name=project.physical_name(volume.name),
+                size_gib=volume.size_gib,
+                label=volume.label,
+                mount=volume.mount,
+            )
             if volume
             else None,
         )
@@ -166,12 +177,14 @@ def _prepare_text(args: HostArgs) -> pulumi.Output[str]:
                 "SSHD_PEERS_FILE": SSHD_PEERS_FILE,
                 "SSHD_PEERS": sshd_peers(bastion_address, tuple(forward_to)),
                 "PACKAGES": " ".join(PACKAGES),
+                "TIER": args.tier,
                 "SWAP_MIB": str(swap_mib(args.memory_mib)),
                 "SCRUB_SCRIPT": read_script("scrub-user-data.sh"),
                 "METRICS_AGENT_USER": METRICS_AGENT_USER,
                 "METADATA_UNIT_NAME": METADATA_UNIT_NAME,
                 "METADATA_UNIT": METADATA_UNIT,
                 "VOLUME_DEVICE": VOLUME_DEVICE.format(name=mount.volume_name) if mount else "",
+                "VOLUME_SIZE_GIB": str(mount.size_gib) if mount else "",
                 "VOLUME_LABEL": mount.label if mount else "",
                 "VOLUME_MOUNT": mount.mount if mount else "",
             },

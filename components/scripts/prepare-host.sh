@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Brings a booted droplet to the state that the tiers need: keys, sshd, swap, data volume.
-# After lib.sh and upkeep.sh. Variables: LOGIN_USER AUTHORIZED_KEY SSHD_PEERS_FILE SSHD_PEERS PACKAGES SWAP_MIB SCRUB_SCRIPT
+# After lib.sh and upkeep.sh. Variables: LOGIN_USER AUTHORIZED_KEY SSHD_PEERS_FILE SSHD_PEERS PACKAGES TIER SWAP_MIB SCRUB_SCRIPT
 #            METRICS_AGENT_USER METADATA_UNIT_NAME METADATA_UNIT
-#            VOLUME_DEVICE VOLUME_LABEL VOLUME_MOUNT (all three empty: no volume)
+#            VOLUME_DEVICE VOLUME_SIZE_GIB VOLUME_LABEL VOLUME_MOUNT (all four empty: no volume)
 
 wait_for_cloud_init() {
   # `cloud-init status --wait` asks systemd over this socket and gives up at once while it is missing.
@@ -140,17 +140,46 @@ make_file_system() {
   fi
 }
 
+TIER_PENDING=/run/basecommerce-tier-stopped
+
 # The file system does not grow with its volume by itself. Asked first, so that an equal size touches nothing.
 grow_file_system() {
   local blocks block_size device_size
+  # The kernel may see the new size later than DigitalOcean says that the volume has it.
+  wait_until 120 "$VOLUME_SIZE_GIB GiB on $VOLUME_DEVICE" volume_has_its_size
   blocks=$(dumpe2fs -h "$VOLUME_DEVICE" 2>/dev/null | sed --quiet 's/^Block count: *//p')
   block_size=$(dumpe2fs -h "$VOLUME_DEVICE" 2>/dev/null | sed --quiet 's/^Block size: *//p')
   device_size=$(blockdev --getsize64 "$VOLUME_DEVICE")
-  if ((device_size - blocks * block_size >= 1048576)); then
-    mountpoint --quiet "$VOLUME_MOUNT" || e2fsck -f -p "$VOLUME_DEVICE" >/dev/null
-    resize2fs "$VOLUME_DEVICE" >/dev/null
-    say "the file system of $VOLUME_DEVICE grew to $device_size bytes"
-  fi
+  ((device_size - blocks * block_size >= 1048576)) || return 0
+  if ! may_grow_mounted; then release_volume; fi
+  mountpoint --quiet "$VOLUME_MOUNT" || check_file_system
+  resize2fs "$VOLUME_DEVICE" >/dev/null
+  say "the file system of $VOLUME_DEVICE grew to $device_size bytes"
+}
+
+volume_has_its_size() { (($(blockdev --getsize64 "$VOLUME_DEVICE") >= VOLUME_SIZE_GIB * 1073741824)); }
+
+check_file_system() {
+  local status=0
+  e2fsck -f -p "$VOLUME_DEVICE" >/dev/null || status=$?
+  ((status <= 1)) || fail "e2fsck on $VOLUME_DEVICE ended with status $status" # 1: it mended something
+}
+
+# The kernel wants CAP_SYS_RESOURCE (bit 24) to grow what is mounted. Every machine of its own has it, a container may not.
+may_grow_mounted() { ((0x$(sed --quiet 's/^CapEff:[[:space:]]*//p' /proc/self/status) >> 24 & 1)); }
+
+release_volume() {
+  mountpoint --quiet "$VOLUME_MOUNT" || return 0
+  say "a mounted file system may not be grown here: the tier stops for some seconds"
+  touch "$TIER_PENDING" # a run that is cut off leaves the start to the next one
+  systemctl stop "basecommerce-$TIER.service"
+  systemctl stop "$(systemd-escape --path --suffix=mount "$VOLUME_MOUNT")"
+}
+
+start_tier() {
+  [[ -e $TIER_PENDING ]] || return 0
+  systemctl start "basecommerce-$TIER.service"
+  rm --force "$TIER_PENDING"
 }
 
 install_volume() {
@@ -195,5 +224,6 @@ install_upkeep
 load_units
 start_swap
 mount_volume
+start_tier
 systemctl start basecommerce-prune.timer basecommerce-watchdog.timer
 say "host is ready"

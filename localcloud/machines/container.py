@@ -23,8 +23,8 @@ REGISTRY_NAME = "registry.localcloud.internal"
 RESERVED_ADDRESSES_FILE = "etc/localcloud/reserved-addresses"
 _SEED = "var/lib/cloud/seed/nocloud"
 
-# Not --privileged: that also asks for the four left out here (SYS_RESOURCE, BPF, PERFMON, CHECKPOINT_RESTORE), which a
-# machine that is itself confined may not have to give; the start would fail. This is no security boundary either way.
+# Not --privileged: that also asks for what is left out here (BPF, PERFMON, CHECKPOINT_RESTORE, and SYS_RESOURCE below),
+# which a machine that is itself confined may not have to give; the start would fail. This is no security boundary.
 CAPABILITIES = (
     *("AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH"),
     *("FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE", "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE"),
@@ -32,6 +32,8 @@ CAPABILITIES = (
     *("SYSLOG", "SYS_ADMIN", "SYS_BOOT", "SYS_CHROOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE"),
     *("SYS_RAWIO", "SYS_TIME", "SYS_TTY_CONFIG", "WAKE_ALARM"),
 )
+SYS_RESOURCE_BIT = 24
+"""Of the masks in /proc/<pid>/status. To grow a mounted file system, as every machine of its own may, takes this."""
 MIB = 1024 * 1024
 PAGE = 4096
 STOP_TIMEOUT_S = 60  # what systemd in the droplet gets for a clean shutdown
@@ -75,8 +77,22 @@ def memory_limits(mib: int) -> tuple[str, str]:
     return f"--memory={mib}m", f"--memory-swap={mib * MIB + PAGE}"
 
 
+def capabilities(engine_status: str) -> tuple[str, ...]:
+    """Give a droplet's capabilities; `engine_status` is /proc/<pid>/status of Docker's engine, which passes them on."""
+    found = re.search(r"^CapBnd:\s*([0-9a-f]+)$", engine_status, re.MULTILINE)
+    has_it = found is not None and int(found[1], 16) >> SYS_RESOURCE_BIT & 1
+    return (*CAPABILITIES, "SYS_RESOURCE") if has_it else CAPABILITIES
+
+
 def create_arguments(
-    config: CloudConfig, urn: str, spec: DropletSpec, identity: Identity, *, image: str, disk: Path
+    config: CloudConfig,
+    urn: str,
+    spec: DropletSpec,
+    identity: Identity,
+    *,
+    image: str,
+    disk: Path,
+    engine_status: str,
 ) -> tuple[str, ...]:
     """Write the arguments of `docker container create`. No secret is among them: user-data goes in as a file."""
     own = {
@@ -95,7 +111,7 @@ def create_arguments(
         f"--add-host={REGISTRY_NAME}:{config.registry_address}",
         *memory_limits(spec.memory_mib),
         "--cap-drop=ALL",
-        *(f"--cap-add={name}" for name in CAPABILITIES),
+        *(f"--cap-add={name}" for name in capabilities(engine_status)),
         # systemd and the Docker inside mount, write sysctls and make namespaces of their own.
         "--security-opt=seccomp=unconfined",
         "--security-opt=apparmor=unconfined",

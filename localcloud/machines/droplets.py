@@ -26,6 +26,7 @@ SETTLE_S = 1.0
 SSH_DEADLINE_S = 90.0
 """sshd answers after about 2 seconds on an idle machine; cloud-init runs before it."""
 
+_ENGINE_PID = Path("/run/docker.pid")
 _LOG_LINES = 20
 _ID_DIGITS = 9  # as DigitalOcean's today
 
@@ -203,7 +204,9 @@ async def _create_container(
     own = {labels.CLOUD: cloud.config.name, labels.KIND: "droplet-docker", labels.URN: urn}
     volume = container.docker_volume(cloud.config, identity.id)
     await cloud.host.run("docker", "volume", "create", *labels.arguments(own), volume)
-    arguments = container.create_arguments(cloud.config, urn, spec, identity, image=image, disk=disk.resolve())
+    arguments = container.create_arguments(
+        cloud.config, urn, spec, identity, image=image, disk=disk.resolve(), engine_status=_engine_status()
+    )
     await cloud.host.run("docker", "container", "create", *arguments)
     network = vpc_network(cloud.config)
     await cloud.host.run("docker", "network", "connect", f"--ip={identity.private}", network, identity.container)
@@ -228,6 +231,14 @@ def _machine_resolvers() -> str:
             if found:
                 return found
     return ""
+
+
+def _engine_status() -> str:
+    """Answer what the kernel says of Docker's engine, nothing where it cannot be found."""
+    try:
+        return Path(f"/proc/{int(_ENGINE_PID.read_text())}/status").read_text()
+    except (OSError, ValueError):
+        return ""
 
 
 def _mark_created(store: Store, droplet_id: str) -> None:

@@ -171,6 +171,13 @@ def test_a_peer_is_waited_for_on_the_bastion_before_it_is_dialled_through_it(sta
         assert ready.plain("connection")["proxy"]["host"] == RESERVED_IP
 
 
+def test_a_bigger_volume_runs_the_command_that_grows_its_file_system(staging: Recorder) -> None:
+    size = staging.one("digitalocean:index/volume:Volume", "infra-volume").plain("size")
+    assert f"\nVOLUME_SIZE_GIB={size:.0f}\n" in staging.one(COMMAND, "infra-host-ready").plain("create")
+    volume = staging.one("digitalocean:index/volume:Volume", "infra-volume").urn
+    assert volume in staging.after(staging.one(COMMAND, "infra-host-ready")), "which waits for the volume"
+
+
 def test_components_are_the_fourteen_known_ones(program: tuple[str, Recorder]) -> None:
     _, recorder = program
     assert {item.type for item in recorder.registered if not item.custom} == TOKENS

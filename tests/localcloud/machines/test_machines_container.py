@@ -41,8 +41,14 @@ IDENTITY = container.Identity(
 )
 
 
-def arguments() -> tuple[str, ...]:
-    return container.create_arguments(CONFIG, "urn", SPEC, IDENTITY, image="droplet:1", disk=Path("/nowhere/disk"))
+CONFINED, WHOLE = "CapEff:\t0\nCapBnd:\t000001fffeffffff\n", "CapEff:\t0\nCapBnd:\t000001ffffffffff\n"
+
+
+def arguments(engine_status: str = CONFINED) -> tuple[str, ...]:
+    disk = Path("/nowhere/disk")
+    return container.create_arguments(
+        CONFIG, "urn", SPEC, IDENTITY, image="droplet:1", disk=disk, engine_status=engine_status
+    )
 
 
 def test_no_argument_holds_a_secret() -> None:
@@ -57,6 +63,11 @@ def test_the_droplet_has_its_memory_and_no_swap() -> None:
 def test_a_capability_that_a_confined_machine_lacks_is_not_asked_for(name: str) -> None:
     assert f"--cap-add={name}" not in arguments()
     assert "--privileged" not in arguments()
+
+
+def test_a_droplet_may_grow_a_mounted_file_system_where_the_engine_has_that_right_to_give() -> None:
+    assert "--cap-add=SYS_RESOURCE" in arguments(WHOLE)
+    assert "--cap-add=SYS_RESOURCE" not in arguments("")
 
 
 def test_nested_containers_stay_in_the_droplet_s_cgroup() -> None:
