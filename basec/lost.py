@@ -60,8 +60,8 @@ def find(engine: Engine, silent: Sequence[str]) -> tuple[tuple[str, ...], tuple[
 def _ask_all(environment: Environment, silent: list[str]) -> None:
     # Of a stack that was never up here, or whose secrets do not open, nothing is known; the engine says the latter.
     with suppress(BasecommerceError, OSError):
-        if environment.dry_dir or (environment.is_local and local_stack.LocalCloud.load(environment).is_dry):
-            return  # records have no sshd
+        if local_stack.is_records(environment):
+            return
         hosts = facts.load(environment).hosts
         ensure_key(environment)
         threads = [Thread(target=_ask, args=(environment, host, silent), daemon=True) for host in hosts]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from basec import lost, policy
+from basec import lost, policy, power
 from basec.console import Stages, say, show
 from basec.files import NO_DOCUMENT, damaged
 from basec.price import Price, price_of
@@ -120,7 +120,7 @@ def apply(engine: Engine, project: Project, stages: Stages, request: Request) ->
         if request.ask and view.changed:
             show(*screen.resources(planned.review), progress=True)
             _confirm(engine.environment.name, refresh=request.refresh)
-        with stages.stage("up"):
+        with stages.stage("up"), power.stopped(engine.environment, view.steps):
             done = engine.up(
                 request.plan.absolute() if request.plan else own,
                 planned.replace,

@@ -56,6 +56,7 @@ class HostArgs:
     bastion_address: pulumi.Input[str]
     memory_mib: int
     tier: str
+    size: str
     # Only the bastion forwards, and to nobody that is not named here: private addresses by droplet name.
     forward_to: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     mount: MountArgs | None = None  # most droplets keep nothing
@@ -82,6 +83,7 @@ class HostArgs:
             bastion_address=addresses[bastion],
             memory_mib=project.size(name).memory_mib,
             tier=project.droplet(name).role,
+            size=project.droplet(name).size,
             forward_to=peers if name == bastion else {},
             mount=MountArgs(
                 volume_name=project.physical_name(volume.name),
@@ -178,6 +180,8 @@ def _prepare_text(args: HostArgs) -> pulumi.Output[str]:
                 "SSHD_PEERS": sshd_peers(bastion_address, tuple(forward_to)),
                 "PACKAGES": " ".join(PACKAGES),
                 "TIER": args.tier,
+                # Nobody reads it. A new size reboots the machine: this runs again, and what comes after waits for it.
+                "DROPLET_SIZE": args.size,
                 "SWAP_MIB": str(swap_mib(args.memory_mib)),
                 "SCRUB_SCRIPT": read_script("scrub-user-data.sh"),
                 "METRICS_AGENT_USER": METRICS_AGENT_USER,

@@ -15,6 +15,10 @@ Progress = Callable[[str], Awaitable[None]]
 """Shows one short live line beside the resource, e.g. `cloud-init`."""
 
 
+PENDING_EVENT = "Error resizing volume: Droplet already has a pending event.\nhint: run the same command again"
+"""What the API says to the resize of a volume while its droplet is switched off or on."""
+
+
 class CloudError(Exception):
     """The cloud refuses or fails; the text reads like the real API's and may hold a `hint:` line."""
 

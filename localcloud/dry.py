@@ -14,6 +14,7 @@ import asyncio
 import fcntl
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from typing import Any
 
 from .backend import (
     NO_DOCUMENT,
+    PENDING_EVENT,
     CloudError,
     DropletSpec,
     DropletState,
@@ -41,6 +43,8 @@ from .config import CloudConfig
 FIRST_DROPLET_ADDRESS = 8
 FIRST_RESERVED_ADDRESS = 24
 """Offsets in the public slice; below are the gateway, the Cloudflare stand-in and the registry."""
+POWER_S = 0.5
+"""Seconds that a droplet is off for a new size."""
 FIRST_NUMERIC_ID = 400_000_001
 """DigitalOcean counts droplets and keys in the hundreds of millions; programs must not rely on few digits."""
 
@@ -131,6 +135,13 @@ class DryCloud:
 
     async def update_droplet(self, droplet_id: str, spec: DropletSpec, progress: Progress) -> DropletState:
         await progress("record")
+        with self._store.change() as data:
+            record = _existing(data, "droplet", droplet_id)
+            resized = record["spec"]["size"] != spec.size
+            if resized:
+                record["pending_until"] = time.time() + POWER_S
+        if resized:
+            await asyncio.sleep(POWER_S)
         return DropletState(**self._change("droplet", droplet_id, _without_secrets(spec))["state"])
 
     async def read_droplet(self, droplet_id: str) -> DropletState | None:
@@ -168,11 +179,19 @@ class DryCloud:
     # Volumes
 
     async def create_volume(self, urn: str, spec: VolumeSpec) -> str:
+        for other in self._store.read().get("volume", {}).values():
+            same = (other["spec"]["name"], other["spec"]["region"]) == (spec.name, spec.region)
+            if same and other["urn"] != urn:
+                raise CloudError(f"volume {spec.name}: a volume of that name already exists in {spec.region}")
         return self._put("volume", urn, None, asdict(spec))
 
     async def resize_volume(self, volume_id: str, size_gib: int) -> None:
         with self._store.change() as data:
-            _existing(data, "volume", volume_id)["spec"]["size_gib"] = size_gib
+            record = _existing(data, "volume", volume_id)
+            holder = data.get("droplet", {}).get(record.get("droplet_id"), {})
+            if holder.get("pending_until", 0) > time.time():
+                raise CloudError(PENDING_EVENT)
+            record["spec"]["size_gib"] = size_gib
 
     async def read_volume(self, volume_id: str) -> VolumeSpec | None:
         record = self._get("volume", volume_id)

@@ -39,6 +39,8 @@ HEADS: Mapping[str, str] = {
     "gone": "{count} resources are gone",
 }
 """How a refusal begins that is about several resources."""
+IMPOSSIBLE = frozenset({"together"})
+"""Rules whose edits the cloud itself refuses, so that nobody may name them on purpose."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +77,19 @@ class Step:
         """The inventory's name of the droplet that the resource belongs to; the VPC belongs to none."""
         return self.name.removesuffix(SUFFIXES.get(self.type, ""))
 
+    @property
+    def resized(self) -> bool:
+        """Whether it stays, with another size."""
+        old, new = self.old_inputs.get("size"), self.new_inputs.get("size")
+        return self.op == "update" and None not in (old, new) and old != new
+
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
     """One dangerous edit."""
 
     rule: str
-    """`replace`, `delete`, `image`, `shrink`, `protect`, `gone` or `destroy`."""
+    """`replace`, `delete`, `image`, `shrink`, `protect`, `gone`, `together` or `destroy`."""
     stack: str
     urn: str = ""
     resource: str = ""
@@ -127,12 +135,21 @@ def judge(
     `gone` are the URNs of what the state has and the cloud has not. A machine may be made anew: that heals, and its
     volume is another resource. Anything else that is gone took data or an address with it.
     """
+    steps = list(steps)
     found = [refusal for step in _worst(steps) for refusal in _refusals(step, project, gone)]
-    named = [refusal for refusal in found if refusal.urn in allowed or refusal.name in allowed]
+    found += _together(steps, project)
+    on_purpose = [refusal for refusal in found if refusal.rule not in IMPOSSIBLE]
+    named = [refusal for refusal in on_purpose if refusal.urn in allowed or refusal.name in allowed]
     return Verdict(
         refusals=tuple(refusal for refusal in found if refusal not in named),
         forced=tuple(dict.fromkeys(refusal.urn for refusal in named if refusal.rule in ("image", "shrink"))),
     )
+
+
+def powered_off(steps: Iterable[Step]) -> Mapping[str, Step]:
+    """Give the droplets whose power or disk a plan takes away: by a new size, or by a replacement."""
+    cut = (step for step in _worst(steps) if step.type == DROPLET and (step.resized or step.op in REPLACE_OPS))
+    return {step.droplet: step for step in cut}
 
 
 def judge_destroy(stack: str, *, local: bool, allowed: str) -> tuple[Refusal, ...]:
@@ -188,6 +205,8 @@ def _block(group: Sequence[Refusal]) -> str:
         lines = [f"BC07 {first.stack}: {head}:", *(f"  {each.resource}: {each.loss}" for each in group)]
     undo = next((each.undo for each in group if each.undo), "undo the last edit")
     refresh = ["--refresh"] if first.rule == "gone" else []
+    if first.rule in IMPOSSIBLE:
+        return "\n".join([*lines, f"hint: {undo}; {MORE}"])
     flags = " ".join([*refresh, *(f"--allow-replace {each.name}" for each in group)])
     return "\n".join([*lines, f"hint: {undo}; {MORE}; on purpose: basec up --env {first.stack} {flags}"])
 
@@ -229,6 +248,26 @@ def _refusals(step: Step, project: Project, gone: Collection[str]) -> Iterator[R
         yield refusal(
             "protect", "would lose its protection", what, f"keep `protect: true` in {settings_file(project.stack)}"
         )
+
+
+def _together(steps: Iterable[Step], project: Project) -> Iterator[Refusal]:
+    """Find volumes that would grow while their machine is switched off or deleted.
+
+    The API refuses that (`Droplet already has a pending event`), and the provider does not try it again.
+    """
+    off = powered_off(steps)
+    for step in steps:
+        if step.type == VOLUME and step.resized and step.droplet in off:
+            line = f"inventory.yaml (droplets.{step.droplet}.volume)"
+            yield Refusal(
+                rule="together",
+                stack=project.stack,
+                urn=step.urn,
+                resource=step.resource,
+                why=f"would grow while {off[step.droplet].resource} is switched off",
+                loss="DigitalOcean refuses the one while the other goes on",
+                undo=f"one after the other: undo `size_gib` in {line}, basec up, then write it again",
+            )
 
 
 def _loss(step: Step, project: Project) -> str:

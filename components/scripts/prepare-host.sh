@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Brings a booted droplet to the state that the tiers need: keys, sshd, swap, data volume.
-# After lib.sh and upkeep.sh. Variables: LOGIN_USER AUTHORIZED_KEY SSHD_PEERS_FILE SSHD_PEERS PACKAGES TIER SWAP_MIB SCRUB_SCRIPT
+# After lib.sh and upkeep.sh. Variables: LOGIN_USER AUTHORIZED_KEY SSHD_PEERS_FILE SSHD_PEERS PACKAGES TIER DROPLET_SIZE SWAP_MIB SCRUB_SCRIPT
 #            METRICS_AGENT_USER METADATA_UNIT_NAME METADATA_UNIT
 #            VOLUME_DEVICE VOLUME_SIZE_GIB VOLUME_LABEL VOLUME_MOUNT (all four empty: no volume)
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import shutil
+import time
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -28,6 +29,7 @@ SSH_DEADLINE_S = 90.0
 
 _ENGINE_PID = Path("/run/docker.pid")
 _LOG_LINES = 20
+_EVENT_S = 120.0  # after a run that was killed, the event is taken to be over
 _ID_DIGITS = 9  # as DigitalOcean's today
 
 
@@ -85,15 +87,13 @@ async def wait_for_ssh(cloud: Cloud, droplet_id: str) -> None:
 
 
 async def update(cloud: Cloud, droplet_id: str, spec: DropletSpec) -> DropletState:
-    """Change what a running droplet can change: name, tags, size. Raises NotReadyError while sshd does not answer."""
+    """Change what a droplet can change: name, tags, size. Raises NotReadyError while sshd does not answer."""
     document = _require(cloud.store, droplet_id)
-    if spec.memory_mib != document["memory_mib"]:
-        await cloud.host.run(
-            "docker", "container", "update", *container.memory_limits(spec.memory_mib), document["container"]
-        )
+    if spec.size != document["size"]:
+        await _resize(cloud, droplet_id, document, spec)
     async with cloud.store.lock():
         changed = {"name": spec.name, "tags": list(spec.tags), "size": spec.size, "memory_mib": spec.memory_mib}
-        cloud.store.write(DROPLETS, droplet_id, {**document, **changed})
+        cloud.store.write(DROPLETS, droplet_id, {**document, **changed})  # without the event: it is over
         await firewalls.apply(cloud)
     found = await read(cloud, droplet_id)
     if found is None:
@@ -101,6 +101,22 @@ async def update(cloud: Cloud, droplet_id: str, spec: DropletSpec) -> DropletSta
     if found.status == "active":
         await wait_for_ssh(cloud, droplet_id)
     return found
+
+
+async def _resize(cloud: Cloud, droplet_id: str, document: Document, spec: DropletSpec) -> None:
+    """Give a droplet another size as the official provider does: power off, resize, power on. No shutdown."""
+    name = document["container"]
+    cloud.store.write(DROPLETS, droplet_id, {**document, "pending_until": time.time() + _EVENT_S})
+    await cloud.host.run("docker", "container", "kill", name, check=False)  # it may be off already
+    await cloud.host.run("docker", "container", "wait", name)
+    await cloud.host.run("docker", "container", "update", *container.memory_limits(spec.memory_mib), name)
+    await start(cloud, droplet_id)
+
+
+def has_pending_event(cloud: Cloud, droplet_id: str) -> bool:
+    """Say whether a power event of the droplet goes on."""
+    document = cloud.store.read(DROPLETS, droplet_id) or {}
+    return float(document.get("pending_until", 0)) > time.time()
 
 
 async def read(cloud: Cloud, droplet_id: str) -> DropletState | None:

@@ -12,10 +12,10 @@ import stat
 import uuid
 from pathlib import Path
 
-from localcloud.backend import CloudError, VolumeSpec
+from localcloud.backend import PENDING_EVENT, CloudError, VolumeSpec
 
 from .context import Cloud
-from .droplets import DROPLETS
+from .droplets import DROPLETS, has_pending_event
 from .store import Document
 
 VOLUMES = "volumes"
@@ -54,6 +54,9 @@ async def resize(cloud: Cloud, volume_id: str, size_gib: int) -> None:
     document = _require(cloud, volume_id)
     if size_gib < document["size_gib"]:
         raise CloudError(f"volume {document['name']}: size {size_gib} GiB is below its {document['size_gib']} GiB")
+    holder = attached(cloud, volume_id)
+    if holder is not None and has_pending_event(cloud, holder):
+        raise CloudError(PENDING_EVENT)
     _grow_file(image_path(cloud, volume_id), size_gib)
     loop = await loop_device(cloud, volume_id)
     if loop is not None:

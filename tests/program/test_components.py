@@ -73,7 +73,7 @@ def droplet(name: str) -> pulumi.Resource:
 def host(name: str) -> pulumi.Resource:
     args = HostArgs(
         droplet_name="infra", droplet_id="1", access=access(), authorized_key="ssh-ed25519 L",
-        bastion_address="10.80.0.4", memory_mib=2048, tier="infra",
+        bastion_address="10.80.0.4", memory_mib=2048, tier="infra", size="s-1vcpu-2gb",
         mount=MountArgs(volume_name="data", size_gib=10, label="bc-data", mount="/mnt/data"),
     )  # fmt: skip
     return Host(name, args)

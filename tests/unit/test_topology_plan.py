@@ -17,6 +17,7 @@ from topology.plan import (
     Step,
     judge,
     judge_destroy,
+    powered_off,
     template_notes,
 )
 
@@ -69,6 +70,35 @@ HARMLESS = [
     step("replace", COMMAND),
     step("delete", COMMAND),
 ]
+
+
+RESIZED = step("update", MACHINE, old_inputs={"size": "s-1vcpu-2gb"}, new_inputs={"size": "s-2vcpu-2gb"})
+REPLACED = step("replace", MACHINE, "region")
+GROWN = step("update", DISK, old_inputs={"size": 10}, new_inputs={"size": 20})
+
+
+@pytest.mark.parametrize("off", [RESIZED, REPLACED])
+def test_a_volume_does_not_grow_while_its_machine_is_switched_off_even_on_purpose(off: Step) -> None:
+    for allowed in ((), ("infra-volume", "infra-droplet")):
+        refusals = [each for each in judge([GROWN, off], project(), allowed).refusals if each.rule == "together"]
+        assert RefusedPlanError(refusals).render() == (
+            "BC07 staging: infra-volume (Volume): would grow while infra-droplet (Droplet) is switched off: "
+            "DigitalOcean refuses the one while the other goes on\n"
+            "hint: one after the other: undo `size_gib` in inventory.yaml (droplets.infra.volume), basec up, then "
+            "write it again; docs/dangerous-edits.md has the safe way"
+        )
+
+
+@pytest.mark.parametrize("other", [[], [step("same", MACHINE)], [dataclasses.replace(RESIZED, urn=EDGE)]])
+def test_a_volume_grows_beside_whatever_leaves_its_own_machine_on(other: list[Step]) -> None:
+    assert judge([GROWN, *other], project()).refusals == ()
+
+
+def test_what_takes_a_machines_power_or_disk_away_is_a_new_size_or_a_replacement() -> None:
+    steps = [RESIZED, step("same", EDGE, old_inputs={"size": "a"}, new_inputs={"size": "a"}), GROWN]
+    assert powered_off(steps) == {"infra": RESIZED}
+    assert powered_off([step("delete-replaced", MACHINE), REPLACED]) == {"infra": REPLACED}
+    assert powered_off([step("create", MACHINE), step("delete", EDGE)]) == {}
 
 
 @pytest.mark.parametrize(("dangerous", "rule", "words"), DANGEROUS)

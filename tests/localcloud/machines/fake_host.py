@@ -69,7 +69,7 @@ class FakeHost:
         elif (kind, verb) == ("container", "start"):
             state = self.containers[rest[0]]["State"]
             state["Running"], state["ExitCode"] = rest[0] not in self.crash, 255 if rest[0] in self.crash else 0
-        elif (kind, verb) == ("container", "stop"):
+        elif (kind, verb) in (("container", "stop"), ("container", "kill")):
             self.containers[rest[-1]]["State"]["Running"] = False
         elif (kind, verb) == ("container", "rm"):
             self.containers.pop(rest[-1], None)

@@ -133,13 +133,45 @@ async def test_a_droplet_without_sshd_is_kept_and_not_ready(cloud: DockerCloud, 
     assert caught.value.outputs["ipv4_address"] == found.ipv4_address
 
 
-async def test_new_tags_and_memory_need_no_new_droplet(cloud: DockerCloud, host: FakeHost) -> None:
+async def test_a_new_size_is_a_power_cut_and_no_new_droplet(cloud: DockerCloud, host: FakeHost) -> None:
     first = await cloud.create_droplet("urn:edge", await spec(cloud), silent)
-    changed = await spec(cloud, tags=("other",), memory_mib=2048)
+    host.calls.clear()
+    changed = await spec(cloud, tags=("other",), size="s-1vcpu-2gb", memory_mib=2048)
     assert (await cloud.update_droplet(first.id, changed, silent)).id == first.id
-    assert host.asked("docker", "container", "update") == [
-        ("docker", "container", "update", "--memory=2048m", "--memory-swap=2147487744", "bc-local-mt-edge")
+    verbs = [call[2:] for call in host.asked("docker", "container") if call[2] in ("stop", "kill", "update", "start")]
+    assert verbs == [
+        ("kill", "bc-local-mt-edge"),
+        ("update", "--memory=2048m", "--memory-swap=2147487744", "bc-local-mt-edge"),
+        ("start", "bc-local-mt-edge"),
     ]
+
+
+async def test_new_tags_leave_a_droplet_on(cloud: DockerCloud, host: FakeHost) -> None:
+    first = await cloud.create_droplet("urn:edge", await spec(cloud), silent)
+    await cloud.update_droplet(first.id, await spec(cloud, tags=("other",)), silent)
+    assert not host.asked("docker", "container", "kill")
+
+
+async def test_a_volume_does_not_grow_while_its_droplet_gets_a_new_size(
+    cloud: DockerCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infra = await cloud.create_droplet("urn:infra", await spec(cloud, "infra"), silent)
+    volume = await cloud.create_volume("urn:volume", VolumeSpec(name="data", region="nyc3", size_gib=1))
+    monkeypatch.setattr("localcloud.machines.volumes.connect", _nothing)
+    await cloud.attach_volume(volume, infra.id)
+    resize = await spec(cloud, "infra", size="s-1vcpu-2gb", memory_mib=2048)
+    monkeypatch.setattr(droplets, "SETTLE_S", 0.2)
+    going_on = asyncio.create_task(cloud.update_droplet(infra.id, resize, silent))
+    await asyncio.sleep(0.1)
+    with pytest.raises(CloudError, match="Droplet already has a pending event"):
+        await cloud.resize_volume(volume, 2)
+    await going_on
+    monkeypatch.setattr("localcloud.machines.volumes.loop_device", _nothing)
+    await cloud.resize_volume(volume, 2)
+
+
+async def _nothing(*_: object) -> None:
+    """Stand for a loop device."""
 
 
 async def test_a_new_tag_opens_what_its_firewall_says(cloud: DockerCloud, host: FakeHost) -> None:
