@@ -19,17 +19,19 @@ from basec import locks, passphrase_file, policy
 from basec.backend import DOCS, URL_VARIABLE, described, directory_of, state_of
 from basec.console import say, stderr
 from basec.environments import Environment
-from basec.failures import REFRESH, Failure, failures_of, names_of, screen
+from basec.failures import REFRESH, STATE, Failure, failures_of, names_of, screen
 from basec.progress import VIOLATION, ProgressView
 from basec.run_log import Mask
 from basec.workspace import EngineCommand, open_stack, variables
 from topology.errors import BasecommerceError, ExitCode
-from topology.plan import DROPLET, STATEFUL, Step
+from topology.plan import DROPLET, STATEFUL, VPC, Step
 
 OPEN_DEADLINE_S = 30
 """For one question to the back-end; a bucket behind a dead address would be asked for minutes."""
 MESSAGE_LINES = 5
 """Of what the engine says when it cannot read a state."""
+LOOKED_AT = (VPC, DROPLET, "digitalocean:index/reservedIpAssignment:ReservedIpAssignment")
+"""What the cloud is asked for before all is destroyed; more could fail for reasons of its own."""
 IGNORE_PROTECT = ("--ignore-protect",)
 
 
@@ -104,14 +106,22 @@ class Engine:
 
     def deployed(self) -> list[Step]:
         """Give what the state holds of data and addresses, for where a preview failed before it came to them."""
-        command = ["stack", "export", "--stack", self.environment.name]
-        done = self._command.run(command, str(self.environment.work_dir), self.stack.workspace.env_vars)
-        resources = (json.loads(done.stdout).get("deployment") or {}).get("resources") or []
+        resources = self._resources()
         return [
-            Step(op="same", urn=each["urn"], old_inputs=each.get("inputs") or {})
+            Step(
+                op="same",
+                urn=each["urn"],
+                old_inputs=each.get("inputs") or {},
+                default_vpc=each["type"] == VPC and bool((each.get("outputs") or {}).get("default")),
+            )
             for each in resources
             if each.get("type") in STATEFUL and not each.get("delete")
         ]
+
+    def _resources(self) -> list[dict[str, Any]]:
+        command = ["stack", "export", "--stack", self.environment.name]
+        done = self._command.run(command, str(self.environment.work_dir), self.stack.workspace.env_vars)
+        return list((json.loads(done.stdout).get("deployment") or {}).get("resources") or [])
 
     def settle(self) -> None:
         """Drop what a killed run left pending: creates adopt what they find. Before a preview, which plans on state."""
@@ -159,9 +169,18 @@ class Engine:
         run = lambda **more: self.stack.up(**options, **more)  # noqa: E731
         return self._operate("up", run, hosts=hosts, extra=IGNORE_PROTECT if unprotect else ())
 
-    def destroy(self) -> ProgressView:
-        """Destroy everything, protected resources too: whoever calls this has asked."""
-        return self._operate("destroy", self.stack.destroy, extra=IGNORE_PROTECT)
+    def destroy(self) -> tuple[ProgressView, tuple[str, ...]]:
+        """Destroy everything, protected resources too: whoever calls this has asked. Answers what stays, by name.
+
+        What DigitalOcean never deletes stays in the state, too, so that the next `up` finds it. The cloud is asked for
+        it before, and for machines that are gone: over the address of such a one the official provider crashes.
+        """
+        urns = [each["urn"] for each in self._resources() if each.get("type") in LOOKED_AT and not each.get("delete")]
+        if urns:
+            self._operate("refresh", lambda **options: self.stack.refresh(target=urns, **options))
+        kept = [step for step in self.deployed() if step.default_vpc]
+        extra = (*IGNORE_PROTECT, *(word for step in kept for word in ("--exclude", step.urn)))
+        return self._operate("destroy", self.stack.destroy, extra=extra), tuple(step.resource for step in kept)
 
     def outputs(self) -> dict[str, Any]:
         """Give the stack's exports, those of the last `up`."""
@@ -319,7 +338,9 @@ class Engine:
         ordered = sorted(failures, key=lambda failure: not failure.unreachable)
         own = next((failure.hint for failure in ordered if failure.hint), "")
         return (
-            own.replace(REFRESH, f"basec up --refresh --env {self.environment.name}")
+            own.replace(REFRESH, f"basec up --refresh --env {self.environment.name}").replace(
+                STATE, f"basec pulumi --env {self.environment.name} -- refresh"
+            )
             or f"mend the cause, then {self._again(name)}"
         )
 

@@ -15,6 +15,7 @@ from basec.environments import Environment
 from basec.progress import STACK, kind_of, name_of
 from topology.errors import BasecommerceError
 from topology.inventory import load_inventory
+from topology.plan import OTHER_DEFAULT
 
 LINES = 10
 """Of the whole screen: it stands below the progress, and must not scroll away what was asked for."""
@@ -36,6 +37,35 @@ NO_DIAL = (
 AT = re.compile(r"^(?:\S+@)?(?P<where>[\w.-]+)(?::\d+)?: (?P<what>.+)$")
 BRIDGE = re.compile(r"^sdk-v\d/\S+: sdk\.helper_schema: |: provider=\S+@\S+$")
 """What the providers' bridge puts around an error that it tells twice."""
+CRASH = re.compile(r"error reading from server: EOF|exited prematurely|transport is closing")
+"""What the engine says of each operation that a provider had begun when its process ended."""
+ANSWERS = (
+    (
+        re.compile(r"invalid email"),
+        "verify that address in the account first (DigitalOcean: Settings, Team), or write another to `alerts.emails`",
+    ),
+    (
+        re.compile(r"\b8105[3478]\b"),
+        "the zone has a record of that name: remove A, AAAA and CNAME of <domain> and *.<domain> in Cloudflare's panel",
+    ),
+    (
+        re.compile(r"already in use on your account"),
+        "the account has this login key from an earlier stack: remove it (DigitalOcean: Settings, Security)",
+    ),
+    (
+        re.compile(r"already has a pending event"),
+        "the droplet is being switched off or on: run the same command again in a minute",
+    ),
+    (
+        re.compile(r"default VPC", re.IGNORECASE),
+        f"DigitalOcean never deletes a region's default VPC: {OTHER_DEFAULT}",
+    ),
+)
+"""What an API answers, by its words, and what to do."""
+STATE = "{state}"
+"""In a hint: the command that asks the cloud what is there, and makes nothing."""
+CRASHED = "crashed while it worked; what it had begun may be done or not"
+CRASH_HINT = f"{STATE} asks the cloud what is there, then the same command again; docs/known-issues.md says why"
 REFRESH = "{refresh}"
 """In a hint: the command that asks the cloud what is there, and makes what is gone anew."""
 
@@ -134,6 +164,8 @@ def _failure(urn: str, messages: Sequence[str], names: Names) -> Failure:
             cause = dial["what"] + (dial.groupdict().get("why") or "")
             hint = f"check that it runs and who may reach its port 22; is it gone? {REFRESH} makes it anew"
             return Failure(where=who, what=f"cannot be reached by SSH: {cause}", hint=hint, unreachable=True)
+    if any(map(CRASH.search, lines)):
+        return Failure(where=f"the provider {_package(urn)}".rstrip(), what=CRASHED, hint=CRASH_HINT)
     for at, ended in ((at, words.match(line)) for at, line in enumerate(lines) for words in ENDED):
         if ended:
             how = f"exit code {ended['how']}" if ended["how"].isdigit() else ended["how"]
@@ -145,9 +177,15 @@ def _failure(urn: str, messages: Sequence[str], names: Names) -> Failure:
     what, count = release_words.decisive(lines)
     if (at_host := AT.match(what)) and at_host["where"] in names.addresses:
         where, what = names.addresses[at_host["where"]], at_host["what"]
+    hints += [hint for words, hint in ANSWERS if words.search(what)]
     return Failure(
         where=where, what=names.clean(what) or "failed without a word", count=count, hint=" ".join(hints[:1])
     )
+
+
+def _package(urn: str) -> str:
+    """Answer the provider's name of a resource's type, e.g. `digitalocean`."""
+    return kind_of(urn).partition(":")[0]
 
 
 def _where(urn: str, name: str, host: str) -> str:
@@ -161,11 +199,12 @@ def _where(urn: str, name: str, host: str) -> str:
 def _told(messages: Iterable[str]) -> tuple[list[str], list[str]]:
     """Give the lines that say something, without what the bridge puts around them, and the hints."""
     lines: list[str] = []
+    bridged: list[str] = []
     hints: list[str] = []
     for raw in (line for message in messages for line in message.splitlines()):
         bare = BRIDGE.sub("", raw.strip().removeprefix("* "))
         if bare.startswith("hint: "):
             hints.append(bare.removeprefix("hint: "))
         elif not (bare.startswith("details: ") or re.fullmatch(r"\d+ errors? occurred:", bare) or not bare):
-            lines.append(bare)
-    return lines, hints
+            (bridged if BRIDGE.search(raw) else lines).append(bare)
+    return [*(bare for bare in bridged if bare not in lines), *lines], hints

@@ -17,7 +17,7 @@ from basec.review.changes import COMPOSE_STACK
 from basec.review.releases import Files
 from basec.review.sentences import ACCOUNT
 from basec.run_log import RunLog
-from topology.plan import STATEFUL, Step
+from topology.plan import STATEFUL, VPC, Step
 
 STAGES = {  # a component's area and type, in its URN: the stage a person knows it by
     "network": "network",
@@ -290,6 +290,7 @@ def _step(metadata: Any, op: str) -> Step:
         new_protect=bool(new and new.protect),
         causes=tuple(metadata.keys or ()),
         differs=tuple(metadata.detailed_diff or metadata.diffs or ()),
+        default_vpc=kind_of(metadata.urn) == VPC and bool(((old.outputs if old else None) or {}).get("default")),
     )
 
 

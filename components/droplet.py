@@ -98,15 +98,15 @@ class Droplet(pulumi.ComponentResource):
             user_data=args.user_data,
             tags=list(args.tags),
             monitoring=True,
-            droplet_agent=True,
             ipv6=False,  # the firewalls' tables are IPv4; a second way in would need a second table
             resize_disk=False,  # a bigger disk can never shrink again
             graceful_shutdown=True,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 protect=args.protect,
-                # An edit of these applies to new machines; a running one is changed over SSH.
-                ignore_changes=["userData", "sshKeys", "image"],
+                # An edit of these applies to new machines; a running one is changed over SSH. The agent of the panel's
+                # console is not asked for: it comes anyway, and once asked for, its failure would be the droplet's.
+                ignore_changes=["userData", "sshKeys", "image", "dropletAgent"],
                 # Name, volume and reserved address can belong to one machine at a time.
                 delete_before_replace=True,
                 custom_timeouts=pulumi.CustomTimeouts(create="10m", update="10m", delete="10m"),

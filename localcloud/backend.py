@@ -47,6 +47,8 @@ class VpcSpec:
     name: str
     region: str
     ip_range: str
+    default: bool = False
+    """Of its region: the cloud decides that, and never deletes such a one."""
 
 
 @dataclass(frozen=True, kw_only=True)

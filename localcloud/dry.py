@@ -24,6 +24,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
+from .account import Account, check_vpc_goes
 from .backend import (
     NO_DOCUMENT,
     PENDING_EVENT,
@@ -94,10 +95,13 @@ class DryCloud:
     # VPCs
 
     async def create_vpc(self, urn: str, spec: VpcSpec) -> str:
-        return self._put("vpc", urn, None, asdict(spec))
+        others = [each for each in self._store.read().get("vpc", {}).values() if each["urn"] != urn]
+        default = Account.of(self._config.state).is_fresh and not others
+        return self._put("vpc", urn, None, {**asdict(spec), "default": default})
 
     async def update_vpc(self, vpc_id: str, spec: VpcSpec) -> None:
-        self._change("vpc", vpc_id, asdict(spec))
+        found = await self.read_vpc(vpc_id)
+        self._change("vpc", vpc_id, {**asdict(spec), "default": found is not None and found.default})
 
     async def read_vpc(self, vpc_id: str) -> VpcSpec | None:
         record = self._get("vpc", vpc_id)
@@ -107,6 +111,8 @@ class DryCloud:
         with self._store.change() as data:
             if any(droplet["spec"]["vpc_id"] == vpc_id for droplet in data.get("droplet", {}).values()):
                 raise CloudError("Can not delete VPC with members\nhint: delete the droplets in it first")
+            record = data.get("vpc", {}).get(vpc_id)
+            check_vpc_goes(default=bool(record) and VpcSpec(**record["spec"]).default)
             data.get("vpc", {}).pop(vpc_id, None)
 
     # Droplets
@@ -246,6 +252,8 @@ class DryCloud:
     async def put_record(self, urn: str, record_id: str | None, spec: RecordSpec) -> str:
         with self._store.change() as data:
             record_id = record_id or _find(data.get("record", {}), urn)
+            if record_id is None:
+                Account.of(self._config.state).check_record(spec.zone_id, spec.name)
             for other_id, other in data.get("record", {}).items():
                 same = all(other["spec"][key] == getattr(spec, key) for key in ("zone_id", "name", "type"))
                 if same and other_id != record_id:
@@ -265,6 +273,8 @@ class DryCloud:
     async def put_document(self, kind: str, urn: str, document_id: str | None, document: Mapping[str, object]) -> str:
         spec = {key: value for key, value in document.items() if key != "privateKey"}
         with self._store.change() as data:
+            if kind == "ssh_key" and document_id is None:
+                _check_key(self._config.state, data, urn, str(spec["publicKey"]))
             # Of one URN there are two while a replacement is made: only the same thing is adopted.
             same = (key for key, r in data.get(kind, {}).items() if r["urn"] == urn and r["spec"] == spec)
             document_id = document_id or next(same, None) or _new_id(data, kind, spec)
@@ -338,6 +348,12 @@ def _new_id(data: Record, kind: str, spec: Record) -> str:
     if kind == "ssh_key":
         return _next_id(data)
     return uuid.uuid4().hex if kind == "record" else str(uuid.uuid4())
+
+
+def _check_key(state: Path, data: Record, urn: str, public_key: str) -> None:
+    """Refuse a key that the account has, be it from another resource of ours."""
+    ours = [each["spec"]["publicKey"] for each in data.get("ssh_key", {}).values() if each["urn"] != urn]
+    Account({"ssh_keys": [*ours, *Account.of(state).document.get("ssh_keys", [])]}).check_key(public_key)
 
 
 def _next_id(data: Record) -> str:

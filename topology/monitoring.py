@@ -33,13 +33,13 @@ class DropletAlert:
 
 @dataclass(frozen=True, kw_only=True)
 class HealthAlert:
-    """One alert on the health page. `threshold` is in ms or days, by type; None where the type has none."""
+    """One alert on the health page. `threshold` is in ms or days, by type; 1 where the type has none."""
 
     name: str
     type: str
     period: str
-    comparison: str | None = None
-    threshold: int | None = None
+    comparison: str
+    threshold: int
 
 
 def droplet_alerts(alerts: AlertSettings) -> tuple[DropletAlert, ...]:
@@ -61,7 +61,8 @@ def health_alerts(alerts: AlertSettings) -> tuple[HealthAlert, ...]:
     Source of types and units: https://docs.digitalocean.com/reference/doctl/reference/monitoring/uptime/alert/create/
     """
     return (
-        HealthAlert(name="down", type="down_global", period=DOWN_PERIOD),
+        # Neither has a meaning here; DigitalOcean fills in these, and what is left out would differ after each refresh.
+        HealthAlert(name="down", type="down_global", period=DOWN_PERIOD, comparison="less_than", threshold=1),
         HealthAlert(name="slow", type="latency", period=WINDOW, comparison="greater_than", threshold=alerts.latency_ms),
         HealthAlert(
             name="certificate", type="ssl_expiry", period="1h", comparison="less_than", threshold=CERTIFICATE_DAYS

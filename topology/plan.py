@@ -30,6 +30,8 @@ REPLACE_OPS = ("replace", "create-replacement", "delete-replaced", "discard-repl
 DELETE_OPS = ("delete", "discard")
 SUFFIXES: Mapping[str, str] = {DROPLET: "-droplet", VOLUME: "-volume", RESERVED_IP: "-reserved-ip"}
 MORE = "docs/dangerous-edits.md has the safe way"
+OTHER_DEFAULT = "make another VPC of the region the default (doctl vpcs update ID --default=true)"
+"""Source: https://docs.digitalocean.com/reference/doctl/reference/vpcs/update/"""
 HEADS: Mapping[str, str] = {
     "replace": "{cause} would replace {count} resources",
     "delete": "{count} resources are no longer declared",
@@ -39,7 +41,7 @@ HEADS: Mapping[str, str] = {
     "gone": "{count} resources are gone",
 }
 """How a refusal begins that is about several resources."""
-IMPOSSIBLE = frozenset({"together"})
+IMPOSSIBLE = frozenset({"together", "default"})
 """Rules whose edits the cloud itself refuses, so that nobody may name them on purpose."""
 
 
@@ -57,6 +59,8 @@ class Step:
     """The properties that make it a replacement."""
     differs: tuple[str, ...] = ()
     """The properties that the engine says differ; the only trace of a secret that changes."""
+    default_vpc: bool = False
+    """Whether it is its region's default VPC, by the state: DigitalOcean never changes or deletes that."""
 
     @property
     def type(self) -> str:
@@ -89,7 +93,7 @@ class Refusal:
     """One dangerous edit."""
 
     rule: str
-    """`replace`, `delete`, `image`, `shrink`, `protect`, `gone`, `together` or `destroy`."""
+    """`replace`, `delete`, `image`, `shrink`, `protect`, `gone`, `together`, `default` or `destroy`."""
     stack: str
     urn: str = ""
     resource: str = ""
@@ -224,6 +228,11 @@ def _refusals(step: Step, project: Project, gone: Collection[str]) -> Iterator[R
             cause=cause,
         )
 
+    if step.default_vpc and step.op in (*DELETE_OPS, *REPLACE_OPS):
+        why = "is the default VPC of its region, and would be deleted"
+        loss = "DigitalOcean never deletes that one, and what is in it would be gone by then"
+        yield refusal("default", why, loss, f"{_undo(step, project)}, or {OTHER_DEFAULT} and add --refresh")
+        return
     if step.op in DELETE_OPS:
         yield refusal("delete", "is no longer declared", _loss(step, project))
         return

@@ -55,9 +55,14 @@ def _down_local(environment: Environment) -> None:
 
 def _down_cloud(environment: Environment) -> None:
     from basec import agent
+    from topology.plan import OTHER_DEFAULT
 
     check_settings(environment, None)
     engine = open_engine(environment, Stages())
-    say(f"down: {engine.destroy().summary}")
+    view, kept = engine.destroy()
+    say(f"down: {view.summary}")
+    for each in kept:
+        say(f"down: {each} stays, here and in the account: its region's default VPC is never deleted by DigitalOcean")
+        say(f"      it costs nothing, and the next up uses it; to be rid of it {OTHER_DEFAULT}, down again")
     agent.stop(environment)
     shutil.rmtree(environment.facts_dir, ignore_errors=True)  # it tells of hosts that are gone, and what they cost

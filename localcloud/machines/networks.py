@@ -11,6 +11,7 @@ import uuid
 from dataclasses import asdict
 from ipaddress import IPv4Network
 
+from localcloud.account import Account, check_vpc_goes
 from localcloud.backend import CloudError, VpcSpec
 from localcloud.config import CloudConfig
 
@@ -75,7 +76,8 @@ async def create_vpc(config: CloudConfig, host: Host, store: Store, urn: str, sp
         if ip_range.overlaps(config.public_subnet):
             raise CloudError(f"vpc: ip_range {ip_range} overlaps the public network {config.public_subnet}")
         vpc_id = existing or str(uuid.uuid4())
-        store.write(VPCS, vpc_id, {"urn": urn, **asdict(spec)})
+        document = {"urn": urn, **asdict(spec), "default": Account.of(config.state).is_fresh}
+        store.write(VPCS, vpc_id, document)
         await ensure_vpc_network(config, host, urn, ip_range)
         return vpc_id
 
@@ -85,7 +87,7 @@ def update_vpc(store: Store, vpc_id: str, spec: VpcSpec) -> None:
     document = store.read(VPCS, vpc_id)
     if document is None:
         raise CloudError(f"vpc {vpc_id}: not found")
-    store.write(VPCS, vpc_id, {**document, **asdict(spec)})
+    store.write(VPCS, vpc_id, {**document, **asdict(spec), "default": document.get("default", False)})
 
 
 async def read_vpc(config: CloudConfig, host: Host, store: Store, vpc_id: str) -> VpcSpec | None:
@@ -93,13 +95,20 @@ async def read_vpc(config: CloudConfig, host: Host, store: Store, vpc_id: str) -
     document = store.read(VPCS, vpc_id)
     if document is None or await inspect(host, "network", vpc_network(config)) is None:
         return None
-    return VpcSpec(name=document["name"], region=document["region"], ip_range=document["ip_range"])
+    return VpcSpec(
+        name=document["name"],
+        region=document["region"],
+        ip_range=document["ip_range"],
+        default=document.get("default", False),
+    )
 
 
 async def delete_vpc(config: CloudConfig, host: Host, store: Store, vpc_id: str) -> None:
     """Remove the VPC. Raises CloudError while something is connected to it."""
-    if store.read(VPCS, vpc_id) is None:
+    document = store.read(VPCS, vpc_id)
+    if document is None:
         return
+    check_vpc_goes(default=document.get("default", False))
     await remove_network(host, vpc_network(config))
     store.delete(VPCS, vpc_id)
 

@@ -58,7 +58,9 @@ class Vpc(Handler):
     @override
     async def create(self, job: Job, inputs: Values) -> Created:
         vpc_id = await job.backend.create_vpc(job.urn, _vpc_spec(inputs))
-        return Created(id=vpc_id, outputs=self._outputs(vpc_id, now()))
+        made = await job.backend.read_vpc(vpc_id)
+        default = made is not None and made.default
+        return Created(id=vpc_id, outputs=self._outputs(vpc_id, now(), default=default))
 
     @override
     async def update(self, job: Job, resource_id: str, old: Values, new: Values, state: Values) -> Values:
@@ -71,15 +73,18 @@ class Vpc(Handler):
         if spec is None:
             return None
         real = {"name": spec.name, "region": spec.region, "ipRange": spec.ip_range}
-        return Found(inputs={**inputs, **real}, outputs=self._outputs(resource_id, text(state, "createdAt")))
+        return Found(
+            inputs={**inputs, **real},
+            outputs=self._outputs(resource_id, text(state, "createdAt"), default=spec.default),
+        )
 
     @override
     async def delete(self, job: Job, resource_id: str, inputs: Values, state: Values) -> None:
         await job.backend.delete_vpc(resource_id)
 
     @staticmethod
-    def _outputs(vpc_id: str, created_at: str) -> Values:
-        return {"vpcUrn": f"do:vpc:{vpc_id}", "default": False, "createdAt": created_at}
+    def _outputs(vpc_id: str, created_at: str, *, default: bool) -> Values:
+        return {"vpcUrn": f"do:vpc:{vpc_id}", "default": default, "createdAt": created_at}
 
 
 class Tag(Handler):

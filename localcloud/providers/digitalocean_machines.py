@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 from typing_extensions import override
 
@@ -216,7 +218,17 @@ class ReservedIpAssignment(Handler):
 
     @override
     async def delete(self, job: Job, resource_id: str, inputs: Values, state: Values) -> None:
-        await job.backend.unassign_reserved_ip(text(state, "ipAddress"), str(integer(state, "dropletId")))
+        address = text(state, "ipAddress")
+        if await job.backend.read_reserved_ip(address) and await job.backend.assigned_droplet(address) is None:
+            crash()
+        await job.backend.unassign_reserved_ip(address, str(integer(state, "dropletId")))
+
+
+def crash() -> NoReturn:
+    """End the plugin as the official one does (v2.96.0 to v2.99.1), reading the droplet of an address without one."""
+    sys.stderr.write("panic: runtime error: invalid memory address or nil pointer dereference\n")
+    sys.stderr.flush()
+    os._exit(2)
 
 
 async def _droplet_spec(backend: Backend, inputs: Values) -> DropletSpec:

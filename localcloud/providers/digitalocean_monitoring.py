@@ -31,6 +31,8 @@ PERIODS = ("2m", "3m", "5m", "10m", "15m", "30m", "1h")
 PROBE_REGIONS = ("us_east", "us_west", "eu_west", "se_asia")
 THRESHOLD_UNITS = {"latency": "ms", "ssl_expiry": "days"}
 """Source: https://docs.digitalocean.com/reference/doctl/reference/monitoring/uptime/alert/create/"""
+FILLED_IN: Mapping[str, Value] = {"comparison": "less_than", "threshold": 1}
+"""Of an alert on a check that is down, as DigitalOcean's panel has it."""
 PROJECT_NAME_MAX, PROJECT_TEXT_MAX = 175, 255
 OWNER_ID = 1
 
@@ -207,6 +209,15 @@ class UptimeAlert(_Document):
         if isinstance(notifications, list) and len(notifications) != 1 and UNKNOWN not in notifications:
             reason = f"one element is wanted, as the official provider reads the first alone; got {len(notifications)}"
             yield Failure(property="notifications", reason=reason)
+
+    @override
+    async def read(self, job: Job, resource_id: str, inputs: Values, state: Values) -> Found | None:
+        """Answer what the API fills in where nothing was said; the next preview then wants it away."""
+        found = await super().read(job, resource_id, inputs, state)
+        if found is None or found.inputs.get("type") in THRESHOLD_UNITS:
+            return found
+        said = {key: value for key, value in found.inputs.items() if value is not None}
+        return Found(inputs={**FILLED_IN, **said}, outputs=found.outputs)
 
     @override
     def would(self, inputs: Values) -> str:

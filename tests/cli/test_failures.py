@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from basec.failures import REFRESH, Names, failures_of, screen
+from basec.failures import REFRESH, STATE, Names, failures_of, screen
 from basec.progress import ProgressView
 from tests.cli.test_progress import HEAD, diagnostic, shown, step
 
@@ -71,6 +71,40 @@ def test_hosts_behind_a_bastion_that_is_away_are_one_failure_of_the_bastion(text
 def test_an_error_that_the_bridge_tells_twice_is_told_once() -> None:
     (failure,) = failures_of({DROPLET: list(BRIDGED)}, NAMES)
     assert failure.lines == ["edge: droplet: Error creating droplet: 422 size is invalid"]
+
+
+CRASHES = (
+    "rpc error: code = Unavailable desc = error reading from server: EOF",
+    "could not load plugin for digitalocean provider 'urn:x': plugin exited prematurely",
+)
+
+
+@pytest.mark.parametrize("text", CRASHES)
+def test_a_provider_that_crashed_is_the_one_failure_and_the_hint_is_a_refresh(text: str) -> None:
+    (failure,) = failures_of({DROPLET: [text], VOLUME: [text]}, NAMES)
+    assert failure.lines == ["the provider digitalocean: crashed while it worked; what it had begun may be done or not"]
+    assert failure.hint.startswith(f"{STATE} asks the cloud what is there, then the same command again")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("Error creating Alert Policy: POST https://x: 422 invalid email", "verify that address in the account first"),
+        (
+            '400 Bad Request {"errors":[{"code":81053,"message":"An A, AAAA or CNAME"}]}',
+            "the zone has a record of that",
+        ),
+        ("A CNAME record with that host already exists. (81054)", "the zone has a record of that name"),
+        ("Error creating SSH Key: 422 SSH Key is already in use on your account", "the account has this login key"),
+        ("Error resizing volume: Droplet already has a pending event.", "the droplet is being switched off or on"),
+        ("403 Can not delete default VPCs", "DigitalOcean never deletes a region's default VPC: make another"),
+    ],
+)
+def test_what_an_api_refuses_has_its_hint(text: str, hint: str) -> None:
+    told = [f"sdk-v2/provider2.go:571: sdk.helper_schema: {text}: provider=digitalocean@4.84.1"]
+    (failure,) = failures_of({ZONE: [*told, f"1 error occurred:\n\t* {text}\n\n"]}, NAMES)
+    assert (len(failure.lines), failure.count) == (1, 1), "told twice by the bridge, shown once"
+    assert failure.hint.startswith(hint)
 
 
 def test_what_the_local_cloud_says_keeps_its_hint_and_loses_its_log() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from basec import power
+from basec import local_stack, power, remote
 from basec.environments import Environment
 from tests.cli import fake_droplets
 from tests.cli.dry import DryStack, local_stack_that_is_up
@@ -104,8 +104,8 @@ def test_up_stops_before_the_engine_begins_and_refuses_a_bigger_volume_beside_it
             scripts.append((host, script.splitlines()[-1], journal(stack)))
             return ""
 
-        monkeypatch.setattr(power.local_stack, "is_records", lambda _: False)
-        monkeypatch.setattr(power.remote, "run_script", run_script)
+        monkeypatch.setattr(local_stack, "is_records", lambda _: False)
+        monkeypatch.setattr(remote, "run_script", run_script)
         monkeypatch.setattr(power, "ensure_key", lambda _: None)
         monkeypatch.setattr("basec.lost.listen", lambda _: list)
         before = journal(stack)

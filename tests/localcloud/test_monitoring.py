@@ -73,6 +73,20 @@ def test_an_alert_without_a_threshold_says_for_how_long() -> None:
     assert said == {"would": "e-mail ops@example.com when down_global for 2m"}
 
 
+async def test_what_was_left_out_of_an_alert_for_a_check_that_is_down_is_filled_in_and_seen_by_a_refresh(
+    config: CloudConfig,
+) -> None:
+    """So an `up` after a refresh would want it away for ever: a program had better say it."""
+    type_name = f"{DO}/uptimeAlert:UptimeAlert"
+    left_out = {"name": "down", "checkId": "c", "type": "down_global", "period": "2m", "notifications": []}
+    handler, work = handler_of(type_name), job(config, [])
+    for inputs in (left_out, {**left_out, "comparison": "less_than", "threshold": 1}):
+        made = await handler.create(work, inputs)
+        found = await handler.read(work, made.id, inputs, {})
+        assert found is not None
+        assert found.inputs == {**left_out, "comparison": "less_than", "threshold": 1}
+
+
 class Watching:
     """A program with one of each type; `emails` and `percent` are what an edit changes."""
 
@@ -89,6 +103,7 @@ class Watching:
         check = digitalocean.UptimeCheck("check", name="health", target="https://example.com/health")
         digitalocean.UptimeAlert(
             "down", name="down", check_id=check.id, type="down_global", period="2m",
+            comparison="less_than", threshold=1,
             notifications=[digitalocean.UptimeAlertNotificationArgs(emails=[mail])],
         )  # fmt: skip
         project = digitalocean.Project("group", name="platform", environment="Staging")

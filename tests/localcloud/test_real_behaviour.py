@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
+import os
 
 import pytest
 
-from localcloud.backend import CloudError, DropletSpec, VolumeSpec, VpcSpec
+from localcloud.backend import CloudError, DropletSpec, RecordSpec, VolumeSpec, VpcSpec
 from localcloud.config import CloudConfig
 from localcloud.dry import DryCloud
+from localcloud.machines.cloud import DockerCloud
+from localcloud.providers import digitalocean_machines
+from localcloud.providers.handler import Job
+from tests.localcloud.machines.fake_host import FakeHost
 
 VPC = VpcSpec(name="vpc", region="nyc3", ip_range="10.77.1.0/24")
 
@@ -50,3 +56,77 @@ async def test_two_volumes_of_one_name_in_a_region_are_refused(cloud: DryCloud) 
     await cloud.create_volume("urn:far", VolumeSpec(name="data", region="fra1", size_gib=1))
     with pytest.raises(CloudError, match="a volume of that name already exists in nyc3"):
         await cloud.create_volume("urn:other", VolumeSpec(name="data", region="nyc3", size_gib=1))
+
+
+def account(config: CloudConfig, **document: object) -> None:
+    """Say what the account holds."""
+    config.state.mkdir(parents=True, exist_ok=True)
+    (config.state / "account.json").write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("kind", [DryCloud, lambda config: DockerCloud(config, host=FakeHost(), image="droplet:1")])
+async def test_the_first_vpc_of_a_fresh_account_is_the_default_and_is_never_deleted(
+    config: CloudConfig, kind: type[DryCloud]
+) -> None:
+    account(config, fresh=True)
+    cloud = kind(config)
+    vpc = await cloud.create_vpc("urn:vpc", VPC)
+    await cloud.update_vpc(vpc, dataclasses.replace(VPC, name="other"))
+    assert await cloud.read_vpc(vpc) == dataclasses.replace(VPC, name="other", default=True)
+    with pytest.raises(CloudError, match="403 Can not delete default VPCs"):
+        await cloud.delete_vpc(vpc)
+
+
+async def test_in_an_account_that_was_used_before_a_vpc_is_no_default_and_goes(cloud: DryCloud) -> None:
+    vpc = await cloud.create_vpc("urn:vpc", VPC)
+    assert await cloud.read_vpc(vpc) == VPC
+    await cloud.delete_vpc(vpc)
+    assert await cloud.read_vpc(vpc) is None
+
+
+async def test_a_login_key_that_the_account_has_already_is_refused(config: CloudConfig, cloud: DryCloud) -> None:
+    account(config, ssh_keys=["ssh-ed25519 AAAA somebody"])
+    with pytest.raises(CloudError, match="SSH Key is already in use on your account"):
+        await cloud.put_document("ssh_key", "urn:key", None, {"name": "k", "publicKey": "ssh-ed25519 AAAA us"})
+    await cloud.put_document("ssh_key", "urn:key", None, {"name": "k", "publicKey": "ssh-ed25519 BBBB"})
+    with pytest.raises(CloudError, match="SSH Key is already in use on your account"):
+        await cloud.put_document("ssh_key", "urn:other", None, {"name": "l", "publicKey": "ssh-ed25519 BBBB"})
+
+
+async def test_a_record_beside_a_cname_is_refused_and_beside_an_address_is_not(
+    config: CloudConfig, cloud: DryCloud
+) -> None:
+    zone = "0" * 32
+    records = [{"zone_id": zone, "name": name, "type": kind} for name, kind in (("a.test", "CNAME"), ("b.test", "A"))]
+    account(config, records=records)
+    spec = RecordSpec(zone_id=zone, name="b.test", type="A", content="192.0.2.1", proxied=True, ttl=1)
+    await cloud.put_record("urn:b", None, spec)
+    with pytest.raises(CloudError, match=r"A CNAME record with that host already exists. \(81054\)"):
+        await cloud.put_record("urn:a", None, dataclasses.replace(spec, name="a.test"))
+
+
+class CrashError(Exception):
+    """Stands for the end of the plugin's process."""
+
+
+async def test_the_end_of_an_assignment_whose_droplet_is_gone_is_the_end_of_the_plugin(
+    config: CloudConfig, cloud: DryCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(code: int) -> None:
+        raise CrashError(code)
+
+    monkeypatch.setattr(os, "_exit", end)
+    infra = await cloud.create_droplet("urn:infra", await droplet(cloud), silent)
+    address = await cloud.create_reserved_ip("urn:ip", "nyc3")
+    await cloud.assign_reserved_ip(address, infra.id)
+    handler, job = (
+        digitalocean_machines.ReservedIpAssignment(),
+        Job(urn="urn", name="ip", backend=cloud, config=config, progress=silent),
+    )
+    state = {"ipAddress": address, "dropletId": int(infra.id)}
+    await cloud.delete_droplet(infra.id)
+    with pytest.raises(CrashError, match="2"):
+        await handler.delete(job, "x", state, state)
+    assert await handler.read(job, "x", state, state) is None, "a refresh heals"
+    await cloud.delete_reserved_ip(address)
+    await handler.delete(job, "x", state, state)

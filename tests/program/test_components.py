@@ -131,7 +131,7 @@ def monitoring(name: str) -> pulumi.Resource:
     args = MonitoringArgs(
         prefix=f"{name}-", emails=("ops@example.com",), tags=["edge"], health_url="https://example.org/health",
         on_droplets=(DropletAlert(name="cpu", type="v1/insights/droplet/cpu", percent=80),),
-        on_health=(HealthAlert(name="down", type="down_global", period="2m"),),
+        on_health=(HealthAlert(name="down", type="down_global", period="2m", comparison="less_than", threshold=1),),
     )  # fmt: skip
     return Monitoring(name, args)
 

@@ -63,7 +63,7 @@ def test_an_outage_a_slow_page_and_an_old_certificate_are_told(program: tuple[st
     alerts = by_name(recorder, ON_CHECK)
     keys = ("type", "comparison", "threshold", "period")
     assert {name: tuple(item.plain(key) for key in keys) for name, item in alerts.items()} == {
-        "monitoring-health-down": ("down_global", None, None, "2m"),
+        "monitoring-health-down": ("down_global", "less_than", 1, "2m"),
         "monitoring-health-slow": ("latency", "greater_than", settings["latency_ms"], "5m"),
         "monitoring-health-certificate": ("ssl_expiry", "less_than", 14, "1h"),
     }

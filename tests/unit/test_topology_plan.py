@@ -89,6 +89,17 @@ def test_a_volume_does_not_grow_while_its_machine_is_switched_off_even_on_purpos
         )
 
 
+@pytest.mark.parametrize("op", ["replace", "delete"])
+def test_a_regions_default_vpc_is_never_deleted_not_even_on_purpose(op: str) -> None:
+    ours = step(op, NETWORK, "ipRange", default_vpc=True)
+    (refusal,) = judge([ours], project(), ("network-vpc",)).refusals
+    text = RefusedPlanError([refusal]).render()
+    assert text.startswith("BC07 staging: network-vpc (Vpc): is the default VPC of its region, and would be deleted: ")
+    assert "doctl vpcs update ID --default=true" in text
+    assert "--allow-replace" not in text
+    assert judge([step("same", NETWORK, default_vpc=True)], project()).refusals == ()
+
+
 @pytest.mark.parametrize("other", [[], [step("same", MACHINE)], [dataclasses.replace(RESIZED, urn=EDGE)]])
 def test_a_volume_grows_beside_whatever_leaves_its_own_machine_on(other: list[Step]) -> None:
     assert judge([GROWN, *other], project()).refusals == ()
