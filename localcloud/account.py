@@ -10,7 +10,7 @@ Without the file: an account that was used before, with a default VPC in each re
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,10 @@ class Account:
         """Whether the first VPC becomes the default of its region."""
         return bool(self.document.get("fresh"))
 
-    def check_key(self, public_key: str) -> None:
-        """Raise CloudError for a key that the account has; the comment behind a key makes it no other one."""
-        if public_key.split()[:2] in [str(key).split()[:2] for key in self.document.get("ssh_keys", [])]:
+    def check_key(self, public_key: str, ours: Iterable[object]) -> None:
+        """Raise CloudError for a key that is there, `ours` included. The comment behind a key makes it no other one."""
+        there = [*ours, *self.document.get("ssh_keys", [])]
+        if public_key.split()[:2] in [str(key).split()[:2] for key in there]:
             raise CloudError("Error creating SSH Key: 422 SSH Key is already in use on your account")
 
     def check_record(self, zone_id: str, name: str) -> None:

@@ -274,7 +274,8 @@ class DryCloud:
         spec = {key: value for key, value in document.items() if key != "privateKey"}
         with self._store.change() as data:
             if kind == "ssh_key" and document_id is None:
-                _check_key(self._config.state, data, urn, str(spec["publicKey"]))
+                ours = [r["spec"]["publicKey"] for r in data.get(kind, {}).values() if r["urn"] != urn]
+                Account.of(self._config.state).check_key(str(spec["publicKey"]), ours)
             # Of one URN there are two while a replacement is made: only the same thing is adopted.
             same = (key for key, r in data.get(kind, {}).items() if r["urn"] == urn and r["spec"] == spec)
             document_id = document_id or next(same, None) or _new_id(data, kind, spec)
@@ -348,12 +349,6 @@ def _new_id(data: Record, kind: str, spec: Record) -> str:
     if kind == "ssh_key":
         return _next_id(data)
     return uuid.uuid4().hex if kind == "record" else str(uuid.uuid4())
-
-
-def _check_key(state: Path, data: Record, urn: str, public_key: str) -> None:
-    """Refuse a key that the account has, be it from another resource of ours."""
-    ours = [each["spec"]["publicKey"] for each in data.get("ssh_key", {}).values() if each["urn"] != urn]
-    Account({"ssh_keys": [*ours, *Account.of(state).document.get("ssh_keys", [])]}).check_key(public_key)
 
 
 def _next_id(data: Record) -> str:

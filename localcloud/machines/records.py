@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from localcloud import cloudflare_edge, cloudflare_tls
+from localcloud.account import Account
 from localcloud.backend import RecordSpec
 
 from .context import Cloud
@@ -21,7 +22,10 @@ _SSH_KEY_DIGITS = 8
 async def put_record(cloud: Cloud, urn: str, record_id: str | None, spec: RecordSpec) -> str:
     """Make or change a record. A record's file is the RecordSpec alone, as the stand-in expects it."""
     async with cloud.store.lock():
-        chosen = record_id or _same_record(cloud.store, urn, spec) or uuid.uuid4().hex  # 32 hex digits, as Cloudflare's
+        chosen = record_id or _same_record(cloud.store, urn, spec)
+        if chosen is None:
+            Account.of(cloud.config.state).check_record(spec.zone_id, spec.name)
+            chosen = uuid.uuid4().hex  # 32 hex digits, as Cloudflare's
         cloud.store.write(RECORD_URNS, chosen, {"urn": urn})
         cloud.store.write(RECORDS, chosen, asdict(spec))
         # Under the lock: the engine makes several records at once, and the stand-in has one configuration.
@@ -50,6 +54,10 @@ async def put_document(
     store = cloud.store
     async with store.lock():
         found = document_id or store.find(folder(kind), urn=urn, document=dict(document))
+        if found is None and kind == "ssh_key":
+            ours = [each for each in store.all(folder(kind)).values() if each["urn"] != urn]
+            keys = [each["document"].get("publicKey") for each in ours]
+            Account.of(cloud.config.state).check_key(str(document["publicKey"]), keys)
         chosen = found or _new_id(kind, document)
         store.write(folder(kind), chosen, {"urn": urn, "document": dict(document)})
         if kind in cloudflare_tls.KINDS:

@@ -9,7 +9,8 @@ import os
 
 import pytest
 
-from localcloud.backend import CloudError, DropletSpec, RecordSpec, VolumeSpec, VpcSpec
+from localcloud import cloudflare_edge
+from localcloud.backend import Backend, CloudError, DropletSpec, RecordSpec, VolumeSpec, VpcSpec
 from localcloud.config import CloudConfig
 from localcloud.dry import DryCloud
 from localcloud.machines.cloud import DockerCloud
@@ -24,9 +25,20 @@ async def silent(_: str) -> None:
     """Show nothing."""
 
 
+async def nothing(*_: object) -> None:
+    """Stand for the reload of the Cloudflare stand-in."""
+
+
 @pytest.fixture
 def cloud(config: CloudConfig) -> DryCloud:
     return DryCloud(config)
+
+
+@pytest.fixture(params=["records", "containers"])
+def either(config: CloudConfig, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Backend:
+    """Give a cloud of each kind."""
+    monkeypatch.setattr(cloudflare_edge, "reload", nothing)
+    return DryCloud(config) if request.param == "records" else DockerCloud(config, host=FakeHost(), image="droplet:1")
 
 
 async def droplet(cloud: DryCloud) -> DropletSpec:
@@ -64,45 +76,43 @@ def account(config: CloudConfig, **document: object) -> None:
     (config.state / "account.json").write_text(json.dumps(document))
 
 
-@pytest.mark.parametrize("kind", [DryCloud, lambda config: DockerCloud(config, host=FakeHost(), image="droplet:1")])
 async def test_the_first_vpc_of_a_fresh_account_is_the_default_and_is_never_deleted(
-    config: CloudConfig, kind: type[DryCloud]
+    config: CloudConfig, either: Backend
 ) -> None:
     account(config, fresh=True)
-    cloud = kind(config)
-    vpc = await cloud.create_vpc("urn:vpc", VPC)
-    await cloud.update_vpc(vpc, dataclasses.replace(VPC, name="other"))
-    assert await cloud.read_vpc(vpc) == dataclasses.replace(VPC, name="other", default=True)
+    vpc = await either.create_vpc("urn:vpc", VPC)
+    await either.update_vpc(vpc, dataclasses.replace(VPC, name="other"))
+    assert await either.read_vpc(vpc) == dataclasses.replace(VPC, name="other", default=True)
     with pytest.raises(CloudError, match="403 Can not delete default VPCs"):
-        await cloud.delete_vpc(vpc)
+        await either.delete_vpc(vpc)
 
 
-async def test_in_an_account_that_was_used_before_a_vpc_is_no_default_and_goes(cloud: DryCloud) -> None:
-    vpc = await cloud.create_vpc("urn:vpc", VPC)
-    assert await cloud.read_vpc(vpc) == VPC
-    await cloud.delete_vpc(vpc)
-    assert await cloud.read_vpc(vpc) is None
+async def test_in_an_account_that_was_used_before_a_vpc_is_no_default_and_goes(either: Backend) -> None:
+    vpc = await either.create_vpc("urn:vpc", VPC)
+    assert await either.read_vpc(vpc) == VPC
+    await either.delete_vpc(vpc)
+    assert await either.read_vpc(vpc) is None
 
 
-async def test_a_login_key_that_the_account_has_already_is_refused(config: CloudConfig, cloud: DryCloud) -> None:
+async def test_a_login_key_that_the_account_has_already_is_refused(config: CloudConfig, either: Backend) -> None:
     account(config, ssh_keys=["ssh-ed25519 AAAA somebody"])
     with pytest.raises(CloudError, match="SSH Key is already in use on your account"):
-        await cloud.put_document("ssh_key", "urn:key", None, {"name": "k", "publicKey": "ssh-ed25519 AAAA us"})
-    await cloud.put_document("ssh_key", "urn:key", None, {"name": "k", "publicKey": "ssh-ed25519 BBBB"})
+        await either.put_document("ssh_key", "urn:key", None, {"name": "k", "publicKey": "ssh-ed25519 AAAA us"})
+    await either.put_document("ssh_key", "urn:key", None, {"name": "k", "publicKey": "ssh-ed25519 BBBB"})
     with pytest.raises(CloudError, match="SSH Key is already in use on your account"):
-        await cloud.put_document("ssh_key", "urn:other", None, {"name": "l", "publicKey": "ssh-ed25519 BBBB"})
+        await either.put_document("ssh_key", "urn:other", None, {"name": "l", "publicKey": "ssh-ed25519 BBBB"})
 
 
 async def test_a_record_beside_a_cname_is_refused_and_beside_an_address_is_not(
-    config: CloudConfig, cloud: DryCloud
+    config: CloudConfig, either: Backend
 ) -> None:
     zone = "0" * 32
     records = [{"zone_id": zone, "name": name, "type": kind} for name, kind in (("a.test", "CNAME"), ("b.test", "A"))]
     account(config, records=records)
     spec = RecordSpec(zone_id=zone, name="b.test", type="A", content="192.0.2.1", proxied=True, ttl=1)
-    await cloud.put_record("urn:b", None, spec)
+    await either.put_record("urn:b", None, spec)
     with pytest.raises(CloudError, match=r"A CNAME record with that host already exists. \(81054\)"):
-        await cloud.put_record("urn:a", None, dataclasses.replace(spec, name="a.test"))
+        await either.put_record("urn:a", None, dataclasses.replace(spec, name="a.test"))
 
 
 class CrashError(Exception):

@@ -252,7 +252,7 @@ async def test_an_id_cannot_leave_its_directory(cloud: DockerCloud) -> None:
 
 async def test_documents_keep_the_ids_of_the_real_cloud(cloud: DockerCloud) -> None:
     assert await cloud.put_document("tag", "urn:tag", None, {"name": "stack:local"}) == "stack:local"
-    key = await cloud.put_document("ssh_key", "urn:key", None, {"name": "k", "public_key": "ssh-ed25519 AAAA"})
+    key = await cloud.put_document("ssh_key", "urn:key", None, {"name": "k", "publicKey": "ssh-ed25519 AAAA"})
     assert key.isdigit()
     assert await cloud.put_document("ssh_key", "urn:key", key, {"name": "l"}) == key
     assert await cloud.read_document("ssh_key", key) == {"name": "l"}
