@@ -24,10 +24,12 @@ START_S = 300
 BACK_S = 300
 """Seconds until a machine that was switched off and on answers by SSH."""
 PAUSE_S = 2.0
+UNITS = "/etc/systemd/system"
+"""Where the mount of a data volume is; Debian's own units are elsewhere."""
 STOP = """set -euo pipefail
 shopt -s nullglob
 systemctl stop basecommerce-{tier}.service
-for unit in /etc/systemd/system/*.mount; do systemctl stop "${{unit##*/}}"; done
+for unit in {units}/*.mount; do systemctl stop "${{unit##*/}}"; done
 sync
 """
 START = "systemctl start basecommerce-{tier}.service"  # brings its mounts with it
@@ -51,7 +53,7 @@ def stopped(environment: Environment, steps: Iterable[Step]) -> Iterator[None]:
             say(f"{host}: its tier stops in order, since the machine {_why(machines[host])}")
             asked[host] = tier
             try:
-                remote.run_script(environment, host, STOP.format(tier=tier), timeout_s=STOP_S)
+                remote.run_script(environment, host, STOP.format(tier=tier, units=UNITS), timeout_s=STOP_S)
             except remote.UnreachableError as error:
                 say(f"{error.message}: goes on without stopping it")
         yield

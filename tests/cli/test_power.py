@@ -32,6 +32,8 @@ def local(tmp_path: Path, clone: Path, monkeypatch: pytest.MonkeyPatch) -> Envir
         (directory / name).write_text(text)
         (directory / name).chmod(0o755)
     (directory / "asked").touch()
+    (directory / "mnt-data.mount").touch()
+    monkeypatch.setattr(power, "UNITS", directory)
     monkeypatch.setattr(power, "BACK_S", 0)
     return local
 
@@ -55,6 +57,12 @@ def test_the_tier_of_a_machine_that_gets_a_new_size_is_stopped_before_and_seen_t
     with power.stopped(local, [resized("infra")]):
         assert asked(tmp_path) == ["stop basecommerce-infra.service"]
     assert asked(tmp_path)[1:] == ["start basecommerce-infra.service"]
+
+
+def test_the_data_volume_is_unmounted_after_its_tier_was_stopped(local: Environment, tmp_path: Path) -> None:
+    with power.stopped(local, [replaced("infra")]):
+        lines = (tmp_path / "droplets/asked").read_text().splitlines()
+    assert lines == ["stop basecommerce-infra.service", "stop mnt-data.mount"]
 
 
 def test_a_replaced_machine_gets_its_tier_from_its_own_activation(local: Environment, tmp_path: Path) -> None:

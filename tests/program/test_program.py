@@ -178,6 +178,12 @@ def test_a_bigger_volume_runs_the_command_that_grows_its_file_system(staging: Re
     assert volume in staging.after(staging.one(COMMAND, "infra-host-ready")), "which waits for the volume"
 
 
+def test_a_new_size_which_reboots_the_machine_runs_the_command_that_waits_for_it(staging: Recorder) -> None:
+    for name in ("infra", "vertical", "edge"):
+        size = staging.one("digitalocean:index/droplet:Droplet", f"{name}-droplet").plain("size")
+        assert f"\nDROPLET_SIZE={size}\n" in staging.one(COMMAND, f"{name}-host-ready").plain("create")
+
+
 def test_components_are_the_fourteen_known_ones(program: tuple[str, Recorder]) -> None:
     _, recorder = program
     assert {item.type for item in recorder.registered if not item.custom} == TOKENS
