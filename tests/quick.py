@@ -128,7 +128,11 @@ def _near(sources: Mapping[str, Source], changed: str) -> Mapping[str, int]:
     if not changed.endswith(".py"):
         modules |= {name for name in sources if not name.startswith("tests/") and sources[name].names(changed)}
     while True:
-        distances = {test: _distance(sources, test, changed, modules) for test in quick_tests(sources)}
+        tests = quick_tests(sources)
+        distances = {test: _distance(sources, test, changed, modules) for test in tests}
+        folder = PurePosixPath(changed).parts[0].replace("-", "_")
+        if len(own := [test for test in tests if f"_{folder}." in test or f"_{folder}_" in test]) == 1:
+            distances[own[0]] = 1  # the one test of a folder, such as `cloud-init`, is the nearest to its files
         if found := {test: distance for test, distance in distances.items() if distance}:
             return found
         users = {name for name in sources if not name.startswith("tests/") and sources[name].imports & modules}
