@@ -20,7 +20,7 @@ from tests.cli.conftest import REPOSITORY, Outcome
 
 pytestmark = pytest.mark.engine
 
-PLANNED = "71 to create, 0 unchanged"
+PLANNED = "73 to create, 0 unchanged"
 QUICK_S = 5
 
 
@@ -90,7 +90,7 @@ def test_both_ways_preview_the_same_from_a_clean_clone_and_one_back_end(made: Cl
     # The stack that basec made: one back-end.
     by_pulumi = made.pulumi("preview", "--stack", environment, passphrase=made.passphrase_of(environment))
     assert by_pulumi.code == 0, by_pulumi.stdout + by_pulumi.stderr
-    assert "+ 71 to create" in by_pulumi.stdout
+    assert "+ 73 to create" in by_pulumi.stdout
     through_basec = made.basec("pulumi", "--env", environment, "--", "config", "--json")
     assert through_basec.code == 0, through_basec.stderr
     assert json.loads(through_basec.stdout)["basecommerce:token_key"] == {"secret": True}

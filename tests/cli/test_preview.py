@@ -17,7 +17,7 @@ from tests.cli.dry import DryStack, local_stack_that_is_up
 pytestmark = pytest.mark.engine
 
 LINE = ("compose/edge/nginx/nginx.conf", ("worker_processes", "# one line\nworker_processes"))
-PORT = ("inventory.yaml", ("ports: [6379]", "ports: [6379, 6380]"))
+PORT = ("inventory.yaml", ("ports: [5432]", "ports: [5432, 5433]"))
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +32,15 @@ def test_a_preview_tells_properties_files_and_effects_in_the_terminal_and_as_jso
         document = json.loads(stack.basec("preview", "--json").stdout)
     lines = shown.splitlines()
     assert "       +# one line" in lines
-    assert "3 to update, 68 unchanged" in lines
+    assert "3 to update, 70 unchanged" in lines
     (edge,) = (line for line in lines if line.startswith("edge "))
     assert "nginx/nginx.conf +1 -0" in edge
     assert "restart: nginx: visitors get errors for about 2 s" in edge
     hosts = {each["host"]: each for each in document["hosts"]}
     assert list(hosts) == ["infra", "edge"], "in the order of the work"
-    admits = "cloud-firewall-infra: admits tcp 6380 from basecommerce-local-dry-vertical"
-    assert hosts["infra"]["changes"] == [admits, "infra-ufw-rules: stdin +2 -0"]
+    tags = "basecommerce-local-dry-vertical, basecommerce-local-dry-edge"
+    admits = f"cloud-firewall-infra: admits tcp 5433 from {tags}"
+    assert hosts["infra"]["changes"] == [admits, "infra-ufw-rules: stdin +4 -0"]
     assert (hosts["infra"]["effect"]["kind"], hosts["edge"]["effect"]["kind"]) == ("none", "restart")
     assert [each["order"] for each in document["resources"]] == [1, 2, 3]
     (release,) = (each["release"] for each in document["resources"] if each["release"])
@@ -51,7 +52,7 @@ def test_no_secret_is_in_a_preview_of_changed_secrets(stack: DryStack) -> None:
     file = StackFile(environment)
     text = environment.stack_file.read_text()
     values = [file.secret(full_key(name)) for name in file.secret_names]
-    new = {name: f"canary-{name}-of-a-new-secret" for name in ("redis_password", "postgres_password", "token_key")}
+    new = {name: f"canary-{name}-of-a-new-secret" for name in ("redis_password", "database_password_auth", "token_key")}
     try:
         file.add_secrets(new)
         said = [stack.basec("preview", *more) for more in ((), ("--json",))]
@@ -73,7 +74,7 @@ def test_a_dry_preview_shows_the_difference_of_two_commits(tmp_path: Path) -> No
     path.write_text(path.read_text().replace(*LINE[1]))
     shown = clone.basec("preview", "--env", "staging", "--dry", "--base", "HEAD")
     assert shown.code == 0, shown.stderr
-    assert "1 to update, 70 unchanged" in shown.stdout
+    assert "1 to update, 72 unchanged" in shown.stdout
     assert "nginx/nginx.conf +1 -0" in shown.stdout
     assert not clone.state.exists(), "nothing real was touched"
     for ref in ("no-such-commit", f"--output={tmp_path}/written"):

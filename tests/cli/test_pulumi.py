@@ -98,9 +98,9 @@ def test_a_local_stack_is_previewed_read_and_brought_up_by_plain_pulumi(
 ) -> None:
     with local_stack_that_is_up(tmp_path_factory) as stack:
         (stack.root / ".venv").symlink_to(sys.prefix)
-        assert plain(stack, capfd, "preview", "--json")["changeSummary"] == {"same": 71}
+        assert plain(stack, capfd, "preview", "--json")["changeSummary"] == {"same": 73}
         assert plain(stack, capfd, "config", "--json")["basecommerce:settings"]
-        assert len(plain(stack, capfd, "stack", "export")["deployment"]["resources"]) > 71
+        assert len(plain(stack, capfd, "stack", "export")["deployment"]["resources"]) > 73
         with stack.edited("Pulumi.local.yaml", ("cpu_percent: 80", "cpu_percent: 81")):
             before = len(stack.journal().splitlines())
             assert main.invoke(["pulumi", "--env", stack.name, "--", "up", "--yes", "--skip-preview"]) == 0

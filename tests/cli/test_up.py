@@ -38,11 +38,11 @@ def dry(dry_stack: Path) -> Command:
 
 
 def test_up_applies_what_preview_found_and_nothing_else(dry: Command, clone: Path) -> None:
-    assert "up: 71 created, 0 unchanged" in dry("up")
+    assert "up: 73 created, 0 unchanged" in dry("up")
     state = clone / ".local" / DRY_NAME / "state/.pulumi/stacks/basecommerce" / f"{DRY_NAME}.json"
     before = state.stat().st_mtime_ns
     again = dry("up")
-    assert "preview: nothing to change, 71 unchanged\nup: nothing to do\n" in again
+    assert "preview: nothing to change, 73 unchanged\nup: nothing to do\n" in again
     assert state.stat().st_mtime_ns == before, "the engine was not asked to apply nothing"
 
     program = clone / "__main__.py"
@@ -97,7 +97,7 @@ def test_a_program_that_cannot_be_imported_is_named_without_the_engines_words(dr
 def test_a_switch_of_the_mode_of_tls_changes_the_zone_and_port_80_alone(stack: DryStack) -> None:
     with stack.edited("Pulumi.local.yaml", ("ssl: strict", "ssl: flexible")):
         # always_use_https and min_tls_version go (which does nothing at Cloudflare); ssl and port 80 are updated.
-        assert "up: 2 updated, 2 deleted, 67 unchanged" in stack.basec("up").stderr
+        assert "up: 2 updated, 2 deleted, 69 unchanged" in stack.basec("up").stderr
         assert "up: nothing to do" in stack.basec("up").stderr
     assert "up: 2 created, 2 updated, 67 unchanged" in stack.basec("up").stderr
     assert "up: nothing to do" in stack.basec("up").stderr

@@ -78,7 +78,7 @@ def needles(stack: LocalStack) -> dict[bytes, str]:
     file = StackFile(Environment(name=STACK, root=stack.root))
     names = [name if ":" in name else f"basecommerce:{name}" for name in file.secret_names]
     secrets = {name.removeprefix("basecommerce:"): file.secret(name) for name in names}
-    assert {"postgres_password", "login_private_key", "host_key_edge", "digitalocean:token"} <= set(secrets)
+    assert {"database_password_auth", "login_private_key", "host_key_edge", "digitalocean:token"} <= set(secrets)
     for public in PUBLIC:
         del secrets[public]
     secrets["passphrase"] = (stack.root / ".local" / STACK / "passphrase").read_text()

@@ -107,7 +107,7 @@ def test_a_configuration_that_its_own_service_refuses_touches_nothing_that_runs(
 def test_a_release_that_never_gets_healthy_keeps_the_old_one_serving(stack: LocalStack) -> None:
     compose = stack.root / "compose/vertical/compose.yaml"
     text = compose.read_text()
-    compose.write_text(text.replace("haproxy.cfg]", "gone.cfg]"))
+    compose.write_text(text.replace("construction_app.main:app", "construction_app.gone:app"))
     assert compose.read_text() != text
     try:
         output = stack.outputs["failing up"] = stack.basec("up", "--env", STACK, expect=1)
@@ -115,13 +115,13 @@ def test_a_release_that_never_gets_healthy_keeps_the_old_one_serving(stack: Loca
         compose.write_text(text)
     screen = output[output.rindex("\nbasec: ") :].strip().splitlines()
     assert len(screen) <= 10
-    assert screen[1].startswith("vertical: haproxy: "), "the message names host and service"
-    assert "gone.cfg" in screen[2], "the message shows the decisive line of the service's log"
-    assert output.count("gone.cfg") == 1
+    assert screen[1].startswith("vertical: construction: "), "the message names host and service"
+    assert "construction_app.gone" in screen[2], "the message shows the decisive line of the service's log"
+    assert output.count("construction_app.gone") == 1
     assert screen[3].startswith("  the release before serves again")
     assert [line for line in screen if line.startswith("hint: ")] == screen[-1:]
     log = (stack.root / f".basec/{STACK}/failed-run.log").read_text()
-    assert "release: vertical: haproxy: " in log
+    assert "release: vertical: construction: " in log
     assert "expected resource operations" not in output
     assert stack.get("/web/login").status == 302
     assert stack.get("/docs").status == 200

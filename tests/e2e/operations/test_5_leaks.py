@@ -34,7 +34,7 @@ def runs(stack: LocalStack) -> dict[str, bytes]:
             for path in edited:
                 path.write_text(before[path] + EDIT)
             outputs["up"] = stack.basec("--verbose", "up", "--env", STACK)
-            broken.write_text(before[broken].replace("haproxy.cfg]", "gone.cfg]"))
+            broken.write_text(before[broken].replace("construction_app.main:app", "construction_app.gone:app"))
             outputs["failing up, verbose"] = stack.basec("--verbose", "up", "--env", STACK, expect=1)
         finally:
             for path, text in before.items():

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
-import watchdog
 from auth_app.app import create_app as create_auth
 from auth_app.routers import login
 from auth_app.settings import Settings as AuthSettings
@@ -22,8 +21,9 @@ from pydantic import SecretStr
 from tests.services.nginx_support import free_port
 from tests.services.reference_apps.shop import SECRET_KEY, Shop
 from tests.services.reference_apps.test_demo_shop import served
+from tests.unit.release_support import COMPOSE
 
-COMPOSE = Path(__file__).parents[3] / "compose"
+WAITING: str = importlib.import_module("watchdog").WAITING
 SCRIPTS = {
     "auth": (COMPOSE / "edge/auth/health.py", ":8001"),
     "construction": (COMPOSE / "vertical/construction/health.py", ":8000"),
@@ -71,7 +71,7 @@ def test_without_its_database_it_says_what_it_waits_for_in_the_words_that_the_wa
     with ExitStack() as stack:
         code, said = asked(service, serving(stack, NO_DATABASE)[service], NO_DATABASE)
     assert code == 1
-    assert said.startswith(watchdog.WAITING)
+    assert said.startswith(WAITING)
     assert said.endswith(": 500")
 
 
@@ -80,7 +80,7 @@ def test_one_that_does_not_answer_waits_for_nobody(service: str) -> None:
     code, said = asked(service, free_port(), NO_DATABASE)
     assert code == 1
     assert "refused" in said
-    assert not said.startswith(watchdog.WAITING)
+    assert not said.startswith(WAITING)
 
 
 def test_a_login_page_that_does_not_render_is_no_release(
