@@ -18,7 +18,7 @@ CLOUD_INIT = "/var/lib/cloud /run/cloud-init /var/log/cloud-init.log /var/log/cl
 
 
 def needles_of(secrets: Mapping[str, str]) -> dict[bytes, str]:
-    """Give every form of every secret, and what to call it: `postgres_password (base64)`."""
+    """Give every form of every secret, and what to call it: `token_key (base64)`."""
     found: dict[bytes, str] = {}
     for name, secret in secrets.items():
         for text in parts(secret):
