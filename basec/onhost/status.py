@@ -48,7 +48,7 @@ def main(tier: str, root: Path = Path("/")) -> None:
     containers: list[dict[str, Any]] = []
     images: dict[str, dict[str, Any]] = {}
     outbox = None
-    agent = asked(failed, ask_agent)
+    agent = asked([], ask_agent)  # that systemctl does not answer is told below
     try:
         listed = run("docker", "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={PROJECT}={tier}").split()
         containers = [c for c in inspect("container", listed) if c["Config"]["Labels"].get(ONE_OFF) != "True"]
