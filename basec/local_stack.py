@@ -115,8 +115,8 @@ def kept_images(environment: Environment) -> Mapping[str, Any] | None:
     file = environment.images_file
     try:
         built = json.loads(file.read_text())
-        checked = {"tag": str(built["tag"]), "for": built["for"], "services": dict(built["services"])}
-        return {**built, **checked, "references": list(built["references"])}
+        return {"tag": str(built["tag"]), "for": built["for"], "services": dict(built["services"]),
+                "references": list(built["references"])}  # fmt: skip
     except FileNotFoundError:
         return None
     except NO_DOCUMENT as error:
