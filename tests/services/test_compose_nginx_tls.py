@@ -175,7 +175,7 @@ def test_http_2_is_agreed_on_and_spoken(edge: Edge) -> None:
 def test_plain_http_on_443_is_refused(edge: Edge) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", edge.tls_port, timeout=5)
     connection.request("GET", "/health", headers={"Host": TENANT})
-    answer = Answer(connection.getresponse())
+    answer = Answer.of(connection.getresponse())
     connection.close()
     assert answer.status == 400
     assert b"plain HTTP request was sent to HTTPS port" in answer.body

@@ -38,6 +38,7 @@ MOUNT_UNIT = f"[Mount]\nWhat={DISK}\nWhere=/mnt/data\nType=ext4\n[Install]\nWant
 EVERYWHERE = ("0.0.0.0/0",)
 OUTBOUND = (
     FirewallRule(protocol="tcp", ports="1-65535", addresses=("10.77.250.0/24",), tags=()),
+    FirewallRule(protocol="tcp", ports="80", addresses=EVERYWHERE, tags=()),
     FirewallRule(protocol="icmp", ports="", addresses=EVERYWHERE, tags=()),
 )
 
@@ -222,7 +223,6 @@ def test_peers_see_private_addresses_unchanged(machines: Machines) -> None:
 
 def test_root_in_a_droplet_cannot_leave_by_an_address_of_its_own(machines: Machines) -> None:
     inside(EDGE, "ip address add 198.51.100.221/32 dev eth0")
-    assert not reaches((*from_droplet(EDGE), "env"), "169.254.169.254", 80)
     script = f"nc -z -w 2 -s 198.51.100.221 {machines.infra.ipv4_address} 22"
     assert run("docker", "exec", EDGE, "sh", "-c", script).returncode != 0
     inside(EDGE, "ip address delete 198.51.100.221/32 dev eth0")
@@ -241,6 +241,35 @@ def test_a_droplet_reaches_no_service_of_the_machine(machines: Machines) -> None
     finally:
         server.kill()
         server.wait()
+
+
+def test_a_droplet_reaches_no_link_local_service_beside_the_machine(machines: Machines) -> None:
+    """Ask what stands where a cloud server has its metadata service; the droplet's own stand-in has another address."""
+    space = f"bc-{os.getpid()}"
+    made = (
+        f"ip netns add {space}",
+        f"ip link add {space} type veth peer name inner netns {space}",
+        f"ip address add 169.254.170.1/30 dev {space}",
+        f"ip link set {space} up",
+        f"ip -n {space} address add 169.254.170.2/30 dev inner",
+        f"ip -n {space} link set inner up",
+        f"ip -n {space} route add default via 169.254.170.1",
+    )
+    try:
+        for command in made:
+            done = run(*command.split())
+            assert done.returncode == 0, done.stderr
+        serve = ("ip", "netns", "exec", space, sys.executable, "-m", "http.server", "80", "--bind", "169.254.170.2")
+        server = subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            answers = "until (exec 3<>/dev/tcp/169.254.170.2/80) 2>/dev/null; do sleep 0.1; done"
+            assert run("timeout", "20", "bash", "-c", answers).returncode == 0
+            assert not reaches(from_droplet(EDGE), "169.254.170.2", 80)
+        finally:
+            server.kill()
+            server.wait()
+    finally:
+        run("ip", "netns", "delete", space)
 
 
 def test_a_volume_appears_in_the_running_droplet_and_survives_its_reboot(machines: Machines) -> None:

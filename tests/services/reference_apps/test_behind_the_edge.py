@@ -38,7 +38,7 @@ class Application:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("POST" if body else "GET", path, body or None, headers)
-            return Answer(connection.getresponse())
+            return Answer.of(connection.getresponse())
         finally:
             connection.close()
 
