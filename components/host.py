@@ -13,7 +13,7 @@ from typing import Self
 
 import pulumi
 
-from components.remote import READINESS_DIAL_ERRORS, SSH_PORT, Access, command, command_text, read_script
+from components.remote import READINESS_DIALS, SSH_PORT, Access, command, command_text, read_script
 from components.stack_config import StackConfig
 from topology.cloud_init import (
     METADATA_UNIT,
@@ -21,6 +21,7 @@ from topology.cloud_init import (
     METRICS_AGENT_USER,
     PACKAGES,
     SSHD_ALGORITHMS,
+    SSHD_LIMITS,
     SSHD_PEERS_FILE,
 )
 
@@ -112,7 +113,7 @@ def sshd_peers(bastion_address: str, forward_to: tuple[str, ...]) -> str:
         targets = " ".join(f"{address}:{SSH_PORT}" for address in forward_to)
         forwarding = ["AllowTcpForwarding local", f"PermitOpen {targets}"]
     exempt = f"PerSourcePenaltyExemptList {bastion_address},127.0.0.1"
-    return "\n".join(["# Written by `basec up`; edits are lost.", *forwarding, exempt, *SSHD_ALGORITHMS])
+    return "\n".join(["# Written by `basec up`; edits are lost.", *forwarding, exempt, *SSHD_LIMITS, *SSHD_ALGORITHMS])
 
 
 class Host(pulumi.ComponentResource):
@@ -138,7 +139,7 @@ class Host(pulumi.ComponentResource):
             f"{name}-ready",
             access=args.access,
             text=_prepare_text(args),
-            dial_errors=READINESS_DIAL_ERRORS,
+            dials=READINESS_DIALS,
             timeout="30m",  # 30 dials of 6 s with pauses of 5 s, then the script's own waits: under 27 minutes
             # No data flows from the wait; sshd must answer before the first byte goes through the bastion.
             opts=pulumi.ResourceOptions(parent=self, depends_on=before),

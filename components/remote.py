@@ -19,14 +19,25 @@ from pulumi_command import remote
 from components.stack_config import StackConfig
 
 SSH_PORT = 22
-SSH_DIAL_TIMEOUT_S = 6
-"""Seconds for one dial attempt: four of them (see DIAL_ERRORS) tell within 30 s that a host does not answer."""
-READINESS_DIAL_ERRORS = 30
-"""A machine that boots refuses connections for a while. At 0.1 s growing to 5 s a try this is about two minutes."""
-DIAL_ERRORS = 3
-"""A machine that was ready needs few tries; a wrong host key is retried like anything else, so more only hides it."""
 
 SCRIPTS = Path(__file__).parent / "scripts"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dials:
+    """How long the provider tries: pauses lie between, from 0.1 s, times 1.5, to 5 s."""
+
+    errors: int
+    """Failed dials that are allowed; one more, and it gives up."""
+    timeout_s: int
+    """Of one dial, until the TCP connection is there."""
+
+
+READINESS_DIALS = Dials(errors=30, timeout_s=6)
+"""A machine that boots refuses connections for a while: about two minutes of pauses."""
+DIALS = Dials(errors=9, timeout_s=2)
+"""A machine that was ready answers, or it is known within 30 s: ten dials and 7.5 s of pauses. Where sshd resets them
+(crowded by strangers, or a penalty) the pauses are all there is: few dials would be over in half a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +57,8 @@ class Access:
     target: Endpoint
     bastion: Endpoint | None = None  # None: the droplet is the bastion itself
 
-    def connection(self, dial_errors: int) -> remote.ConnectionArgs:
-        """Build the provider's form; `dial_errors` is the number of failed dials after which it gives up."""
+    def connection(self, dials: Dials) -> remote.ConnectionArgs:
+        """Build the provider's form."""
         proxy = None
         if self.bastion is not None:
             proxy = remote.ProxyConnectionArgs(
@@ -56,8 +67,8 @@ class Access:
                 user=self.user,
                 private_key=self.private_key,
                 host_key=self.bastion.host_key,
-                dial_error_limit=dial_errors,
-                per_dial_timeout=SSH_DIAL_TIMEOUT_S,
+                dial_error_limit=dials.errors,
+                per_dial_timeout=dials.timeout_s,
             )
         return remote.ConnectionArgs(
             host=self.target.address,
@@ -65,8 +76,8 @@ class Access:
             user=self.user,
             private_key=self.private_key,
             host_key=self.target.host_key,
-            dial_error_limit=dial_errors,
-            per_dial_timeout=SSH_DIAL_TIMEOUT_S,
+            dial_error_limit=dials.errors,
+            per_dial_timeout=dials.timeout_s,
             proxy=proxy,
         )
 
@@ -115,13 +126,13 @@ def command(
     text: pulumi.Input[str],
     opts: pulumi.ResourceOptions,
     stdin: pulumi.Input[str] | None = None,
-    dial_errors: int = DIAL_ERRORS,
+    dials: Dials = DIALS,
     timeout: str = "10m",
 ) -> remote.Command:
     """Declare one remote command. `timeout` is Pulumi's form (`90s`, `10m`); the scripts keep shorter ones."""
     return remote.Command(
         name,
-        connection=access.connection(dial_errors),
+        connection=access.connection(dials),
         create=text,
         stdin=stdin,
         logging=remote.Logging.NONE,

@@ -18,7 +18,7 @@ USER_DATA_LIMIT = 64 * 1024
 HOST_KEY_FILE = "/etc/ssh/ssh_host_ed25519_key"
 SSHD_FILE = "/etc/ssh/sshd_config.d/10-basecommerce.conf"
 SSHD_PEERS_FILE = "/etc/ssh/sshd_config.d/20-basecommerce-peers.conf"
-"""What depends on peers' addresses (forwarding, exemption from penalties): Host replaces it once they are known."""
+"""What may change later (peers' addresses, limits, algorithms): Host replaces it once the peers are known."""
 
 TEMPLATE_FILE = "/etc/basecommerce-template"
 """Where a droplet keeps the digest of the user data that it was born with; nothing writes it later."""
@@ -32,6 +32,13 @@ SSHD_ALGORITHMS = (
 
 Who must get in, and knows one of each: OpenSSH since 8.5 (https://www.openssh.com/txt/release-8.5), Go's x/crypto since
 0.38 (pulumi-command 1.2.1 has 0.48, says its go.mod), and asyncssh 2.24, the local cloud's.
+"""
+
+SSHD_LIMITS = ("MaxStartups 100:30:200", "PerSourceMaxStartups 20", "LoginGraceTime 20")
+"""Connections before a login: 20 from one address, 20 s each, so that a stranger who opens hundreds keeps nobody out.
+
+The engine opens one for each command, some side by side: tests/program counts them, and tests/services logs in that
+often at once. The inner droplets see the bastion's one address for all of them.
 """
 
 METRICS_AGENT_USER = "do-agent"
@@ -130,6 +137,7 @@ def _render(
             sshd_file=SSHD_FILE,
             sshd_peers_file=SSHD_PEERS_FILE,
             sshd_algorithms=SSHD_ALGORITHMS,
+            sshd_limits=SSHD_LIMITS,
             packages=PACKAGES,
             metrics_agent_user=METRICS_AGENT_USER,
             metadata_unit_name=METADATA_UNIT_NAME,

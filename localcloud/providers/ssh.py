@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import asyncssh
+from typing_extensions import override
 
 from localcloud.backend import CloudError, Progress
 
@@ -21,6 +22,8 @@ DIAL_ERROR_LIMIT_DEFAULT = 10
 DIAL_TIMEOUT_DEFAULT_S = 15
 FIRST_DELAY_S, DELAY_FACTOR, LAST_DELAY_S = 0.1, 1.5, 5.0
 """Source: connection.go of pulumi-command, and pulumi/sdk/go/common/util/retry."""
+HANDSHAKE_FACTOR = 2
+"""Times the dial's limit, for the handshake that follows: the original waits for ever."""
 KEEPALIVE_S, KEEPALIVE_MISSED_MAX = 15, 4
 """A droplet that went away ends the command in a minute instead of never."""
 TAIL_LINES = 40
@@ -110,6 +113,18 @@ async def _execute(client: asyncssh.SSHClientConnection, target: Hop, script: st
     return Result(stdout=stdout.removesuffix("\n"), stderr=stderr.removesuffix("\n"))
 
 
+class _Connected(asyncssh.SSHClient):
+    """Gives the handshake time of its own: the original's limit ends with the TCP connection."""
+
+    def __init__(self, limit: asyncio.Timeout, timeout_s: float | None) -> None:
+        self._limit, self._timeout_s = limit, timeout_s
+
+    @override
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        if self._timeout_s is not None:
+            self._limit.reschedule(asyncio.get_running_loop().time() + HANDSHAKE_FACTOR * self._timeout_s)
+
+
 async def _dial(
     hop: Hop, tunnel: asyncssh.SSHClientConnection | None, progress: Progress
 ) -> asyncssh.SSHClientConnection:
@@ -124,10 +139,11 @@ async def _dial(
         raise CloudError(f"{where}: hostKey is not an OpenSSH public key") from None
 
     async def attempt() -> asyncssh.SSHClientConnection:
-        async with asyncio.timeout(hop.timeout_s):
+        async with asyncio.timeout(hop.timeout_s) as limit:
             return await asyncssh.connect(
                 hop.host,
                 hop.port,
+                client_factory=lambda: _Connected(limit, hop.timeout_s),
                 tunnel=tunnel or (),
                 username=hop.user,
                 client_keys=[login_key],

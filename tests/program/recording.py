@@ -27,6 +27,8 @@ ADDRESSES = {"infra": "10.80.0.2", "vertical": "10.80.0.3", "edge": "10.80.0.4"}
 RESERVED_IP = "198.51.100.24"
 ORIGIN_CERTIFICATE = "-----BEGIN CERTIFICATE-----\nissued by Cloudflare\n-----END CERTIFICATE-----\n"
 PROGRAM_TIMEOUT_S = 60
+ENGINE_LOGINS_AT_ONCE = 6
+"""Most commands side by side: pulling images and setting UFW's rules on three droplets."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ from components.ufw_firewall import UfwFirewall, UfwFirewallArgs
 from components.zone_settings import ZoneSettings, ZoneSettingsArgs
 from tests.program.recording import ROOT, run
 from topology.bundle import Bundle, pack
-from topology.cloud_init import SSHD_ALGORITHMS
+from topology.cloud_init import SSHD_ALGORITHMS, SSHD_LIMITS
 from topology.firewall import CloudRules, HostRule, rule_table
 from topology.monitoring import DropletAlert, HealthAlert
 from topology.tier_variables import host_variables
@@ -212,7 +212,7 @@ def test_only_the_bastion_forwards_and_only_to_its_peers() -> None:
 
 
 def test_droplets_that_exist_get_the_algorithms_of_new_ones() -> None:
-    assert sshd_peers("10.80.0.4", ()).endswith("\n".join(SSHD_ALGORITHMS))
+    assert sshd_peers("10.80.0.4", ()).endswith("\n".join([*SSHD_LIMITS, *SSHD_ALGORITHMS]))
 
 
 def test_small_droplets_get_swap_and_bigger_ones_none() -> None:

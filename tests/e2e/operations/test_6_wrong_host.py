@@ -30,8 +30,8 @@ REFUSED: Break = (f"mv {KEYS} {KEYS}.aside", f"mv {KEYS}.aside {KEYS}")
 FULL: Break = ("mount -t tmpfs -o size=64m tmpfs /opt/basecommerce", "umount /opt/basecommerce")
 
 CASES = [
-    pytest.param("vertical", UNREACHABLE, "cannot be reached by SSH", "no connection after 4 dials", id="unreachable"),
-    pytest.param("edge", UNREACHABLE, "cannot be reached by SSH", "no connection after 4 dials", id="bastion away"),
+    pytest.param("vertical", UNREACHABLE, "cannot be reached by SSH", "no connection after 10 dials", id="unreachable"),
+    pytest.param("edge", UNREACHABLE, "cannot be reached by SSH", "no connection after 10 dials", id="bastion away"),
     pytest.param("vertical", WRONG_KEY, "wrong host key: ", "wrong host key: ", id="wrong host key"),
     pytest.param("edge", WRONG_KEY, "wrong host key: ", "wrong host key: ", id="wrong host key of the bastion"),
     pytest.param("vertical", REFUSED, "login refused: ", "login refused: ", id="refused key"),
