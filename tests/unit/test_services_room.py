@@ -19,7 +19,8 @@ def test_without_servers_there_is_one_error_with_the_script_that_installs_them(t
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR), done.stdout
     assert re.search(
-        r"^nginx, HAProxy,( PostgreSQL,)? Redis, certutil(, sshd)?(, ufw)?: not on this machine\nhint: scripts/install-servers$",
+        r"^nginx, HAProxy,( PostgreSQL,)? Redis, certutil(, sshd)?(, ufw)?: not on this machine\n"
+        r"hint: scripts/install-servers$",
         done.stdout,
         re.MULTILINE,
     )
