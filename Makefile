@@ -1,5 +1,5 @@
 # Two commands: `make up` and `make test`. Everything here is a thin caller of scripts/ and basec.
-.PHONY: help up down test quick lint unit policy nightly bench screenshots clean
+.PHONY: help up down test quick lint unit policy golden nightly bench screenshots clean
 .DEFAULT_GOAL := help
 basec := bin/basec
 
@@ -30,6 +30,10 @@ unit: ## Run the static checks and the tests that need neither engine nor Docker
 
 policy: ## Judge the three stacks by the rules, under the engine with dry plugins; needs no secret
 	@scripts/policy
+
+golden: ## Write down anew what each stack registers (tests/program/golden/), for the reviewer of a change
+	@scripts/bootstrap dev
+	@.venv/bin/python -m tests.program.golden
 
 nightly: ## Run what takes too long for `make test`, where its result is not current (PARTS="reboots" for some of it)
 	@scripts/bootstrap dev

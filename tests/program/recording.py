@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import runpy
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ class Registration:
     delete_before_replace: bool
     secret_outputs: tuple[str, ...]
     create_timeout: str
+    aliases: tuple[str, ...]
 
     def secret(self, key: str) -> bool:
         """Whether an input is marked secret as a whole."""
@@ -140,6 +142,7 @@ def _registration(urn: str, request: Any) -> Registration:
         delete_before_replace=request.deleteBeforeReplace,
         secret_outputs=tuple(request.additionalSecretOutputs),
         create_timeout=request.customTimeouts.create,
+        aliases=tuple(alias.urn or alias.spec.name or alias.spec.type for alias in request.aliases),
     )
 
 
@@ -187,6 +190,12 @@ SECRETS = {
     "digitalocean:token": "dop_v1_canary",
     "cloudflare:apiToken": "canary-cloudflare",
 }
+
+
+def main() -> None:
+    """Run `__main__.py` as the engine does: loaded anew, then called."""
+    load: Callable[..., dict[str, Any]] = runpy.run_path
+    load(str(ROOT / "__main__.py"), run_name="program")["main"]()
 
 
 def settings_of(stack: str) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.program.recording import STACKS, Recorder, Registration, configuration, run, settings_of
-from tests.program.test_program import main
+from tests.program.recording import STACKS, Recorder, Registration, configuration, main, run, settings_of
 
 ALERT = "digitalocean:index/monitorAlert:MonitorAlert"
 CHECK = "digitalocean:index/uptimeCheck:UptimeCheck"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import runpy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
@@ -21,6 +20,7 @@ from tests.program.recording import (
     Recorder,
     Registration,
     configuration,
+    main,
     run,
     settings_of,
     unwrap,
@@ -64,12 +64,6 @@ RELEASE_LIMIT = re.compile(r"^([A-Z_]+(?:WAIT|DEADLINE)) = (\d+)", re.MULTILINE)
 CANARIES = [value for key, value in SECRETS.items() if "key_" not in key and "login" not in key] + [
     line for value in SECRETS.values() if "PRIVATE KEY" in value for line in value.splitlines()[2:4]
 ]
-
-
-def main() -> None:
-    """Run `__main__.py` as the engine does: loaded anew, then called."""
-    load: Callable[..., dict[str, Any]] = runpy.run_path
-    load(str(ROOT / "__main__.py"), run_name="program")["main"]()
 
 
 @pytest.fixture(scope="module", params=STACKS)
