@@ -145,18 +145,22 @@ class Containers:
     def up(self, release: Release, *services: str) -> None:
         """Starts these services, or all, and waits until they are healthy."""
         wait = ["up", "-d", "--wait", "--wait-timeout", str(HEALTH_DEADLINE)]
+        failed: ReleaseError | None = None
         try:
             self.compose(release, *wait, *(services or ["--remove-orphans"]), deadline=HEALTH_DEADLINE + 60)
         except ReleaseError as error:
             if "is unhealthy" not in str(error):
                 raise
-            # It gives up on what is unhealthy now, also if the next check will pass: HAProxy with construction back.
-            deadline = time.monotonic() + RECOVERY_WAIT
-            while self.unhealthy(release):
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(1)
-        if not services and (bad := self.unhealthy(release)):
+            failed = error
+        # A check of before may still stand, or end only now: HAProxy's while construction comes back. The next decides.
+        deadline = time.monotonic() + RECOVERY_WAIT
+        while (bad := self.unhealthy(release)) and time.monotonic() < deadline:
+            if failed is None and (services or any(container.state != "running" for container in bad)):
+                break  # not a check that is late
+            time.sleep(1)
+        if bad and failed:
+            raise failed
+        if bad and not services:
             names = ", ".join(f"{container.name} is {container.condition}" for container in bad)
             raise ReleaseError(f"{self.tier}: health: {names}", LINES_ABOVE)
 

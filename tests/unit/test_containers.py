@@ -41,6 +41,20 @@ def test_a_container_that_recovers_by_its_next_health_check_is_no_failure(vertic
     assert vertical.activate() == 0
 
 
+def test_a_check_of_before_that_ends_after_the_start_is_no_failure(vertical: Droplet) -> None:
+    """Seen: construction was back and compose content, and then HAProxy's last check of the bad one ended."""
+    vertical.answer("ps -a --format json", stdout=vertical.ps(haproxy=("running", "unhealthy")), times=1)
+    assert vertical.activate() == 0
+
+
+def test_a_container_that_died_after_the_start_is_not_waited_for(
+    vertical: Droplet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "RECOVERY_WAIT", 60)
+    vertical.answer("ps -a --format json", stdout=vertical.ps(construction=("exited", "")), times=1)
+    assert vertical.activate() == 1
+
+
 def test_a_container_that_stays_unhealthy_is_a_failure(vertical: Droplet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(containers, "RECOVERY_WAIT", 0)
     vertical.answer(" up ", rc=1, stderr="container vertical-haproxy-1 is unhealthy\n")
