@@ -137,6 +137,12 @@ class Engine:
         run = lambda **more: self.stack.preview_refresh(target=urns, **more)  # noqa: E731
         return tuple(step.droplet for step in self._operate("refresh", run, preview=True).gone)
 
+    def activations(self, hosts: Collection[str]) -> tuple[str, ...]:
+        """Give the URNs of the commands that activated the releases of these hosts."""
+        names = {f"{host}-stack-activation" for host in hosts}
+        urns = (each["urn"] for each in self._resources() if not each.get("delete"))
+        return tuple(urn for urn in urns if urn.rsplit("::", maxsplit=1)[-1] in names)
+
     def preview(self, plan: Path | None = None, replace: Sequence[str] = (), *, refresh: bool = False) -> ProgressView:
         """Find what `up` would do, and write it to the file `plan`; the resources of `replace` are made anew.
 

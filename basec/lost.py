@@ -1,13 +1,16 @@
-"""Find machines that are gone: preview and `up` compare with the state alone, and would not see it.
+"""Find what preview and `up` would not see, since they compare with the state alone: machines that are gone, and
+records of a running release that are damaged.
 
-To ask the cloud costs seconds, so every host is first asked for an answer by SSH, while the engine looks; the cloud is
-asked about those that stay silent, and about nothing else.
+To ask the cloud costs seconds, so every host is first asked by SSH, while the engine looks; the cloud is asked about
+those that stay silent, and about nothing else.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -19,8 +22,21 @@ from topology.errors import BasecommerceError, RemoteError
 if TYPE_CHECKING:  # takes a second to import
     from basec.engine import Engine
 
-Silent = Callable[[], Sequence[str]]
-"""Waits for the last answer, and gives the hosts that gave none."""
+CHECK = "sudo -n python3 -B /opt/basecommerce/scripts/release.py check {tier}"
+
+
+@dataclass
+class Answers:
+    """What hosts said."""
+
+    silent: list[str] = field(default_factory=list)
+    """Those that gave no answer."""
+    damaged: dict[str, str] = field(default_factory=dict)
+    """What is wrong with the record of a release, by host. A machine without releases has none."""
+
+
+Listener = Callable[[], Answers]
+"""Waits for the last answer."""
 
 
 class LostMachineError(RemoteError):
@@ -31,16 +47,16 @@ class LostMachineError(RemoteError):
         super().__init__(f"basec: {environment}: machines are lost\n{gone}", f"basec up --refresh --env {environment}")
 
 
-def listen(environment: Environment) -> Silent:
-    """Ask each host of the last `up` for an answer, beside whatever else goes on."""
-    silent: list[str] = []
+def listen(environment: Environment) -> Listener:
+    """Ask each host of the last `up`, beside whatever else goes on."""
+    answers = Answers()
     # Daemons: whoever interrupts a command does not wait for a host that is not there.
-    asking = Thread(target=_ask_all, args=(environment, silent), name="ask the hosts", daemon=True)
+    asking = Thread(target=_ask_all, args=(environment, answers), name="ask the hosts", daemon=True)
     asking.start()
 
-    def wait() -> Sequence[str]:
+    def wait() -> Answers:
         asking.join()
-        return sorted(silent)
+        return Answers(sorted(answers.silent), dict(sorted(answers.damaged.items())))
 
     return wait
 
@@ -57,25 +73,29 @@ def find(engine: Engine, silent: Sequence[str]) -> tuple[tuple[str, ...], tuple[
     return gone, tuple(f"{host}: does not answer by SSH, though the cloud has its droplet" for host in there)
 
 
-def _ask_all(environment: Environment, silent: list[str]) -> None:
+def _ask_all(environment: Environment, answers: Answers) -> None:
     # Of a stack that was never up here, or whose secrets do not open, nothing is known; the engine says the latter.
     with suppress(BasecommerceError, OSError):
         if local_stack.is_records(environment):
             return
         hosts = facts.load(environment).hosts
         ensure_key(environment)
-        threads = [Thread(target=_ask, args=(environment, host, silent), daemon=True) for host in hosts]
+        threads = [Thread(target=_ask, args=(environment, host, answers), daemon=True) for host in hosts.values()]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
 
-def _ask(environment: Environment, host: str, silent: list[str]) -> None:
+def _ask(environment: Environment, host: facts.Host, answers: Answers) -> None:
     """Note a host that gives no answer; one that refuses us, or proves a wrong key, is there."""
+    command = shlex.split(CHECK.format(tier=host.role))
     try:
-        remote.run_with_input(environment, host, ["true"], "", timeout_s=facts.CONNECT_TIMEOUT_S)
+        damage = remote.run_with_input(environment, host.name, command, "", timeout_s=facts.CONNECT_TIMEOUT_S)
     except remote.UnreachableError:
-        silent.append(host)
+        answers.silent.append(host.name)
     except Exception:  # whatever it is, it is an answer; a thread that dies would only write over the preview
         return
+    else:
+        if damage.startswith(f"{host.role}: "):
+            answers.damaged[host.name] = damage

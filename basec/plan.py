@@ -73,23 +73,28 @@ def look(
 
     policy.allow(allow_replace)
     with stages.stage("preview"):
-        wait_for_silent = None if refresh else lost.listen(engine.environment)
+        wait = lost.Answers if refresh else lost.listen(engine.environment)
         run = partial(engine.preview, plan, refresh=refresh)
         view, verdict = _previewed(engine, run, project, allow_replace)
         if view is None or verdict.forced:  # planned anew: the engine replaces these only when it is told to
             view = run(verdict.forced)
             _judged(view, view.stateful, project, allow_replace)
-        gone, silent_notes = lost.find(engine, wait_for_silent()) if wait_for_silent else ((), ())
+        answers = wait()
+        gone, silent_notes = lost.find(engine, answers.silent)
+        again = engine.activations(answers.damaged) if answers.damaged and not gone else ()
+        if again:
+            view = run((*verdict.forced, *again))
     digests = (_droplets(exports, "template_digest") for exports in (view.exports_before, view.exports_after))
     order = [name for role in ROLES for name in project.inventory.by_role(role)]
     anew = tuple(
         f"{step.droplet}: its droplet is gone: a new one is made" for step in view.gone if step.type == DROPLET
     )
+    damage_notes = tuple(f"{host}: activates its release again: {what}" for host, what in answers.damaged.items())
     return Planned(
         view=view,
         review=review(view.steps, view.releases, order),
-        replace=verdict.forced,
-        notes=(*anew, *silent_notes, *template_notes(*digests)),
+        replace=(*verdict.forced, *again),
+        notes=(*anew, *silent_notes, *damage_notes, *template_notes(*digests)),
         price=price_of(project, deployed_machines(view.exports_before, view.stateful)),
         lost=gone,
     )

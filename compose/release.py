@@ -225,7 +225,7 @@ class Tier:
 def main(argv: Sequence[str] | None = None, paths: Paths | None = None) -> int:
     """Runs one command; exit code 1 when it failed, 2 when it was called wrongly."""
     parser = argparse.ArgumentParser(prog="release.py", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("command", choices=["activate", "start", "stop", "retire", "status"])
+    parser.add_argument("command", choices=["activate", "start", "stop", "retire", "check", "status"])
     parser.add_argument("tier", choices=["infra", "vertical", "edge"])
     parser.add_argument("digest", nargs="?", default="", help="SHA-256 of the bundle, checked by the caller (activate)")
     parser.add_argument("--bundle", type=Path, help="directory of the unpacked bundle (activate)")
@@ -238,6 +238,8 @@ def main(argv: Sequence[str] | None = None, paths: Paths | None = None) -> int:
             if not re.fullmatch(r"[0-9a-f]{64}", options.digest) or None in (options.bundle, options.payload):
                 parser.error("activate needs the 64 hexadecimal digits of a digest, --bundle and --payload")
             tier.activate(options.digest, options.bundle, read_payload(options.payload))
+        elif options.command == "check":
+            print(tier.files.damage(), end="")
         elif options.command == "status":
             status = tier.status()
             lines = [f"{s['name']}: {s['state']} {s['health']}".rstrip() for s in status["services"]]

@@ -27,6 +27,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -137,13 +138,42 @@ class TierFiles:
             ) from None
 
     def set_damaged_record_aside(self) -> ReleaseError | None:
-        """Renames a damaged record, to be looked at; gives what was wrong with it. For who holds the lock only."""
+        """Renames a damaged record, to be looked at, and makes it anew from the links where they are whole.
+
+        Gives what was wrong with it. For who holds the lock only.
+        """
         try:
             self.history()
         except ReleaseError as error:
             self.state_file.rename(self.damaged_file)
-            return ReleaseError(f"{error}; it is now {self.damaged_file.name}", error.hint)
+            said = f"{error}; it is now {self.damaged_file.name}"
+            linked = self.linked()
+            if linked is None:
+                return ReleaseError(said, error.hint)
+            self._write_history([linked])
+            return ReleaseError(f"{said}, and {linked.digest[:12]}, which `current` names, is recorded", "basec status")
         return None
+
+    def linked(self) -> Release | None:
+        """Gives the release that the links name, or None where one of them leads to nothing whole."""
+        current, hosts = self.directory / "current", self.directory / "hosts.env"
+        with contextlib.suppress(OSError, ValueError, ReleaseError):
+            since = time_text(current.lstat().st_mtime)
+            named = fields({"digest": current.readlink().name, "hosts": hosts.readlink().stem, "since": since})
+            release = Release(**named)
+            if self.variables(release) and self.bundle(release).is_dir():
+                return release
+        return None
+
+    def damage(self) -> str:
+        """Says what keeps the active release from being started as it was; empty where nothing does."""
+        try:
+            latest = self.latest()
+            if latest is not None:
+                self.variables(latest)
+        except ReleaseError as error:
+            return str(error)
+        return f"{self.tier}: {self.state_file}: gone" if self.has_lost_its_record() else ""
 
     def has_lost_its_record(self) -> bool:
         """Says whether containers may run though no release is recorded."""
@@ -194,9 +224,7 @@ class TierFiles:
         history = self.history()
         if not history or not release.same(history[0]):
             older = [r for r in history if r.digest != release.digest][: KEEP - 1]
-            kept = [Release(release.digest, release.hosts, now()), *older]
-            state = {"tier": self.tier, "releases": [vars(r) for r in kept]}
-            write(self.state_file, json.dumps(state, indent=2).encode() + b"\n")
+            self._write_history([Release(release.digest, release.hosts, now()), *older])
         link(self.directory / "current", f"releases/{release.digest}")
         link(self.directory / "hosts.env", f"hosts/{release.hosts}.env")
         (self.paths.root / "backups").mkdir(mode=0o700, exist_ok=True)
@@ -205,6 +233,10 @@ class TierFiles:
         for script in sorted(self.bundle(release).glob("*.py"), key=lambda path: path.name == "release.py"):
             write(scripts / script.name, script.read_bytes(), 0o755)
         (scripts / "release_files.py").unlink(missing_ok=True)  # laid until November 2026; nothing imports it now
+
+    def _write_history(self, releases: Iterable[Release]) -> None:
+        state = {"tier": self.tier, "releases": [vars(release) for release in releases]}
+        write(self.state_file, json.dumps(state, indent=2).encode() + b"\n")
 
     def unneeded(self) -> tuple[list[Path], list[str]]:
         """Lists what no kept release needs: paths, and the images that only those name."""
@@ -353,4 +385,9 @@ def images_of(bundle: Path) -> set[str]:
 
 def now() -> str:
     """Gives the time in UTC, to the second."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time_text(time.time())
+
+
+def time_text(seconds: float) -> str:
+    """Gives a time in UTC, to the second, as records have it; `seconds` are those since 1970."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

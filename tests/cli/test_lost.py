@@ -28,17 +28,27 @@ def droplets(tmp_path: Path, clone: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def test_a_host_that_gives_no_answer_is_silent_and_one_that_refuses_us_is_not(droplets: Path, clone: Path) -> None:
-    for host in ("edge", "vertical"):
-        fake_droplets.say(droplets, host, {})
+    (droplets / "vertical.json").write_text("")
     (droplets / "infra.down").touch()
     ssh = droplets / "ssh"
     refusal = 'if [ "$host" = edge ]; then echo "Permission denied (publickey)" >&2; exit 255; fi'
     ssh.write_text(ssh.read_text().replace("host=$2; shift 2\n", f"host=$2; shift 2\n{refusal}\n"))
-    assert lost.listen(Environment(name="local", root=clone))() == ["infra"]
+    assert lost.listen(Environment(name="local", root=clone))() == lost.Answers(silent=["infra"])
+
+
+def test_a_host_says_what_is_damaged_and_one_that_cannot_be_asked_for_it_says_nothing(
+    droplets: Path, clone: Path
+) -> None:
+    (droplets / "edge.json").write_text("edge: /opt/basecommerce/edge/state.json: damaged: ValueError")
+    (droplets / "infra.json").write_text("")
+    (droplets / "python3").write_text('#!/bin/sh\necho "no such file" >&2; exit 2\n')  # asked on the vertical
+    (droplets / "python3").chmod(0o755)
+    answers = lost.listen(Environment(name="local", root=clone))()
+    assert answers == lost.Answers(damaged={"edge": "edge: /opt/basecommerce/edge/state.json: damaged: ValueError"})
 
 
 def test_nobody_is_asked_on_a_stack_that_was_never_up(clone: Path) -> None:
-    assert lost.listen(Environment(name="staging", root=clone))() == []
+    assert lost.listen(Environment(name="staging", root=clone))() == lost.Answers()
 
 
 def test_no_answer_is_told_from_a_refusal(clone: Path) -> None:
@@ -66,11 +76,31 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DryStack]:
 
 
 @pytest.fixture
-def silent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Let these hosts stay silent: records have no sshd."""
-    hosts: list[str] = []
-    monkeypatch.setattr(lost, "listen", lambda _: lambda: hosts)
-    return hosts
+def answers(monkeypatch: pytest.MonkeyPatch) -> lost.Answers:
+    """Let hosts answer so: records have no sshd."""
+    told = lost.Answers()
+    monkeypatch.setattr(lost, "listen", lambda _: lambda: told)
+    return told
+
+
+@pytest.fixture
+def silent(answers: lost.Answers) -> list[str]:
+    """Let these hosts stay silent."""
+    return answers.silent
+
+
+@pytest.mark.engine
+def test_a_host_with_a_damaged_record_gets_its_release_again_and_no_other_does(
+    stack: DryStack, answers: lost.Answers
+) -> None:
+    answers.damaged["vertical"] = "vertical: /opt/basecommerce/vertical/state.json: damaged: ValueError"
+    before = len(stack.journal().splitlines())
+    said = stack.basec("up").stderr
+    assert f"vertical: activates its release again: {answers.damaged['vertical']}\n" in said
+    done = [json.loads(line) for line in stack.journal().splitlines()[before:]]
+    assert {each["name"] for each in done} == {"vertical-stack-activation"}
+    answers.damaged.clear()
+    assert "up: nothing to do" in stack.basec("up").stderr
 
 
 def take(stack: DryStack, kind: str, name: str) -> None:

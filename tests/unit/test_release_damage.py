@@ -96,18 +96,52 @@ def test_an_activation_sets_a_damaged_record_aside_and_makes_it_anew(
 ) -> None:
     vertical, content = damaged
     assert vertical.activate("2") == 0
-    assert [release["digest"] for release in vertical.state()] == [TWO]
+    assert [release["digest"] for release in vertical.state()] == [TWO, ONE], "the links name what ran"
     assert (vertical.home / "state.json.damaged").read_bytes() == content
     said = capsys.readouterr().err
     assert f"release: vertical: {vertical.home}/state.json: damaged: " in said
-    assert "; it is now state.json.damaged\nrelease: hint: run `basec up`: " in said
+    assert f"; it is now state.json.damaged, and {ONE[:12]}, which `current` names, is recorded\n" in said
+
+
+@pytest.mark.parametrize("command", ["start", "stop"])
+@pytest.mark.parametrize("damaged", ["cut"], indirect=True)
+def test_the_unit_starts_and_stops_what_the_links_name(damaged: tuple[Droplet, bytes], command: str) -> None:
+    vertical, _ = damaged
+    assert vertical.run(command, "vertical") == 0
+    done = {"start": "up", "stop": "stop"}[command]
+    assert {kind(step) for step in vertical.steps()} == {f"vertical@{ONE[:8]} {done}"}
+    assert [release["digest"] for release in vertical.state()] == [ONE]
 
 
 @pytest.mark.parametrize("damaged", ["cut"], indirect=True)
-def test_a_release_that_fails_after_a_damaged_record_stops_nothing_that_runs(
+@pytest.mark.parametrize("link", ["current", "hosts.env"])
+def test_links_that_lead_to_nothing_whole_are_not_taken_for_a_record(damaged: tuple[Droplet, bytes], link: str) -> None:
+    vertical, _ = damaged
+    if link == "current":
+        (vertical.home / link).unlink()
+    else:
+        (vertical.home / link).resolve().write_bytes(b"PRIVATE_ADDRESS=127.0.0.2\n")
+    assert vertical.run("start", "vertical") == 1
+    assert not (vertical.home / "state.json").exists()
+    assert vertical.steps() == []
+
+
+@pytest.mark.parametrize("damaged", ["cut"], indirect=True)
+def test_a_release_that_fails_after_a_damaged_record_brings_back_what_the_links_name(
+    damaged: tuple[Droplet, bytes],
+) -> None:
+    vertical, _ = damaged
+    vertical.answer(f"{TWO}.* up ", rc=1)
+    assert vertical.activate("2") == 1
+    assert {kind(step) for step in vertical.steps()} == {f"vertical@{TWO[:8]} up", f"vertical@{ONE[:8]} up"}
+
+
+@pytest.mark.parametrize("damaged", ["cut"], indirect=True)
+def test_a_release_that_fails_after_record_and_links_are_lost_stops_nothing_that_runs(
     damaged: tuple[Droplet, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     vertical, _ = damaged
+    (vertical.home / "current").unlink()
     vertical.answer(" up ", rc=1)
     for _ in range(2):  # the second finds no record at all
         assert vertical.activate("2") == 1
@@ -121,11 +155,40 @@ def test_other_commands_name_the_file_and_the_way_on(
     damaged: tuple[Droplet, bytes], command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     vertical, _ = damaged
+    (vertical.home / "current").unlink()
     vertical.run(command, "vertical")
     said = capsys.readouterr().err
     assert f"release: vertical: {vertical.home}/state.json: damaged: " in said
     assert "release: hint: run `basec up`: what runs stays, and the record is made anew\n" in said
     assert vertical.steps() == []
+
+
+@pytest.mark.parametrize("damaged", ["cut"], indirect=True)
+def test_check_tells_a_damaged_record_and_touches_nothing(
+    damaged: tuple[Droplet, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    vertical, content = damaged
+    assert vertical.run("check", "vertical") == 0
+    assert capsys.readouterr().out.startswith(f"vertical: {vertical.home}/state.json: damaged: ")
+    assert (vertical.home / "state.json").read_bytes() == content
+
+
+def test_check_tells_damaged_variables_and_a_lost_record_and_nothing_of_what_is_whole(
+    vertical: Droplet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said() -> str:
+        capsys.readouterr()
+        assert vertical.run("check", "vertical") == 0
+        return capsys.readouterr().out
+
+    assert said() == "", "nothing was ever activated"
+    vertical.activate()
+    assert said() == ""
+    path = (vertical.home / "hosts.env").resolve()
+    path.write_bytes(b"")
+    assert said() == f"vertical: {path}: missing or damaged"
+    (vertical.home / "state.json").rename(vertical.home / "state.json.damaged")
+    assert said() == f"vertical: {vertical.home}/state.json: gone"
 
 
 @pytest.mark.parametrize("damaged", ["cut"], indirect=True)
