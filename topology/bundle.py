@@ -35,6 +35,7 @@ IMAGE_PREFIX = "IMAGE_"
 BOOTSTRAP = """\
 set -euo pipefail
 umask 077
+find /run -maxdepth 1 -type d -name 'basecommerce.??????' -mmin +60 -exec rm -rf {} +
 work="$(mktemp -d /run/basecommerce.XXXXXX)"
 trap 'rm -rf "$work"' EXIT
 cat > "$work/payload.json"
@@ -61,8 +62,9 @@ python3 -B "$work/bundle/release.py" activate "$tier" "$digest" --bundle "$work/
 `release.py`, which checks neither again: nothing of a bundle is run or laid before this has read all of it.
 `activation` sets `$tier` and `$digest`.
 
-/run is a tmpfs: the payload, which holds secrets, never reaches a disk from here. `-B`, since Python's compiled files
-would become files of the release."""
+/run is a tmpfs: the payload, which holds secrets, never reaches a disk from here. What a killed run left is removed by
+a later one; none takes an hour (the command's own limit is 40 minutes). `-B`, since Python's compiled files would
+become files of the release."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -209,10 +210,10 @@ def _bootstrap(
     bundle: Bundle, tmp_path: Path, tar: bytes | None = None, digest: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run the activation with a directory of the test instead of /run, and with what a payload has instead."""
-    (tmp_path / "run").mkdir()
+    (tmp_path / "run").mkdir(exist_ok=True)
     packed = base64.b64encode(bundle.tar if tar is None else tar).decode()
     payload = json.dumps({"bundle": packed, "digest": digest or bundle.digest, "secrets": {}})
-    script = bundle.activation.replace("/run/basecommerce", f"{tmp_path}/run/basecommerce")
+    script = bundle.activation.replace("/run", f"{tmp_path}/run")
     environment = {"PATH": os.environ["PATH"]}  # nothing of ours: PYTHONDONTWRITEBYTECODE would hide a missing -B
     return subprocess.run(
         ["bash", "-c", script], input=payload, capture_output=True, text=True, check=False, env=environment
@@ -238,6 +239,15 @@ def test_bootstrap_hands_over_the_directory_and_a_payload_for_root_alone(root: P
     assert work.parent == tmp_path / "run"
     assert modes == [0o700, 0o600, 0o755]
     assert content == {"bundle": base64.b64encode(bundle.tar).decode(), "digest": bundle.digest, "secrets": {}}
+
+
+def test_bootstrap_removes_what_a_killed_one_left_and_nothing_that_may_run(root: Path, tmp_path: Path) -> None:
+    hours = time.time() - 2 * 3600
+    for name, moment in (("basecommerce.killed", hours), ("basecommerce.live00", time.time()), ("basecommerce", hours)):
+        (tmp_path / "run" / name).mkdir(parents=True)
+        os.utime(tmp_path / "run" / name, (moment, moment))
+    assert _bootstrap(_build(root), tmp_path).returncode == 0
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"basecommerce.live00", "basecommerce"}
 
 
 def test_bootstrap_refuses_a_bundle_with_another_digest(root: Path, tmp_path: Path) -> None:

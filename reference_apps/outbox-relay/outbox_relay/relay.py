@@ -39,7 +39,11 @@ WHERE published_at IS NULL AND status IN ('pending', 'processing', 'processed')
 ORDER BY retry_count, created_at, id LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 # UTC without a zone, as the original relay writes it: right only where the session's zone is UTC (PGTZ).
-MARK = text("UPDATE event_outbox SET published_at = :moment, updated_at = now() WHERE id = ANY(:ids)")
+MARK = text("""
+UPDATE event_outbox SET published_at = :moment, retry_count = 0, error_message = NULL, updated_at = now()
+WHERE id = ANY(:ids)
+""")
+"""The engines count anew: what failed before was the way to them."""
 COUNT = text("""
 UPDATE event_outbox SET retry_count = retry_count + 1, error_message = :problem, updated_at = now() WHERE id = :id
 """)

@@ -124,6 +124,8 @@ def test_rows_that_redis_refuses_wait_behind_the_others_and_are_tried_again(
     assert {(found[event]["status"], found[event]["retry_count"] > 0) for event in refused} == {("pending", True)}
     ask("ACL", "SETUSER", "relay", "~events:*")
     assert relay.round() == 3
+    sent = {(row["retry_count"], row["error_message"]) for row in rows(database, "event_outbox", shop)}
+    assert sent == {(0, None)}, "the engines' own tries are counted from nothing"
     ask("ACL", "DELUSER", "relay")
 
 
