@@ -27,7 +27,9 @@ WORTH = (
     ),
 )
 """How telling a line of a log is, the best first."""
-SAYS_LITTLE = re.compile(r"Traceback|exit code|exited with code|errors? found in")
+RUNS = ": running"
+SAYS_LITTLE = re.compile(r"Traceback|exit code|exited with code|errors? found in|is DOWN\b|has no server available")
+"""The last two are HAProxy's, of somebody else."""
 PLACE = re.compile(r"\S:\d+\b")
 """A file and its line: such a line says where to look."""
 STAMP = re.compile(r"^\S*\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d\S*( UTC)?\s+")
@@ -132,7 +134,8 @@ def _failed(steps: Sequence[_Entry]) -> tuple[_Entry, str, list[str]]:
     failed = plain[-1] if plain else _Entry("")
     if quoting and (not plain or OF_SERVICES.search(failed.text)):
         logs = {each.text: _of_log(each.details) for each in quoting}
-        worst = min(quoting, key=lambda each: _rank(decisive(logs[each.text])[0]))
+        # One that does not run is the cause; one that runs and is unhealthy may only want it.
+        worst = min(quoting, key=lambda each: (RUNS in each.text, _rank(decisive(logs[each.text])[0])))
         return worst, worst.text.partition(": ")[0], logs[worst.text]
     return failed, "", []
 

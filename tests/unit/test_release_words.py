@@ -53,6 +53,26 @@ def test_a_service_that_never_gets_healthy_is_named_with_its_line_once(
     )
 
 
+NO_SERVER = [
+    "[WARNING]  (1) : Server construction/construction is DOWN, reason: Layer4 connection problem, 0 active servers left.",
+    "[ALERT]    (1) : backend 'construction' has no server available!",
+]
+
+
+@pytest.mark.parametrize("condition", [("restarting", ""), ("running", "unhealthy")])
+def test_who_only_waits_for_the_failed_service_is_not_named(
+    vertical: Droplet, capsys: pytest.CaptureFixture[str], condition: tuple[str, str]
+) -> None:
+    vertical.activate("1")
+    sick = vertical.ps(construction=condition, haproxy=("running", "unhealthy"))
+    vertical.answer(f"{new(vertical)}.* ps -a --format json", stdout=sick)
+    vertical.answer(f"{new(vertical)}.* up ", rc=1, stderr=COMPOSE)
+    vertical.answer("logs .*construction", stdout='ERROR:    Could not import module "app".\n')
+    vertical.answer("logs .*haproxy", stdout="\n".join(NO_SERVER))
+    words = fails(vertical, capsys)
+    assert (words.service, words.line) == ("construction", 'ERROR: Could not import module "app".')
+
+
 def test_of_a_first_release_nothing_is_left_to_serve(vertical: Droplet, capsys: pytest.CaptureFixture[str]) -> None:
     vertical.answer("ps -a --format json", stdout=vertical.ps(construction=("running", "unhealthy")))
     vertical.answer(" up ", rc=1, stderr="container vertical-construction-1 is restarting\n")
