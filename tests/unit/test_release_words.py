@@ -54,7 +54,7 @@ def test_a_service_that_never_gets_healthy_is_named_with_its_line_once(
 
 
 NO_SERVER = [
-    "[WARNING]  (1) : Server construction/construction is DOWN, reason: Layer4 connection problem, 0 active servers left.",
+    "[WARNING]  (1) : Server construction/construction is DOWN, reason: Layer4 connection problem, 0 active servers.",
     "[ALERT]    (1) : backend 'construction' has no server available!",
 ]
 
