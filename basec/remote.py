@@ -46,12 +46,16 @@ NO_CONNECTION = (
     ),
     (
         UnreachableError,
-        "timed out|refused|No route|unreachable|Connection closed by|forwarding failed|banner",
+        "timed out|refused|No route|unreachable|forwarding failed|banner"
+        r"|kex_exchange_identification|Connection closed by|Connection reset by \S+ port",
         "cannot be reached by SSH: {said}",
         "basec status --env {environment} shows which hosts answer; the edge is the way to the others",
     ),
 )
-"""What OpenSSH says when it gets no connection, what that means, and what to do; the first that fits."""
+"""What OpenSSH says when it gets no connection, what that means, and what to do; the first that fits.
+
+`Read from remote host ...: Connection reset by peer` is none of them: a command had begun on that host.
+"""
 
 
 def ssh_command(environment: Environment, host: str, *options: str) -> list[str]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +58,42 @@ def test_no_answer_is_told_from_a_refusal(clone: Path) -> None:
     local = Environment(name="local", root=clone)
     for said, silent in (("Connection timed out", True), ("Host key verification failed", False)):
         assert isinstance(failure(local, "infra", "true", 255, said), UnreachableError) is silent
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "kex_exchange_identification: read: Connection reset by peer\nConnection reset by 127.0.0.1 port 22",
+        "kex_exchange_identification: read: Connection reset by peer",
+        "Connection reset by 127.0.0.1 port 22",
+        "Connection reset by UNKNOWN port -1",
+        "kex_exchange_identification: Connection closed by remote host\nConnection closed by UNKNOWN port 65535",
+    ],
+)
+def test_a_connection_that_is_reset_or_closed_before_the_login_is_no_answer(clone: Path, said: str) -> None:
+    error = failure(Environment(name="local", root=clone), "infra", "true", 255, said)
+    assert isinstance(error, UnreachableError)
+    assert error.message == f"infra: cannot be reached by SSH: {said.splitlines()[-1]}"
+
+
+def test_a_connection_that_is_reset_under_a_command_is_not_taken_for_a_machine_that_boots(clone: Path) -> None:
+    said = "Read from remote host 127.0.0.1: Connection reset by peer"
+    assert not isinstance(failure(Environment(name="local", root=clone), "infra", "true", 255, said), UnreachableError)
+
+
+@pytest.mark.parametrize("spoken", [b"", b"SSH-2.0-OpenSSH_10.0\r\n"])
+def test_ssh_itself_says_so_of_a_port_that_resets(clone: Path, spoken: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = ["ssh", "-F", "none", "-o", "BatchMode=yes", "-p", str(server.getsockname()[1]), "127.0.0.1", "true"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as ssh:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1)
+                connection.sendall(spoken)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
+            said = ssh.communicate()[1].strip()
+    error = failure(Environment(name="local", root=clone), "infra", "true", ssh.returncode, said)
+    assert isinstance(error, UnreachableError), said
 
 
 def test_status_of_a_host_that_is_not_reached_says_how_to_get_it_back(basec: Run, droplets: Path) -> None:
