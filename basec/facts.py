@@ -85,7 +85,7 @@ def load(environment: Environment) -> Facts:
     path = environment.hosts_file
     refresh = f"basec {'up' if environment.is_local else 'inventory refresh'} --env {environment.name}"
     try:
-        return _read(environment, yaml.safe_load(path.read_text()))
+        facts = _read(environment, yaml.safe_load(path.read_text()))
     except FileNotFoundError:
         raise UsageError(
             f"basec: {environment.name}: this environment was never brought up from here ({path.name} is missing)",
@@ -93,6 +93,9 @@ def load(environment: Environment) -> Facts:
         ) from None
     except (*NO_DOCUMENT, yaml.YAMLError) as error:
         raise damaged(environment.name, path, error, refresh) from None
+    # It has absolute paths, which are others after the clone was moved or copied.
+    write_private(environment.facts_dir / "ssh_config", _ssh_config(environment, facts))
+    return facts
 
 
 def _read(environment: Environment, document: Any) -> Facts:

@@ -24,6 +24,7 @@ VPC_PREFIX = 24
 CLOUDFLARE_OFFSET = 2
 REGISTRY_OFFSET = 3
 DEFAULT_HTTP_PORT, DEFAULT_HTTPS_PORT = 80, 443
+STATE = "cloud"
 ALLOCATED = "allocated"
 """In the cache: a `cloud.json` a line, those of all clones of this user."""
 ROUTE_TABLE = Path("/proc/net/route")
@@ -44,7 +45,8 @@ def allocate(
 ) -> CloudConfig:
     """Write `<directory>/cloud.json`, or keep the one that is there: a given port replaces, given labels are added.
 
-    Raises CloudError when no subnet is free.
+    After a move of the clone it names the cloud's new place. Raises CloudError when no subnet is free, and in a copy of
+    a clone that still has its cloud.
     """
     cache.mkdir(parents=True, exist_ok=True)
     directory.mkdir(parents=True, exist_ok=True)
@@ -52,14 +54,23 @@ def allocate(
     with _lock(cache / "allocate.lock"):
         if path.exists():
             kept = CloudConfig.load(path)
+            moved = kept.state.resolve() != (directory / STATE).resolve()
+            if moved and kept.state.exists():
+                raise CloudError(
+                    f"{path}: state: {kept.state} is the cloud of the clone that this one was copied from\n"
+                    f"hint: rm -r {directory} makes room for a cloud of this clone's own; then the same command again"
+                )
             config = replace(
                 kept,
+                state=directory / STATE,
                 http_port=http_port or kept.http_port,
                 https_port=https_port or kept.https_port,
                 visitor_labels=tuple(sorted({*kept.visitor_labels, *visitor_labels})),
             )
             if config != kept:
                 _write(path, config)
+            if moved:
+                _list(cache, path)
             return config
         taken = (*_leased(cache / ALLOCATED, directory.parent), *routed_networks())
         public = _first_free(
@@ -68,7 +79,7 @@ def allocate(
         config = CloudConfig(
             name=name,
             mode=mode,
-            state=directory / "cloud",
+            state=directory / STATE,
             cache=cache,
             public_subnet=public,
             cloudflare_address=public[CLOUDFLARE_OFFSET],
@@ -80,9 +91,13 @@ def allocate(
         )
         config.state.mkdir(parents=True, exist_ok=True)
         _write(path, config)
-        with (cache / ALLOCATED).open("a") as known:
-            known.write(f"{path}\n")
+        _list(cache, path)
         return config
+
+
+def _list(cache: Path, path: Path) -> None:
+    with (cache / ALLOCATED).open("a") as known:
+        known.write(f"{path}\n")
 
 
 def _write(path: Path, config: CloudConfig) -> None:

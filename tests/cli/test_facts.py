@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -76,6 +77,15 @@ def test_ssh_trusts_pinned_keys_and_the_private_agent_alone(environment: Environ
     assert options["identityfile"] == "none"
     assert options["passwordauthentication"] == "no"
     assert options["forwardagent"] == "no"
+
+
+def test_a_clone_that_was_moved_or_copied_logs_in_by_its_own_files(environment: Environment, tmp_path: Path) -> None:
+    there = Environment(name=environment.name, root=tmp_path / "moved")
+    shutil.copytree(environment.facts_dir, there.facts_dir)
+    facts.load(there)
+    config = (there.facts_dir / "ssh_config").read_text()
+    assert f'UserKnownHostsFile "{there.facts_dir}/known_hosts"' in config
+    assert str(environment.facts_dir) not in config
 
 
 def test_host_keys_are_pinned_by_what_a_host_is(environment: Environment) -> None:

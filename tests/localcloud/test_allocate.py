@@ -44,6 +44,29 @@ def test_a_first_cloud_gets_the_first_slices_and_their_fixed_addresses(tmp_path:
 
 
 @pytest.mark.usefixtures("routes")
+def test_the_cloud_of_a_clone_that_was_moved_is_found_at_its_new_place_with_its_slices(tmp_path: Path) -> None:
+    before = cloud(tmp_path)
+    (tmp_path / "clone").rename(tmp_path / "moved")
+    after = cloud(tmp_path, clone="moved")
+    assert after == replace(before, state=tmp_path / "moved/.local/local/cloud")
+    assert CloudConfig.load(tmp_path / "moved/.local/local/cloud.json") == after
+    assert not cloud(tmp_path, clone="third").public_subnet.overlaps(after.public_subnet)
+
+
+@pytest.mark.usefixtures("routes")
+def test_a_copy_of_a_clone_does_not_use_the_cloud_of_the_first_one(tmp_path: Path) -> None:
+    cloud(tmp_path)
+    shutil.copytree(tmp_path / "clone", tmp_path / "copy")
+    with pytest.raises(CloudError) as caught:
+        cloud(tmp_path, clone="copy")
+    here = tmp_path / "copy/.local/local"
+    assert str(caught.value) == (
+        f"{here}/cloud.json: state: {tmp_path}/clone/.local/local/cloud is the cloud of the clone that this one was "
+        f"copied from\nhint: rm -r {here} makes room for a cloud of this clone's own; then the same command again"
+    )
+
+
+@pytest.mark.usefixtures("routes")
 def test_two_clouds_of_a_clone_share_no_address(tmp_path: Path) -> None:
     first, second = cloud(tmp_path), cloud(tmp_path, "local-two")
     assert not first.public_subnet.overlaps(second.public_subnet)

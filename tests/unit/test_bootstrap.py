@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,6 +105,38 @@ def test_an_old_python_gets_a_newer_one_by_apt(system: System) -> None:
     done = system.make(python3=system.python(new=OLD), apt_get=script).bootstrap()
     assert done.returncode == 0, done.stderr
     assert system.asked == ["apt-get install --yes --quiet python3.11-venv"]
+
+
+@pytest.mark.parametrize(("elsewhere", "calls"), [(True, ["venv --clear"]), (False, [])])
+def test_a_clone_that_was_moved_or_copied_gets_an_environment_of_its_own(
+    system: System, elsewhere: bool, calls: list[str]
+) -> None:
+    """The real `activate`, as it was written for the clone of before, and for this one."""
+    before = system.root / "before" if elsewhere else system.root
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(before / ".venv")], check=True)
+    if elsewhere:
+        shutil.copytree(before / ".venv", system.root / ".venv", symlinks=True)
+    again = f'case "$*" in *--clear*) echo venv --clear >>{system.root}/calls; rm -r {system.root}/.venv ;; esac\n'
+    system.make(python3=again + system.python(new=NEW).replace('"-m venv .venv"', '"-m venv"*.venv'))
+    (system.root / ".venv/bin/python").unlink()
+    (system.root / ".venv/bin/python").write_text("#!/bin/sh\n")
+    (system.root / ".venv/bin/python").chmod(0o755)
+    done = system.bootstrap()
+    assert done.returncode == 0, done.stderr
+    written = system.root / "calls"
+    assert (written.read_text().splitlines() if written.exists() else []) == calls
+
+
+def test_an_environment_that_is_a_link_is_left_as_it_is(system: System) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(system.root / "theirs")], check=True)
+    (system.root / "theirs/bin/python").unlink()
+    (system.root / "theirs/bin/python").write_text("#!/bin/sh\n")
+    (system.root / "theirs/bin/python").chmod(0o755)
+    (system.root / ".venv").symlink_to("theirs")
+    done = system.make(python3=system.python(new=NEW)).bootstrap()
+    assert done.returncode == 0, done.stderr
+    assert not [line for line in (system.root / "asked").read_text().splitlines() if "--clear" in line]
+    assert (system.root / "theirs/bin/activate").exists()
 
 
 @pytest.mark.parametrize(
