@@ -134,7 +134,7 @@ class Recipes:
 
 def versions() -> list[str]:
     """List the versions of the reference applications, the first one first."""
-    return [REFERENCE, *sorted(folder.name for folder in (APPLICATIONS / VERSIONS).iterdir())]
+    return [REFERENCE, *sorted(folder.name for folder in (APPLICATIONS / VERSIONS).iterdir() if folder.is_dir())]
 
 
 def machine_recipes(version: str = REFERENCE) -> Recipes:

@@ -6,11 +6,17 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 DIGEST_LENGTH = 12
 """Hexadecimal digits of a recipe; long enough to tell a few dozen builds apart, short enough to read in a tag."""
 _IGNORED = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", "tests"}
+LEFT_OVERS = (
+    *(".DS_Store", "._*", ".directory", "Thumbs.db", "desktop.ini"),
+    *(".*.sw?", "*~", ".#*", "#*#", "*.orig", "*.rej", "*.bak", "*.pyc"),
+)
+"""Of file managers, editors, merges and Python. The same as in topology/tracked.py, which this room may not import."""
 
 Files = Mapping[str, tuple[bytes, int]]
 """Path inside the build context -> (content, mode)."""
@@ -21,7 +27,8 @@ def folder_files(folder: Path, prefix: str = "") -> Files:
     files: dict[str, tuple[bytes, int]] = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if path.is_file() and not _IGNORED.intersection(relative.parts) and path.suffix != ".pyc":
+        left_over = any(fnmatchcase(part, pattern) for part in relative.parts for pattern in LEFT_OVERS)
+        if path.is_file() and not _IGNORED.intersection(relative.parts) and not left_over:
             mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
             files[prefix + relative.as_posix()] = (path.read_bytes(), mode)
     return files

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.images import rootfs
+from localcloud.images import build, rootfs
 from localcloud.images.apt_sources import Source
 from localcloud.images.build import IMAGE_TABLE, IMAGES, Recipes, versions
 from localcloud.images.recipe import context, digest, folder_files
@@ -147,3 +147,22 @@ def test_an_administrators_authorities_are_in_the_image_and_those_of_local_stack
         f"--customize-hook=upload {tmp_path}/company.crt {tmp_path}/company.crt",
         f"--customize-hook=upload {tmp_path}/team/proxy.crt {tmp_path}/team-proxy.crt",
     ]
+
+
+@pytest.mark.parametrize(
+    "name", [".DS_Store", "main.py~", ".main.py.swp", "main.py.orig", "#main.py#", "old.bak/main.py"]
+)
+def test_what_an_editor_or_a_file_manager_leaves_changes_no_recipe(tmp_path: Path, name: str) -> None:
+    tree = make_tree(tmp_path)
+    before = all_recipes(recipes_of(tree))
+    for folder in (tree[0] / "nginx", tree[1] / "auth/src"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("left over")
+    assert all_recipes(recipes_of(tree)) == before
+
+
+def test_a_version_of_the_applications_is_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "versions/next").mkdir(parents=True)
+    (tmp_path / "versions/.DS_Store").touch()
+    monkeypatch.setattr(build, "APPLICATIONS", tmp_path)
+    assert versions() == ["reference", "next"]

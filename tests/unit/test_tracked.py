@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from localcloud.images import recipe
 from tests.unit.topology_support import ROOT, project, tree_copy
 from topology import tracked
 from topology.bundle import build_bundle
@@ -192,3 +193,8 @@ def test_a_tree_without_git_on_the_machine_is_taken_as_it_is(clone: Path, monkey
     before = _digests(clone)
     monkeypatch.setenv("PATH", str(clone / "no-programs"))
     assert _digests(clone) == before
+
+
+def test_images_leave_out_the_same_left_overs() -> None:
+    """The local cloud may import no other room, so it says them again."""
+    assert recipe.LEFT_OVERS == tracked.LEFT_OVERS
