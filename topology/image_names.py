@@ -14,16 +14,8 @@ FULL_VERSION = {"postgres": 2}
 """How many numbers make a version of a server whole. Source: https://www.postgresql.org/support/versioning/"""
 NUMBERS = 3
 """The same of everything else: `redis:8.0` is another image with each 8.0.x."""
-MOVING = frozenset(
-    {
-        *("alpha", "beta", "canary", "current", "dev", "develop", "development", "edge", "head", "lts", "main"),
-        *("mainline", "master", "next", "nightly", "prod", "production", "release", "snapshot", "stable", "staging"),
-        *("test", "testing", "trunk", "unstable"),
-    }
-)
-"""Words for "whatever is newest", unless they are followed by a build."""
-BUILD = re.compile(r"(?=[0-9a-f]*\d)[0-9a-f]{7,40}(?![a-z0-9])|\d{4}|[_-]\d+$|\d+\.\d+\.\d+")
-"""A commit, a day or a run, a count, a whole version."""
+BUILD = re.compile(r"(?=[0-9a-f]*\d)[0-9a-f]{7,40}(?![a-z0-9])|(?<![a-z0-9])\d{4}|[_-]v?\d+$|\d+\.\d+\.\d+")
+"""A commit, a day or a run, a count, a whole version. A digit beside a word is none: `branch2` is a branch."""
 VERSION = re.compile(r"v?(\d+(?:\.\d+)*)(?![A-Za-z0-9])")
 REFERENCE_BUILD = "reference"
 """The applications of this repository: `basec up` builds them, and puts their digest behind the word."""
@@ -32,15 +24,13 @@ REFERENCE_BUILD = "reference"
 def moves(tag: str, name: str = "") -> bool:
     """Tell whether a tag will mean another build one day; `name` is the image's, with or without registry."""
     text = tag.lower()
-    if text.startswith("latest"):
+    if "latest" in text:
         return True
     version = VERSION.match(text)
     if version:
         whole = FULL_VERSION.get(name.rpartition("/")[2], NUMBERS)
         return version[1].count(".") + 1 < whole and not BUILD.search(text)
-    if MOVING & set(re.split(r"[._-]", text)):
-        return not BUILD.search(text)
-    return text != REFERENCE_BUILD and not re.search(r"\d", text)
+    return text != REFERENCE_BUILD and not BUILD.search(text)
 
 
 def image_fault(reference: str) -> str:

@@ -11,7 +11,8 @@ from topology.settings import SECRET_KEYS
 
 DIGEST = "@sha256:" + "0a" * 32
 MOVING = (
-    "latest Latest latest-production latest-1234567 main develop stable nightly edge stable-1.28 master-x lts 8 v1 8.0"
+    "latest Latest latest-production latest-1234567 main develop stable nightly edge stable-1.28 master-x lts 8 v1 8.0 "
+    "build2-latest 1.2.3-latest branch2 branch2-shop main2 release2026 node22 feature1-shop"
 )
 FIXED = (
     "sha-1234567 1234567 v1.2.3 8.0.6-bookworm 2026.11.30 2026-11-30 20261130-2 main-abc1234 dev-1 own-1 build-42 "
