@@ -45,7 +45,7 @@ def read_bundle(bundle: Bundle) -> dict[str, Any]:
     text = re.sub(r"\$\{(\w+)(?::?[?][^}]*)?\}", fill, files["compose.yaml"])
     try:
         document = yaml.load(text, Loader=LOADER)  # noqa: S506 - a safe one
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, TypeError):  # such as a day that no month has
         return {}
     return document if isinstance(document, dict) else {}
 

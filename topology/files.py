@@ -20,9 +20,14 @@ M = TypeVar("M", bound=Section)
 
 BOTH_READ = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{0,15}[1-9])?")
 """Numbers that every reader of YAML takes for the same value: decimal, and not one digit more than needed."""
-ENGINE_NUMBER = re.compile(r"[-+]?(?:0[xXoObB]\w+|(?:\.[0-9]|[0-9])[0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?)")
+ENGINE_NUMBER = re.compile(
+    r"[-+]?_*(?:0_*[xXoObB]\w+|(?:\._*[0-9]|[0-9])[0-9_]*(?:\.[0-9_]*)?(?:[eE]_*[-+]?_*[0-9][0-9_]*)?)"
+)
 ENGINE_DAY = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ]+[0-9]{1,2}:[0-9:.]+.*)?")
-"""What the engine's reader takes for a number or a time. Source: gopkg.in/yaml.v3 (resolve.go)."""
+"""What the engine's reader takes for a number or a time, once it has dropped each `_`.
+
+Source: gopkg.in/yaml.v3 (resolve.go).
+"""
 DAY_TAG = "tag:yaml.org,2002:timestamp"
 NUMBER_TAG = "tag:yaml.org,2002:float"
 WORDS = {"true": True, "false": False}

@@ -94,7 +94,7 @@ def _faults(project: Project, droplet: str) -> Iterator[Fault]:
     text, user = sample_user_data(project, droplet), project.settings.ssh.user
     try:
         document = table(yaml.load(text, Loader=LOADER))  # noqa: S506 - a safe one
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError) as error:  # such as a day that no month has
         yield f"no YAML: {str(error).splitlines()[-1].strip()}", "a #cloud-config document"
         return
     for key in sorted(set(map(str, document)) - KEYS):

@@ -16,10 +16,12 @@ from policy.pack import judge_files
 from policy.stack import Stack
 from tests.policy.fixtures import PASSWORD, stack
 from tests.unit.topology_support import with_value
+from topology import host_rules
 from topology.bundle import Bundle, build_bundle, pack
 from topology.compose_rules import compose_violations, read_bundle
 from topology.container_rules import SERVICE_KEYS
 from topology.errors import ConfigurationError, Problem
+from topology.host_rules import host_violations
 from topology.policy_rules import RULES, Violation
 from topology.secret_texts import shown, tracked_secrets
 from topology.server_rules import server_violations
@@ -234,12 +236,24 @@ def test_a_value_of_another_form_is_judged_and_breaks_no_judge(value: object) ->
         list(compose_violations(project, "infra", with_value(compose("infra"), key, value)))
 
 
-def test_what_is_no_yaml_is_a_violation_and_no_crash() -> None:
+NO_DOCUMENTS = ["services: [\n", "day: 2026-02-30\n", "services: {[a]: b}\n"]
+"""No YAML, a day that does not exist, a list as a key."""
+
+
+@pytest.mark.parametrize("text", NO_DOCUMENTS)
+def test_what_is_no_yaml_is_a_violation_and_no_crash(text: str) -> None:
     project = stack().project
-    files = {PurePosixPath("compose.yaml"): (b"services: [\n", False), PurePosixPath(".env"): (b"", False)}
+    files = {PurePosixPath("compose.yaml"): (text.encode(), False), PurePosixPath(".env"): (b"", False)}
     bundle = Bundle(tier="infra", digest="", tar=pack(files), images=())
     (found,) = compose_violations(project, "infra", read_bundle(bundle))
     assert (found.rule.id, found.found) == ("BC18", "no service")
+
+
+@pytest.mark.parametrize("text", NO_DOCUMENTS)
+def test_user_data_that_is_no_yaml_is_a_violation_and_no_crash(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(host_rules, "sample_user_data", lambda _project, _droplet: text)
+    (found,) = host_violations(stack().project, "infra")
+    assert (found.rule.id, found.found.partition(":")[0]) == ("BC22", "no YAML")
 
 
 def test_a_token_in_any_tracked_file_breaks_bc19_by_the_files_name(tmp_path: Path) -> None:

@@ -35,6 +35,11 @@ NUMBERS = {
     "3e+1": "30",
     "3.0e1": "30",
     "1.5e3": "1500",
+    "1e3_": "1000",
+    "1e1_0": "10000000000",
+    "1e_3": "1000",
+    "-_5": "-5",
+    "0_x1F": "31",
 }
 """Written so, and what was meant: PyYAML and the engine disagree about half of them, people about the rest."""
 SWITCHES = {"yes": "true", "on": "true", "Yes": "true", "no": "false", "off": "false", "NO": "false"}
