@@ -13,9 +13,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from basec.agent import ensure_key
 from basec.environments import Environment
 from basec.facts import Facts, Host
 from basec.remote import run_script
+from topology.errors import RemoteError
 from topology.firewall import ANYWHERE, docker_user_rules, rule_table, ufw_rules
 from topology.project import Project
 
@@ -153,13 +155,21 @@ def apply(environment: Environment, facts: Facts, project: Project, host: Host) 
     return run_script(environment, host.name, script, timeout_s=APPLY_TIMEOUT_S).strip()
 
 
-def status(environment: Environment, facts: Facts, project: Project, hosts: Sequence[Host]) -> list[Line]:
-    """Compare the hosts side by side. Raises RemoteError for one that does not answer."""
+def status(
+    environment: Environment, facts: Facts, project: Project, hosts: Sequence[Host]
+) -> tuple[list[Line], list[RemoteError]]:
+    """Compare the hosts side by side; the second list says of each host that does not answer why."""
     addresses = {host.name: host.private_ip for host in facts.hosts.values()}
 
-    def one(host: Host) -> list[Line]:
-        output = run_script(environment, host.name, PROBE, timeout_s=TIMEOUT_S)
+    def one(host: Host) -> list[Line] | RemoteError:
+        try:
+            output = run_script(environment, host.name, PROBE, timeout_s=TIMEOUT_S)
+        except RemoteError as error:
+            return error
         return compare(host.name, declared(project, host.name, addresses), found(output))
 
+    ensure_key(environment)  # once, before the threads would all start an agent
     with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
-        return [line for lines in pool.map(one, hosts) for line in lines]
+        answers = list(pool.map(one, hosts))
+    silent = [answer for answer in answers if isinstance(answer, RemoteError)]
+    return [line for answer in answers if not isinstance(answer, RemoteError) for line in answer], silent

@@ -28,18 +28,23 @@ def status(
     env: str = READ_ENV,
     as_json: bool = AS_JSON,
 ) -> None:
-    """Compare declared rules with those on the hosts. Exits 1 if one is missing or extra."""
+    """Compare declared rules with those on the hosts. Exits 1 if one is missing or extra, 4 if a host is silent."""
     from basec import facts, firewall
     from basec.services import hosts_of
 
     environment = resolve(env)
     known = facts.load(environment)
     hosts = hosts_of(known, [host] if host else [], "firewall status {}")
-    lines = firewall.status(environment, known, current_project(environment), hosts)
+    lines, silent = firewall.status(environment, known, current_project(environment), hosts)
     if as_json:
-        print_json(environment.name, {"rules": [line.as_dict() for line in lines]})
-    else:
+        told = {"rules": [line.as_dict() for line in lines], "no_answer": [error.message for error in silent]}
+        print_json(environment.name, told)
+    elif lines:
         _show(environment, lines)
+    for error in silent:
+        say(error.render())
+    if silent:
+        raise typer.Exit(int(ExitCode.REMOTE))
     if any(line.state != "same" for line in lines):
         say(f"hint: basec firewall apply HOST --env {environment.name}")
         raise typer.Exit(int(ExitCode.FAILURE))
@@ -74,7 +79,9 @@ def apply(
     known = facts.load(environment)
     target, project = host_of(known, host, "firewall apply {}"), current_project(environment)
     answer(firewall.apply(environment, known, project, target))
-    lines = firewall.status(environment, known, project, [target])
+    lines, silent = firewall.status(environment, known, project, [target])
+    if silent:
+        raise silent[0]
     if any(line.state != "same" for line in lines):
         _show(environment, lines)
         raise RemoteError(

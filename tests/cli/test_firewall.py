@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from basec.firewall import compare, declared, found
+from tests.cli import fake_droplets
+from tests.cli.conftest import Run
 from tests.unit.topology_support import ADDRESSES, project
 
 FRAME = """:INPUT DROP [12:640]
@@ -99,3 +104,22 @@ def test_a_refusal_below_the_admission_of_the_same_port_is_missing() -> None:
     rule = ("ufw", f"deny tcp 22 from {project().settings.vpc_ip_range}", "missing")
     assert rule in differences(kernel.replace("== 6", admit + refuse + "== 6"), "edge")
     assert rule not in differences(kernel.replace("== 6", refuse + admit + "== 6"), "edge")
+
+
+def test_a_host_that_does_not_answer_is_named_and_hides_no_other_host(
+    basec: Run, tmp_path: Path, clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    droplets = fake_droplets.install(tmp_path / "droplets", clone, monkeypatch)
+    monkeypatch.setattr("basec.commands.firewall.current_project", lambda _environment: project())
+    for host in ("edge", "infra"):
+        (droplets / f"{host}.json").write_text(KERNEL)
+    (droplets / "vertical.down").touch()
+    outcome = basec("firewall", "status", "--env", "local")
+    assert outcome.code == 4
+    assert {line.split()[0] for line in outcome.stdout.splitlines()[1:] if "allow" in line} == {"edge", "infra"}
+    assert "vertical: cannot be reached by SSH: ssh: connect to host vertical port 22: Connection refused\nhint: " in (
+        outcome.stderr
+    )
+    told = json.loads(basec("firewall", "status", "--env", "local", "--json").stdout)
+    assert {rule["host"] for rule in told["rules"]} == {"edge", "infra"}
+    assert [said.partition(":")[0] for said in told["no_answer"]] == ["vertical"]
