@@ -255,7 +255,7 @@ class DryCloud:
             if record_id is None:
                 Account.of(self._config.state).check_record(spec.zone_id, spec.name)
             for other_id, other in data.get("record", {}).items():
-                same = all(other["spec"][key] == getattr(spec, key) for key in ("zone_id", "name", "type"))
+                same = all(other["spec"][key] == getattr(spec, key) for key in ("zone_id", "name", "type", "content"))
                 if same and other_id != record_id:
                     raise CloudError(
                         f"An identical record already exists. (81058) {spec.type} {spec.name}\n"

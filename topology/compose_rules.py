@@ -17,6 +17,8 @@ from topology.project import Project
 from topology.secret_texts import ASSIGNED, shown, strings_of, text_is_secret, variable_is_secret, words_are_secret
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+UNREADABLE = (yaml.YAMLError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What PyYAML raises for no YAML, for a day that does not exist, and for a value that does not fit its own tag."""
 """libyaml's where it is there: ten times as fast."""
 MEMORY_SHARE = 0.8
 """Of the droplet's memory, for all containers together; the rest is for the system and its page cache."""
@@ -45,7 +47,7 @@ def read_bundle(bundle: Bundle) -> dict[str, Any]:
     text = re.sub(r"\$\{(\w+)(?::?[?][^}]*)?\}", fill, files["compose.yaml"])
     try:
         document = yaml.load(text, Loader=LOADER)  # noqa: S506 - a safe one
-    except (yaml.YAMLError, ValueError, TypeError):  # such as a day that no month has
+    except UNREADABLE:
         return {}
     return document if isinstance(document, dict) else {}
 

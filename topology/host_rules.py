@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from topology.cloud_init import SAMPLE_LOGIN_KEY, SSHD_FILE, SSHD_PEERS_FILE, TEMPLATE_FILE, sample_user_data
-from topology.compose_rules import DOWNLOADED, LOADER
+from topology.compose_rules import DOWNLOADED, LOADER, UNREADABLE
 from topology.container_rules import listed, table
 from topology.policy_rules import RULES, Violation
 from topology.project import Project
@@ -94,7 +94,7 @@ def _faults(project: Project, droplet: str) -> Iterator[Fault]:
     text, user = sample_user_data(project, droplet), project.settings.ssh.user
     try:
         document = table(yaml.load(text, Loader=LOADER))  # noqa: S506 - a safe one
-    except (yaml.YAMLError, ValueError, TypeError) as error:  # such as a day that no month has
+    except UNREADABLE as error:
         yield f"no YAML: {str(error).splitlines()[-1].strip()}", "a #cloud-config document"
         return
     for key in sorted(set(map(str, document)) - KEYS):

@@ -248,6 +248,12 @@ class ZoneSetting(Handler):
 
     @override
     async def update(self, job: Job, resource_id: str, old: Values, new: Values, state: Values) -> Values:
+        """Refuse an update without another value: the official provider sends what changed alone, here nothing.
+
+        Source: https://github.com/pulumi/pulumi-cloudflare/issues/1319
+        """
+        if old.get("value") == new.get("value"):
+            raise CloudError(f"400 Bad Request: 1007 Invalid value for zone setting {resource_id}")
         return await self._put(job, new)
 
     @override

@@ -14,6 +14,8 @@ from typing import ClassVar
 
 from typing_extensions import override
 
+from localcloud.backend import CloudError
+
 from . import digitalocean_rules as rules
 from .handler import Created, Found, Handler, Job, Values
 from .plain import now, text, texts
@@ -211,10 +213,23 @@ class UptimeAlert(_Document):
             yield Failure(property="notifications", reason=reason)
 
     @override
+    async def update(self, job: Job, resource_id: str, old: Values, new: Values, state: Values) -> Values:
+        """Change it; below another check there is no alert of this id, and the official provider asks for it there."""
+        if old.get("checkId") != new.get("checkId"):
+            path = f"/v2/uptime/checks/{new.get('checkId')}/alerts/{resource_id}"
+            raise CloudError(f"PUT {path}: 404 alert not found\nhint: run `up` with a refresh")
+        return await super().update(job, resource_id, old, new, state)
+
+    @override
     async def read(self, job: Job, resource_id: str, inputs: Values, state: Values) -> Found | None:
-        """Answer what the API fills in where nothing was said; the next preview then wants it away."""
+        """Answer what the API fills in where nothing was said; the next preview then wants it away.
+
+        With its check the alert is gone.
+        """
         found = await super().read(job, resource_id, inputs, state)
-        if found is None or found.inputs.get("type") in THRESHOLD_UNITS:
+        if found is None or await job.backend.read_document(UptimeCheck.kind, text(found.inputs, "checkId")) is None:
+            return None
+        if found.inputs.get("type") in THRESHOLD_UNITS:
             return found
         said = {key: value for key, value in found.inputs.items() if value is not None}
         return Found(inputs={**FILLED_IN, **said}, outputs=found.outputs)

@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 
 from localcloud import certificates, cloudflare_edge
+from localcloud.backend import CloudError
 from localcloud.cloudflare_tls import Zone, read_zones
 from localcloud.config import CloudConfig
 from localcloud.dry import DryCloud
@@ -182,6 +183,17 @@ async def test_a_deleted_setting_stays_as_it_was(job: Job, type_name: str) -> No
     found = await setting.read(job, created.id, inputs, {})
     assert found is not None
     assert found.inputs == inputs
+
+
+async def test_an_update_of_a_setting_without_another_value_is_refused(job: Job) -> None:
+    setting, inputs = handler(ZONE_SETTING), VALID[ZONE_SETTING]
+    made = await setting.create(job, inputs)
+    with pytest.raises(CloudError, match="1007 Invalid value for zone setting ssl"):
+        await setting.update(job, made.id, inputs, inputs, {})
+    await setting.update(job, made.id, inputs, {**inputs, "value": "flexible"}, {})
+    found = await setting.read(job, made.id, inputs, {})
+    assert found is not None
+    assert found.inputs["value"] == "flexible"
 
 
 async def test_a_setting_changed_by_hand_is_seen_by_a_refresh(job: Job) -> None:

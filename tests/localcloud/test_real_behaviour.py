@@ -115,6 +115,14 @@ async def test_a_record_beside_a_cname_is_refused_and_beside_an_address_is_not(
         await either.put_record("urn:a", None, dataclasses.replace(spec, name="a.test"))
 
 
+async def test_a_second_record_of_a_name_is_taken_and_the_same_one_again_is_not(cloud: DryCloud) -> None:
+    spec = RecordSpec(zone_id="0" * 32, name="b.test", type="A", content="192.0.2.1", proxied=True, ttl=1)
+    first = await cloud.put_record("urn:a", None, spec)
+    assert await cloud.put_record("urn:b", None, dataclasses.replace(spec, content="192.0.2.2")) != first
+    with pytest.raises(CloudError, match=r"An identical record already exists. \(81058\)"):
+        await cloud.put_record("urn:c", None, spec)
+
+
 class CrashError(Exception):
     """Stands for the end of the plugin's process."""
 

@@ -236,8 +236,11 @@ def test_a_value_of_another_form_is_judged_and_breaks_no_judge(value: object) ->
         list(compose_violations(project, "infra", with_value(compose("infra"), key, value)))
 
 
-NO_DOCUMENTS = ["services: [\n", "day: 2026-02-30\n", "services: {[a]: b}\n"]
-"""No YAML, a day that does not exist, a list as a key."""
+NO_DOCUMENTS = [
+    *("services: [\n", "day: 2026-02-30\n", "services: {[a]: b}\n"),
+    *("day: !!timestamp x\n", "on: !!bool x\n", "size: !!int ''\n"),
+]
+"""No YAML, a day that does not exist, a list as a key; values that do not fit their tags."""
 
 
 @pytest.mark.parametrize("text", NO_DOCUMENTS)
