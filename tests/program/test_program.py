@@ -12,7 +12,6 @@ import pulumi
 import pytest
 
 from tests.program.recording import (
-    ENGINE_LOGINS_AT_ONCE,
     RESERVED_IP,
     ROOT,
     SECRETS,
@@ -25,7 +24,6 @@ from tests.program.recording import (
     settings_of,
     unwrap,
 )
-from topology.cloud_init import SSHD_LIMITS
 
 COMMAND = "command:remote:Command"
 PULL_CERTIFICATE = "cloudflare:index/authenticatedOriginPullsCertificate:AuthenticatedOriginPullsCertificate"
@@ -91,31 +89,6 @@ def test_every_step_waits_for_all_resources_of_the_step_before(program: tuple[st
         before = {item.urn for item in children(recorder, recorder.one(*earlier))}
         for item in children(recorder, recorder.one(*later)):
             assert before <= recorder.after(item), f"{item.name} does not wait for {earlier}"
-
-
-def side_by_side(recorder: Recorder, commands: list[Registration]) -> list[str]:
-    """Give the most commands that may run at once: none of them waits for another."""
-    waits = {item.urn: recorder.after(item) for item in commands}
-
-    def most(chosen: list[str], free: list[str]) -> list[str]:
-        best = chosen
-        for number, urn in enumerate(free):
-            if len(chosen) + len(free) - number <= len(best):
-                break
-            beside = [other for other in free[number + 1 :] if other not in waits[urn] and urn not in waits[other]]
-            best = max(best, most([*chosen, urn], beside), key=len)
-        return best
-
-    return most([], list(waits))
-
-
-def test_commands_side_by_side_leave_room_for_operators_in_sshds_limit(program: tuple[str, Recorder]) -> None:
-    """All of them come through the bastion, and droplets behind it see its one address."""
-    _, recorder = program
-    at_once = side_by_side(recorder, recorder.of("command:remote:Command"))
-    assert len(at_once) == ENGINE_LOGINS_AT_ONCE, at_once
-    (share,) = (int(line.split()[1]) for line in SSHD_LIMITS if line.startswith("PerSourceMaxStartups"))
-    assert share / 2 >= ENGINE_LOGINS_AT_ONCE
 
 
 def test_old_logins_end_when_every_tier_runs_with_the_new_ones(program: tuple[str, Recorder]) -> None:
@@ -257,16 +230,6 @@ def test_a_remote_script_reaches_its_own_deadline_before_the_engine_cuts_it_off(
         assert script or item.name.endswith("-rules"), f"{item.name}: no wait found"
         dials = connection["dialErrorLimit"] * connection["perDialTimeout"]
         assert dials + script < seconds_of(item.create_timeout), item.name
-
-
-def test_only_readiness_has_many_dial_retries(staging: Recorder) -> None:
-    retries = {item.name: item.plain("connection")["dialErrorLimit"] for item in staging.of(COMMAND)}
-    assert {name for name, limit in retries.items() if limit == 30} == {
-        "edge-host-ready",
-        "infra-host-ready",
-        "vertical-host-ready",
-    }
-    assert set(retries.values()) == {9, 30}
 
 
 def test_every_command_carries_the_identity_of_its_droplet(staging: Recorder) -> None:
