@@ -20,6 +20,8 @@ from tier_files import Release, TierFiles
 
 PULL_DEADLINE = 900  # seconds for one image
 HEALTH_DEADLINE = 180  # seconds until all containers are healthy
+MAY_RECOVER = ("running", "restarting")
+"""States of a container that may serve in a moment: a check may be late, and who found no Redis is started again."""
 RECOVERY_WAIT = 25  # seconds: two health checks of a container that was unhealthy before
 TRIAL_DEADLINE = 60  # seconds for one service's trial of its configuration
 TRIALS = {
@@ -53,12 +55,12 @@ class Container:
 
     name: str
     state: str
-    health: str  # empty for a service without a check
+    health: str  # empty for a moment after each start; every service has a check (rule BC18)
 
     @property
     def serves(self) -> bool:
-        """Whether it runs, and its check does not say otherwise."""
-        return self.state == "running" and self.health in ("", "healthy")
+        """Whether it runs, and its check has said that it is well."""
+        return self.state == "running" and self.health == "healthy"
 
     @property
     def condition(self) -> str:
@@ -155,8 +157,8 @@ class Containers:
         # A check of before may still stand, or end only now: HAProxy's while construction comes back. The next decides.
         deadline = time.monotonic() + RECOVERY_WAIT
         while (bad := self.unhealthy(release)) and time.monotonic() < deadline:
-            if failed is None and (services or any(container.state != "running" for container in bad)):
-                break  # not a check that is late
+            if failed is None and (services or any(container.state not in MAY_RECOVER for container in bad)):
+                break  # it has ended
             time.sleep(1)
         if bad and failed:
             raise failed

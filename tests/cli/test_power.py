@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from basec import local_stack, power, remote
+from basec import local_stack, lost, power, remote
 from basec.environments import Environment
 from tests.cli import fake_droplets
 from tests.cli.dry import DryStack, local_stack_that_is_up
@@ -115,7 +115,7 @@ def test_up_stops_before_the_engine_begins_and_refuses_a_bigger_volume_beside_it
         monkeypatch.setattr(local_stack, "is_records", lambda _: False)
         monkeypatch.setattr(remote, "run_script", run_script)
         monkeypatch.setattr(power, "ensure_key", lambda _: None)
-        monkeypatch.setattr("basec.lost.listen", lambda _: list)
+        monkeypatch.setattr("basec.lost.listen", lambda _: lost.Answers)
         before = journal(stack)
         bigger = ("size: s-1vcpu-2gb", "size: s-2vcpu-2gb")
         with stack.edited("inventory.yaml", bigger, ("size_gib: 10", "size_gib: 20")):

@@ -47,6 +47,21 @@ def test_a_check_of_before_that_ends_after_the_start_is_no_failure(vertical: Dro
     assert vertical.activate() == 0
 
 
+def test_a_container_that_is_started_again_and_gets_healthy_is_no_failure(vertical: Droplet) -> None:
+    vertical.answer("ps -a --format json", stdout=vertical.ps(construction=("restarting", "starting")), times=1)
+    assert vertical.activate() == 0
+
+
+def test_a_container_whose_check_has_not_said_anything_yet_does_not_serve(
+    vertical: Droplet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: one that crashed and was started over and over had no health for an instant, and was taken for well."""
+    monkeypatch.setattr(containers, "RECOVERY_WAIT", 0)
+    vertical.answer(" up ", rc=1, stderr="container vertical-construction-1 is unhealthy\n")
+    vertical.answer("ps -a --format json", stdout=vertical.ps(construction=("running", "")))
+    assert vertical.activate() == 1
+
+
 def test_a_container_that_died_after_the_start_is_not_waited_for(
     vertical: Droplet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
