@@ -22,8 +22,8 @@ import signal
 import sys
 from pathlib import Path
 
-from localcloud.backend import CloudError
 from localcloud.config import CloudConfig, Mode
+from localcloud.errors import CloudError
 from localcloud.remedies import with_hint
 
 EXIT_FAILURE = 1
@@ -102,7 +102,7 @@ def _has(arguments: argparse.Namespace) -> int:
 
 
 def _power_on(arguments: argparse.Namespace) -> int:
-    from localcloud.machines.lifecycle import power_on
+    from localcloud.lifecycle import power_on
 
     asyncio.run(power_on(CloudConfig.load(arguments.config), _progress))
     return 0
@@ -112,7 +112,7 @@ def _down(arguments: argparse.Namespace) -> int:
     config = CloudConfig.load(arguments.config)
     if config.mode is Mode.DRY:
         return 0  # a dry cloud is files in its state directory, which the caller removes
-    from localcloud.machines.lifecycle import down
+    from localcloud.lifecycle import down
 
     asyncio.run(down(config, _progress))
     return 0

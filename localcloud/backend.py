@@ -6,9 +6,8 @@ Every `create_*` is idempotent by URN: a second call after a crash adopts or reb
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 Progress = Callable[[str], Awaitable[None]]
@@ -17,29 +16,6 @@ Progress = Callable[[str], Awaitable[None]]
 
 PENDING_EVENT = "Error resizing volume: Droplet already has a pending event.\nhint: run the same command again"
 """What the API says to the resize of a volume while its droplet is switched off or on."""
-
-
-class CloudError(Exception):
-    """The cloud refuses or fails; the text reads like the real API's and may hold a `hint:` line."""
-
-
-NO_DOCUMENT = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
-"""What a damaged document raises when it is read: not UTF-8, no JSON, a field that is missing or of another type."""
-
-
-def damaged(path: Path, error: Exception, hint: str) -> CloudError:
-    """Say that a file of the cloud cannot be read back."""
-    return CloudError(f"{path}: damaged: {type(error).__name__}: {str(error)[:200]}\nhint: {hint}")
-
-
-class NotReadyError(CloudError):
-    """The thing exists but is not ready: it is kept in the state, with `outputs`, and the next `up` continues."""
-
-    def __init__(self, reasons: Sequence[str], resource_id: str, outputs: Mapping[str, object]) -> None:
-        super().__init__("; ".join(reasons))
-        self.reasons = tuple(reasons)
-        self.resource_id = resource_id
-        self.outputs = dict(outputs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,11 +24,9 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from .account import Account, check_vpc_goes
-from .backend import (
-    NO_DOCUMENT,
+from localcloud.account import Account, check_vpc_goes
+from localcloud.backend import (
     PENDING_EVENT,
-    CloudError,
     DropletSpec,
     DropletState,
     FirewallRule,
@@ -37,9 +35,9 @@ from .backend import (
     RecordSpec,
     VolumeSpec,
     VpcSpec,
-    damaged,
 )
-from .config import CloudConfig
+from localcloud.config import CloudConfig
+from localcloud.errors import NO_DOCUMENT, CloudError, damaged
 
 FIRST_DROPLET_ADDRESS = 8
 FIRST_RESERVED_ADDRESS = 24

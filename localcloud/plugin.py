@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from localcloud.backend import Backend
     from localcloud.config import CloudConfig
-    from localcloud.providers.handler import Package
+    from localcloud.provider.handler import Package
 
 PACKAGES = ("digitalocean", "cloudflare", "command")
 MESSAGE_BYTES_MAX = 400 * 1024 * 1024
@@ -73,8 +73,8 @@ async def _serve(name: str, engine_address: str | None) -> None:
 
     from localcloud.config import CloudConfig, Mode  # noqa: PLC0415
     from localcloud.dry import apply_faults  # noqa: PLC0415
-    from localcloud.providers.reporting import EngineLog  # noqa: PLC0415
-    from localcloud.providers.servicer import ProviderServicer  # noqa: PLC0415
+    from localcloud.provider.reporting import EngineLog  # noqa: PLC0415
+    from localcloud.provider.servicer import ProviderServicer  # noqa: PLC0415
 
     config = CloudConfig.from_environment()
 
@@ -110,11 +110,11 @@ async def _serve(name: str, engine_address: str | None) -> None:
 def package(name: str) -> Package:
     """Load the handlers of one package only: start time is paid at every operation."""
     if name == "digitalocean":
-        from localcloud.providers.digitalocean import package as load  # noqa: PLC0415
+        from localcloud.digitalocean.resources import package as load  # noqa: PLC0415
     elif name == "cloudflare":
-        from localcloud.providers.cloudflare import package as load  # noqa: PLC0415
+        from localcloud.cloudflare.resources import package as load  # noqa: PLC0415
     else:
-        from localcloud.providers.command import package as load  # noqa: PLC0415
+        from localcloud.command.resources import package as load  # noqa: PLC0415
     return load()
 
 
@@ -126,7 +126,7 @@ def backend(config: CloudConfig) -> Backend:
         from localcloud.dry import DryCloud  # noqa: PLC0415
 
         return DryCloud(config)
-    from localcloud.machines.cloud import DockerCloud  # noqa: PLC0415
+    from localcloud.docker_cloud import DockerCloud  # noqa: PLC0415
 
     return DockerCloud(config)
 

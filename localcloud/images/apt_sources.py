@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcloud.backend import CloudError
+from localcloud.errors import CloudError
 
 SUITE = "trixie"
 """Debian 13, the release of the droplets (`debian-13-x64`)."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from localcloud.backend import CloudError
+from localcloud.errors import CloudError
 from localcloud.images.process import run, succeeds
 from localcloud.images.push import REGISTRY, push, push_missing
 from localcloud.images.recipe import Files, context, digest, folder_files

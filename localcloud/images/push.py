@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from localcloud.backend import NO_DOCUMENT, CloudError
+from localcloud.errors import NO_DOCUMENT, CloudError
 from localcloud.images.process import run, succeeds
 
 REGISTRY = "registry.localcloud.internal:80"

@@ -11,7 +11,7 @@ import pytest
 
 from basec import trust
 from basec.environments import Environment
-from localcloud import certificates
+from localcloud.cloudflare import certificates
 from localcloud.config import CloudConfig
 from tests.cli.conftest import Run
 from tests.localcloud.certificate_support import self_signed

@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from localcloud.certificates import PUBLIC, authority_file
+from localcloud.cloudflare.certificates import PUBLIC, authority_file
 from localcloud.config import CloudConfig, Mode
 from localcloud.images.build import build_image, machine_recipes
-from localcloud.machines.networks import public_network
+from localcloud.machine.networks import public_network
 from tests.localcloud.certificate_support import Pair
 
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))

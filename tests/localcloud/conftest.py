@@ -17,11 +17,11 @@ from typing_extensions import override
 from localcloud.backend import Backend
 from localcloud.config import CloudConfig, Mode
 from localcloud.dry import DryCloud
-from localcloud.providers.handler import Created, Found, Handler, Job, Package, Values
-from localcloud.providers.reporting import EngineLog
-from localcloud.providers.schema import Kind, Property
-from localcloud.providers.servicer import ProviderServicer
-from localcloud.providers.values import Value, decode_struct, encode_struct
+from localcloud.provider.handler import Created, Found, Handler, Job, Package, Values
+from localcloud.provider.reporting import EngineLog
+from localcloud.provider.schema import Kind, Property
+from localcloud.provider.servicer import ProviderServicer
+from localcloud.provider.values import Value, decode_struct, encode_struct
 from tests import kept
 from tests.localcloud.doctor_support import machine
 from tests.localcloud.engine_stack import EngineStack

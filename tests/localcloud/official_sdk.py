@@ -18,7 +18,7 @@ import pulumi_digitalocean as digitalocean
 from pulumi_cloudflare import origin_ca_certificate
 from pulumi_command import remote
 
-from localcloud.providers.schema import Kind
+from localcloud.provider.schema import Kind
 
 RESOURCES: dict[str, type] = {
     "digitalocean:index/vpc:Vpc": digitalocean.Vpc,

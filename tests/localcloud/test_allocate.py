@@ -15,8 +15,8 @@ import pytest
 
 from localcloud import allocate as module
 from localcloud.allocate import allocate, routed_networks
-from localcloud.backend import CloudError
 from localcloud.config import CloudConfig, Mode
+from localcloud.errors import CloudError
 
 HEADER = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
 

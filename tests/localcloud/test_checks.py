@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from localcloud.plugin import package
-from localcloud.providers.schema import check_properties
-from localcloud.providers.values import UNKNOWN
+from localcloud.provider.schema import check_properties
+from localcloud.provider.values import UNKNOWN
 from tests.localcloud.certificate_support import forged_request, self_signed, signing_request
 from tests.localcloud.sample_program import PUBLIC_KEY, ZONE
 

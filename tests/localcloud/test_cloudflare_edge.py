@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.backend import CloudError, RecordSpec
-from localcloud.cloudflare_edge import Tls, render
-from localcloud.cloudflare_tls import Zone
-from localcloud.cloudflare_zone import Server, read_records, visitor_names, zone_servers
+from localcloud.backend import RecordSpec
+from localcloud.cloudflare.real.edge import Tls, render
+from localcloud.cloudflare.real.zone import Server, read_records, visitor_names, zone_servers
+from localcloud.cloudflare.tls import Zone
+from localcloud.errors import CloudError
 
 GOLDEN = Path(__file__).parent / "golden/cloudflare_edge.conf"
 """Written anew by: GOLDEN_UPDATE=1 pytest tests/localcloud/test_cloudflare_edge.py"""

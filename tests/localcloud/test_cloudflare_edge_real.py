@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from localcloud import cloudflare_edge, registry
-from localcloud.backend import CloudError
+from localcloud.cloudflare.real import edge
 from localcloud.config import CloudConfig
+from localcloud.errors import CloudError
+from localcloud.images import registry
 from localcloud.images.build import build_all
 from tests.localcloud.cloudflare_support import (
     DEAD_ORIGIN,
@@ -40,11 +41,11 @@ def config(tmp_path: Path) -> Iterator[CloudConfig]:
 async def test_a_name_is_served_the_moment_its_record_is_there_and_no_longer(
     config: CloudConfig, tmp_path: Path
 ) -> None:
-    await cloudflare_edge.ensure(config)
+    await edge.ensure(config)
     start_origin(config, tmp_path / "origin")
     assert get(config, "demo.localhost")[0] == 530
     record = put_record(config, "*.localhost")
-    await cloudflare_edge.reload(config)
+    await edge.reload(config)
     status, body = get(config, f"demo.localhost:{config.http_port}")
     assert status == 200
     assert json.loads(body)["host"] == f"demo.localhost:{config.http_port}"
@@ -52,7 +53,7 @@ async def test_a_name_is_served_the_moment_its_record_is_there_and_no_longer(
     assert get(config, "localhost")[0] == 530
     assert get(config, "demo.example.com")[0] == 530
     record.unlink()
-    await cloudflare_edge.reload(config)
+    await edge.reload(config)
     status, body = get(config, "demo.localhost")
     assert status == 530
     assert "1016" in body
@@ -60,7 +61,7 @@ async def test_a_name_is_served_the_moment_its_record_is_there_and_no_longer(
 
 async def test_the_origin_gets_cloudflares_headers_and_no_forged_ones(config: CloudConfig, tmp_path: Path) -> None:
     put_record(config, "demo.localhost")
-    await cloudflare_edge.ensure(config)
+    await edge.ensure(config)
     start_origin(config, tmp_path / "origin")
     forged = {"CF_Connecting_IP": "8.8.8.8", "CF_Ray": "forged", "X_Forwarded_Proto": "https", "TE": "trailers"}
     status, body = get(config, "demo.localhost", X_Forwarded_For="9.9.9.9", Upgrade="h2c", **forged)
@@ -78,7 +79,7 @@ async def test_a_dead_origin_is_521_a_cut_answer_520_and_an_origins_own_502_pass
 ) -> None:
     put_record(config, "demo.localhost")
     put_record(config, "dead.localhost", DEAD_ORIGIN)
-    await cloudflare_edge.ensure(config)
+    await edge.ensure(config)
     start_origin(config, tmp_path / "origin")
     assert get(config, "demo.localhost", "/broken") == (502, "the origin's own\n")
     assert get(config, "demo.localhost", "/cut")[0] == 520
@@ -90,32 +91,32 @@ async def test_a_dead_origin_is_521_a_cut_answer_520_and_an_origins_own_502_pass
 
 async def test_a_bad_record_changes_nothing_that_is_served(config: CloudConfig, tmp_path: Path) -> None:
     put_record(config, "demo.localhost")
-    await cloudflare_edge.ensure(config)
+    await edge.ensure(config)
     start_origin(config, tmp_path / "origin")
     bad = put_record(config, "other.localhost")
     bad.write_text(bad.read_text().replace('"A"', '"CNAME"'))
     with pytest.raises(CloudError, match="proxies A records only"):
-        await cloudflare_edge.reload(config)
+        await edge.reload(config)
     assert get(config, "demo.localhost")[0] == 200
 
 
 async def test_ensure_keeps_a_container_that_is_as_wanted_and_starts_a_stopped_one(config: CloudConfig) -> None:
     name = config.physical("cloudflare")
-    await cloudflare_edge.ensure(config)
+    await edge.ensure(config)
     first = docker("inspect", "--format", "{{.Id}} {{.State.StartedAt}}", name)
-    await cloudflare_edge.ensure(config)
+    await edge.ensure(config)
     assert docker("inspect", "--format", "{{.Id}} {{.State.StartedAt}}", name) == first
     docker("stop", name)
     put_record(config, "later.localhost", DEAD_ORIGIN)
-    await cloudflare_edge.reload(config)  # nothing runs: nothing to do
-    await cloudflare_edge.ensure(config)
+    await edge.reload(config)  # nothing runs: nothing to do
+    await edge.ensure(config)
     assert docker("inspect", "--format", "{{.Id}}", name).strip() == first.split()[0]
     assert get(config, "later.localhost")[0] == 521
     ports = {f"80/tcp -> 127.0.0.1:{config.http_port}", f"443/tcp -> 127.0.0.1:{config.https_port}"}
     assert set(docker("port", name).splitlines()) == ports
-    await cloudflare_edge.remove(config)
+    await edge.remove(config)
     assert docker("ps", "--all", "--quiet", "--filter", f"name={name}") == ""
-    await cloudflare_edge.remove(config)
+    await edge.remove(config)
 
 
 async def test_the_registry_serves_the_built_tags_and_takes_no_push(config: CloudConfig) -> None:

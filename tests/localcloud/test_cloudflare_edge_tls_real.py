@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from localcloud import certificates, cloudflare_edge
+from localcloud.cloudflare import certificates
+from localcloud.cloudflare.real import edge
 from localcloud.config import CloudConfig
 from tests.localcloud.certificate_support import Pair, request_and_key, self_signed
 from tests.localcloud.cloudflare_support import (
@@ -48,7 +49,7 @@ def origin_certificate(config: CloudConfig, names: Sequence[str] = NAMES) -> Pai
 
 
 async def test_a_flexible_zone_serves_https_and_passes_it_on_in_clear(config: CloudConfig, tmp_path: Path) -> None:
-    await cloudflare_edge.ensure(config)
+    await edge.ensure(config)
     start_origin(config, tmp_path / "origin")
     status, _, body = get_tls(config, "demo.localhost")
     seen = json.loads(body)
@@ -60,7 +61,7 @@ async def test_a_strict_zone_passes_https_on_by_https_to_the_name_it_verifies(
     config: CloudConfig, tmp_path: Path
 ) -> None:
     set_zone(config, ssl="strict")
-    await cloudflare_edge.ensure(config)
+    await edge.ensure(config)
     start_origin(config, tmp_path / "origin", origin_certificate(config))
     for host in ("demo.localhost", "localhost"):
         status, _, body = get_tls(config, host)
@@ -77,20 +78,20 @@ async def test_a_strict_zone_refuses_an_origin_it_does_not_trust_with_526(
 ) -> None:
     set_zone(config, ssl="strict")
     pair = self_signed("localhost", *NAMES) if what == "self-signed" else origin_certificate(config, ["example.com"])
-    await cloudflare_edge.ensure(config)
+    await edge.ensure(config)
     start_origin(config, tmp_path / "origin", pair)
     status, _, body = get_tls(config, "demo.localhost", "/secret-path")
     assert (status, "Error 526: Invalid SSL certificate" in body) == (526, True)
     assert "secret-path" not in docker("logs", config.physical("origin")), "nothing of the visitor's went there"
     set_zone(config, ssl="flexible")
-    await cloudflare_edge.reload(config)
+    await edge.reload(config)
     assert get_tls(config, "demo.localhost")[0] == 200
 
 
 async def test_an_origin_that_refuses_or_speaks_no_tls_is_told_apart(config: CloudConfig, tmp_path: Path) -> None:
     set_zone(config, ssl="strict")
     put_record(config, "dead.localhost", DEAD_ORIGIN)
-    await cloudflare_edge.ensure(config)
+    await edge.ensure(config)
     start_origin(config, tmp_path / "origin", origin_certificate(config))
     assert get_tls(config, "demo.localhost", "/broken")[::2] == (502, "the origin's own\n")
     assert get_tls(config, "demo.localhost", "/cut")[0] == 520
@@ -104,11 +105,11 @@ async def test_the_client_certificate_is_shown_while_origin_pulls_are_on(config:
     fields = {"certificate": client.certificate, "privateKey": client.key, "uploadedOn": "2026-11-25T10:00:00Z"}
     put_document(config, "origin_pulls_certificate", "one", **fields)
     set_zone(config, ssl="strict")
-    await cloudflare_edge.ensure(config)
+    await edge.ensure(config)
     start_origin(config, tmp_path / "origin", origin_certificate(config))
     for enabled, shown in ((False, ""), (True, "CN=our own client"), (False, "")):
         put_document(config, "origin_pulls_setting", ZONE, enabled=enabled)
-        await cloudflare_edge.reload(config)
+        await edge.reload(config)
         assert json.loads(get_tls(config, "demo.localhost")[2])["client"] == shown
 
 
@@ -116,7 +117,7 @@ async def test_a_zone_that_always_uses_https_redirects_to_the_published_port(
     config: CloudConfig, tmp_path: Path
 ) -> None:
     set_zone(config, always_use_https="on")
-    await cloudflare_edge.ensure(config)
+    await edge.ensure(config)
     start_origin(config, tmp_path / "origin")
     connection = http.client.HTTPConnection("127.0.0.1", config.http_port, timeout=15)
     connection.request("GET", "/a/path?with=query", headers={"Host": f"demo.localhost:{config.http_port}"})
@@ -128,19 +129,19 @@ async def test_a_zone_that_always_uses_https_redirects_to_the_published_port(
 
 
 async def test_visitors_older_than_the_zones_minimum_are_refused(config: CloudConfig) -> None:
-    await cloudflare_edge.ensure(config)
+    await edge.ensure(config)
     old = visitor(config)
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     assert get_tls(config, "demo.localhost", context=old)[0] in {521, 522}, "nothing is there, but TLS was spoken"
     set_zone(config, min_tls_version="1.3")
-    await cloudflare_edge.reload(config)
+    await edge.reload(config)
     with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
         get_tls(config, "demo.localhost", context=old)
     assert get_tls(config, "demo.localhost")[0] in {521, 522}
 
 
 async def test_curl_trusts_the_listed_names_by_the_ca_file_and_no_others(config: CloudConfig) -> None:
-    await cloudflare_edge.ensure(config)
+    await edge.ensure(config)
     file = certificates.authority_file(config, certificates.PUBLIC)
 
     def curl(name: str, *options: str) -> int:

@@ -10,15 +10,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 
-from localcloud import certificates, cloudflare_edge
-from localcloud.cloudflare_tls import Zone, read_zones
+from localcloud.cloudflare import certificates
+from localcloud.cloudflare.real import edge
+from localcloud.cloudflare.real.records import put_document
+from localcloud.cloudflare.tls import Zone, read_zones
 from localcloud.config import CloudConfig
 from localcloud.dry import DryCloud
-from localcloud.machines.context import Cloud
-from localcloud.machines.records import put_document
-from localcloud.machines.store import Store
+from localcloud.machine.context import Cloud
+from localcloud.machine.store import Store
 from localcloud.plugin import package
-from localcloud.providers.handler import Handler, Job, Values
+from localcloud.provider.handler import Handler, Job, Values
 from tests.localcloud.certificate_support import self_signed, signing_request
 from tests.localcloud.machines.fake_host import FakeHost
 from tests.localcloud.sample_program import ZONE
@@ -226,10 +227,10 @@ def test_keys_are_beside_the_configuration_for_nginx_alone_and_old_ones_go(confi
         "ttl": 1,
     }
     (config.state / "records/one.json").write_text(json.dumps(record))
-    one = cloudflare_edge._rendered(config)
+    one = edge._rendered(config)
     (folder / "nginx.conf").write_text(one)
     (folder / "client-0123456789abcdef.pem").write_text("an old one")
-    cloudflare_edge._forget_unused(folder)
+    edge._forget_unused(folder)
     files = {path.name.partition("-")[0]: path.stat() for path in folder.glob("*.pem")}
     assert set(files) == {"visitors", "origin"}
     assert {(stat.S_IMODE(found.st_mode), found.st_uid) for found in files.values()} == {(0o600, 101)}
@@ -237,7 +238,7 @@ def test_keys_are_beside_the_configuration_for_nginx_alone_and_old_ones_go(confi
 
 def test_a_renewed_visitors_certificate_is_another_configuration(config: CloudConfig) -> None:
     (config.state / "cloudflare").mkdir(parents=True)
-    one = cloudflare_edge._rendered(config)
-    assert cloudflare_edge._rendered(config) == one
+    one = edge._rendered(config)
+    assert edge._rendered(config) == one
     (config.state / "ca/visitors.pem").unlink()
-    assert cloudflare_edge._rendered(config).splitlines()[0] != one.splitlines()[0]
+    assert edge._rendered(config).splitlines()[0] != one.splitlines()[0]

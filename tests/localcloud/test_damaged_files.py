@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from localcloud import certificates
 from localcloud.allocate import allocate
-from localcloud.backend import CloudError, RecordSpec
-from localcloud.cloudflare_tls import KINDS as TLS_KINDS
-from localcloud.cloudflare_tls import read_zones
-from localcloud.cloudflare_zone import read_records
+from localcloud.backend import RecordSpec
+from localcloud.cloudflare import certificates
+from localcloud.cloudflare.real.zone import read_records
+from localcloud.cloudflare.tls import KINDS as TLS_KINDS
+from localcloud.cloudflare.tls import read_zones
 from localcloud.config import CloudConfig, Mode
 from localcloud.dry import DryStore
+from localcloud.errors import CloudError
 from localcloud.images.push import _identities, tag_link
-from localcloud.machines.store import Store
+from localcloud.machine.store import Store
 from tests.damaged import KINDS, damages
 
 RECORD = RecordSpec(zone_id="z", name="a.example.com", type="A", content="203.0.113.1", proxied=False, ttl=1)

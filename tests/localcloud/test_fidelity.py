@@ -17,13 +17,13 @@ import pytest
 import yaml
 
 from localcloud.config import CloudConfig
+from localcloud.digitalocean import rules
 from localcloud.dry import DryCloud
 from localcloud.plugin import PACKAGES, package
-from localcloud.providers import digitalocean_rules as rules
-from localcloud.providers.diff import compare
-from localcloud.providers.handler import Handler, Job
-from localcloud.providers.schema import Kind, Property, check_properties
-from localcloud.providers.values import UNKNOWN
+from localcloud.provider.diff import compare
+from localcloud.provider.handler import Handler, Job
+from localcloud.provider.schema import Kind, Property, check_properties
+from localcloud.provider.values import UNKNOWN
 from tests.localcloud import official_sdk
 from tests.localcloud.test_checks import VALID
 from topology import settings

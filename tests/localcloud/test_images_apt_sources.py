@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.backend import CloudError
+from localcloud.errors import CloudError
 from localcloud.images.apt_sources import KEYRING, Source, apt_options, machine_sources
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.__main__ import main
-from localcloud.backend import CloudError
+from localcloud.errors import CloudError
 from localcloud.images import push as pushing
 from localcloud.images.push import missing_from, push, tag_link
 

@@ -11,7 +11,7 @@ import pytest
 from localcloud.config import CloudConfig
 from localcloud.dry import DryCloud
 from localcloud.plugin import package
-from localcloud.providers.handler import Handler, Job
+from localcloud.provider.handler import Handler, Job
 from tests.localcloud.engine_stack import EngineStack
 from tests.localcloud.test_checks import VALID
 

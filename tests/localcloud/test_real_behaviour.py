@@ -9,13 +9,14 @@ import os
 
 import pytest
 
-from localcloud import cloudflare_edge
-from localcloud.backend import Backend, CloudError, DropletSpec, RecordSpec, VolumeSpec, VpcSpec
+from localcloud.backend import Backend, DropletSpec, RecordSpec, VolumeSpec, VpcSpec
+from localcloud.cloudflare.real import edge
 from localcloud.config import CloudConfig
+from localcloud.digitalocean.resources import machines
+from localcloud.docker_cloud import DockerCloud
 from localcloud.dry import DryCloud
-from localcloud.machines.cloud import DockerCloud
-from localcloud.providers import digitalocean_machines
-from localcloud.providers.handler import Job
+from localcloud.errors import CloudError
+from localcloud.provider.handler import Job
 from tests.localcloud.machines.fake_host import FakeHost
 
 VPC = VpcSpec(name="vpc", region="nyc3", ip_range="10.77.1.0/24")
@@ -37,7 +38,7 @@ def cloud(config: CloudConfig) -> DryCloud:
 @pytest.fixture(params=["records", "containers"])
 def either(config: CloudConfig, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Backend:
     """Give a cloud of each kind."""
-    monkeypatch.setattr(cloudflare_edge, "reload", nothing)
+    monkeypatch.setattr(edge, "reload", nothing)
     return DryCloud(config) if request.param == "records" else DockerCloud(config, host=FakeHost(), image="droplet:1")
 
 
@@ -130,7 +131,7 @@ async def test_the_end_of_an_assignment_whose_droplet_is_gone_is_the_end_of_the_
     address = await cloud.create_reserved_ip("urn:ip", "nyc3")
     await cloud.assign_reserved_ip(address, infra.id)
     handler, job = (
-        digitalocean_machines.ReservedIpAssignment(),
+        machines.ReservedIpAssignment(),
         Job(urn="urn", name="ip", backend=cloud, config=config, progress=silent),
     )
     state = {"ipAddress": address, "dropletId": int(infra.id)}

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from localcloud import remedies
-from localcloud.backend import CloudError
-from localcloud.providers.reporting import Redactor, describe
-from localcloud.providers.values import Secret
+from localcloud.errors import CloudError
+from localcloud.provider.reporting import Redactor, describe
+from localcloud.provider.values import Secret
 
 CONNECTION = Secret(
     {"host": "198.51.100.24", "user": "basec-login", "privateKey": "-----BEGIN KEY-----\nabcdefghijklmnop"}

@@ -12,10 +12,10 @@ import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2
 
-from localcloud.backend import CloudError, NotReadyError
 from localcloud.config import CloudConfig
-from localcloud.providers.handler import Created, Found, Job, Values
-from localcloud.providers.values import UNKNOWN, UNKNOWN_SENTINEL, Secret, decode_struct
+from localcloud.errors import CloudError, NotReadyError
+from localcloud.provider.handler import Created, Found, Job, Values
+from localcloud.provider.values import UNKNOWN, UNKNOWN_SENTINEL, Secret, decode_struct
 from tests.localcloud.conftest import Behaviour, Plugin, failed_details, thing_urn
 
 DIFF_SOME = provider_pb2.DiffResponse.DIFF_SOME

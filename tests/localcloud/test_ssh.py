@@ -12,8 +12,8 @@ import asyncssh
 import pytest
 from typing_extensions import override
 
-from localcloud.backend import CloudError
-from localcloud.providers.ssh import run
+from localcloud.command.real import run
+from localcloud.errors import CloudError
 
 LOGIN = asyncssh.generate_private_key("ssh-ed25519")
 STRANGER = asyncssh.generate_private_key("ssh-ed25519")

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from components.remote import read_script
-from localcloud.backend import CloudError, VolumeSpec
+from localcloud.backend import VolumeSpec
 from localcloud.config import CloudConfig
-from localcloud.machines import volumes
-from localcloud.machines.context import Cloud
-from localcloud.machines.droplets import DROPLETS
-from localcloud.machines.host import LinuxHost
-from localcloud.machines.store import Store
+from localcloud.digitalocean.real import volumes
+from localcloud.digitalocean.real.droplets import DROPLETS
+from localcloud.errors import CloudError
+from localcloud.machine.context import Cloud
+from localcloud.machine.host import LinuxHost
+from localcloud.machine.store import Store
 
 DROPLET = "400000001"
 FUNCTIONS = read_script("lib.sh", "upkeep.sh") + read_script("prepare-host.sh").rpartition("\nwait_for_cloud_init\n")[0]

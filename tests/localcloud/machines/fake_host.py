@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from localcloud.machines.host import COMMAND_TIMEOUT_S, CommandError, Result
+from localcloud.machine.host import COMMAND_TIMEOUT_S, CommandError, Result
 
 EMPTY_FILTER = "*filter\n:INPUT ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n-A DOCKER-USER -j RETURN\nCOMMIT\n"
 

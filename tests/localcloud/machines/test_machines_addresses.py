@@ -6,8 +6,8 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from localcloud.backend import CloudError
-from localcloud.machines import addresses
+from localcloud.errors import CloudError
+from localcloud.machine import addresses
 
 PUBLIC = IPv4Network("198.51.100.224/27")
 VPC = IPv4Network("10.77.250.0/24")

@@ -12,7 +12,7 @@ import pytest
 
 from localcloud.backend import DropletSpec
 from localcloud.config import CloudConfig, Mode
-from localcloud.machines import container
+from localcloud.digitalocean.real import container
 
 CONFIG = CloudConfig(
     name="local",

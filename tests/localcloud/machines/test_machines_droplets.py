@@ -8,10 +8,11 @@ import json
 
 import pytest
 
-from localcloud.backend import CloudError, DropletSpec, FirewallRule, FirewallSpec, NotReadyError, VolumeSpec, VpcSpec
+from localcloud.backend import DropletSpec, FirewallRule, FirewallSpec, VolumeSpec, VpcSpec
 from localcloud.config import CloudConfig
-from localcloud.machines import droplets
-from localcloud.machines.cloud import DockerCloud
+from localcloud.digitalocean.real import droplets
+from localcloud.docker_cloud import DockerCloud
+from localcloud.errors import CloudError, NotReadyError
 from tests.localcloud.machines.fake_host import FakeHost
 
 SECRET = "very-secret"
@@ -157,7 +158,7 @@ async def test_a_volume_does_not_grow_while_its_droplet_gets_a_new_size(
 ) -> None:
     infra = await cloud.create_droplet("urn:infra", await spec(cloud, "infra"), silent)
     volume = await cloud.create_volume("urn:volume", VolumeSpec(name="data", region="nyc3", size_gib=1))
-    monkeypatch.setattr("localcloud.machines.volumes.connect", _nothing)
+    monkeypatch.setattr("localcloud.digitalocean.real.volumes.connect", _nothing)
     await cloud.attach_volume(volume, infra.id)
     resize = await spec(cloud, "infra", size="s-1vcpu-2gb", memory_mib=2048)
     monkeypatch.setattr(droplets, "SETTLE_S", 0.2)
@@ -166,7 +167,7 @@ async def test_a_volume_does_not_grow_while_its_droplet_gets_a_new_size(
     with pytest.raises(CloudError, match="Droplet already has a pending event"):
         await cloud.resize_volume(volume, 2)
     await going_on
-    monkeypatch.setattr("localcloud.machines.volumes.loop_device", _nothing)
+    monkeypatch.setattr("localcloud.digitalocean.real.volumes.loop_device", _nothing)
     await cloud.resize_volume(volume, 2)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from localcloud import cloudflare_edge, registry
-from localcloud.backend import CloudError, DropletSpec, VpcSpec
+from localcloud import lifecycle
+from localcloud.backend import DropletSpec, VpcSpec
+from localcloud.cloudflare.real import edge
 from localcloud.config import CloudConfig
-from localcloud.machines import droplets, lifecycle
-from localcloud.machines.cloud import DockerCloud
+from localcloud.digitalocean.real import droplets
+from localcloud.docker_cloud import DockerCloud
+from localcloud.errors import CloudError
+from localcloud.images import registry
 from tests.localcloud.machines.fake_host import FakeHost
 
 EDGE = "bc-local-mt-edge"
@@ -21,7 +24,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(droplets, "SETTLE_S", 0.0)
     monkeypatch.setattr(droplets, "SSH_DEADLINE_S", 0.0)
-    for module in (registry, cloudflare_edge):
+    for module in (registry, edge):
         monkeypatch.setattr(module, "ensure", nothing)
         monkeypatch.setattr(module, "remove", nothing)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.backend import CloudError, FirewallRule, FirewallSpec
-from localcloud.machines.packet_filter import Bridges, Member, prefix, render, render_ipv6, render_removal
+from localcloud.backend import FirewallRule, FirewallSpec
+from localcloud.digitalocean.real.packet_filter import Bridges, Member, prefix, render, render_ipv6, render_removal
+from localcloud.errors import CloudError
 
 GOLDEN = Path(__file__).parent / "golden"
 BRIDGES = Bridges(

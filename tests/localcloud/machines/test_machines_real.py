@@ -15,20 +15,13 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
+from localcloud import lifecycle
 from localcloud.__main__ import default_cache
-from localcloud.backend import (
-    CloudError,
-    DropletSpec,
-    DropletState,
-    FirewallRule,
-    FirewallSpec,
-    VolumeSpec,
-    VpcSpec,
-)
+from localcloud.backend import DropletSpec, DropletState, FirewallRule, FirewallSpec, VolumeSpec, VpcSpec
 from localcloud.config import CloudConfig, Mode
+from localcloud.docker_cloud import DockerCloud
+from localcloud.errors import CloudError
 from localcloud.images.build import droplet_image
-from localcloud.machines import lifecycle
-from localcloud.machines.cloud import DockerCloud
 
 pytestmark = pytest.mark.real
 

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from localcloud import cloudflare_edge
 from localcloud.backend import RecordSpec
+from localcloud.cloudflare.real import edge
 from localcloud.config import CloudConfig
-from localcloud.machines.cloud import DockerCloud
+from localcloud.docker_cloud import DockerCloud
 from tests.localcloud.machines.fake_host import FakeHost
 
 
@@ -26,7 +26,7 @@ async def test_the_stand_in_is_reloaded_for_one_record_at_a_time(
         await asyncio.sleep(0.01)
         running -= 1
 
-    monkeypatch.setattr(cloudflare_edge, "reload", slow_reload)
+    monkeypatch.setattr(edge, "reload", slow_reload)
     cloud = DockerCloud(config, host=host, image="droplet:1")
 
     def record(name: str) -> RecordSpec:

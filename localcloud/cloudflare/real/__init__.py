@@ -1,0 +1,1 @@
+"""Cloudflare's proxy, made of an nginx in a container."""
