@@ -8,37 +8,38 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from localcloud.cloudflare import certificates, tls
+from localcloud.cloudflare import certificates
 from localcloud.cloudflare.real import edge, records
 from localcloud.config import CloudConfig
-from localcloud.digitalocean.real import droplets, firewalls, packet_filter, reserved_ips, volumes
-from localcloud.digitalocean.real.droplets import DROPLETS
+from localcloud.digitalocean.real import firewalls, packet_filter, reserved_ips, volumes, vpcs
+from localcloud.digitalocean.real.droplets import DROPLETS, Droplets
+from localcloud.digitalocean.real.firewalls import Firewalls
+from localcloud.digitalocean.real.volumes import Volumes
+from localcloud.digitalocean.real.vpcs import Vpcs
 from localcloud.errors import CloudError, NotReadyError
 from localcloud.images import registry
-from localcloud.machine import labels, networks
+from localcloud.machine import documents, labels, networks
 from localcloud.machine.context import Cloud
-from localcloud.machine.host import Host, LinuxHost, labelled
-from localcloud.machine.store import Store
+from localcloud.machine.host import Host, labelled
 
 Report = Callable[[str], None]
 """Takes one line for the user."""
 
 _OWN_FOLDERS = (
-    *(networks.VPCS, DROPLETS, firewalls.FIREWALLS, volumes.VOLUMES, reserved_ips.RESERVED),
+    *(vpcs.VPCS, DROPLETS, firewalls.FIREWALLS, volumes.VOLUMES, reserved_ips.RESERVED),
     *(records.RECORDS, records.RECORD_URNS, "disk", "cloudflare", certificates.FOLDER),
-    *(records.folder(kind) for kind in ("tag", "ssh_key", "origin_ca_certificate", *tls.KINDS)),
 )
 
 
 async def power_on(config: CloudConfig, progress: Report, host: Host | None = None) -> None:
     """Start what exists: networks, loop devices, packet filter, registry, stand-in, then the droplets."""
-    cloud = Cloud(config, host or LinuxHost(), Store(config.state))
+    cloud = Cloud.of(config, host)
     await networks.ensure_public_network(config, cloud.host)
-    for document in cloud.store.all(networks.VPCS).values():
-        await networks.ensure_vpc_network(config, cloud.host, document["urn"], IPv4Network(document["ip_range"]))
+    for document in cloud.store.all(vpcs.VPCS).values():
+        await Vpcs(cloud).ensure_network(document["urn"], IPv4Network(document["ip_range"]))
     renewed = await _connect_volumes(cloud)
     async with cloud.store.lock():
-        await firewalls.apply(cloud)
+        await Firewalls(cloud).apply()
     await asyncio.gather(registry.ensure(config, cloud.host), edge.ensure(config, cloud.host))
     known = cloud.store.all(DROPLETS)
     results = await asyncio.gather(
@@ -50,7 +51,7 @@ async def power_on(config: CloudConfig, progress: Report, host: Host | None = No
 
 async def down(config: CloudConfig, progress: Report, host: Host | None = None) -> None:
     """Remove every container, network, volume, loop device, packet-filter rule and record of the cloud."""
-    cloud = Cloud(config, host or LinuxHost(), Store(config.state))
+    cloud = Cloud.of(config, host)
     own = f"{labels.CLOUD}={config.name}"
     for remove in (edge.remove, registry.remove):
         await remove(config, cloud.host)
@@ -58,7 +59,7 @@ async def down(config: CloudConfig, progress: Report, host: Host | None = None) 
     if containers:
         progress(f"removing {len(containers)} containers")
         await cloud.host.run("docker", "container", "rm", "--force", "--volumes", *containers)
-    for name in (networks.vpc_network(config), networks.public_network(config)):
+    for name in (vpcs.vpc_network(config), networks.public_network(config)):
         await networks.remove_network(cloud.host, name, force=True)
     docker_volumes = await labelled(cloud.host, "volume", own)
     if docker_volumes:
@@ -71,7 +72,8 @@ async def down(config: CloudConfig, progress: Report, host: Host | None = None) 
 
 
 async def _power_on_droplet(cloud: Cloud, droplet_id: str, renewed: bool, progress: Report) -> None:
-    found = await droplets.read(cloud, droplet_id)
+    droplets = Droplets(cloud)
+    found = await droplets.read(droplet_id)
     document = cloud.store.read(DROPLETS, droplet_id)
     if found is None or document is None or not document["created"]:
         return  # half-made, or removed by hand: the engine decides
@@ -83,9 +85,9 @@ async def _power_on_droplet(cloud: Cloud, droplet_id: str, renewed: bool, progre
         return
     else:
         progress(f"starting {document['name']}")
-    await droplets.start(cloud, droplet_id)
+    await droplets.start(droplet_id)
     try:
-        await droplets.wait_for_ssh(cloud, droplet_id)
+        await droplets.wait_for_ssh(droplet_id)
     except NotReadyError as error:
         # Said, but no reason to stop: the engine may be about to repair or replace this very droplet.
         progress(str(error))
@@ -93,23 +95,23 @@ async def _power_on_droplet(cloud: Cloud, droplet_id: str, renewed: bool, progre
 
 async def _connect_volumes(cloud: Cloud) -> set[str]:
     """Give each attached volume its loop device and node; answers the droplets that had lost theirs."""
-    renewed = set()
+    own, renewed = Volumes(cloud), set()
     for volume_id, document in cloud.store.all(volumes.VOLUMES).items():
-        if volumes.attached(cloud, volume_id) is not None and await volumes.connect(cloud, volume_id):
+        if await own.attached(volume_id) is not None and await own.connect(volume_id):
             renewed.add(document["droplet_id"])
     return renewed
 
 
 async def _release_loops(cloud: Cloud) -> None:
     """Detach every loop device over a file of this cloud, also one whose record is gone."""
-    for name in (await volumes.loop_devices(cloud)).values():
+    for name in (await Volumes(cloud).loop_devices()).values():
         await cloud.host.run("losetup", "--detach", name)
 
 
 def _remove_state(directory: Path) -> None:
     # Only what this package wrote: others keep their files beside ours.
-    for folder in _OWN_FOLDERS:
-        shutil.rmtree(directory / folder, ignore_errors=True)
+    for folder in (*(directory / name for name in _OWN_FOLDERS), *directory.glob(f"{documents.FOLDER}*")):
+        shutil.rmtree(folder, ignore_errors=True)
     (directory / "lock").unlink(missing_ok=True)
 
 

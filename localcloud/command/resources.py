@@ -14,13 +14,12 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from localcloud.config import Mode
+from localcloud.command import rules
+from localcloud.command.backend import Backend
 from localcloud.provider.handler import Created, Found, Handler, Job, Package, Values
 from localcloud.provider.plain import text
-from localcloud.provider.schema import Check, Kind, Property, only
-from localcloud.provider.values import Secret, Value, reveal
-
-PORT_MAX = 65535
+from localcloud.provider.schema import Kind, Property, only
+from localcloud.provider.values import Secret, reveal
 
 
 def package() -> Package:
@@ -28,43 +27,19 @@ def package() -> Package:
     return Package("command", [RemoteCommand()])
 
 
-def _refuse(reason: str) -> Check:
-    """Refuse a property whatever its value."""
-
-    def check(value: Value) -> str | None:
-        del value
-        return reason
-
-    return check
-
-
-def _check_port(value: Value) -> str | None:
-    if isinstance(value, int) and 1 <= value <= PORT_MAX:
-        return None
-    return f"expected a port between 1 and {PORT_MAX}, got {value!r}"
-
-
-def _check_limit(value: Value) -> str | None:
-    return None if isinstance(value, int) and value >= -1 else f"expected -1 (no limit) or more, got {value!r}"
-
-
-def _check_seconds(value: Value) -> str | None:
-    return None if isinstance(value, int) and value >= 0 else f"expected seconds, 0 (no limit) or more, got {value!r}"
-
-
 _HOP: Mapping[str, Property] = {
     "host": Property(kind=Kind.STRING, required=True),
-    "port": Property(kind=Kind.NUMBER, check=_check_port),
+    "port": Property(kind=Kind.NUMBER, check=rules.check_port),
     "user": Property(kind=Kind.STRING),
     "privateKey": Property(kind=Kind.STRING, required=True),
     "privateKeyPassword": Property(kind=Kind.STRING),
     "hostKey": Property(kind=Kind.STRING, required=True),
-    "dialErrorLimit": Property(kind=Kind.INTEGER, check=_check_limit),
-    "perDialTimeout": Property(kind=Kind.INTEGER, check=_check_seconds),
+    "dialErrorLimit": Property(kind=Kind.INTEGER, check=rules.check_limit),
+    "perDialTimeout": Property(kind=Kind.INTEGER, check=rules.check_seconds),
 }
 
 
-class RemoteCommand(Handler):
+class RemoteCommand(Handler[Backend]):
     """A script on a droplet."""
 
     type_name = "command:remote:Command"
@@ -83,7 +58,7 @@ class RemoteCommand(Handler):
         "addPreviousOutputInEnv": Property(kind=Kind.BOOLEAN, check=only(False)),
         "environment": Property(
             kind=Kind.MAP,
-            check=_refuse("sshd accepts no environment (AcceptEnv): send values by `stdin`"),
+            check=rules.refuse("sshd accepts no environment (AcceptEnv): send values by `stdin`"),
         ),
     }
 
@@ -103,38 +78,33 @@ class RemoteCommand(Handler):
         }
 
     @override
-    async def create(self, job: Job, inputs: Values) -> Created:
+    async def create(self, job: Job[Backend], inputs: Values) -> Created:
         # The original's id: the resource's name and eight hex digits.
         return Created(id=job.name + secrets.token_hex(4), outputs=await self._run(job, inputs, text(inputs, "create")))
 
     @override
-    async def update(self, job: Job, resource_id: str, old: Values, new: Values, state: Values) -> Values:
+    async def update(self, job: Job[Backend], resource_id: str, old: Values, new: Values, state: Values) -> Values:
         script = text(new, "update") or text(new, "create")
         if not script:
             return {"stdout": text(state, "stdout"), "stderr": text(state, "stderr")}
         return await self._run(job, new, script)
 
     @override
-    async def read(self, job: Job, resource_id: str, inputs: Values, state: Values) -> Found | None:
+    async def read(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> Found | None:
         outputs = {key: value for key, value in state.items() if key in ("stdout", "stderr")}
         return Found(inputs=inputs, outputs=outputs)
 
     @override
-    async def delete(self, job: Job, resource_id: str, inputs: Values, state: Values) -> None:
+    async def delete(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> None:
         await self._run(job, inputs, text(inputs, "delete"))
 
     @staticmethod
-    async def _run(job: Job, inputs: Values, script: str) -> Values:
+    async def _run(job: Job[Backend], inputs: Values, script: str) -> Values:
         if not script:
             return {"stdout": "", "stderr": ""}
-        if job.config.mode is Mode.DRY:
-            await job.progress("recorded")
-            return {"stdout": "", "stderr": ""}
-        from localcloud.command.real import run  # noqa: PLC0415 - asyncssh takes 0.4 s to import, and previews never need it
-
         connection = inputs.get("connection")
         stdin = inputs.get("stdin")
-        result = await run(
+        result = await job.backend.scripts.run(
             connection if isinstance(connection, dict) else {},
             script,
             stdin if isinstance(stdin, str) else None,

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError, ip_network
 
-from localcloud.provider.schema import Kind, Property
+from localcloud.provider.schema import Check, Kind, Property
 from localcloud.provider.values import Value
 
 
@@ -56,6 +56,17 @@ VPC_PREFIX_MIN, VPC_PREFIX_MAX = 16, 28
 PORT_MAX = 65535
 VOLUME_GIB_MAX = 16384
 TAG_LENGTH_MAX = 255
+
+ALERT_TYPES = (
+    *(f"v1/insights/droplet/{what}" for what in ("load_1", "load_5", "load_15", "cpu", "disk_read", "disk_write")),
+    *(f"v1/insights/droplet/{what}_utilization_percent" for what in ("memory", "disk")),
+    *(f"v1/insights/droplet/{net}_{way}_bandwidth" for net in ("public", "private") for way in ("outbound", "inbound")),
+)
+"""Those on droplets; the local cloud has neither load balancers nor managed databases."""
+WINDOWS = ("5m", "10m", "30m", "1h")
+PERIODS = ("2m", "3m", "5m", "10m", "15m", "30m", "1h")
+PROBE_REGIONS = ("us_east", "us_west", "eu_west", "se_asia")
+PROJECT_NAME_MAX, PROJECT_TEXT_MAX = 175, 255
 
 
 def check_size(value: Value) -> str | None:
@@ -196,3 +207,57 @@ def check_key_id(value: Value) -> str | None:
 NAME = Property(kind=Kind.STRING, required=True, check=check_host_name)
 REGION = Property(kind=Kind.STRING, required=True, replace=True, check=check_region)
 """Properties that several types share."""
+
+
+def check_email(value: Value) -> str | None:
+    """Judge an address by its form. The real API wants a verified one of the team's, and answers the same words.
+
+    Source: https://github.com/digitalocean/openapi/pull/830
+    """
+    if isinstance(value, str) and re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s.]+", value):
+        return None
+    return f"invalid email {value!r}"
+
+
+def one_of(name: str, *allowed: str) -> Check:
+    """Judge a word as the official provider does."""
+
+    def check(value: Value) -> str | None:
+        return None if value in allowed else f"expected {name} to be one of [{' '.join(allowed)}], got {value}"
+
+    return check
+
+
+def length(name: str, low: int, high: int) -> Check:
+    """Judge the length of a text as the official provider does."""
+
+    def check(value: Value) -> str | None:
+        if low <= len(str(value)) <= high:
+            return None
+        return f"expected length of {name} to be in the range ({low} - {high}), got {value}"
+
+    return check
+
+
+def check_alert_limit(value: Value) -> str | None:
+    """Judge the limit of an alert."""
+    at_least = isinstance(value, int | float) and value >= 0
+    return None if at_least else f"expected value to be at least (0.000000), got {value}"
+
+
+def check_environment(value: Value) -> str | None:
+    """Judge a project's environment; the official provider takes any case."""
+    words = ("Development", "Staging", "Production")
+    return None if str(value).capitalize() in words else one_of("environment", *words)(value)
+
+
+def check_urn(value: Value) -> str | None:
+    """Judge what a project may hold here: droplets and volumes.
+
+    Source of the words: https://github.com/digitalocean/terraform-provider-digitalocean/issues/1264
+    """
+    if re.fullmatch(r"do:(droplet:\d+|volume:[0-9a-f-]{36})", str(value)):
+        return None
+    if re.match(r"do:(reservedip|floatingip):", str(value)):
+        return f"Cannot move a Reserved IP with an associated droplet: {value!r}"
+    return f"the local cloud does not implement {value!r} in a project (only do:droplet:<id> or do:volume:<id>)"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localcloud.config import CloudConfig
-from localcloud.machine.host import Host
+from localcloud.machine.host import Host, LinuxHost
 from localcloud.machine.store import Store
 
 
@@ -15,6 +15,11 @@ class Cloud:
     config: CloudConfig
     host: Host
     store: Store
+
+    @classmethod
+    def of(cls, config: CloudConfig, host: Host | None = None) -> Cloud:
+        """Open a cloud, on this machine unless a test gives another one."""
+        return cls(config, host or LinuxHost(), Store(config.state))
 
     def disk(self, droplet_id: str) -> Path:
         """Answer the directory that the droplet sees as /dev/disk."""

@@ -1,4 +1,4 @@
-"""The two bridges of a cloud: the public network, and the VPC, which has no way out.
+"""The bridges of a cloud: the public network, which all parts of it share, and how any of them is made.
 
 Their interface names are fixed, so that the packet filter can name them.
 """
@@ -7,30 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
-from dataclasses import asdict
 from ipaddress import IPv4Network
 
-from localcloud.account import Account, check_vpc_goes
-from localcloud.backend import VpcSpec
 from localcloud.config import CloudConfig
 from localcloud.errors import CloudError
 from localcloud.machine import addresses, labels
 from localcloud.machine.host import CommandError, Host, LinuxHost, inspect
 from localcloud.machine.store import Store
 
-VPCS = "vpcs"
 _DEFAULT_MTU = 1500
 
 
 def public_network(config: CloudConfig) -> str:
     """Name the public network."""
     return config.physical("public")
-
-
-def vpc_network(config: CloudConfig) -> str:
-    """Name the VPC's network: one a cloud."""
-    return config.physical("vpc")
 
 
 def bridge(config: CloudConfig, end: str) -> str:
@@ -44,73 +34,9 @@ async def ensure_public_network(config: CloudConfig, host: Host | None = None) -
     name = public_network(config)
     # Several droplets and the registry ask for it at the same moment.
     async with Store(config.state).lock():
-        found = await inspect(host, "network", name)
-        if found is None:
-            subnet = config.public_subnet
-            dynamic = addresses.public_dynamic_range(subnet)
-            await _create(host, config, name, "p", subnet=subnet, dynamic=dynamic, urn="", internal=False)
-        else:
-            _check_subnet(found, name, config.public_subnet)
-
-
-async def ensure_vpc_network(config: CloudConfig, host: Host, urn: str, ip_range: IPv4Network) -> None:
-    """Make the VPC's network when it is missing."""
-    name = vpc_network(config)
-    found = await inspect(host, "network", name)
-    if found is None:
-        dynamic = addresses.vpc_dynamic_range(ip_range)
-        await _create(host, config, name, "v", subnet=ip_range, dynamic=dynamic, urn=urn, internal=True)
-    else:
-        _check_subnet(found, name, ip_range)
-
-
-async def create_vpc(config: CloudConfig, host: Host, store: Store, urn: str, spec: VpcSpec) -> str:
-    """Make the VPC; a half-made one of the same URN is finished."""
-    async with store.lock():
-        existing = store.find(VPCS, urn=urn)
-        if existing is None and store.all(VPCS):
-            raise CloudError(
-                "vpc: this cloud has one already\nhint: the local cloud keeps one VPC a stack; delete that"
-            )
-        ip_range = IPv4Network(spec.ip_range)
-        if ip_range.overlaps(config.public_subnet):
-            raise CloudError(f"vpc: ip_range {ip_range} overlaps the public network {config.public_subnet}")
-        vpc_id = existing or str(uuid.uuid4())
-        document = {"urn": urn, **asdict(spec), "default": Account.of(config.state).is_fresh}
-        store.write(VPCS, vpc_id, document)
-        await ensure_vpc_network(config, host, urn, ip_range)
-        return vpc_id
-
-
-def update_vpc(store: Store, vpc_id: str, spec: VpcSpec) -> None:
-    """Change the name; the provider replaces the VPC for the rest."""
-    document = store.read(VPCS, vpc_id)
-    if document is None:
-        raise CloudError(f"vpc {vpc_id}: not found")
-    store.write(VPCS, vpc_id, {**document, **asdict(spec), "default": document.get("default", False)})
-
-
-async def read_vpc(config: CloudConfig, host: Host, store: Store, vpc_id: str) -> VpcSpec | None:
-    """Answer the VPC as it is, None when its record or its network is gone."""
-    document = store.read(VPCS, vpc_id)
-    if document is None or await inspect(host, "network", vpc_network(config)) is None:
-        return None
-    return VpcSpec(
-        name=document["name"],
-        region=document["region"],
-        ip_range=document["ip_range"],
-        default=document.get("default", False),
-    )
-
-
-async def delete_vpc(config: CloudConfig, host: Host, store: Store, vpc_id: str) -> None:
-    """Remove the VPC. Raises CloudError while something is connected to it."""
-    document = store.read(VPCS, vpc_id)
-    if document is None:
-        return
-    check_vpc_goes(default=document.get("default", False))
-    await remove_network(host, vpc_network(config))
-    store.delete(VPCS, vpc_id)
+        subnet = config.public_subnet
+        dynamic = addresses.public_dynamic_range(subnet)
+        await ensure(host, config, name, "p", subnet=subnet, dynamic=dynamic, urn="", internal=False)
 
 
 async def remove_network(host: Host, name: str, *, force: bool = False) -> None:
@@ -126,7 +52,7 @@ async def remove_network(host: Host, name: str, *, force: bool = False) -> None:
     await host.run("docker", "network", "rm", name)
 
 
-async def _create(
+async def ensure(
     host: Host,
     config: CloudConfig,
     name: str,
@@ -137,6 +63,11 @@ async def _create(
     urn: str,
     internal: bool,
 ) -> None:
+    """Make a network when it is missing. Raises CloudError when another network has its subnet, or it has another."""
+    found = await inspect(host, "network", name)
+    if found is not None:
+        _check_subnet(found, name, subnet)
+        return
     own = {labels.CLOUD: config.name, labels.KIND: "network", labels.URN: urn}
     mtu = await _machine_mtu(host)
     result = await host.run(

@@ -5,23 +5,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from localcloud.backend import Backend, Progress
+from localcloud.backend import Progress
 from localcloud.config import CloudConfig
 from localcloud.provider.schema import Failure, Property
 from localcloud.provider.values import Value
 
 Values = Mapping[str, Value]
+B = TypeVar("B")
+"""What stands behind the types of one stand-in: the `Backend` of its `backend.py`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class Job(Generic[B]):
     """One operation on one resource. `progress` shows a live line and names the stage in a time-out."""
 
     urn: str
     name: str
-    backend: Backend
+    backend: B
     config: CloudConfig
     progress: Progress
 
@@ -42,7 +44,7 @@ class Found:
     outputs: Values
 
 
-class Handler(ABC):
+class Handler(ABC, Generic[B]):
     """One resource type. Handlers see known, plain values only; `UNKNOWN` can appear in `check` alone."""
 
     type_name: ClassVar[str]
@@ -71,20 +73,20 @@ class Handler(ABC):
         return {}
 
     @abstractmethod
-    async def create(self, job: Job, inputs: Values) -> Created:
+    async def create(self, job: Job[B], inputs: Values) -> Created:
         """Make it, or adopt what an interrupted create of the same URN left."""
 
-    async def update(self, job: Job, resource_id: str, old: Values, new: Values, state: Values) -> Values:
+    async def update(self, job: Job[B], resource_id: str, old: Values, new: Values, state: Values) -> Values:
         """Change it in place and answer its computed outputs. Also continues what was not ready."""
         del job, resource_id, old, new
         return {name: value for name, value in state.items() if name not in self.properties}
 
     @abstractmethod
-    async def read(self, job: Job, resource_id: str, inputs: Values, state: Values) -> Found | None:
+    async def read(self, job: Job[B], resource_id: str, inputs: Values, state: Values) -> Found | None:
         """Look at it; None = it is gone."""
 
     @abstractmethod
-    async def delete(self, job: Job, resource_id: str, inputs: Values, state: Values) -> None:
+    async def delete(self, job: Job[B], resource_id: str, inputs: Values, state: Values) -> None:
         """Remove it; a thing already gone is fine."""
 
 
@@ -95,7 +97,7 @@ class UnsupportedTypeError(Exception):
 class Package:
     """The resource types of one provider plugin."""
 
-    def __init__(self, name: str, handlers: Iterable[Handler]) -> None:
+    def __init__(self, name: str, handlers: Iterable[Handler[Any]]) -> None:
         self.name = name
         self._handlers = {handler.type_name: handler for handler in handlers}
 
@@ -104,7 +106,7 @@ class Package:
         """All implemented types, sorted."""
         return tuple(sorted(self._handlers))
 
-    def handler(self, token: str) -> Handler:
+    def handler(self, token: str) -> Handler[Any]:
         """Find a type. Raises UnsupportedTypeError."""
         try:
             return self._handlers[token]

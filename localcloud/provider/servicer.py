@@ -17,7 +17,6 @@ from google.protobuf import empty_pb2
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from localcloud.backend import Backend
 from localcloud.config import CloudConfig
 from localcloud.errors import CloudError, NotReadyError
 from localcloud.provider.diff import compare
@@ -68,14 +67,14 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         self,
         package: Package,
         config: CloudConfig,
-        backend: Callable[[], Backend],
+        backend: Callable[[], Any],
         engine_log: EngineLog,
         hook: Hook | None = None,
     ) -> None:
         self._package = package
         self._config = config
         self._make_backend = backend
-        self._backend: Backend | None = None
+        self._backend: Any = None
         self._engine_log = engine_log
         self._hook = hook
         self._events = EventLog(config.state)
@@ -181,7 +180,7 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.CreateResponse(id="", properties=request.properties)
         operation = _Operation("create", request.urn, Redactor(flagged))
 
-        async def create(job: Job) -> Created:
+        async def create(job: Job[Any]) -> Created:
             assert_known(flagged, operation.what)
             return await handler.create(job, reveal_map(flagged))
 
@@ -201,7 +200,7 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.UpdateResponse(properties=encode_struct({**kept, **flagged}))
         operation = _Operation("update", request.urn, Redactor(flagged, flagged_state))
 
-        async def update(job: Job) -> Mapping[str, Value]:
+        async def update(job: Job[Any]) -> Mapping[str, Value]:
             assert_known(flagged, operation.what)
             return await handler.update(job, request.id, old, new, state)
 
@@ -214,7 +213,7 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         flagged, flagged_state = decode_struct(request.inputs), decode_struct(request.properties)
         operation = _Operation("read", request.urn, Redactor(flagged, flagged_state))
 
-        async def read(job: Job) -> Found | None:
+        async def read(job: Job[Any]) -> Found | None:
             return await handler.read(job, request.id, reveal_map(flagged), reveal_map(flagged_state))
 
         found = await self._run(operation, handler, request.timeout, context, work=read, flagged=flagged)
@@ -231,7 +230,7 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         inputs = self._old_inputs(handler, request.old_inputs, request.properties)
         operation = _Operation("delete", request.urn, Redactor(flagged_state, decode_struct(request.old_inputs)))
 
-        async def delete(job: Job) -> None:
+        async def delete(job: Job[Any]) -> None:
             await handler.delete(job, request.id, inputs, state)
 
         await self._run(operation, handler, request.timeout, context, work=delete, flagged=inputs)
@@ -239,14 +238,14 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
 
     # Shared parts
 
-    async def _handler(self, urn: str, context: Context) -> Handler:
+    async def _handler(self, urn: str, context: Context) -> Handler[Any]:
         try:
             return self._package.handler(_split_urn(urn)[0])
         except UnsupportedTypeError as error:
             await _refuse(context, str(error))
 
     @staticmethod
-    def _old_inputs(handler: Handler, old_inputs: Any, state: Any) -> dict[str, Value]:
+    def _old_inputs(handler: Handler[Any], old_inputs: Any, state: Any) -> dict[str, Value]:
         old = reveal_map(decode_struct(old_inputs))
         if old:
             return old
@@ -262,11 +261,11 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
     async def _run(
         self,
         operation: _Operation,
-        handler: Handler,
+        handler: Handler[Any],
         timeout_s: float,
         context: Context,
         *,
-        work: Callable[[Job], Coroutine[Any, Any, T]],
+        work: Callable[[Job[Any]], Coroutine[Any, Any, T]],
         flagged: Mapping[str, Value],
     ) -> T:
         """Run a handler; write its line in the event log; turn every error into one message."""
@@ -281,7 +280,9 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         self._record(operation, handler, flagged, "done", time.monotonic() - started)
         return result
 
-    async def _attempt(self, operation: _Operation, limit_s: float, work: Callable[[Job], Coroutine[Any, Any, T]]) -> T:
+    async def _attempt(
+        self, operation: _Operation, limit_s: float, work: Callable[[Job[Any]], Coroutine[Any, Any, T]]
+    ) -> T:
         """Run a handler under its deadline, so that Cancel can end it. The engine enforces no time-out itself."""
         task = asyncio.ensure_future(self._work(operation, work))
         self._running.add(task)
@@ -306,7 +307,7 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
             self._running.discard(task)
             task.cancel()
 
-    async def _work(self, operation: _Operation, work: Callable[[Job], Coroutine[Any, Any, T]]) -> T:
+    async def _work(self, operation: _Operation, work: Callable[[Job[Any]], Coroutine[Any, Any, T]]) -> T:
         async def progress(line: str) -> None:
             operation.stage = line
             await self._engine_log.show(operation.urn, operation.redactor.clean(line))
@@ -322,7 +323,7 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         return result
 
     def _record(
-        self, operation: _Operation, handler: Handler, flagged: Mapping[str, Value], outcome: str, seconds: float
+        self, operation: _Operation, handler: Handler[Any], flagged: Mapping[str, Value], outcome: str, seconds: float
     ) -> None:
         if operation.op == "read":
             return

@@ -14,9 +14,7 @@ from google.rpc import status_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc
 from typing_extensions import override
 
-from localcloud.backend import Backend
 from localcloud.config import CloudConfig, Mode
-from localcloud.dry import DryCloud
 from localcloud.provider.handler import Created, Found, Handler, Job, Package, Values
 from localcloud.provider.reporting import EngineLog
 from localcloud.provider.schema import Kind, Property
@@ -60,13 +58,13 @@ def config(tmp_path: Path) -> CloudConfig:
 class Behaviour:
     """What the test's handler does; each entry gets the job and the inputs."""
 
-    create: Callable[[Job, Values], Any] | None = None
-    update: Callable[[Job, Values], Any] | None = None
-    read: Callable[[Job, Values], Any] | None = None
+    create: Callable[[Job[Any], Values], Any] | None = None
+    update: Callable[[Job[Any], Values], Any] | None = None
+    read: Callable[[Job[Any], Values], Any] | None = None
     seen: list[tuple[str, Any]] = field(default_factory=list)
 
 
-class Thing(Handler):
+class Thing(Handler[None]):
     """A resource type for tests: `size` replaces, `label` changes in place."""
 
     type_name = THING
@@ -87,7 +85,7 @@ class Thing(Handler):
     def volatile_outputs(self, changed: Any) -> tuple[str, ...]:
         return ("moving",) if "label" in set(changed) else ()
 
-    async def _do(self, name: str, job: Job, inputs: Values, default: Any) -> Any:
+    async def _do(self, name: str, job: Job[None], inputs: Values, default: Any) -> Any:
         self._behaviour.seen.append((name, dict(inputs)))
         action = getattr(self._behaviour, name)
         if action is None:
@@ -96,22 +94,22 @@ class Thing(Handler):
         return await result if asyncio.iscoroutine(result) else result
 
     @override
-    async def create(self, job: Job, inputs: Values) -> Created:
+    async def create(self, job: Job[None], inputs: Values) -> Created:
         created: Created = await self._do("create", job, inputs, Created(id="7", outputs={"fixed": "f", "moving": 1}))
         return created
 
     @override
-    async def update(self, job: Job, resource_id: str, old: Values, new: Values, state: Values) -> Values:
+    async def update(self, job: Job[None], resource_id: str, old: Values, new: Values, state: Values) -> Values:
         outputs: Values = await self._do("update", job, new, {"fixed": "f", "moving": 2})
         return outputs
 
     @override
-    async def read(self, job: Job, resource_id: str, inputs: Values, state: Values) -> Found | None:
+    async def read(self, job: Job[None], resource_id: str, inputs: Values, state: Values) -> Found | None:
         found: Found | None = await self._do("read", job, inputs, Found(inputs=inputs, outputs={"fixed": "f"}))
         return found
 
     @override
-    async def delete(self, job: Job, resource_id: str, inputs: Values, state: Values) -> None:
+    async def delete(self, job: Job[None], resource_id: str, inputs: Values, state: Values) -> None:
         self._behaviour.seen.append(("delete", dict(inputs)))
 
 
@@ -209,11 +207,8 @@ async def plugin(config: CloudConfig, behaviour: Behaviour) -> AsyncIterator[Plu
     engine_port = engine_server.add_insecure_port("127.0.0.1:0")
     await engine_server.start()
 
-    def backend() -> Backend:
-        return DryCloud(config)
-
     servicer = ProviderServicer(
-        Package("command", [Thing(behaviour)]), config, backend, EngineLog(f"127.0.0.1:{engine_port}")
+        Package("command", [Thing(behaviour)]), config, lambda: None, EngineLog(f"127.0.0.1:{engine_port}")
     )
     server = grpc.aio.server()
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.backend import RecordSpec
+from localcloud.cloudflare.backend import RecordSpec
 from localcloud.cloudflare.real.edge import Tls, render
 from localcloud.cloudflare.real.zone import Server, read_records, visitor_names, zone_servers
 from localcloud.cloudflare.tls import Zone

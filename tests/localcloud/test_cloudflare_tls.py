@@ -6,18 +6,15 @@ import json
 import ssl
 import stat
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography import x509
 
-from localcloud.cloudflare import certificates
-from localcloud.cloudflare.real import edge
-from localcloud.cloudflare.real.records import put_document
+from localcloud.cloudflare import certificates, dry
+from localcloud.cloudflare.real import backend, edge
 from localcloud.cloudflare.tls import Zone, read_zones
 from localcloud.config import CloudConfig
-from localcloud.dry import DryCloud
-from localcloud.machine.context import Cloud
-from localcloud.machine.store import Store
 from localcloud.plugin import package
 from localcloud.provider.handler import Handler, Job, Values
 from tests.localcloud.certificate_support import self_signed, signing_request
@@ -29,14 +26,14 @@ NAMES = ["localhost", "*.localhost", "demo.localhost"]
 
 
 @pytest.fixture
-def job(config: CloudConfig) -> Job:
+def job(config: CloudConfig) -> Job[Any]:
     async def progress(_: str) -> None:
         """Say nothing."""
 
-    return Job(urn="urn:one", name="one", backend=DryCloud(config), config=config, progress=progress)
+    return Job(urn="urn:one", name="one", backend=dry.backend(config), config=config, progress=progress)
 
 
-def handler(type_name: str) -> Handler:
+def handler(type_name: str) -> Handler[Any]:
     return package("cloudflare").handler(type_name)
 
 
@@ -132,7 +129,7 @@ def handshake(served: ssl.SSLContext, visiting: ssl.SSLContext, name: str) -> No
     assert visitor.version() == "TLSv1.3"
 
 
-async def test_the_origin_ca_signs_the_requests_key_for_the_asked_names_and_days(job: Job) -> None:
+async def test_the_origin_ca_signs_the_requests_key_for_the_asked_names_and_days(job: Job[Any]) -> None:
     request = signing_request()
     inputs: Values = {**VALID[ORIGIN_CA], "csr": request, "hostnames": ["example.com", "*.example.com"]}
     created = await handler(ORIGIN_CA).create(job, inputs)
@@ -145,7 +142,7 @@ async def test_the_origin_ca_signs_the_requests_key_for_the_asked_names_and_days
     assert str(created.outputs["expiresOn"]).endswith(" +0000 UTC")
 
 
-async def test_a_certificate_is_made_beside_the_old_one_of_its_urn(job: Job) -> None:
+async def test_a_certificate_is_made_beside_the_old_one_of_its_urn(job: Job[Any]) -> None:
     """Else a replacement would be an outage: the old one is revoked only when the new one serves."""
     one, two = self_signed("one"), self_signed("two")
     pulls = handler(PULLS_CERTIFICATE)
@@ -160,22 +157,21 @@ async def test_a_certificate_is_made_beside_the_old_one_of_its_urn(job: Job) -> 
     assert found.inputs["certificate"] == two.certificate
 
 
-async def test_no_private_key_is_in_the_dry_clouds_records(job: Job) -> None:
+async def test_no_private_key_is_in_the_dry_clouds_records(job: Job[Any]) -> None:
     await handler(PULLS_CERTIFICATE).create(job, VALID[PULLS_CERTIFICATE])
     assert "PRIVATE KEY" not in (job.config.state / "dry.json").read_text()
 
 
 async def test_the_real_cloud_keeps_the_key_for_the_stand_in_in_a_file_of_its_owners_alone(config: CloudConfig) -> None:
-    cloud = Cloud(config, FakeHost(), Store(config.state))
     sent = {**VALID[PULLS_CERTIFICATE], "uploadedOn": "2026-11-25T10:00:00Z"}
-    await put_document(cloud, "origin_pulls_certificate", "urn:one", None, sent)
+    await backend(config, FakeHost()).documents.put("origin_pulls_certificate", "urn:one", None, sent)
     (path,) = (config.state / "documents-origin_pulls_certificate").glob("*.json")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "PRIVATE KEY" in path.read_text()
 
 
 @pytest.mark.parametrize("type_name", [PULLS_SETTINGS, ZONE_SETTING])
-async def test_a_deleted_setting_stays_as_it_was(job: Job, type_name: str) -> None:
+async def test_a_deleted_setting_stays_as_it_was(job: Job[Any], type_name: str) -> None:
     inputs = VALID[type_name]
     setting = handler(type_name)
     created = await setting.create(job, inputs)
@@ -185,7 +181,7 @@ async def test_a_deleted_setting_stays_as_it_was(job: Job, type_name: str) -> No
     assert found.inputs == inputs
 
 
-async def test_a_setting_changed_by_hand_is_seen_by_a_refresh(job: Job) -> None:
+async def test_a_setting_changed_by_hand_is_seen_by_a_refresh(job: Job[Any]) -> None:
     setting, inputs = handler(ZONE_SETTING), VALID[ZONE_SETTING]
     created = await setting.create(job, inputs)
     await setting.update(job, created.id, inputs, {**inputs, "value": "flexible"}, {})

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from localcloud.allocate import allocate
-from localcloud.backend import RecordSpec
 from localcloud.cloudflare import certificates
+from localcloud.cloudflare.backend import RecordSpec
 from localcloud.cloudflare.real.zone import read_records
 from localcloud.cloudflare.tls import KINDS as TLS_KINDS
 from localcloud.cloudflare.tls import read_zones

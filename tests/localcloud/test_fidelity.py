@@ -18,8 +18,7 @@ import yaml
 
 from localcloud.config import CloudConfig
 from localcloud.digitalocean import rules
-from localcloud.dry import DryCloud
-from localcloud.plugin import PACKAGES, package
+from localcloud.plugin import PACKAGES, backend, package
 from localcloud.provider.diff import compare
 from localcloud.provider.handler import Handler, Job
 from localcloud.provider.schema import Kind, Property, check_properties
@@ -191,20 +190,20 @@ def test_each_table_speaks_of_types_that_are_implemented() -> None:
 
 
 @every_type
-def test_each_input_of_the_sdk_is_implemented_or_refused_and_there_are_no_others(handler: Handler) -> None:
+def test_each_input_of_the_sdk_is_implemented_or_refused_and_there_are_no_others(handler: Handler[Any]) -> None:
     ours, refused = set(implemented(handler.type_name)), REFUSED.get(handler.type_name, set())
     assert ours | refused == set(official(handler.type_name))
 
 
 @every_type
-def test_inputs_have_the_types_of_the_sdk(handler: Handler) -> None:
+def test_inputs_have_the_types_of_the_sdk(handler: Handler[Any]) -> None:
     sdk = official(handler.type_name)
     ours = flat(handler.properties)
     assert {path: schema.kind for path, schema in ours.items()} == {path: sdk[path].kind for path in ours}
 
 
 @every_type
-def test_elements_of_lists_have_the_types_of_the_sdk(handler: Handler) -> None:
+def test_elements_of_lists_have_the_types_of_the_sdk(handler: Handler[Any]) -> None:
     for path, typed in official(handler.type_name).items():
         if path in implemented(handler.type_name) and typed.element is Kind.STRING:
             ((found, _),) = refusals(handler, path, [1.5])
@@ -212,7 +211,7 @@ def test_elements_of_lists_have_the_types_of_the_sdk(handler: Handler) -> None:
 
 
 @every_type
-def test_what_the_sdk_requires_is_required_and_what_else_is_has_a_reason(handler: Handler) -> None:
+def test_what_the_sdk_requires_is_required_and_what_else_is_has_a_reason(handler: Handler[Any]) -> None:
     required = {path for path, typed in official(handler.type_name).items() if typed.required}
     ours = {path for path, schema in implemented(handler.type_name).items() if schema.required}
     assert ours == required | STRICTER.get(handler.type_name, set())
@@ -226,7 +225,7 @@ def test_a_refused_input_fails_with_its_name(type_name: str, path: str) -> None:
     assert name in reason
 
 
-def refusals(handler: Handler, path: str, value: Any) -> list[tuple[str, str]]:
+def refusals(handler: Handler[Any], path: str, value: Any) -> list[tuple[str, str]]:
     """Judge inputs that are good, but for one value at a path such as `connection.proxy.password`."""
     inputs = _put(VALID[handler.type_name], path.split("."), value, handler.properties)
     return [(failure.property, failure.reason) for failure in check_properties(handler.properties, inputs)]
@@ -244,7 +243,7 @@ def _put(good: Any, path: list[str], value: Any, properties: Mapping[str, Proper
 
 
 @every_type
-def test_a_change_replaces_where_it_does_with_the_official_provider(handler: Handler) -> None:
+def test_a_change_replaces_where_it_does_with_the_official_provider(handler: Handler[Any]) -> None:
     changed = compare(handler.properties, {}, dict.fromkeys(handler.properties, UNKNOWN))
     assert {change.property for change in changed} == set(handler.properties)
     assert {change.property for change in changed if change.replace} == REPLACES[handler.type_name]
@@ -256,7 +255,7 @@ def test_only_certificates_and_commands_are_made_before_the_old_one_goes() -> No
 
 
 @every_type
-def test_defaults_and_sets_are_those_of_the_official_provider(handler: Handler) -> None:
+def test_defaults_and_sets_are_those_of_the_official_provider(handler: Handler[Any]) -> None:
     defaults = {name: schema.default for name, schema in handler.properties.items() if schema.default is not None}
     assert defaults == DEFAULTS.get(handler.type_name, {})
     sets = {name for name, schema in handler.properties.items() if schema.unordered}
@@ -293,7 +292,9 @@ async def test_every_output_the_sdk_promises_is_answered_and_has_its_type(config
         elif SSH_KEY in ids:
             links |= {"vpcUuid": ids[VPC], "sshKeys": [ids[SSH_KEY]]}
         inputs = {key: links.get(key, value) for key, value in VALID[name].items()}
-        job = Job(urn=name, name="one", backend=DryCloud(config), config=config, progress=_ignore)
+        job = Job(
+            urn=name, name="one", backend=backend(name.partition(":")[0], config), config=config, progress=_ignore
+        )
         created = await HANDLERS[name].create(job, inputs)
         ids[name] = created.id
         sdk = official_sdk.outputs(name)

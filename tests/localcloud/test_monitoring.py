@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pulumi_digitalocean as digitalocean
 import pytest
 
 from localcloud.config import CloudConfig
-from localcloud.dry import DryCloud
+from localcloud.digitalocean import dry
 from localcloud.plugin import package
 from localcloud.provider.handler import Handler, Job
 from tests.localcloud.engine_stack import EngineStack
@@ -28,15 +29,15 @@ SAID = {
 every_type = pytest.mark.parametrize("type_name", SAID)
 
 
-def handler_of(type_name: str) -> Handler:
+def handler_of(type_name: str) -> Handler[Any]:
     return package("digitalocean").handler(type_name)
 
 
-def job(config: CloudConfig, said: list[str]) -> Job:
+def job(config: CloudConfig, said: list[str]) -> Job[Any]:
     async def progress(line: str) -> None:
         said.append(line)
 
-    return Job(urn="urn", name="one", backend=DryCloud(config), config=config, progress=progress)
+    return Job(urn="urn", name="one", backend=dry.backend(config), config=config, progress=progress)
 
 
 @every_type

@@ -155,7 +155,7 @@ async def test_diff_of_a_set_ignores_order_and_a_default_equals_an_absent_value(
 async def test_a_thing_that_is_not_ready_is_kept_with_id_inputs_and_reasons(
     plugin: Plugin, behaviour: Behaviour
 ) -> None:
-    def create(job: Job, inputs: Values) -> Created:
+    def create(job: Job[Any], inputs: Values) -> Created:
         raise NotReadyError(["cloud-init ended with an error", "sshd never answered"], "99", {"fixed": "f"})
 
     behaviour.create = create
@@ -172,7 +172,7 @@ async def test_a_thing_that_is_not_ready_is_kept_with_id_inputs_and_reasons(
 async def test_a_time_out_ends_the_handler_and_names_the_stage(plugin: Plugin, behaviour: Behaviour) -> None:
     ended = asyncio.Event()
 
-    async def create(job: Job, inputs: Values) -> Created:
+    async def create(job: Job[Any], inputs: Values) -> Created:
         await job.progress("cloud-init")
         try:
             await asyncio.sleep(60)
@@ -191,7 +191,7 @@ async def test_cancel_ends_running_handlers_and_the_plugin_goes_on_serving(
 ) -> None:
     started, ended = asyncio.Event(), asyncio.Event()
 
-    async def create(job: Job, inputs: Values) -> Created:
+    async def create(job: Job[Any], inputs: Values) -> Created:
         started.set()
         try:
             await asyncio.sleep(60)
@@ -214,7 +214,7 @@ async def test_cancel_ends_running_handlers_and_the_plugin_goes_on_serving(
 async def test_two_slow_creates_run_side_by_side(plugin: Plugin, behaviour: Behaviour) -> None:
     both = asyncio.Barrier(2)
 
-    async def create(job: Job, inputs: Values) -> Created:
+    async def create(job: Job[Any], inputs: Values) -> Created:
         await asyncio.wait_for(both.wait(), 5)
         return Created(id=job.name, outputs={})
 
@@ -226,7 +226,7 @@ async def test_two_slow_creates_run_side_by_side(plugin: Plugin, behaviour: Beha
 async def test_progress_is_a_live_line_beside_the_resource_without_secrets(
     plugin: Plugin, behaviour: Behaviour
 ) -> None:
-    async def create(job: Job, inputs: Values) -> Created:
+    async def create(job: Job[Any], inputs: Values) -> Created:
         await job.progress(f"logging in with {inputs['label']}")
         return Created(id="7", outputs={})
 
@@ -239,7 +239,7 @@ async def test_progress_is_a_live_line_beside_the_resource_without_secrets(
 async def test_an_error_is_one_cause_one_next_step_and_the_name_of_the_log(
     plugin: Plugin, behaviour: Behaviour, config: CloudConfig
 ) -> None:
-    def create(job: Job, inputs: Values) -> Created:
+    def create(job: Job[Any], inputs: Values) -> Created:
         raise CloudError("Can not delete VPC with members\nhint: delete the droplets first")
 
     behaviour.create = create
@@ -253,7 +253,7 @@ async def test_an_error_is_one_cause_one_next_step_and_the_name_of_the_log(
 async def test_a_bug_is_reported_without_traceback_and_always_says_what_to_do_next(
     plugin: Plugin, behaviour: Behaviour
 ) -> None:
-    def create(job: Job, inputs: Values) -> Created:
+    def create(job: Job[Any], inputs: Values) -> Created:
         raise RuntimeError("boom")
 
     behaviour.create = create
@@ -268,7 +268,7 @@ async def test_no_secret_is_in_messages_or_in_private_log_files(
 ) -> None:
     key = "-----BEGIN KEY-----\nAAAAB3NzaC1yc2EAAAADAQABAAABgQ\n-----END KEY-----\n"
 
-    def create(job: Job, inputs: Values) -> Created:
+    def create(job: Job[Any], inputs: Values) -> Created:
         raise RuntimeError(f"bad {inputs['label']!r} and line AAAAB3NzaC1yc2EAAAADAQABAAABgQ and {inputs['nested']}")
 
     behaviour.create = create
@@ -288,7 +288,7 @@ async def test_every_change_is_one_line_in_the_event_log(
     await plugin.read({"size": "s"}, {})
     await plugin.stub.Delete(provider_pb2.DeleteRequest(id="7", urn=thing_urn()))
 
-    def create(job: Job, inputs: Values) -> Created:
+    def create(job: Job[Any], inputs: Values) -> Created:
         raise CloudError("no")
 
     behaviour.create = create

@@ -12,7 +12,7 @@ import asyncssh
 import pytest
 from typing_extensions import override
 
-from localcloud.command.real import run
+from localcloud.command.ssh import run
 from localcloud.errors import CloudError
 
 LOGIN = asyncssh.generate_private_key("ssh-ed25519")

@@ -11,14 +11,12 @@ from pathlib import Path
 import pytest
 
 from components.remote import read_script
-from localcloud.backend import VolumeSpec
 from localcloud.config import CloudConfig
-from localcloud.digitalocean.real import volumes
+from localcloud.digitalocean.backend import VolumeSpec
 from localcloud.digitalocean.real.droplets import DROPLETS
+from localcloud.digitalocean.real.volumes import Volumes
 from localcloud.errors import CloudError
 from localcloud.machine.context import Cloud
-from localcloud.machine.host import LinuxHost
-from localcloud.machine.store import Store
 
 DROPLET = "400000001"
 FUNCTIONS = read_script("lib.sh", "upkeep.sh") + read_script("prepare-host.sh").rpartition("\nwait_for_cloud_init\n")[0]
@@ -45,7 +43,7 @@ df --output=size --block-size=1M "$VOLUME_MOUNT" | tail -n 1
 class Disk:
     """A volume of the local cloud on a droplet that is a mount namespace."""
 
-    cloud: Cloud
+    volumes: Volumes
     volume_id: str
     directory: Path
 
@@ -53,7 +51,7 @@ class Disk:
         """Run shell lines after the functions of prepare-host.sh, as for a volume of that size."""
         mount = self.directory / "data"
         variables = {
-            "VOLUME_DEVICE": str(volumes.node_path(self.cloud, DROPLET, "data")),
+            "VOLUME_DEVICE": str(self.volumes.node_path(DROPLET, "data")),
             "VOLUME_SIZE_GIB": str(size_gib),
             "VOLUME_LABEL": "bc-data",
             "VOLUME_MOUNT": str(mount),
@@ -76,12 +74,13 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 async def disk(config: CloudConfig, tmp_path: Path) -> AsyncIterator[Disk]:
-    cloud = Cloud(config, LinuxHost(), Store(config.state))
+    cloud = Cloud.of(config)
+    volumes = Volumes(cloud)
     cloud.store.write(DROPLETS, DROPLET, {"id": DROPLET})
-    volume_id = await volumes.create(cloud, "urn:volume", VolumeSpec(name="data", region="nyc3", size_gib=1))
-    await volumes.attach(cloud, volume_id, DROPLET)
-    yield Disk(cloud, volume_id, tmp_path)
-    await volumes.detach(cloud, volume_id, DROPLET)
+    volume_id = await volumes.create("urn:volume", VolumeSpec(name="data", region="nyc3", size_gib=1))
+    await volumes.attach(volume_id, DROPLET)
+    yield Disk(volumes, volume_id, tmp_path)
+    await volumes.detach(volume_id, DROPLET)
 
 
 def megabytes(said: str) -> int:
@@ -92,7 +91,7 @@ def megabytes(said: str) -> int:
 async def test_a_bigger_volume_shows_in_df_of_the_mounted_file_system_and_keeps_what_is_on_it(disk: Disk) -> None:
     before = disk.prepare(1, GROW, 'echo kept >"$VOLUME_MOUNT/file"; df --output=size -BM "$VOLUME_MOUNT" >&2')
     assert 900 < megabytes(before) < 1024
-    await volumes.resize(disk.cloud, disk.volume_id, 2)
+    await disk.volumes.resize(disk.volume_id, 2)
     mounted = 'mount "$VOLUME_DEVICE" "$VOLUME_MOUNT"'
     after = disk.prepare(2, mounted, 'cat "$VOLUME_MOUNT/file"', GROW)
     assert after.startswith("kept\n")
@@ -101,7 +100,7 @@ async def test_a_bigger_volume_shows_in_df_of_the_mounted_file_system_and_keeps_
 
 async def test_a_machine_that_may_not_grow_what_is_mounted_stops_its_tier_and_starts_it_again(disk: Disk) -> None:
     disk.prepare(1, GROW)
-    await volumes.resize(disk.cloud, disk.volume_id, 2)
+    await disk.volumes.resize(disk.volume_id, 2)
     said = disk.prepare(2, 'mount "$VOLUME_DEVICE" "$VOLUME_MOUNT"', "may_grow_mounted() { false; }", GROW)
     asked = [line.removeprefix("systemctl ") for line in said.splitlines() if line.startswith("systemctl ")]
     tier, mount = "basecommerce-infra.service", "mnt-data.mount"
@@ -111,7 +110,7 @@ async def test_a_machine_that_may_not_grow_what_is_mounted_stops_its_tier_and_st
 
 async def test_a_run_that_was_cut_off_while_the_tier_was_stopped_leaves_its_start_to_the_next(disk: Disk) -> None:
     disk.prepare(1, GROW)
-    await volumes.resize(disk.cloud, disk.volume_id, 2)
+    await disk.volumes.resize(disk.volume_id, 2)
     disk.prepare(2, 'mount "$VOLUME_DEVICE" "$VOLUME_MOUNT"', "release_volume")
     assert "systemctl start basecommerce-infra.service\n" in disk.prepare(2, GROW)
 
@@ -130,4 +129,4 @@ async def test_a_device_that_stays_small_is_a_failure_that_names_the_size(disk: 
 
 async def test_a_volume_whose_name_is_taken_is_refused(disk: Disk) -> None:
     with pytest.raises(CloudError, match="volume data: a volume of that name already exists in nyc3"):
-        await volumes.create(disk.cloud, "urn:other", VolumeSpec(name="data", region="nyc3", size_gib=1))
+        await disk.volumes.create("urn:other", VolumeSpec(name="data", region="nyc3", size_gib=1))

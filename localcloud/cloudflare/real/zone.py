@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pydantic
 
-from localcloud.backend import RecordSpec
+from localcloud.cloudflare.backend import RecordSpec
 from localcloud.errors import CloudError
 
 _NAME = re.compile(r"(\*\.)?(?!-)[a-z0-9_-]+(\.[a-z0-9_-]+)*")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from localcloud.cloudflare.backend import Backend
 from localcloud.cloudflare.resources.dns import DnsRecord
 from localcloud.cloudflare.resources.tls import (
     AuthenticatedOriginPullsCertificate,
@@ -14,7 +15,7 @@ from localcloud.provider.handler import Handler, Package
 
 def package() -> Package:
     """All types of this provider."""
-    handlers: tuple[type[Handler], ...] = (
+    handlers: tuple[type[Handler[Backend]], ...] = (
         DnsRecord,
         OriginCaCertificate,
         AuthenticatedOriginPullsCertificate,

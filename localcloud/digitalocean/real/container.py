@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from localcloud.backend import DropletSpec
 from localcloud.config import CloudConfig
+from localcloud.digitalocean.backend import DropletSpec
 from localcloud.machine import labels
 from localcloud.machine.networks import public_network
 

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_network
 
-from localcloud.backend import FirewallRule, FirewallSpec
 from localcloud.config import CloudConfig
+from localcloud.digitalocean.backend import FirewallRule, FirewallSpec
 from localcloud.errors import CloudError
 from localcloud.machine.host import Host
 from localcloud.machine.networks import bridge

@@ -10,9 +10,10 @@ import json
 import os
 import stat
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
-from localcloud.backend import PENDING_EVENT, VolumeSpec
+from localcloud.digitalocean.backend import PENDING_EVENT, VolumeSpec
 from localcloud.digitalocean.real.droplets import DROPLETS, has_pending_event
 from localcloud.errors import CloudError
 from localcloud.machine.context import Cloud
@@ -22,131 +23,135 @@ VOLUMES = "volumes"
 _GIB = 1024**3
 
 
-def image_path(cloud: Cloud, volume_id: str) -> Path:
-    """Answer the file that holds the volume's bytes."""
-    return cloud.store.folder(VOLUMES).resolve() / f"{volume_id}.img"
+@dataclass(frozen=True)
+class Volumes:
+    """The block volumes of a cloud."""
 
+    cloud: Cloud
 
-def node_path(cloud: Cloud, droplet_id: str, name: str) -> Path:
-    """Answer where the machine keeps the device node that the droplet sees."""
-    return cloud.disk(droplet_id) / "by-id" / f"scsi-0DO_Volume_{name}"
+    def image_path(self, volume_id: str) -> Path:
+        """Answer the file that holds the volume's bytes."""
+        return self.cloud.store.folder(VOLUMES).resolve() / f"{volume_id}.img"
 
+    def node_path(self, droplet_id: str, name: str) -> Path:
+        """Answer where the machine keeps the device node that the droplet sees."""
+        return self.cloud.disk(droplet_id) / "by-id" / f"scsi-0DO_Volume_{name}"
 
-async def create(cloud: Cloud, urn: str, spec: VolumeSpec) -> str:
-    """Make a volume; the one an earlier run made under this URN is taken over."""
-    async with cloud.store.lock():
-        existing = cloud.store.find(VOLUMES, urn=urn, name=spec.name, region=spec.region)
-        if existing is None and cloud.store.find(VOLUMES, name=spec.name, region=spec.region) is not None:
-            raise CloudError(f"volume {spec.name}: a volume of that name already exists in {spec.region}")
-        volume_id = existing or str(uuid.uuid4())
-        document = cloud.store.read(VOLUMES, volume_id) or {"droplet_id": None}
-        cloud.store.write(
-            VOLUMES,
-            volume_id,
-            {**document, "urn": urn, "name": spec.name, "region": spec.region, "size_gib": spec.size_gib},
-        )
-        _grow_file(image_path(cloud, volume_id), spec.size_gib)
-        return volume_id
+    async def create(self, urn: str, spec: VolumeSpec) -> str:
+        """Make a volume; the one an earlier run made under this URN is taken over."""
+        async with self.cloud.store.lock():
+            existing = self.cloud.store.find(VOLUMES, urn=urn, name=spec.name, region=spec.region)
+            if existing is None and self.cloud.store.find(VOLUMES, name=spec.name, region=spec.region) is not None:
+                raise CloudError(f"volume {spec.name}: a volume of that name already exists in {spec.region}")
+            volume_id = existing or str(uuid.uuid4())
+            document = self.cloud.store.read(VOLUMES, volume_id) or {"droplet_id": None}
+            self.cloud.store.write(
+                VOLUMES,
+                volume_id,
+                {**document, "urn": urn, "name": spec.name, "region": spec.region, "size_gib": spec.size_gib},
+            )
+            _grow_file(self.image_path(volume_id), spec.size_gib)
+            return volume_id
 
+    async def resize(self, volume_id: str, size_gib: int) -> None:
+        """Make a volume larger; a droplet that has it sees the new size at once. Raises CloudError for smaller."""
+        document = self._require(volume_id)
+        if size_gib < document["size_gib"]:
+            raise CloudError(f"volume {document['name']}: size {size_gib} GiB is below its {document['size_gib']} GiB")
+        holder = await self.attached(volume_id)
+        if holder is not None and has_pending_event(self.cloud, holder):
+            raise CloudError(PENDING_EVENT)
+        _grow_file(self.image_path(volume_id), size_gib)
+        loop = await self.loop_device(volume_id)
+        if loop is not None:
+            await self.cloud.host.run("losetup", "--set-capacity", loop)
+        self.cloud.store.write(VOLUMES, volume_id, {**document, "size_gib": size_gib})
 
-async def resize(cloud: Cloud, volume_id: str, size_gib: int) -> None:
-    """Make a volume larger; a droplet that has it sees the new size at once. Raises CloudError for smaller."""
-    document = _require(cloud, volume_id)
-    if size_gib < document["size_gib"]:
-        raise CloudError(f"volume {document['name']}: size {size_gib} GiB is below its {document['size_gib']} GiB")
-    holder = attached(cloud, volume_id)
-    if holder is not None and has_pending_event(cloud, holder):
-        raise CloudError(PENDING_EVENT)
-    _grow_file(image_path(cloud, volume_id), size_gib)
-    loop = await loop_device(cloud, volume_id)
-    if loop is not None:
-        await cloud.host.run("losetup", "--set-capacity", loop)
-    cloud.store.write(VOLUMES, volume_id, {**document, "size_gib": size_gib})
+    async def read(self, volume_id: str) -> VolumeSpec | None:
+        """Answer a volume, None when its record or its file is gone."""
+        document = self.cloud.store.read(VOLUMES, volume_id)
+        if document is None or not self.image_path(volume_id).exists():
+            return None
+        return VolumeSpec(name=document["name"], region=document["region"], size_gib=document["size_gib"])
 
+    async def delete(self, volume_id: str) -> None:
+        """Remove a volume and its bytes. Raises CloudError while it is attached."""
+        document = self.cloud.store.read(VOLUMES, volume_id)
+        if document is None:
+            return
+        if await self.attached(volume_id) is not None:
+            raise CloudError(
+                f"volume {document['name']}: attached to droplet {document['droplet_id']}, cannot be deleted"
+            )
+        await self._release_loop(volume_id)
+        self.image_path(volume_id).unlink(missing_ok=True)
+        self.cloud.store.delete(VOLUMES, volume_id)
 
-def read(cloud: Cloud, volume_id: str) -> VolumeSpec | None:
-    """Answer a volume, None when its record or its file is gone."""
-    document = cloud.store.read(VOLUMES, volume_id)
-    if document is None or not image_path(cloud, volume_id).exists():
-        return None
-    return VolumeSpec(name=document["name"], region=document["region"], size_gib=document["size_gib"])
+    async def attach(self, volume_id: str, droplet_id: str) -> None:
+        """Give a volume to a droplet. Raises CloudError when another one has it."""
+        document = self._require(volume_id)
+        if self.cloud.store.read(DROPLETS, droplet_id) is None:
+            raise CloudError(f"droplet {droplet_id}: not found")
+        holder = await self.attached(volume_id)
+        if holder not in (None, droplet_id):
+            raise CloudError(f"volume {document['name']}: already attached to droplet {holder}")
+        self.cloud.store.write(VOLUMES, volume_id, {**document, "droplet_id": droplet_id})
+        await self.connect(volume_id)
 
+    async def connect(self, volume_id: str) -> bool:
+        """See that an attached volume has its loop device and its node; answers whether something had to be made."""
+        document = self._require(volume_id)
+        loop = await self.loop_device(volume_id)
+        fresh = loop is None
+        if loop is None:
+            found = await self.cloud.host.run(
+                "losetup", "--find", "--show", "--nooverlap", str(self.image_path(volume_id))
+            )
+            loop = found.stdout.strip()
+        node = self.node_path(document["droplet_id"], document["name"])
+        return _make_node(node, os.stat(loop).st_rdev) or fresh  # noqa: PTH116 (a device number, for os.mknod)
 
-async def delete(cloud: Cloud, volume_id: str) -> None:
-    """Remove a volume and its bytes. Raises CloudError while it is attached."""
-    document = cloud.store.read(VOLUMES, volume_id)
-    if document is None:
-        return
-    if attached(cloud, volume_id) is not None:
-        raise CloudError(f"volume {document['name']}: attached to droplet {document['droplet_id']}, cannot be deleted")
-    await _release_loop(cloud, volume_id)
-    image_path(cloud, volume_id).unlink(missing_ok=True)
-    cloud.store.delete(VOLUMES, volume_id)
+    async def attached(self, volume_id: str) -> str | None:
+        """Answer the droplet that has the volume, None also when that droplet is gone."""
+        document = self.cloud.store.read(VOLUMES, volume_id)
+        if document is None or document["droplet_id"] is None:
+            return None
+        droplet_id: str = document["droplet_id"]
+        return droplet_id if self.cloud.store.read(DROPLETS, droplet_id) is not None else None
 
+    async def detach(self, volume_id: str, droplet_id: str) -> None:
+        """Take a volume from a droplet. A mount that the droplet still has lasts until it is unmounted or shut down."""
+        document = self.cloud.store.read(VOLUMES, volume_id)
+        if document is None or document["droplet_id"] != droplet_id:
+            return
+        self.node_path(droplet_id, document["name"]).unlink(missing_ok=True)
+        await self._release_loop(volume_id)
+        self.cloud.store.write(VOLUMES, volume_id, {**document, "droplet_id": None})
 
-async def attach(cloud: Cloud, volume_id: str, droplet_id: str) -> None:
-    """Give a volume to a droplet. Raises CloudError when another one has it."""
-    document = _require(cloud, volume_id)
-    if cloud.store.read(DROPLETS, droplet_id) is None:
-        raise CloudError(f"droplet {droplet_id}: not found")
-    holder = attached(cloud, volume_id)
-    if holder not in (None, droplet_id):
-        raise CloudError(f"volume {document['name']}: already attached to droplet {holder}")
-    cloud.store.write(VOLUMES, volume_id, {**document, "droplet_id": droplet_id})
-    await connect(cloud, volume_id)
+    async def loop_devices(self) -> dict[str, str]:
+        """Answer the machine's loop devices over files of this cloud's volumes, by file."""
+        # `--associated FILE` would ask for one file, but does not know --json.
+        result = await self.cloud.host.run("losetup", "--json", "--list")
+        devices = json.loads(result.stdout)["loopdevices"] if result.stdout.strip() else []
+        folder = f"{self.cloud.store.folder(VOLUMES).resolve()}/"
+        files = {str(device["back-file"]).removesuffix(" (deleted)"): str(device["name"]) for device in devices}
+        return {file: name for file, name in files.items() if file.startswith(folder)}
 
+    async def loop_device(self, volume_id: str) -> str | None:
+        """Answer the loop device that carries the volume's file, None when there is none."""
+        return (await self.loop_devices()).get(str(self.image_path(volume_id)))
 
-async def connect(cloud: Cloud, volume_id: str) -> bool:
-    """See that an attached volume has its loop device and its node; answers whether something had to be made."""
-    document = _require(cloud, volume_id)
-    loop = await loop_device(cloud, volume_id)
-    fresh = loop is None
-    if loop is None:
-        found = await cloud.host.run("losetup", "--find", "--show", "--nooverlap", str(image_path(cloud, volume_id)))
-        loop = found.stdout.strip()
-    node = node_path(cloud, document["droplet_id"], document["name"])
-    return _make_node(node, os.stat(loop).st_rdev) or fresh  # noqa: PTH116 (a device number, for os.mknod)
+    async def _release_loop(self, volume_id: str) -> None:
+        loop = await self.loop_device(volume_id)
+        if loop is not None:
+            # The kernel keeps a device that is still mounted somewhere until its last user is gone.
+            await self.cloud.host.run("losetup", "--detach", loop, check=False)
 
-
-def attached(cloud: Cloud, volume_id: str) -> str | None:
-    """Answer the droplet that has the volume, None also when that droplet is gone."""
-    document = cloud.store.read(VOLUMES, volume_id)
-    if document is None or document["droplet_id"] is None:
-        return None
-    droplet_id: str = document["droplet_id"]
-    return droplet_id if cloud.store.read(DROPLETS, droplet_id) is not None else None
-
-
-async def detach(cloud: Cloud, volume_id: str, droplet_id: str) -> None:
-    """Take a volume from a droplet. A mount that the droplet still has lasts until it is unmounted or shut down."""
-    document = cloud.store.read(VOLUMES, volume_id)
-    if document is None or document["droplet_id"] != droplet_id:
-        return
-    node_path(cloud, droplet_id, document["name"]).unlink(missing_ok=True)
-    await _release_loop(cloud, volume_id)
-    cloud.store.write(VOLUMES, volume_id, {**document, "droplet_id": None})
-
-
-async def loop_devices(cloud: Cloud) -> dict[str, str]:
-    """Answer the machine's loop devices over files of this cloud's volumes, by file."""
-    # `--associated FILE` would ask for one file, but does not know --json.
-    result = await cloud.host.run("losetup", "--json", "--list")
-    devices = json.loads(result.stdout)["loopdevices"] if result.stdout.strip() else []
-    folder = f"{cloud.store.folder(VOLUMES).resolve()}/"
-    files = {str(device["back-file"]).removesuffix(" (deleted)"): str(device["name"]) for device in devices}
-    return {file: name for file, name in files.items() if file.startswith(folder)}
-
-
-async def loop_device(cloud: Cloud, volume_id: str) -> str | None:
-    """Answer the loop device that carries the volume's file, None when there is none."""
-    return (await loop_devices(cloud)).get(str(image_path(cloud, volume_id)))
-
-
-async def _release_loop(cloud: Cloud, volume_id: str) -> None:
-    loop = await loop_device(cloud, volume_id)
-    if loop is not None:
-        # The kernel keeps a device that is still mounted somewhere until its last user is gone.
-        await cloud.host.run("losetup", "--detach", loop, check=False)
+    def _require(self, volume_id: str) -> Document:
+        document = self.cloud.store.read(VOLUMES, volume_id)
+        if document is None:
+            raise CloudError(f"volume {volume_id}: not found")
+        return document
 
 
 def _make_node(node: Path, device: int) -> bool:
@@ -164,10 +169,3 @@ def _grow_file(path: Path, size_gib: int) -> None:
     path.touch(mode=0o600)
     if path.stat().st_size < size_gib * _GIB:
         os.truncate(path, size_gib * _GIB)
-
-
-def _require(cloud: Cloud, volume_id: str) -> Document:
-    document = cloud.store.read(VOLUMES, volume_id)
-    if document is None:
-        raise CloudError(f"volume {volume_id}: not found")
-    return document

@@ -9,8 +9,9 @@ from typing import ClassVar, NoReturn
 
 from typing_extensions import override
 
-from localcloud.backend import Backend, DropletSpec, DropletState, VolumeSpec
 from localcloud.digitalocean import rules
+from localcloud.digitalocean.backend import Backend, DropletSpec, DropletState, VolumeSpec
+from localcloud.digitalocean.resources.account import SshKey
 from localcloud.digitalocean.rules import NAME, REGION
 from localcloud.errors import CloudError
 from localcloud.provider.handler import Created, Found, Handler, Job, Values
@@ -21,7 +22,7 @@ _TAGS = Property(kind=Kind.LIST, unordered=True, check=each(rules.check_tag))
 _DROPLET_ID = Property(kind=Kind.INTEGER, required=True, replace=True)
 
 
-class Droplet(Handler):
+class Droplet(Handler[Backend]):
     """A machine. A replacement deletes the old one first: name, private address and volume are free only then."""
 
     type_name = "digitalocean:index/droplet:Droplet"
@@ -49,22 +50,22 @@ class Droplet(Handler):
         return ("memory", "vcpus", "disk", "priceHourly", "priceMonthly") if "size" in set(changed) else ()
 
     @override
-    async def create(self, job: Job, inputs: Values) -> Created:
-        state = await job.backend.create_droplet(job.urn, await _droplet_spec(job.backend, inputs), job.progress)
+    async def create(self, job: Job[Backend], inputs: Values) -> Created:
+        state = await job.backend.droplets.create(job.urn, await _droplet_spec(job.backend, inputs), job.progress)
         return Created(id=state.id, outputs=self._outputs(inputs, state, now()))
 
     @override
-    async def update(self, job: Job, resource_id: str, old: Values, new: Values, state: Values) -> Values:
+    async def update(self, job: Job[Backend], resource_id: str, old: Values, new: Values, state: Values) -> Values:
         spec = await _droplet_spec(job.backend, new)
-        found = await job.backend.update_droplet(resource_id, spec, job.progress)
+        found = await job.backend.droplets.update(resource_id, spec, job.progress)
         outputs = dict(self._outputs(new, found, text(state, "createdAt")))
         if new.get("resizeDisk") is False and "disk" in state:
             outputs["disk"] = state["disk"]
         return outputs
 
     @override
-    async def read(self, job: Job, resource_id: str, inputs: Values, state: Values) -> Found | None:
-        found = await job.backend.read_droplet(resource_id)
+    async def read(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> Found | None:
+        found = await job.backend.droplets.read(resource_id)
         if found is None:
             return None
         if not inputs:
@@ -73,8 +74,8 @@ class Droplet(Handler):
         return Found(inputs=inputs, outputs={**outputs, **{k: state[k] for k in ("disk",) if k in state}})
 
     @override
-    async def delete(self, job: Job, resource_id: str, inputs: Values, state: Values) -> None:
-        await job.backend.delete_droplet(resource_id)
+    async def delete(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> None:
+        await job.backend.droplets.delete(resource_id)
 
     @staticmethod
     def _outputs(inputs: Values, state: DropletState, created_at: str) -> Values:
@@ -98,7 +99,7 @@ class Droplet(Handler):
         }
 
 
-class Volume(Handler):
+class Volume(Handler[Backend]):
     """Block storage; it only grows."""
 
     type_name = "digitalocean:index/volume:Volume"
@@ -118,35 +119,35 @@ class Volume(Handler):
             yield Failure(property="size", reason=reason)
 
     @override
-    async def create(self, job: Job, inputs: Values) -> Created:
+    async def create(self, job: Job[Backend], inputs: Values) -> Created:
         spec = VolumeSpec(name=text(inputs, "name"), region=text(inputs, "region"), size_gib=integer(inputs, "size"))
-        volume_id = await job.backend.create_volume(job.urn, spec)
+        volume_id = await job.backend.volumes.create(job.urn, spec)
         return Created(id=volume_id, outputs=self._outputs(volume_id))
 
     @override
-    async def update(self, job: Job, resource_id: str, old: Values, new: Values, state: Values) -> Values:
+    async def update(self, job: Job[Backend], resource_id: str, old: Values, new: Values, state: Values) -> Values:
         if old.get("size") != new.get("size"):
-            await job.backend.resize_volume(resource_id, integer(new, "size"))
+            await job.backend.volumes.resize(resource_id, integer(new, "size"))
         return self._outputs(resource_id)
 
     @override
-    async def read(self, job: Job, resource_id: str, inputs: Values, state: Values) -> Found | None:
-        spec = await job.backend.read_volume(resource_id)
+    async def read(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> Found | None:
+        spec = await job.backend.volumes.read(resource_id)
         if spec is None:
             return None
         real = {"name": spec.name, "region": spec.region, "size": spec.size_gib}
         return Found(inputs={**inputs, **real}, outputs=self._outputs(resource_id))
 
     @override
-    async def delete(self, job: Job, resource_id: str, inputs: Values, state: Values) -> None:
-        await job.backend.delete_volume(resource_id)
+    async def delete(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> None:
+        await job.backend.volumes.delete(resource_id)
 
     @staticmethod
     def _outputs(volume_id: str) -> Values:
         return {"volumeUrn": f"do:volume:{volume_id}", "dropletIds": [], "filesystemLabel": "", "filesystemType": ""}
 
 
-class VolumeAttachment(Handler):
+class VolumeAttachment(Handler[Backend]):
     """A volume on a droplet."""
 
     type_name = "digitalocean:index/volumeAttachment:VolumeAttachment"
@@ -156,47 +157,47 @@ class VolumeAttachment(Handler):
     }
 
     @override
-    async def create(self, job: Job, inputs: Values) -> Created:
+    async def create(self, job: Job[Backend], inputs: Values) -> Created:
         volume, droplet = text(inputs, "volumeId"), str(integer(inputs, "dropletId"))
-        await job.backend.attach_volume(volume, droplet)
+        await job.backend.volumes.attach(volume, droplet)
         return Created(id=f"{droplet}-{volume}", outputs={})
 
     @override
-    async def read(self, job: Job, resource_id: str, inputs: Values, state: Values) -> Found | None:
-        droplet = await job.backend.attached_droplet(text(state, "volumeId"))
+    async def read(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> Found | None:
+        droplet = await job.backend.volumes.attached(text(state, "volumeId"))
         return Found(inputs=inputs or state, outputs={}) if droplet == str(state.get("dropletId")) else None
 
     @override
-    async def delete(self, job: Job, resource_id: str, inputs: Values, state: Values) -> None:
-        await job.backend.detach_volume(text(state, "volumeId"), str(integer(state, "dropletId")))
+    async def delete(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> None:
+        await job.backend.volumes.detach(text(state, "volumeId"), str(integer(state, "dropletId")))
 
 
-class ReservedIp(Handler):
+class ReservedIp(Handler[Backend]):
     """A public address that outlives droplets. It is put on one by `ReservedIpAssignment` only."""
 
     type_name = "digitalocean:index/reservedIp:ReservedIp"
     properties: ClassVar[Mapping[str, Property]] = {"region": REGION}
 
     @override
-    async def create(self, job: Job, inputs: Values) -> Created:
-        address = await job.backend.create_reserved_ip(job.urn, text(inputs, "region"))
+    async def create(self, job: Job[Backend], inputs: Values) -> Created:
+        address = await job.backend.reserved_ips.create(job.urn, text(inputs, "region"))
         return Created(id=address, outputs=self._outputs(address))
 
     @override
-    async def read(self, job: Job, resource_id: str, inputs: Values, state: Values) -> Found | None:
-        region = await job.backend.read_reserved_ip(resource_id)
+    async def read(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> Found | None:
+        region = await job.backend.reserved_ips.read(resource_id)
         return Found(inputs={"region": region}, outputs=self._outputs(resource_id)) if region else None
 
     @override
-    async def delete(self, job: Job, resource_id: str, inputs: Values, state: Values) -> None:
-        await job.backend.delete_reserved_ip(resource_id)
+    async def delete(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> None:
+        await job.backend.reserved_ips.delete(resource_id)
 
     @staticmethod
     def _outputs(address: str) -> Values:
         return {"ipAddress": address, "reservedIpUrn": f"do:reservedip:{address}"}
 
 
-class ReservedIpAssignment(Handler):
+class ReservedIpAssignment(Handler[Backend]):
     """A reserved address on a droplet."""
 
     type_name = "digitalocean:index/reservedIpAssignment:ReservedIpAssignment"
@@ -206,22 +207,22 @@ class ReservedIpAssignment(Handler):
     }
 
     @override
-    async def create(self, job: Job, inputs: Values) -> Created:
+    async def create(self, job: Job[Backend], inputs: Values) -> Created:
         address, droplet = text(inputs, "ipAddress"), str(integer(inputs, "dropletId"))
-        await job.backend.assign_reserved_ip(address, droplet)
+        await job.backend.reserved_ips.assign(address, droplet)
         return Created(id=f"{droplet}-{address}", outputs={})
 
     @override
-    async def read(self, job: Job, resource_id: str, inputs: Values, state: Values) -> Found | None:
-        droplet = await job.backend.assigned_droplet(text(state, "ipAddress"))
+    async def read(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> Found | None:
+        droplet = await job.backend.reserved_ips.assigned(text(state, "ipAddress"))
         return Found(inputs=inputs or state, outputs={}) if droplet == str(state.get("dropletId")) else None
 
     @override
-    async def delete(self, job: Job, resource_id: str, inputs: Values, state: Values) -> None:
+    async def delete(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> None:
         address = text(state, "ipAddress")
-        if await job.backend.read_reserved_ip(address) and await job.backend.assigned_droplet(address) is None:
+        if await job.backend.reserved_ips.read(address) and await job.backend.reserved_ips.assigned(address) is None:
             crash()
-        await job.backend.unassign_reserved_ip(address, str(integer(state, "dropletId")))
+        await job.backend.reserved_ips.unassign(address, str(integer(state, "dropletId")))
 
 
 def crash() -> NoReturn:
@@ -234,7 +235,7 @@ def crash() -> NoReturn:
 async def _droplet_spec(backend: Backend, inputs: Values) -> DropletSpec:
     keys = []
     for key_id in texts(inputs, "sshKeys"):
-        document = await backend.read_document("ssh_key", key_id)
+        document = await backend.ssh_keys.read(SshKey.kind, key_id)
         if document is None:
             raise CloudError(
                 f"{key_id} are invalid key identifiers for Droplet creation\nhint: run `up` with a refresh"

@@ -1,8 +1,4 @@
-"""DigitalOcean's resource types, as far as the program uses them: what they check, what replaces, what they answer.
-
-Which properties replace is copied from the official provider (pulumi-digitalocean 4.84.1, a bridge of
-terraform-provider-digitalocean: `ForceNew` in its schemas); tests/localcloud/test_fidelity.py holds the table.
-"""
+"""DigitalOcean's networks: Vpc and Firewall."""
 
 from __future__ import annotations
 
@@ -11,8 +7,8 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from localcloud.backend import FirewallRule, FirewallSpec, VpcSpec
 from localcloud.digitalocean import rules
+from localcloud.digitalocean.backend import Backend, FirewallRule, FirewallSpec, VpcSpec
 from localcloud.digitalocean.rules import NAME, REGION
 from localcloud.provider.handler import Created, Found, Handler, Job, Values
 from localcloud.provider.plain import now, text, texts
@@ -20,7 +16,7 @@ from localcloud.provider.schema import Failure, Kind, Property, each
 from localcloud.provider.values import UNKNOWN, Value
 
 
-class Vpc(Handler):
+class Vpc(Handler[Backend]):
     """A private network of one region."""
 
     type_name = "digitalocean:index/vpc:Vpc"
@@ -32,20 +28,20 @@ class Vpc(Handler):
     }
 
     @override
-    async def create(self, job: Job, inputs: Values) -> Created:
-        vpc_id = await job.backend.create_vpc(job.urn, _vpc_spec(inputs))
-        made = await job.backend.read_vpc(vpc_id)
+    async def create(self, job: Job[Backend], inputs: Values) -> Created:
+        vpc_id = await job.backend.vpcs.create(job.urn, _vpc_spec(inputs))
+        made = await job.backend.vpcs.read(vpc_id)
         default = made is not None and made.default
         return Created(id=vpc_id, outputs=self._outputs(vpc_id, now(), default=default))
 
     @override
-    async def update(self, job: Job, resource_id: str, old: Values, new: Values, state: Values) -> Values:
-        await job.backend.update_vpc(resource_id, _vpc_spec(new))
+    async def update(self, job: Job[Backend], resource_id: str, old: Values, new: Values, state: Values) -> Values:
+        await job.backend.vpcs.update(resource_id, _vpc_spec(new))
         return await super().update(job, resource_id, old, new, state)
 
     @override
-    async def read(self, job: Job, resource_id: str, inputs: Values, state: Values) -> Found | None:
-        spec = await job.backend.read_vpc(resource_id)
+    async def read(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> Found | None:
+        spec = await job.backend.vpcs.read(resource_id)
         if spec is None:
             return None
         real = {"name": spec.name, "region": spec.region, "ipRange": spec.ip_range}
@@ -55,85 +51,12 @@ class Vpc(Handler):
         )
 
     @override
-    async def delete(self, job: Job, resource_id: str, inputs: Values, state: Values) -> None:
-        await job.backend.delete_vpc(resource_id)
+    async def delete(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> None:
+        await job.backend.vpcs.delete(resource_id)
 
     @staticmethod
     def _outputs(vpc_id: str, created_at: str, *, default: bool) -> Values:
         return {"vpcUrn": f"do:vpc:{vpc_id}", "default": default, "createdAt": created_at}
-
-
-class Tag(Handler):
-    """A tag; its id is its name."""
-
-    type_name = "digitalocean:index/tag:Tag"
-    properties: ClassVar[Mapping[str, Property]] = {
-        "name": Property(kind=Kind.STRING, required=True, replace=True, check=rules.check_tag)
-    }
-    _COUNTS: ClassVar[Values] = {
-        "databasesCount": 0,
-        "dropletsCount": 0,
-        "imagesCount": 0,
-        "totalResourceCount": 0,
-        "volumeSnapshotsCount": 0,
-        "volumesCount": 0,
-    }
-
-    @override
-    async def create(self, job: Job, inputs: Values) -> Created:
-        name = text(inputs, "name")
-        return Created(id=await job.backend.put_document("tag", job.urn, None, {"name": name}), outputs=self._COUNTS)
-
-    @override
-    async def read(self, job: Job, resource_id: str, inputs: Values, state: Values) -> Found | None:
-        document = await job.backend.read_document("tag", resource_id)
-        if document is None:
-            return None
-        return Found(inputs={**inputs, "name": str(document["name"])}, outputs=self._COUNTS)
-
-    @override
-    async def delete(self, job: Job, resource_id: str, inputs: Values, state: Values) -> None:
-        await job.backend.delete_document("tag", resource_id)
-
-
-class SshKey(Handler):
-    """A public key that new droplets get."""
-
-    type_name = "digitalocean:index/sshKey:SshKey"
-    properties: ClassVar[Mapping[str, Property]] = {
-        "name": Property(kind=Kind.STRING, required=True),
-        "publicKey": Property(kind=Kind.STRING, required=True, replace=True, check=rules.check_public_key),
-    }
-
-    @override
-    async def create(self, job: Job, inputs: Values) -> Created:
-        key_id = await job.backend.put_document("ssh_key", job.urn, None, self._document(inputs))
-        return Created(id=key_id, outputs=self._outputs(inputs))
-
-    @override
-    async def update(self, job: Job, resource_id: str, old: Values, new: Values, state: Values) -> Values:
-        await job.backend.put_document("ssh_key", job.urn, resource_id, self._document(new))
-        return self._outputs(new)
-
-    @override
-    async def read(self, job: Job, resource_id: str, inputs: Values, state: Values) -> Found | None:
-        document = await job.backend.read_document("ssh_key", resource_id)
-        if document is None:
-            return None
-        real = {"name": str(document["name"]), "publicKey": str(document["publicKey"])}
-        return Found(inputs={**inputs, **real}, outputs=self._outputs(real))
-
-    @override
-    async def delete(self, job: Job, resource_id: str, inputs: Values, state: Values) -> None:
-        await job.backend.delete_document("ssh_key", resource_id)
-
-    @staticmethod
-    def _document(inputs: Values) -> dict[str, object]:
-        return {"name": text(inputs, "name"), "publicKey": text(inputs, "publicKey").strip()}
-
-    @staticmethod
-    def _outputs(inputs: Values) -> Values:
-        return {"fingerprint": rules.key_fingerprint(text(inputs, "publicKey"))}
 
 
 def _rule_property(direction: str) -> Property:
@@ -147,7 +70,7 @@ def _rule_property(direction: str) -> Property:
     return Property(kind=Kind.LIST, unordered=True, items=items)
 
 
-class Firewall(Handler):
+class Firewall(Handler[Backend]):
     """A cloud firewall for all droplets with one of its tags."""
 
     type_name = "digitalocean:index/firewall:Firewall"
@@ -173,18 +96,18 @@ class Firewall(Handler):
                     yield Failure(property=path, reason=f"`port_range` of {key} is required if protocol is {protocol}")
 
     @override
-    async def create(self, job: Job, inputs: Values) -> Created:
-        firewall_id = await job.backend.put_firewall(job.urn, None, _firewall_spec(inputs))
+    async def create(self, job: Job[Backend], inputs: Values) -> Created:
+        firewall_id = await job.backend.firewalls.put(job.urn, None, _firewall_spec(inputs))
         return Created(id=firewall_id, outputs={"status": "succeeded", "createdAt": now(), "pendingChanges": []})
 
     @override
-    async def update(self, job: Job, resource_id: str, old: Values, new: Values, state: Values) -> Values:
-        await job.backend.put_firewall(job.urn, resource_id, _firewall_spec(new))
+    async def update(self, job: Job[Backend], resource_id: str, old: Values, new: Values, state: Values) -> Values:
+        await job.backend.firewalls.put(job.urn, resource_id, _firewall_spec(new))
         return await super().update(job, resource_id, old, new, state)
 
     @override
-    async def read(self, job: Job, resource_id: str, inputs: Values, state: Values) -> Found | None:
-        spec = await job.backend.read_firewall(resource_id)
+    async def read(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> Found | None:
+        spec = await job.backend.firewalls.read(resource_id)
         if spec is None:
             return None
         outputs = {"status": "succeeded", "createdAt": text(state, "createdAt"), "pendingChanges": []}
@@ -200,8 +123,8 @@ class Firewall(Handler):
         return Found(inputs=real, outputs=outputs)
 
     @override
-    async def delete(self, job: Job, resource_id: str, inputs: Values, state: Values) -> None:
-        await job.backend.delete_firewall(resource_id)
+    async def delete(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> None:
+        await job.backend.firewalls.delete(resource_id)
 
 
 def _vpc_spec(inputs: Values) -> VpcSpec:

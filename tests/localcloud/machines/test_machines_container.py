@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.backend import DropletSpec
 from localcloud.config import CloudConfig, Mode
+from localcloud.digitalocean.backend import DropletSpec
 from localcloud.digitalocean.real import container
 
 CONFIG = CloudConfig(

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from localcloud import lifecycle
-from localcloud.backend import DropletSpec, VpcSpec
 from localcloud.cloudflare.real import edge
 from localcloud.config import CloudConfig
-from localcloud.digitalocean.real import droplets
-from localcloud.docker_cloud import DockerCloud
+from localcloud.digitalocean.backend import DropletSpec, VpcSpec
+from localcloud.digitalocean.real import backend, droplets
 from localcloud.errors import CloudError
 from localcloud.images import registry
 from tests.localcloud.machines.fake_host import FakeHost
@@ -30,8 +29,8 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def make_edge(config: CloudConfig, host: FakeHost) -> None:
-    cloud = DockerCloud(config, host=host, image="droplet:1")
-    vpc = await cloud.create_vpc("urn:vpc", VpcSpec(name="vpc", region="nyc3", ip_range="10.77.1.0/24"))
+    cloud = backend(config, host=host, image="droplet:1")
+    vpc = await cloud.vpcs.create("urn:vpc", VpcSpec(name="vpc", region="nyc3", ip_range="10.77.1.0/24"))
     spec = DropletSpec(
         name="basecommerce-local-mt-edge",
         region="nyc3",
@@ -47,7 +46,7 @@ async def make_edge(config: CloudConfig, host: FakeHost) -> None:
     async def silent(_: str) -> None:
         """Show nothing."""
 
-    await cloud.create_droplet("urn:edge", spec, silent)
+    await cloud.droplets.create("urn:edge", spec, silent)
 
 
 async def test_power_on_of_a_cloud_without_droplets_makes_the_public_network(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.backend import FirewallRule, FirewallSpec
+from localcloud.digitalocean.backend import FirewallRule, FirewallSpec
 from localcloud.digitalocean.real.packet_filter import Bridges, Member, prefix, render, render_ipv6, render_removal
 from localcloud.errors import CloudError
 

@@ -17,9 +17,17 @@ import pytest
 
 from localcloud import lifecycle
 from localcloud.__main__ import default_cache
-from localcloud.backend import DropletSpec, DropletState, FirewallRule, FirewallSpec, VolumeSpec, VpcSpec
 from localcloud.config import CloudConfig, Mode
-from localcloud.docker_cloud import DockerCloud
+from localcloud.digitalocean.backend import (
+    Backend,
+    DropletSpec,
+    DropletState,
+    FirewallRule,
+    FirewallSpec,
+    VolumeSpec,
+    VpcSpec,
+)
+from localcloud.digitalocean.real import backend
 from localcloud.errors import CloudError
 from localcloud.images.build import droplet_image
 
@@ -40,7 +48,7 @@ OUTBOUND = (
 class Machines:
     """The cloud of this file, after its droplets are made."""
 
-    cloud: DockerCloud
+    cloud: Backend
     config: CloudConfig
     edge: DropletState
     infra: DropletState
@@ -131,22 +139,22 @@ def machines(config: CloudConfig) -> Machines:
 
 async def make(config: CloudConfig) -> Machines:
     image = await asyncio.to_thread(droplet_image, config.cache)
-    cloud = DockerCloud(config, image=image)
-    vpc = await cloud.create_vpc("urn:vpc", VpcSpec(name="mt", region="nyc3", ip_range=str(config.vpc_range)))
+    cloud = backend(config, image=image)
+    vpc = await cloud.vpcs.create("urn:vpc", VpcSpec(name="mt", region="nyc3", ip_range=str(config.vpc_range)))
     world = FirewallRule(protocol="tcp", ports="22", addresses=EVERYWHERE, tags=())
     peers = FirewallRule(protocol="tcp", ports="22", addresses=(), tags=("mt-edge",))
     for name, inbound in (("edge", world), ("infra", peers)):
         spec = FirewallSpec(name=name, tags=(f"mt-{name}",), inbound=(inbound,), outbound=OUTBOUND)
-        await cloud.put_firewall(f"urn:firewall-{name}", None, spec)
+        await cloud.firewalls.put(f"urn:firewall-{name}", None, spec)
     edge, infra = await asyncio.gather(*(droplet(cloud, vpc, name) for name in ("edge", "infra")))
-    volume = await cloud.create_volume("urn:volume", VolumeSpec(name="mt-data", region="nyc3", size_gib=1))
-    await cloud.attach_volume(volume, infra.id)
-    reserved = await cloud.create_reserved_ip("urn:ip", "nyc3")
-    await cloud.assign_reserved_ip(reserved, edge.id)
+    volume = await cloud.volumes.create("urn:volume", VolumeSpec(name="mt-data", region="nyc3", size_gib=1))
+    await cloud.volumes.attach(volume, infra.id)
+    reserved = await cloud.reserved_ips.create("urn:ip", "nyc3")
+    await cloud.reserved_ips.assign(reserved, edge.id)
     return Machines(cloud, config, edge, infra, volume, reserved)
 
 
-async def droplet(cloud: DockerCloud, vpc: str, name: str) -> DropletState:
+async def droplet(cloud: Backend, vpc: str, name: str) -> DropletState:
     spec = DropletSpec(
         name=f"basecommerce-local-mt-{name}",
         region="nyc3",
@@ -158,7 +166,7 @@ async def droplet(cloud: DockerCloud, vpc: str, name: str) -> DropletState:
         user_data=f"#cloud-config\nruncmd:\n  - echo {name} > /root/from-user-data\n",
         ssh_public_keys=(),
     )
-    return await cloud.create_droplet(f"urn:{name}", spec, silent)
+    return await cloud.droplets.create(f"urn:{name}", spec, silent)
 
 
 def test_cloud_init_runs_the_user_data(machines: Machines) -> None:
@@ -278,13 +286,13 @@ def test_a_volume_appears_in_the_running_droplet_and_survives_its_reboot(machine
 
 
 async def test_a_larger_volume_shows_at_once(machines: Machines) -> None:
-    await machines.cloud.resize_volume(machines.volume, 2)
+    await machines.cloud.volumes.resize(machines.volume, 2)
     assert inside(INFRA, f"blockdev --getsize64 {DISK}") == str(2 * 1024**3)
 
 
 async def test_a_volume_in_use_is_not_deleted(machines: Machines) -> None:
     with pytest.raises(CloudError, match="cannot be deleted"):
-        await machines.cloud.delete_volume(machines.volume)
+        await machines.cloud.volumes.delete(machines.volume)
 
 
 def test_a_reserved_address_survives_the_reboot_of_its_droplet(machines: Machines) -> None:
@@ -308,19 +316,19 @@ async def test_power_on_brings_back_a_machine_that_lost_everything_but_its_conta
 
 
 async def test_an_unassigned_address_falls_silent(machines: Machines) -> None:
-    await machines.cloud.unassign_reserved_ip(machines.reserved, machines.edge.id)
+    await machines.cloud.reserved_ips.unassign(machines.reserved, machines.edge.id)
     assert not banner(machines.reserved)
     assert banner(machines.edge.ipv4_address)
 
 
 async def test_a_droplet_is_replaced_and_keeps_its_volume(machines: Machines) -> None:
-    await machines.cloud.detach_volume(machines.volume, machines.infra.id)
-    await machines.cloud.delete_droplet(machines.infra.id)
-    assert await machines.cloud.read_droplet(machines.infra.id) is None
+    await machines.cloud.volumes.detach(machines.volume, machines.infra.id)
+    await machines.cloud.droplets.delete(machines.infra.id)
+    assert await machines.cloud.droplets.read(machines.infra.id) is None
     vpcs = list((machines.config.state / "vpcs").glob("*.json"))
     again = await droplet(machines.cloud, vpcs[0].stem, "infra")
     assert again.id != machines.infra.id
-    await machines.cloud.attach_volume(machines.volume, again.id)
+    await machines.cloud.volumes.attach(machines.volume, again.id)
     assert inside(INFRA, f"mkdir -p /mnt/data; mount {DISK} /mnt/data; cat /mnt/data/file; umount /mnt/data") == "kept"
 
 

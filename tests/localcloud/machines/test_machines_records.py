@@ -6,10 +6,9 @@ import asyncio
 
 import pytest
 
-from localcloud.backend import RecordSpec
-from localcloud.cloudflare.real import edge
+from localcloud.cloudflare.backend import RecordSpec
+from localcloud.cloudflare.real import backend, edge
 from localcloud.config import CloudConfig
-from localcloud.docker_cloud import DockerCloud
 from tests.localcloud.machines.fake_host import FakeHost
 
 
@@ -27,11 +26,11 @@ async def test_the_stand_in_is_reloaded_for_one_record_at_a_time(
         running -= 1
 
     monkeypatch.setattr(edge, "reload", slow_reload)
-    cloud = DockerCloud(config, host=host, image="droplet:1")
+    cloud = backend(config, host=host)
 
     def record(name: str) -> RecordSpec:
         return RecordSpec(zone_id="0" * 32, name=name, type="A", content="198.51.100.24", proxied=True, ttl=1)
 
-    ids = await asyncio.gather(*(cloud.put_record(name, None, record(name)) for name in ("localhost", "*.localhost")))
-    await asyncio.gather(*(cloud.delete_record(record_id) for record_id in ids))
+    ids = await asyncio.gather(*(cloud.records.put(name, None, record(name)) for name in ("localhost", "*.localhost")))
+    await asyncio.gather(*(cloud.records.delete(record_id) for record_id in ids))
     assert most == 1
