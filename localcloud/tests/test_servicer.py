@@ -16,7 +16,7 @@ from localcloud.config import CloudConfig
 from localcloud.errors import CloudError, NotReadyError
 from localcloud.provider.handler import Created, Found, Job, Values
 from localcloud.provider.values import UNKNOWN, UNKNOWN_SENTINEL, Secret, decode_struct
-from tests.localcloud.conftest import Behaviour, Plugin, failed_details, thing_urn
+from localcloud.tests.conftest import Behaviour, Plugin, failed_details, thing_urn
 
 DIFF_SOME = provider_pb2.DiffResponse.DIFF_SOME
 DIFF_NONE = provider_pb2.DiffResponse.DIFF_NONE

@@ -12,7 +12,7 @@ import pytest
 from localcloud import distribution
 from localcloud.doctor import examine
 from localcloud.findings import Finding, Host, Status
-from tests.localcloud.doctor_support import FREE, KEYRING, OS_RELEASES, SOURCES, Machine, only_problem, remove
+from localcloud.tests.doctor_support import FREE, KEYRING, OS_RELEASES, SOURCES, Machine, only_problem, remove
 
 UBUNTU_SOURCES = "Types: deb\nURIs: http://ubuntu.example/ubuntu/\nSuites: {0} {0}-updates\nComponents: main universe\n"
 RASPBERRY_SOURCES = "deb http://pi.example/debian/ bookworm main\n"

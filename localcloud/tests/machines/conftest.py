@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.config import CloudConfig, Mode
-from tests.localcloud.machines.fake_host import FakeHost
+from localcloud.tests.machines.fake_host import FakeHost
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import runpy
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pulumi.automation as auto
@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from basec.secret_values import make_missing
-from tests.localcloud.engine_stack import ROOT, EngineStack
+from localcloud.tests.engine_stack import ROOT, EngineStack
 from topology.inventory import load_inventory
 from topology.project import required_secrets
 
@@ -50,9 +50,9 @@ def prepare(stack: EngineStack, secrets: dict[str, str]) -> None:
 
 
 @pytest.fixture
-def platform(stack_of: Callable[..., EngineStack], secrets: dict[str, str]) -> EngineStack:
+def platform(tmp_path: Path, secrets: dict[str, str]) -> EngineStack:
     """The whole platform, not up yet."""
-    stack = stack_of(program)
+    stack = EngineStack(tmp_path, program, project="basecommerce")
     prepare(stack, secrets)
     return stack
 

@@ -20,7 +20,7 @@ from localcloud.dry import DryStore
 from localcloud.errors import CloudError
 from localcloud.images.push import _identities, tag_link
 from localcloud.machine.store import Store
-from tests.damaged import KINDS, damages
+from localcloud.tests.damaged import KINDS, damages
 
 RECORD = RecordSpec(zone_id="z", name="a.example.com", type="A", content="203.0.113.1", proxied=False, ttl=1)
 

@@ -21,7 +21,7 @@ from localcloud.digitalocean.real import backend
 from localcloud.digitalocean.resources import machines
 from localcloud.errors import CloudError
 from localcloud.provider.handler import Job
-from tests.localcloud.machines.fake_host import FakeHost
+from localcloud.tests.machines.fake_host import FakeHost
 
 VPC = VpcSpec(name="vpc", region="nyc3", ip_range="10.77.1.0/24")
 

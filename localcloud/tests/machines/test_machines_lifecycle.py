@@ -11,7 +11,7 @@ from localcloud.digitalocean.backend import DropletSpec, VpcSpec
 from localcloud.digitalocean.real import backend, droplets
 from localcloud.errors import CloudError
 from localcloud.images import registry
-from tests.localcloud.machines.fake_host import FakeHost
+from localcloud.tests.machines.fake_host import FakeHost
 
 EDGE = "bc-local-mt-edge"
 

@@ -1,6 +1,6 @@
 """The local cloud has the names, types and replacements of the official providers, for every type it implements.
 
-Names and types: the SDKs' own classes (tests/localcloud/official_sdk.py). What replaces, the defaults and the sets:
+Names and types: the SDKs' own classes (localcloud/tests/official_sdk.py). What replaces, the defaults and the sets:
 the schemas of terraform-provider-digitalocean v2.97.0 to v2.99.1 (equal in all), terraform-provider-cloudflare v5.10.0
 to v5.22.0 (`RequiresReplace`) and pulumi-command v1.2.1 (`replaceOnChanges`). One rule of theirs has no place here: a
 droplet whose `ipv6` becomes false is replaced; here it is never true.
@@ -14,7 +14,6 @@ from typing import Any
 
 import pulumi_digitalocean as digitalocean
 import pytest
-import yaml
 
 from localcloud.config import CloudConfig
 from localcloud.digitalocean import rules
@@ -23,9 +22,8 @@ from localcloud.provider.diff import compare
 from localcloud.provider.handler import Handler, Job
 from localcloud.provider.schema import Kind, Property, check_properties
 from localcloud.provider.values import UNKNOWN
-from tests.localcloud import official_sdk
-from tests.localcloud.test_checks import VALID
-from topology import settings
+from localcloud.tests import official_sdk
+from localcloud.tests.test_checks import VALID
 
 ROOT = Path(__file__).resolve().parents[2]
 DO = "digitalocean:index"
@@ -311,19 +309,6 @@ async def test_every_output_the_sdk_promises_is_answered_and_has_its_type(config
 
 async def _ignore(line: str) -> None:
     del line
-
-
-def test_sizes_regions_images_and_ranges_of_the_program_are_those_of_the_local_cloud() -> None:
-    inventory = yaml.safe_load((ROOT / "inventory.yaml").read_text())
-    for slug, figures in inventory["sizes"].items():
-        size = rules.SIZES[slug]
-        ours = {"memory_mib": size.memory_mib, "vcpus": size.vcpus, "disk_gib": size.disk_gib}
-        assert {**ours, "price_usd": size.price_monthly} == figures, slug
-    assert set(inventory["regions"]) <= set(rules.REGIONS)
-    assert set(inventory["images"]) == set(rules.IMAGES)
-    reserved = {network for network, why in settings.RESERVED_RANGES.items() if why == "reserved by DigitalOcean"}
-    assert reserved == set(rules.RESERVED_RANGES)
-    assert settings.PRIVATE_RANGES == rules.PRIVATE_RANGES
 
 
 def test_every_size_is_one_of_the_real_cloud() -> None:

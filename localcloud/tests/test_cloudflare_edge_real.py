@@ -17,7 +17,7 @@ from localcloud.config import CloudConfig
 from localcloud.errors import CloudError
 from localcloud.images import registry
 from localcloud.images.build import build_all
-from tests.localcloud.cloudflare_support import (
+from localcloud.tests.cloudflare_support import (
     DEAD_ORIGIN,
     SUBNET,
     cloud,

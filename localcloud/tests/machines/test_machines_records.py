@@ -9,7 +9,7 @@ import pytest
 from localcloud.cloudflare.backend import RecordSpec
 from localcloud.cloudflare.real import backend, edge
 from localcloud.config import CloudConfig
-from tests.localcloud.machines.fake_host import FakeHost
+from localcloud.tests.machines.fake_host import FakeHost
 
 
 async def test_the_stand_in_is_reloaded_for_one_record_at_a_time(

@@ -14,8 +14,8 @@ import pytest
 from localcloud.cloudflare import certificates
 from localcloud.cloudflare.real import edge
 from localcloud.config import CloudConfig
-from tests.localcloud.certificate_support import Pair, request_and_key, self_signed
-from tests.localcloud.cloudflare_support import (
+from localcloud.tests.certificate_support import Pair, request_and_key, self_signed
+from localcloud.tests.cloudflare_support import (
     DEAD_ORIGIN,
     ZONE,
     cloud,

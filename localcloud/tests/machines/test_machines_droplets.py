@@ -13,7 +13,7 @@ from localcloud.digitalocean.backend import Backend, DropletSpec, FirewallRule, 
 from localcloud.digitalocean.real import backend, droplets
 from localcloud.digitalocean.real.volumes import Volumes
 from localcloud.errors import CloudError, NotReadyError
-from tests.localcloud.machines.fake_host import FakeHost
+from localcloud.tests.machines.fake_host import FakeHost
 
 SECRET = "very-secret"
 
@@ -244,6 +244,13 @@ async def test_a_volume_is_a_sparse_file_of_its_full_size(cloud: Backend, config
     assert found.st_size == 2 * 1024**3
     assert found.st_blocks == 0
     assert found.st_mode & 0o777 == 0o600
+
+
+async def test_a_volume_whose_name_is_taken_is_refused(cloud: Backend) -> None:
+    spec = VolumeSpec(name="data", region="nyc3", size_gib=1)
+    await cloud.volumes.create("urn:volume", spec)
+    with pytest.raises(CloudError, match="volume data: a volume of that name already exists in nyc3"):
+        await cloud.volumes.create("urn:other", spec)
 
 
 async def test_an_id_cannot_leave_its_directory(cloud: Backend) -> None:

@@ -13,8 +13,8 @@ from localcloud.config import CloudConfig
 from localcloud.digitalocean import dry
 from localcloud.plugin import package
 from localcloud.provider.handler import Handler, Job
-from tests.localcloud.engine_stack import EngineStack
-from tests.localcloud.test_checks import VALID
+from localcloud.tests.engine_stack import EngineStack
+from localcloud.tests.test_checks import VALID
 
 DO = "digitalocean:index"
 SAID = {

@@ -1,4 +1,7 @@
-"""What holds for every test: a failure is named when it happens, and one that runs the engine takes its turn."""
+"""What holds for every test of the repository, those in `localcloud/` too.
+
+A failure is named when it happens, a test that runs the engine takes its turn, and only those that may ask for Docker.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import turns
+from tests import local_cloud, turns
+from tests.no_docker import pytest_runtest_setup, pytest_runtest_teardown
+
+__all__ = ["local_cloud", "pytest_runtest_setup", "pytest_runtest_teardown"]
 
 
 class NameFailures:

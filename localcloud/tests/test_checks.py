@@ -9,8 +9,8 @@ import pytest
 from localcloud.plugin import package
 from localcloud.provider.schema import check_properties
 from localcloud.provider.values import UNKNOWN
-from tests.localcloud.certificate_support import forged_request, self_signed, signing_request
-from tests.localcloud.sample_program import PUBLIC_KEY, ZONE
+from localcloud.tests.certificate_support import forged_request, self_signed, signing_request
+from localcloud.tests.sample_program import PUBLIC_KEY, ZONE
 
 DO = "digitalocean:index"
 RULE = {"protocol": "tcp", "portRange": "22", "sourceAddresses": ["198.51.100.2/32"]}

@@ -20,13 +20,12 @@ from localcloud.provider.reporting import EngineLog
 from localcloud.provider.schema import Kind, Property
 from localcloud.provider.servicer import ProviderServicer
 from localcloud.provider.values import Value, decode_struct, encode_struct
-from tests import kept
-from tests.localcloud.doctor_support import machine
-from tests.localcloud.engine_stack import EngineStack
-from tests.localcloud.sample_program import Sample
-from tests.no_docker import pytest_runtest_setup, pytest_runtest_teardown
+from localcloud.tests import kept
+from localcloud.tests.doctor_support import machine
+from localcloud.tests.engine_stack import EngineStack
+from localcloud.tests.sample_program import Sample
 
-__all__ = ["machine", "pytest_runtest_setup", "pytest_runtest_teardown"]  # this room needs no Docker
+__all__ = ["machine"]
 
 THING = "test:index:Thing"
 

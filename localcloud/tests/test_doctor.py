@@ -17,7 +17,7 @@ from localcloud import __main__ as program
 from localcloud import doctor, findings, remedies
 from localcloud.doctor import Ports, examine
 from localcloud.findings import Host, Status
-from tests.localcloud.doctor_support import FILES, FREE, GIB, Machine, config_of, only_problem, remove
+from localcloud.tests.doctor_support import FILES, FREE, GIB, Machine, config_of, only_problem, remove
 
 CHECKS = (
     *("system", "packages", "debian archive", "docker", "cgroup", "inotify", "inotify"),

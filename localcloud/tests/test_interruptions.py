@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.localcloud.engine_stack import EngineStack
+from localcloud.tests.engine_stack import EngineStack
 
 pytestmark = pytest.mark.engine
 

@@ -12,8 +12,8 @@ import pulumi.automation as auto
 import pulumi_digitalocean as digitalocean
 import pytest
 
-from tests.localcloud.engine_stack import EngineStack
-from tests.localcloud.sample_program import PUBLIC_KEY, STDIN_SECRET, USER_DATA_SECRET, Sample
+from localcloud.tests.engine_stack import EngineStack
+from localcloud.tests.sample_program import PUBLIC_KEY, STDIN_SECRET, USER_DATA_SECRET, Sample
 
 pytestmark = pytest.mark.engine
 

@@ -17,10 +17,10 @@ from localcloud.cloudflare.tls import Zone, read_zones
 from localcloud.config import CloudConfig
 from localcloud.plugin import package
 from localcloud.provider.handler import Handler, Job, Values
-from tests.localcloud.certificate_support import self_signed, signing_request
-from tests.localcloud.machines.fake_host import FakeHost
-from tests.localcloud.sample_program import ZONE
-from tests.localcloud.test_checks import ORIGIN_CA, PULLS_CERTIFICATE, PULLS_SETTINGS, VALID, ZONE_SETTING
+from localcloud.tests.certificate_support import self_signed, signing_request
+from localcloud.tests.machines.fake_host import FakeHost
+from localcloud.tests.sample_program import ZONE
+from localcloud.tests.test_checks import ORIGIN_CA, PULLS_CERTIFICATE, PULLS_SETTINGS, VALID, ZONE_SETTING
 
 NAMES = ["localhost", "*.localhost", "demo.localhost"]
 

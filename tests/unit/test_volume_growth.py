@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from components.remote import read_script
-from localcloud.config import CloudConfig
+from localcloud.allocate import allocate
+from localcloud.config import Mode
 from localcloud.digitalocean.backend import VolumeSpec
 from localcloud.digitalocean.real.droplets import DROPLETS
 from localcloud.digitalocean.real.volumes import Volumes
-from localcloud.errors import CloudError
 from localcloud.machine.context import Cloud
 
 DROPLET = "400000001"
@@ -73,7 +73,9 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-async def disk(config: CloudConfig, tmp_path: Path) -> AsyncIterator[Disk]:
+async def disk(tmp_path: Path) -> AsyncIterator[Disk]:
+    place, cache = tmp_path / "local", tmp_path / "cache"
+    config = allocate(directory=place, name="local", mode=Mode.REAL, cache=cache, http_port=None)
     cloud = Cloud.of(config)
     volumes = Volumes(cloud)
     cloud.store.write(DROPLETS, DROPLET, {"id": DROPLET})
@@ -125,8 +127,3 @@ async def test_a_device_that_stays_small_is_a_failure_that_names_the_size(disk: 
     disk.prepare(1, GROW)
     with pytest.raises(AssertionError, match=r"error: 2 GiB on .*scsi-0DO_Volume_data: not within 1 s"):
         disk.prepare(2, 'wait_until() { local what=$2; shift 2; "$@" || fail "$what: not within 1 s"; }', GROW)
-
-
-async def test_a_volume_whose_name_is_taken_is_refused(disk: Disk) -> None:
-    with pytest.raises(CloudError, match="volume data: a volume of that name already exists in nyc3"):
-        await disk.volumes.create("urn:other", VolumeSpec(name="data", region="nyc3", size_gib=1))

@@ -21,7 +21,7 @@ from localcloud.cloudflare.certificates import PUBLIC, authority_file
 from localcloud.config import CloudConfig, Mode
 from localcloud.images.build import build_image, machine_recipes
 from localcloud.machine.networks import public_network
-from tests.localcloud.certificate_support import Pair
+from localcloud.tests.certificate_support import Pair
 
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 SUBNET = list(IPv4Network("198.51.100.0/24").subnets(new_prefix=27))[(7, 5, 4, 3)[WORKER % 4]]

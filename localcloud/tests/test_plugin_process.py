@@ -16,7 +16,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2_grpc
 
 from localcloud.config import CloudConfig
-from tests.localcloud.engine_stack import ROOT
+from localcloud.tests.engine_stack import ROOT
 
 Process = subprocess.Popen[bytes]
 

@@ -24,19 +24,26 @@ Program = Callable[[], None]
 
 def find_pulumi() -> Path:
     """Find the CLI. Raises RuntimeError with a hint: engine tests are never skipped in silence."""
-    found = os.environ.get("BASECOMMERCE_PULUMI") or shutil.which("pulumi")
+    found = os.environ.get("LOCALCLOUD_PULUMI") or shutil.which("pulumi")
     if not found or not Path(found).is_file():
-        raise RuntimeError(
-            "the Pulumi CLI was not found\nhint: run `python -m toolchain` and set BASECOMMERCE_PULUMI to its path"
-        )
+        raise RuntimeError("the Pulumi CLI was not found\nhint: set LOCALCLOUD_PULUMI to its path")
     return Path(found)
 
 
 class EngineStack:
-    """One stack `dev` of the project `basecommerce` in a directory of its own."""
+    """One stack of a project in a directory of its own."""
 
-    def __init__(self, directory: Path, program: Program, *, name: str = "local", settings: str = "{}\n") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        program: Program,
+        *,
+        project: str = "sample",
+        name: str = "local",
+        settings: str = "{}\n",
+    ) -> None:
         self.directory = directory
+        self.project = project
         self.state = directory / "cloud"
         self.name = name
         if not (directory / "Pulumi.yaml").exists():  # else it is a copy of a stack that was made before
@@ -63,7 +70,7 @@ class EngineStack:
             work_dir=str(self.directory), env_vars=self.environment, pulumi_command=command
         )
         return auto.create_or_select_stack(
-            stack_name=self.name, project_name="basecommerce", program=program, opts=options
+            stack_name=self.name, project_name=self.project, program=program, opts=options
         )
 
     def use(self, program: Program) -> None:
@@ -118,7 +125,7 @@ class EngineStack:
         return int(json.loads(lock.read_text())["pid"])
 
     def clear_after_kill(self) -> None:
-        """Do what `basec up` does first after a crash: clear the dead holder's lock and the pending creates."""
+        """Do what a caller does first after a crash: clear the dead holder's lock and the pending creates."""
         if not Path(f"/proc/{self.lock_holder()}").exists():
             self.stack.cancel()
         self.stack.refresh(clear_pending_creates=True)
@@ -164,7 +171,7 @@ class EngineStack:
 
     def _project(self) -> str:
         versions = {"digitalocean": "4.84.1", "cloudflare": "6.23.1", "command": "1.2.1"}
-        lines = ["name: basecommerce", "runtime: python", "plugins:", "  providers:"]
+        lines = [f"name: {self.project}", "runtime: python", "plugins:", "  providers:"]
         for package, version in versions.items():
             path = self.directory / "plugins" / package
             lines += [f"    - name: {package}", f"      path: {path}", f"      version: {version}"]
