@@ -17,11 +17,12 @@ from pathlib import Path
 
 from localcloud.errors import NO_DOCUMENT, CloudError
 from localcloud.images.process import run, succeeds
+from localcloud.naming import NAMESPACE
 
 REGISTRY = "registry.localcloud.internal:80"
 """The registry as the droplets know it."""
 START_TIMEOUT_S = 20.0
-LABEL = "basecommerce.kind=registry-push"
+LABEL = f"{NAMESPACE}.kind=registry-push"
 
 
 def tag_link(storage: Path, repository: str, tag: str) -> Path:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-CLOUD = "basecommerce.cloud"
-URN = "basecommerce.urn"
-KIND = "basecommerce.kind"
-ID = "basecommerce.id"
-SPEC = "basecommerce.spec"
+from localcloud.naming import NAMESPACE
+
+CLOUD = f"{NAMESPACE}.cloud"
+URN = f"{NAMESPACE}.urn"
+KIND = f"{NAMESPACE}.kind"
+ID = f"{NAMESPACE}.id"
+SPEC = f"{NAMESPACE}.spec"
 
 
 def arguments(labels: Mapping[str, str]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from localcloud.cloudflare.certificates import PUBLIC, authority_file
 from localcloud.config import CloudConfig, Mode
 from localcloud.images.build import build_image, machine_recipes
 from localcloud.machine.networks import public_network
+from localcloud.naming import default_cache
 from localcloud.tests.certificate_support import Pair
 
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -63,10 +64,6 @@ ECHO_TLS = """
     ssl_certificate_key conf.d/origin.pem;
     ssl_verify_client optional_no_ca;
 """
-
-
-def default_cache() -> Path:
-    return Path(os.environ.get("BASECOMMERCE_CACHE", Path.home() / ".cache/basecommerce"))
 
 
 def docker(*arguments: str, check: bool = True) -> str:

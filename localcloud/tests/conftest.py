@@ -32,7 +32,7 @@ THING = "test:index:Thing"
 
 def thing_urn(name: str = "one") -> str:
     """Name a resource as the engine does, with a parent."""
-    return f"urn:pulumi:local::basecommerce::basecommerce:network:Network${THING}::{name}"
+    return f"urn:pulumi:local::shop::shop:network:Network${THING}::{name}"
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ class Sample:
 
     size: str = "s-1vcpu-1gb"
     text: str = "true"
-    tags: tuple[str, ...] = ("basecommerce", "stack:local")
+    tags: tuple[str, ...] = ("shop", "stack:local")
     droplets: tuple[str, ...] = ("infra", "edge")
     ports: tuple[int, ...] = (80,)
     user_data: str = USER_DATA_SECRET
@@ -33,7 +33,7 @@ class Sample:
     def __call__(self) -> None:
         vpc = digitalocean.Vpc("net", name="net", region="nyc3", ip_range="10.77.1.0/24")
         key = digitalocean.SshKey("login", name="login", public_key=PUBLIC_KEY)
-        tag = digitalocean.Tag("edge-tag", name="basecommerce-local-edge")
+        tag = digitalocean.Tag("edge-tag", name="shop-local-edge")
         firewall = digitalocean.Firewall(
             "edge-fw",
             name="edge",
@@ -55,7 +55,7 @@ class Sample:
         for name in self.droplets:
             machines[name] = digitalocean.Droplet(
                 name,
-                name=f"basecommerce-local-{name}",
+                name=f"shop-local-{name}",
                 region="nyc3",
                 size=self.size,
                 image="debian-13-x64",

@@ -17,6 +17,7 @@ from localcloud.config import CloudConfig
 from localcloud.errors import CloudError
 from localcloud.images import registry
 from localcloud.images.build import build_all
+from localcloud.machine import labels
 from localcloud.tests.cloudflare_support import (
     DEAD_ORIGIN,
     SUBNET,
@@ -124,13 +125,13 @@ async def test_the_registry_serves_the_built_tags_and_takes_no_push(config: Clou
     await registry.ensure(config)
     await registry.ensure(config)
     address = str(config.registry_address)
-    tags = json.loads(await asyncio.to_thread(fetch, f"http://{address}/v2/auth/tags/list"))
-    assert images.tag in tags["tags"]
-    refused = urllib.request.Request(f"http://{address}/v2/auth/blobs/uploads/", method="POST")
+    tags = json.loads(await asyncio.to_thread(fetch, f"http://{address}/v2/redis/tags/list"))
+    assert images.services["redis"].rpartition(":")[2] in tags["tags"]
+    refused = urllib.request.Request(f"http://{address}/v2/redis/blobs/uploads/", method="POST")
     with pytest.raises(urllib.error.HTTPError) as caught:
         await asyncio.to_thread(urllib.request.urlopen, refused, timeout=5)
     assert caught.value.code == 405
-    labels = docker("inspect", "--format", "{{json .Config.Labels}}", config.physical("registry"))
-    assert json.loads(labels)["basecommerce.cloud"] == config.name
+    shown = docker("inspect", "--format", "{{json .Config.Labels}}", config.physical("registry"))
+    assert json.loads(shown)[labels.CLOUD] == config.name
     await registry.remove(config)
     assert docker("ps", "--all", "--quiet", "--filter", f"name={config.physical('registry')}") == ""

@@ -12,6 +12,7 @@ import pytest
 from localcloud import distribution
 from localcloud.doctor import examine
 from localcloud.findings import Finding, Host, Status
+from localcloud.naming import NAMESPACE
 from localcloud.tests.doctor_support import FREE, KEYRING, OS_RELEASES, SOURCES, Machine, only_problem, remove
 
 UBUNTU_SOURCES = "Types: deb\nURIs: http://ubuntu.example/ubuntu/\nSuites: {0} {0}-updates\nComponents: main universe\n"
@@ -127,8 +128,8 @@ def test_a_machine_whose_apt_knows_no_debian_archive_is_told_where_to_name_one(m
     finding = only_problem(host)
     assert (finding.check, finding.failed) == ("debian archive", True)
     assert finding.message == "/etc/apt: no Debian archive with component main, which the images are made from"
-    assert finding.remedy == ("name a Debian mirror in /etc/basecommerce/debian.sources: docs/hosts.md#a-debian-mirror")
-    own = host.root / "etc/basecommerce/debian.sources"
+    assert finding.remedy == f"name a Debian mirror in /etc/{NAMESPACE}/debian.sources: docs/hosts.md#a-debian-mirror"
+    own = host.root / f"etc/{NAMESPACE}/debian.sources"
     own.parent.mkdir()
     own.write_text("Types: deb\nURIs: http://mirror.example/debian\nSuites: trixie trixie-updates\nComponents: main\n")
     found = {finding.check: finding for finding in examine(host, config=None, ports=FREE)}

@@ -59,7 +59,7 @@ def test_secrets_are_nowhere_in_clear(stack_up: EngineStack) -> None:
 
 EDITS: tuple[tuple[dict[str, Any], list[tuple[str, str]]], ...] = (
     ({"text": "echo changed"}, [("update", "activate")]),
-    ({"tags": ("basecommerce",)}, [("update", "infra"), ("update", "edge")]),
+    ({"tags": ("shop",)}, [("update", "infra"), ("update", "edge")]),
     ({"ports": (80, 443)}, [("update", "edge-fw")]),
     ({"volume_gib": 20}, [("update", "data")]),
     ({"size": "s-1vcpu-2gb"}, [("update", "infra"), ("update", "edge")]),

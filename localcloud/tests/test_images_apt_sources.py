@@ -6,6 +6,7 @@ import pytest
 
 from localcloud.errors import CloudError
 from localcloud.images.apt_sources import KEYRING, Source, apt_options, machine_sources
+from localcloud.naming import NAMESPACE
 
 
 def apt_of(root: Path, **files: str) -> Path:
@@ -62,13 +63,13 @@ def test_a_disabled_stanza_is_left_out_and_no_archive_is_an_error_with_a_hint(tm
         machine_sources(root)
     assert str(caught.value) == (
         "/etc/apt: no Debian archive with component main, which the images are made from\n"
-        "hint: name a Debian mirror in /etc/basecommerce/debian.sources: docs/hosts.md#a-debian-mirror"
+        f"hint: name a Debian mirror in /etc/{NAMESPACE}/debian.sources: docs/hosts.md#a-debian-mirror"
     )
 
 
 def test_a_file_of_its_own_goes_before_the_machines_apt(tmp_path: Path) -> None:
     root = apt_of(tmp_path, sources__list="deb http://mirror.example/debian bookworm main\n")
-    own = root / "etc/basecommerce/debian.sources"
+    own = root / f"etc/{NAMESPACE}/debian.sources"
     own.parent.mkdir()
     own.write_text("Types: deb\nURIs: http://near.example/debian\nSuites: stable stable-security\nComponents: main\n")
     assert machine_sources(root) == (
@@ -76,7 +77,7 @@ def test_a_file_of_its_own_goes_before_the_machines_apt(tmp_path: Path) -> None:
         Source("http://near.example/debian", "trixie-security"),
     )
     own.write_text("Types: deb\nURIs: http://near.example/ubuntu\nSuites: noble\nComponents: main\n")
-    with pytest.raises(CloudError, match=r"^/etc/basecommerce/debian\.sources: no Debian archive"):
+    with pytest.raises(CloudError, match=rf"^/etc/{NAMESPACE}/debian\.sources: no Debian archive"):
         machine_sources(root)
 
 

@@ -100,7 +100,7 @@ def test_a_digest_of_our_registry_is_looked_up_with_and_without_its_tag(storage:
 def test_a_missing_image_is_told_with_the_command_that_brings_it(
     storage: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("BASECOMMERCE_CACHE", str(storage.parent))
+    monkeypatch.setenv("LOCALCLOUD_CACHE", str(storage.parent))
     storage.rename(storage.parent / "registry")
     assert main(["has", f"{REGISTRY}/auth:dev-2"]) == 1
     assert capsys.readouterr().err.splitlines() == [

@@ -1,35 +1,49 @@
 """Recipes decide what is built again: they must change with the content, and with nothing else."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from localcloud.errors import CloudError
 from localcloud.images import rootfs
 from localcloud.images.apt_sources import Source
-from localcloud.images.build import IMAGE_TABLE, IMAGES, Recipes, versions
+from localcloud.images.build import IMAGES, OWN_IMAGES, Recipes, versions
 from localcloud.images.recipe import context, digest, folder_files
 from localcloud.images.rootfs import Rootfs
+from localcloud.naming import NAMESPACE
 
 SOURCE = Source("http://mirror.example/debian", "trixie")
 
 
+INDEX = {"runtime": "base", "auth": "runtime", "construction": "runtime"}
+
+
 def make_tree(root: Path) -> tuple[Path, Path]:
     images, applications = root / "images", root / "apps"
-    for name in IMAGE_TABLE:
-        (images / name).mkdir(parents=True)
-        (images / name / "Dockerfile").write_text(f"ARG BASE\nFROM ${{BASE}}\n# {name}\n")
+    for name in OWN_IMAGES:
+        write_image(images / name)
+    for name in INDEX:
+        write_image(applications / name)
     for name in ("auth", "construction"):
-        (applications / name / "src").mkdir(parents=True)
+        (applications / name / "src").mkdir()
         (applications / name / "src/main.py").write_text(f"name = {name!r}\n")
+    (applications / "images.json").write_text(json.dumps(INDEX))
     return images, applications
 
 
-def recipes_of(tree: tuple[Path, Path], source: Source = SOURCE) -> Recipes:
-    return Recipes(Rootfs((source,), (), ()), *tree)
+def write_image(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "Dockerfile").write_text(f"ARG BASE\nFROM ${{BASE}}\n# {folder.name}\n")
+
+
+def recipes_of(tree: tuple[Path, Path], source: Source = SOURCE, version: str = "reference") -> Recipes:
+    images, applications = tree
+    return Recipes(Rootfs((source,), (), ()), applications, version, images)
 
 
 def all_recipes(recipes: Recipes) -> dict[str, str]:
-    return {name: recipes.recipe(name) for name in ("base", *IMAGE_TABLE)}
+    return {name: recipes.recipe(name) for name in ("base", *recipes.table)}
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
@@ -78,27 +92,35 @@ def test_a_later_version_changes_the_images_that_it_has_files_for_and_the_tag_of
     later = tree[1] / "versions/reference-v2/construction/src"
     later.mkdir(parents=True)
     (later / "main.py").write_text("name = 'later'\n")
-    second = Recipes(Rootfs((SOURCE,), (), ()), *tree, version="reference-v2")
+    second = recipes_of(tree, version="reference-v2")
     assert changed(all_recipes(first), all_recipes(second)) == {"construction"}
-    assert second.files(IMAGE_TABLE["construction"])["app/src/main.py"][0] == b"name = 'later'\n"
+    assert second.files(second.table["construction"])["app/src/main.py"][0] == b"name = 'later'\n"
     assert second.application_tag.startswith("reference-v2-")
     assert all_recipes(recipes_of(tree)) == all_recipes(first)
 
 
-def test_the_second_version_of_construction_is_the_first_but_for_what_it_says() -> None:
-    first, second = (Recipes(Rootfs((SOURCE,), (), ()), version=version) for version in versions())
-    construction = IMAGE_TABLE["construction"]
-    old, new = first.files(construction), second.files(construction)
-    assert {file for file in new if new[file] != old.get(file)} == {
-        "app/alembic/versions/0001_notices.py",
-        "app/src/construction_app/notices.py",
-        "app/src/construction_app/routers/web.py",
-        "app/src/construction_app/templates/dashboard_with_notice.html",
-    }
-    web = "app/src/construction_app/routers/web.py"
-    lines = [set(files[web][0].decode().splitlines()) for files in (old, new)]
-    assert {line for line in lines[1] - lines[0] if "notice" not in line} == set(), "edited in one version only"
-    assert len(lines[0] - lines[1]) == 2
+def test_an_application_has_its_sources_beside_its_dockerfile_and_what_all_share(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path)
+    (tree[1] / "common").mkdir()
+    (tree[1] / "common/shared.py").write_text("")
+    recipes = recipes_of(tree)
+    assert set(recipes.files(recipes.table["auth"])) == {"Dockerfile", "app/src/main.py", "common/shared.py"}
+    assert set(recipes.files(recipes.table["runtime"])) == {"Dockerfile"}
+    published = {name for name in INDEX if recipes.table[name].published}
+    assert published == {"auth", "construction"}, "what others stand on is never pulled"
+
+
+def test_without_applications_there_are_the_clouds_own_images_alone() -> None:
+    assert Recipes(Rootfs((SOURCE,), (), ())).table == OWN_IMAGES
+    assert versions(None) == []
+
+
+@pytest.mark.parametrize("content", [None, "", "[]"])
+def test_a_folder_of_applications_without_an_index_is_named(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "images.json").write_text(content)
+    with pytest.raises(CloudError, match=rf"^{tmp_path}/images\.json: .*\nhint: an object of names"):
+        Recipes(Rootfs((SOURCE,), (), ()), tmp_path)
 
 
 def test_caches_and_tests_in_a_folder_do_not_change_a_recipe(tmp_path: Path) -> None:
@@ -123,7 +145,7 @@ def test_the_umask_does_not_change_a_build_context(tmp_path: Path) -> None:
     assert context(folder_files(tmp_path)) == strict
 
 
-@pytest.mark.parametrize("name", sorted(IMAGE_TABLE))
+@pytest.mark.parametrize("name", sorted(OWN_IMAGES))
 def test_every_image_stands_on_the_given_base_and_names_no_registry(name: str) -> None:
     lines = (IMAGES / name / "Dockerfile").read_text().splitlines()
     assert [line for line in lines if line.startswith("FROM")] == ["FROM ${BASE}"]
@@ -134,7 +156,7 @@ def test_an_administrators_authorities_are_in_the_image_and_those_of_local_stack
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stack's own would rebuild every image each time that somebody trusts it."""
-    for name in ("company.crt", "team/proxy.crt", "basecommerce-local-0123abcd-0123456789abcdef.crt"):
+    for name in ("company.crt", "team/proxy.crt", f"{NAMESPACE}-local-0123abcd-0123456789abcdef.crt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
     monkeypatch.setattr(rootfs, "_LOCAL_CERTIFICATES", tmp_path)

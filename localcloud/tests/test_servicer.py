@@ -57,7 +57,7 @@ async def test_check_wants_a_whole_number_where_one_is_due(plugin: Plugin) -> No
 
 
 async def test_a_type_that_is_not_implemented_fails_with_its_name(plugin: Plugin) -> None:
-    urn = "urn:pulumi:local::basecommerce::digitalocean:index/loadBalancer:LoadBalancer::lb"
+    urn = "urn:pulumi:local::shop::digitalocean:index/loadBalancer:LoadBalancer::lb"
     message = await message_of(plugin.check({}, urn=urn))
     assert message.startswith("local cloud does not implement digitalocean:index/loadBalancer:LoadBalancer\nhint: ")
 

@@ -49,8 +49,9 @@ class Identity:
 
 
 def container_name(config: CloudConfig, droplet: str) -> str:
-    """Name the container of a droplet: `basecommerce-local-edge` of the cloud `local` is `bc-local-edge`."""
-    short = droplet.removeprefix(f"basecommerce-{config.name}-").removeprefix("basecommerce-")
+    """Name the container of a droplet: `shop-local-edge` of the cloud `local` is `bc-local-edge`."""
+    # What a program puts before a name so that it is the only one in an account says nothing here.
+    short = droplet.partition(f"-{config.name}-")[2] or droplet
     return config.physical(re.sub(r"[^a-z0-9-]+", "-", short.lower()).strip("-") or "droplet")
 
 

@@ -26,7 +26,7 @@ CONFIG = CloudConfig(
     http_port=8080,
 )
 SPEC = DropletSpec(
-    name="basecommerce-local-edge",
+    name="shop-local-edge",
     region="nyc3",
     image="debian-13-x64",
     size="s-1vcpu-1gb",
@@ -86,8 +86,8 @@ def test_user_data_is_readable_by_root_only() -> None:
 @pytest.mark.parametrize(
     ("droplet", "name"),
     [
-        ("basecommerce-local-edge", "bc-local-edge"),
-        ("basecommerce-local-edge-2", "bc-local-edge-2"),
+        ("shop-local-edge", "bc-local-edge"),
+        ("shop-local-edge-2", "bc-local-edge-2"),
         ("Some.Thing", "bc-local-some-thing"),
     ],
 )

@@ -36,7 +36,7 @@ async def silent(_: str) -> None:
 async def spec(cloud: Backend, name: str = "edge", **changes: object) -> DropletSpec:
     vpc_id = await cloud.vpcs.create("urn:vpc", VpcSpec(name="vpc", region="nyc3", ip_range="10.77.1.0/24"))
     plain = DropletSpec(
-        name=f"basecommerce-local-mt-{name}",
+        name=f"shop-local-mt-{name}",
         region="nyc3",
         image="debian-13-x64",
         size="s-1vcpu-1gb",

@@ -32,7 +32,7 @@ async def make_edge(config: CloudConfig, host: FakeHost) -> None:
     cloud = backend(config, host=host, image="droplet:1")
     vpc = await cloud.vpcs.create("urn:vpc", VpcSpec(name="vpc", region="nyc3", ip_range="10.77.1.0/24"))
     spec = DropletSpec(
-        name="basecommerce-local-mt-edge",
+        name="shop-local-mt-edge",
         region="nyc3",
         image="debian-13-x64",
         size="s-1vcpu-1gb",
@@ -68,7 +68,7 @@ async def test_power_on_starts_what_is_off_after_its_rules_are_in_the_kernel(
     assert programs.index(("iptables-restore", "--noflush", "--wait")) < programs.index(
         ("docker", "container", "start")
     )
-    assert said == ["starting basecommerce-local-mt-edge"]
+    assert said == ["starting shop-local-mt-edge"]
 
 
 async def test_power_on_leaves_what_runs_alone(config: CloudConfig, host: FakeHost) -> None:

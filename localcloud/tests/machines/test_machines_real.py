@@ -16,7 +16,6 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from localcloud import lifecycle
-from localcloud.__main__ import default_cache
 from localcloud.config import CloudConfig, Mode
 from localcloud.digitalocean.backend import (
     Backend,
@@ -30,6 +29,8 @@ from localcloud.digitalocean.backend import (
 from localcloud.digitalocean.real import backend
 from localcloud.errors import CloudError
 from localcloud.images.build import droplet_image
+from localcloud.machine import labels
+from localcloud.naming import default_cache
 
 pytestmark = pytest.mark.real
 
@@ -90,7 +91,7 @@ def wait_until(script: str, container: str, seconds: float = 30) -> None:
 
 def traces(config: CloudConfig) -> list[str]:
     """List what is left of the cloud on the machine."""
-    label = f"label=basecommerce.cloud={config.name}"
+    label = f"label={labels.CLOUD}={config.name}"
     found = [
         run("docker", kind, "ls", "-q", *(("-a",) if kind == "container" else ()), "--filter", label).stdout
         for kind in ("container", "network", "volume")
@@ -156,7 +157,7 @@ async def make(config: CloudConfig) -> Machines:
 
 async def droplet(cloud: Backend, vpc: str, name: str) -> DropletState:
     spec = DropletSpec(
-        name=f"basecommerce-local-mt-{name}",
+        name=f"shop-local-mt-{name}",
         region="nyc3",
         image="debian-13-x64",
         size="s-1vcpu-1gb",
