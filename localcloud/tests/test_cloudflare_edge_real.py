@@ -18,11 +18,11 @@ from localcloud.errors import CloudError
 from localcloud.images import registry
 from localcloud.images.build import build_all
 from localcloud.machine import labels
+from localcloud.naming import default_cache
 from localcloud.tests.cloudflare_support import (
     DEAD_ORIGIN,
     SUBNET,
     cloud,
-    default_cache,
     docker,
     fetch,
     get,

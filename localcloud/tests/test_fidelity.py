@@ -9,7 +9,6 @@ droplet whose `ipv6` becomes false is replaced; here it is never true.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pulumi_digitalocean as digitalocean
@@ -17,35 +16,39 @@ import pytest
 
 from localcloud.config import CloudConfig
 from localcloud.digitalocean import rules
-from localcloud.plugin import PACKAGES, backend, package
+from localcloud.plugin import backend
 from localcloud.provider.diff import compare
 from localcloud.provider.handler import Handler, Job
 from localcloud.provider.schema import Kind, Property, check_properties
 from localcloud.provider.values import UNKNOWN
-from localcloud.tests import official_sdk
+from localcloud.tests import official_sdk, type_table
 from localcloud.tests.test_checks import VALID
-
-ROOT = Path(__file__).resolve().parents[2]
-DO = "digitalocean:index"
-VPC, TAG, SSH_KEY, FIREWALL = f"{DO}/vpc:Vpc", f"{DO}/tag:Tag", f"{DO}/sshKey:SshKey", f"{DO}/firewall:Firewall"
-DROPLET, VOLUME, VOLUME_ATTACHMENT = (
-    f"{DO}/droplet:Droplet",
-    f"{DO}/volume:Volume",
-    f"{DO}/volumeAttachment:VolumeAttachment",
+from localcloud.tests.type_table import (
+    ASSIGNMENT,
+    COMMAND,
+    DNS,
+    DROPLET,
+    FIREWALL,
+    HANDLERS,
+    MONITOR_ALERT,
+    ORIGIN_CA,
+    PROJECT,
+    PROJECT_RESOURCES,
+    PULLS_CERTIFICATE,
+    PULLS_SETTINGS,
+    REFUSED,
+    RESERVED_IP,
+    SSH_KEY,
+    TAG,
+    UPTIME_ALERT,
+    UPTIME_CHECK,
+    VOLUME,
+    VOLUME_ATTACHMENT,
+    VPC,
+    ZONE_SETTING,
+    flat,
+    implemented,
 )
-RESERVED_IP, ASSIGNMENT = f"{DO}/reservedIp:ReservedIp", f"{DO}/reservedIpAssignment:ReservedIpAssignment"
-MONITOR_ALERT, UPTIME_CHECK, UPTIME_ALERT = (
-    f"{DO}/monitorAlert:MonitorAlert",
-    f"{DO}/uptimeCheck:UptimeCheck",
-    f"{DO}/uptimeAlert:UptimeAlert",
-)
-PROJECT, PROJECT_RESOURCES = f"{DO}/project:Project", f"{DO}/projectResources:ProjectResources"
-DNS, COMMAND = "cloudflare:index/dnsRecord:DnsRecord", "command:remote:Command"
-CF = "cloudflare:index"
-ORIGIN_CA = f"{CF}/originCaCertificate:OriginCaCertificate"
-PULLS_CERTIFICATE = f"{CF}/authenticatedOriginPullsCertificate:AuthenticatedOriginPullsCertificate"
-PULLS_SETTINGS = f"{CF}/authenticatedOriginPullsSettings:AuthenticatedOriginPullsSettings"
-ZONE_SETTING = f"{CF}/zoneSetting:ZoneSetting"
 
 REPLACES: dict[str, set[str]] = {
     VPC: {"region", "ipRange"},
@@ -71,28 +74,6 @@ REPLACES: dict[str, set[str]] = {
     ZONE_SETTING: {"zoneId", "settingId"},
     COMMAND: {"triggers"},
 }
-
-REFUSED: dict[str, set[str]] = {
-    FIREWALL: {
-        "dropletIds",
-        *(f"inboundRules.source{what}" for what in ("DropletIds", "KubernetesIds", "LoadBalancerUids")),
-        *(f"outboundRules.destination{what}" for what in ("DropletIds", "KubernetesIds", "LoadBalancerUids")),
-        *("inboundRules.action", "outboundRules.action"),
-    },
-    DROPLET: {"backupPolicy", "gpuPartitionMode", "ipv6Address", "privateNetworking", "volumeIds"},
-    VOLUME: {"filesystemType", "initialFilesystemLabel", "initialFilesystemType", "snapshotId"},
-    RESERVED_IP: {"dropletId", "ipAddress"},
-    MONITOR_ALERT: {"alerts.slacks", "entities"},
-    UPTIME_ALERT: {"notifications.slacks"},
-    PROJECT: {"resources"},
-    DNS: {"data", "includeShadowMetadata", "priority", "privateRouting", "settings", "tags"},
-    ZONE_SETTING: {"enabled"},
-    COMMAND: {
-        "environment",
-        *(f"connection.{hop}{name}" for hop in ("", "proxy.") for name in ("agentSocketPath", "password")),
-    },
-}
-"""Properties of the SDK that the local cloud does not have, besides those inside of a refused one."""
 
 STRICTER: dict[str, set[str]] = {
     VPC: {"name", "ipRange"},
@@ -156,22 +137,7 @@ PYTHON: Mapping[Kind, type | tuple[type, ...]] = {
     Kind.ANY: object,
 }
 
-HANDLERS = {name: loaded.handler(name) for loaded in map(package, PACKAGES) for name in loaded.type_names}
 every_type = pytest.mark.parametrize("handler", HANDLERS.values(), ids=lambda handler: handler.type_name)
-
-
-def flat(properties: Mapping[str, Property], path: str = "") -> dict[str, Property]:
-    """List properties with those inside them: `connection`, `connection.host`, ..."""
-    listed: dict[str, Property] = {}
-    for name, schema in properties.items():
-        listed[path + name] = schema
-        listed |= flat(schema.items or {}, f"{path}{name}.")
-    return listed
-
-
-def implemented(type_name: str) -> dict[str, Property]:
-    refused = REFUSED.get(type_name, set())
-    return {path: schema for path, schema in flat(HANDLERS[type_name].properties).items() if path not in refused}
 
 
 def official(type_name: str) -> dict[str, official_sdk.Typed]:
@@ -330,17 +296,5 @@ def test_a_value_the_real_cloud_refuses_is_refused_in_its_words(type_name: str, 
     assert reason.startswith(f"{words}: 'mars1' (")
 
 
-def test_the_documented_table_is_the_implemented_one() -> None:
-    """On a failure, copy the wanted lines from the message into docs/local-cloud.md."""
-    wanted = "\n".join(_rows())
-    assert wanted in (ROOT / "docs/local-cloud.md").read_text(), wanted
-
-
-def _rows() -> list[str]:
-    rows = ["| type | implemented (**bold**: a change replaces) | refused |", "| --- | --- | --- |"]
-    for type_name in sorted(HANDLERS):
-        replaces = REPLACES[type_name]
-        ours = ", ".join(f"**{path}**" if path in replaces else path for path in sorted(implemented(type_name)))
-        refused = ", ".join(sorted(REFUSED.get(type_name, set()))) or "-"
-        rows.append(f"| `{type_name.rpartition(':')[2]}` | {ours} | {refused} |")
-    return rows
+def test_the_table_of_the_readme_is_the_implemented_one() -> None:
+    assert type_table.README.read_text() == type_table.written(), "python -m localcloud.tests.type_table"

@@ -1,4 +1,4 @@
-"""The layer keeps its promises on the wire: each test is one trap of provider plugins (docs/adr/0001)."""
+"""The layer keeps its promises on the wire: each test is one trap of provider plugins ."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -62,6 +63,12 @@ def test_every_room_with_python_is_known() -> None:
     found = {path.parts[len(ROOT.parts)] for path in ROOT.glob("[a-z]*/**/*.py")}
     assert found - {"docs"} <= ROOMS
     assert ROOMS - {"tests"} == set(ALLOWED)
+
+
+def test_the_local_cloud_names_nothing_of_ours() -> None:
+    """It is told its callers' names, and tests what it does without them."""
+    command = ["git", "grep", "-Iil", "basecommerce", "--", "localcloud"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout == ""
 
 
 def test_topology_never_imports_pulumi() -> None:
