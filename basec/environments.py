@@ -93,7 +93,7 @@ class Environment:
 
 
 def cache_directory() -> Path:
-    """Give the directory of what may be made again, CLI and images. `toolchain` and `localcloud` know it, too."""
+    """Give the directory of what may be made again, CLI and images. `toolchain` knows it, too."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("BASECOMMERCE_CACHE") or home / PROJECT)
 

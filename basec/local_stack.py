@@ -19,7 +19,7 @@ from basec.console import complain
 from basec.environments import PROJECT, Environment
 from basec.facts import HTTPS_PORT, StandIn
 from basec.files import NO_DOCUMENT, damaged, write_private
-from basec.programs import Program
+from basec.programs import LOCAL_CLOUD, Program
 from basec.secret_values import FAKE_TOKENS
 from basec.stack_file import SETTINGS_KEY, StackFile, read_mapping
 from topology.errors import UsageError
@@ -170,12 +170,9 @@ def _plugin(environment: Environment, name: str, version: str) -> dict[str, str]
     directory = environment.work_dir / "plugins" / name
     directory.mkdir(parents=True, exist_ok=True)
     script = directory / f"pulumi-resource-{name}"
-    text = (
-        "#!/bin/sh\n"
-        f"export LOCALCLOUD_CONFIG={shlex.quote(str(environment.cloud_file))}\n"
-        f"export PYTHONPATH={shlex.quote(str(environment.root))}\n"
-        f'exec {shlex.quote(sys.executable)} -m localcloud.plugin {name} "$@"\n'
-    )
+    paths = {"LOCALCLOUD_CONFIG": str(environment.cloud_file), "PYTHONPATH": str(environment.root)}
+    exports = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in {**paths, **LOCAL_CLOUD}.items())
+    text = f'#!/bin/sh\n{exports}exec {shlex.quote(sys.executable)} -m localcloud.plugin {name} "$@"\n'
     write_private(script, text)
     script.chmod(0o700)
     return {"name": name, "path": str(directory), "version": version}

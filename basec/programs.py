@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from basec.console import say
-from basec.environments import ROOT
+from basec.environments import PROJECT, ROOT, cache_directory
 from topology.errors import BasecommerceError, ExitCode, HostCheckError
 
 OnLine = Callable[[str], None]
 STOP_GRACE_S = 1.0
+LOCAL_CLOUD = {"LOCALCLOUD_NAMESPACE": PROJECT}
+"""What the local cloud, and each plugin of it, is told by its environment: how labels and files of ours begin."""
 FAILED = "error: "
 """With this begins what a program of ours says of its failure, its last words: an error here, and no progress."""
 
@@ -40,7 +42,8 @@ class Program:
 
     def run(self) -> str:
         """Answer standard output. Raises HostCheckError for exit code 3 and ProgramError for any other but 0."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        ours = {**LOCAL_CLOUD, "LOCALCLOUD_CACHE": str(cache_directory())}
+        environment = {**os.environ, **ours, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", self.module, *self.arguments]
         with subprocess.Popen(
             command,

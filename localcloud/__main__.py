@@ -1,8 +1,8 @@
-"""The local cloud's own program: everything that `basec` asks of it goes through these commands.
+"""The local cloud's own program: everything that a caller asks of it goes through these commands.
 
     python -m localcloud allocate  --directory .local/local --name local   choose subnets, write cloud.json
     python -m localcloud doctor    --config .local/local/cloud.json        check and prepare the machine
-    python -m localcloud images    --tag reference                         build what is missing; JSON on stdout
+    python -m localcloud images    --applications DIR --tag reference      build what is missing; JSON on stdout
     python -m localcloud push      auth:dev-1                              put an image of one's own into the registry
     python -m localcloud has       REFERENCE...                            fail if the registry lacks one of them
     python -m localcloud power-on  --config .local/local/cloud.json        start what exists but is stopped
@@ -22,22 +22,15 @@ import signal
 import sys
 from pathlib import Path
 
-from localcloud.backend import CloudError
 from localcloud.config import CloudConfig, Mode
+from localcloud.errors import CloudError
+from localcloud.naming import default_cache
 from localcloud.remedies import with_hint
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_HOST = 3
 EXIT_INTERRUPTED = 130
-
-
-def default_cache() -> Path:
-    """Answer the directory of what outlives a stack: `BASECOMMERCE_CACHE`, else below the user's cache directory."""
-    named = os.environ.get("BASECOMMERCE_CACHE")
-    if named:
-        return Path(named).resolve()
-    return (Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "basecommerce").resolve()
 
 
 def _progress(line: str) -> None:
@@ -81,7 +74,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 def _images(arguments: argparse.Namespace) -> int:
     from localcloud.images.build import build_all
 
-    image_set = build_all(default_cache(), _progress, arguments.tag)
+    image_set = build_all(default_cache(), _progress, arguments.applications, arguments.tag)
     sys.stdout.write(json.dumps({"for": arguments.tag, **image_set.as_json()}) + "\n")
     return 0
 
@@ -102,7 +95,7 @@ def _has(arguments: argparse.Namespace) -> int:
 
 
 def _power_on(arguments: argparse.Namespace) -> int:
-    from localcloud.machines.lifecycle import power_on
+    from localcloud.lifecycle import power_on
 
     asyncio.run(power_on(CloudConfig.load(arguments.config), _progress))
     return 0
@@ -112,7 +105,7 @@ def _down(arguments: argparse.Namespace) -> int:
     config = CloudConfig.load(arguments.config)
     if config.mode is Mode.DRY:
         return 0  # a dry cloud is files in its state directory, which the caller removes
-    from localcloud.machines.lifecycle import down
+    from localcloud.lifecycle import down
 
     asyncio.run(down(config, _progress))
     return 0
@@ -146,10 +139,11 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_doctor)
 
     command = commands.add_parser("images", help="build the images that are missing")
+    command.add_argument("--applications", type=Path, help="applications to build: README.md")
     command.add_argument(
         "--tag",
         default="reference",
-        help="a version of the reference applications; with any other tag the applications are not built",
+        help="a version of the applications; with any other tag they are not built",
     )
     command.set_defaults(run=_images)
     command = commands.add_parser("push", help="put an image of this machine's engine into the registry")

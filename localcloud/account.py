@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .backend import CloudError
+from localcloud.errors import CloudError
 
 
 @dataclass(frozen=True)

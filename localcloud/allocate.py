@@ -14,8 +14,8 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from localcloud.backend import CloudError
 from localcloud.config import CloudConfig, Mode
+from localcloud.errors import CloudError
 
 PUBLIC_POOLS = (IPv4Network("198.51.100.0/24"), IPv4Network("203.0.113.0/24"))
 PUBLIC_PREFIX = 27

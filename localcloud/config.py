@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Self
 
-from localcloud.backend import NO_DOCUMENT, damaged
+from localcloud.errors import NO_DOCUMENT, damaged
 
 CONFIG_VARIABLE = "LOCALCLOUD_CONFIG"
 NAME = r"[a-z][a-z0-9-]{0,20}"

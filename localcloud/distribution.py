@@ -10,7 +10,7 @@ import platform
 import shlex
 import sys
 
-from localcloud.backend import CloudError
+from localcloud.errors import CloudError
 from localcloud.findings import Finding, Host, Status
 from localcloud.images.apt_sources import KEYRING, machine_sources
 

@@ -22,6 +22,7 @@ from localcloud.allocate import routed_networks
 from localcloud.config import CloudConfig
 from localcloud.distribution import IN_CONTAINER, apt_install, debian_archive, packages, system
 from localcloud.findings import Finding, Host, Status, search_path
+from localcloud.machine import labels
 
 INOTIFY_MINIMUM = {"max_user_instances": 512, "max_user_watches": 524288}
 """Each systemd takes tens of instances. Source: https://kind.sigs.k8s.io/docs/user/known-issues/#pod-errors-due-to-too-many-open-files"""
@@ -179,7 +180,7 @@ def memory(host: Host) -> Finding:
 def subnets(host: Host, config: CloudConfig) -> Finding:
     """A foreign route to our own subnets would swallow the droplets' traffic (a VPN, another clone's stack)."""
     own = host.run(
-        "docker", "network", "ls", "--quiet", "--filter", f"label=basecommerce.cloud={config.name}", timeout_s=20
+        "docker", "network", "ls", "--quiet", "--filter", f"label={labels.CLOUD}={config.name}", timeout_s=20
     ).stdout.split()
     ours: set[IPv4Network] = set()
     if own:
@@ -220,7 +221,7 @@ def port(host: Host, variable: str, number: int, config: CloudConfig | None) -> 
 
 
 def _published_by_us(host: Host, number: int, config: CloudConfig) -> bool:
-    filters = ("--filter", f"label=basecommerce.cloud={config.name}", "--filter", f"publish={number}")
+    filters = ("--filter", f"label={labels.CLOUD}={config.name}", "--filter", f"publish={number}")
     return bool(host.run("docker", "ps", "--quiet", *filters, timeout_s=20).stdout.strip())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import importlib.util
 import os
 import signal
@@ -15,12 +16,11 @@ import sys
 import threading
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from localcloud.backend import Backend
     from localcloud.config import CloudConfig
-    from localcloud.providers.handler import Package
+    from localcloud.provider.handler import Package
 
 PACKAGES = ("digitalocean", "cloudflare", "command")
 MESSAGE_BYTES_MAX = 400 * 1024 * 1024
@@ -73,8 +73,8 @@ async def _serve(name: str, engine_address: str | None) -> None:
 
     from localcloud.config import CloudConfig, Mode  # noqa: PLC0415
     from localcloud.dry import apply_faults  # noqa: PLC0415
-    from localcloud.providers.reporting import EngineLog  # noqa: PLC0415
-    from localcloud.providers.servicer import ProviderServicer  # noqa: PLC0415
+    from localcloud.provider.reporting import EngineLog  # noqa: PLC0415
+    from localcloud.provider.servicer import ProviderServicer  # noqa: PLC0415
 
     config = CloudConfig.from_environment()
 
@@ -84,7 +84,7 @@ async def _serve(name: str, engine_address: str | None) -> None:
     servicer = ProviderServicer(
         package(name),
         config,
-        lambda: backend(config),
+        lambda: backend(name, config),
         EngineLog(engine_address),
         hook if config.mode is Mode.DRY else None,
     )
@@ -108,27 +108,14 @@ async def _serve(name: str, engine_address: str | None) -> None:
 
 
 def package(name: str) -> Package:
-    """Load the handlers of one package only: start time is paid at every operation."""
-    if name == "digitalocean":
-        from localcloud.providers.digitalocean import package as load  # noqa: PLC0415
-    elif name == "cloudflare":
-        from localcloud.providers.cloudflare import package as load  # noqa: PLC0415
-    else:
-        from localcloud.providers.command import package as load  # noqa: PLC0415
-    return load()
+    """Load the resource types of one stand-in only: start time is paid at every operation."""
+    loaded: Package = importlib.import_module(f"localcloud.{name}.resources").package()
+    return loaded
 
 
-def backend(config: CloudConfig) -> Backend:
-    """Choose what stands behind the handlers."""
-    from localcloud.config import Mode  # noqa: PLC0415
-
-    if config.mode is Mode.DRY:
-        from localcloud.dry import DryCloud  # noqa: PLC0415
-
-        return DryCloud(config)
-    from localcloud.machines.cloud import DockerCloud  # noqa: PLC0415
-
-    return DockerCloud(config)
+def backend(name: str, config: CloudConfig) -> Any:
+    """Choose what stands behind them: the stand-in's `real.py` or its `dry.py`."""
+    return importlib.import_module(f"localcloud.{name}.{config.mode.value}").backend(config)
 
 
 if __name__ == "__main__":

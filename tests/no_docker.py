@@ -1,4 +1,4 @@
-"""A guard for the rooms whose tests need no Docker; their conftest.py imports its two hooks.
+"""A guard for the rooms whose tests need no Docker: all but two. The conftest.py of the repository has its two hooks.
 
 Docker is one for the whole machine: a test that asks it meets the stack that somebody has up, and passes or fails by
 that. So a `docker` that refuses is first on PATH, also while fixtures of any scope are made.
@@ -17,6 +17,8 @@ import pytest
 
 from basec.temporary import temporary_directory
 
+OPEN = ("tests/e2e/", "tests/nightly/")
+"""Rooms that may ask for it."""
 REFUSED = "docker: refused: this test is of a layer that needs no Docker"
 PATCH = pytest.StashKey[pytest.MonkeyPatch]()
 
@@ -35,8 +37,8 @@ def _directory() -> Path:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
-    """Let no test reach Docker but those that are marked `real`."""
-    if item.get_closest_marker("real") is None:
+    """Let no test reach Docker but those that are marked `real`, or in a room of stacks."""
+    if item.get_closest_marker("real") is None and not item.nodeid.startswith(OPEN):
         patch = item.stash[PATCH] = pytest.MonkeyPatch()
         patch.setenv("PATH", f"{_directory()}:{os.environ['PATH']}")
         # Whoever has a PATH of its own finds the client, and no engine behind it.

@@ -1,6 +1,6 @@
 """The checks, and the tests of what changed against `main`, in seconds: `make quick`. `make unit` is the proof.
 
-A test file is chosen when it changed or has the name of a changed module, and when it, or a file of `tests/` that it
+A test file is chosen when it changed or has the name of a changed module, and when it, or a file beside tests that it
 uses, imports a changed module or names a changed file. Imports among modules are not followed, else nearly every test
 would be chosen each time; but where no test knows a module, those of its users do. The modules that name a changed data
 file count as changed. The nearest tests run first.
@@ -24,7 +24,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 BRANCH = "main"
-ROOMS = ("unit", "program", "policy", "cli", "localcloud")
+ROOMS = ("tests/unit/", "tests/program/", "tests/policy/", "tests/cli/", "localcloud/tests/")
+TESTS = ("tests/", "localcloud/tests/")
 MARKERS = "not engine and not real and not linters"
 OTHER_LAYER = re.compile(r"^pytestmark = pytest\.mark\.(engine|real|linters)$", re.MULTILINE)
 LIMIT_S, LEAST_S = 9, 4
@@ -108,8 +109,7 @@ def read(root: Path) -> dict[str, Source]:
 
 def quick_tests(sources: Mapping[str, Source]) -> list[str]:
     """List the test files of the quick layer: those that need neither engine, servers nor Docker."""
-    rooms = tuple(f"tests/{room}/" for room in ROOMS)
-    found = [name for name in sources if name.startswith(rooms) and PurePosixPath(name).name.startswith("test_")]
+    found = [name for name in sources if name.startswith(ROOMS) and PurePosixPath(name).name.startswith("test_")]
     return [name for name in found if not OTHER_LAYER.search(sources[name].text)]
 
 
@@ -126,7 +126,7 @@ def _near(sources: Mapping[str, Source], changed: str) -> Mapping[str, int]:
     """Give the test files for a change with their distances. The users of a module that no test knows stand for it."""
     modules = {changed}
     if not changed.endswith(".py"):
-        modules |= {name for name in sources if not name.startswith("tests/") and sources[name].names(changed)}
+        modules |= {name for name in sources if not name.startswith(TESTS) and sources[name].names(changed)}
     while True:
         tests = quick_tests(sources)
         distances = {test: _distance(sources, test, changed, modules) for test in tests}
@@ -135,14 +135,14 @@ def _near(sources: Mapping[str, Source], changed: str) -> Mapping[str, int]:
             distances[own[0]] = 1  # the one test of a folder, such as `cloud-init`, is the nearest to its files
         if found := {test: distance for test, distance in distances.items() if distance}:
             return found
-        users = {name for name in sources if not name.startswith("tests/") and sources[name].imports & modules}
+        users = {name for name in sources if not name.startswith(TESTS) and sources[name].imports & modules}
         if users <= modules:
             return {}
         modules |= users
 
 
 def _distance(sources: Mapping[str, Source], test: str, changed: str, modules: set[str]) -> int:
-    """Tell how many files of `tests/` there are from a test to a change, 0 if there is no way."""
+    """Tell how many files beside tests there are from a test to a change, 0 if there is no way."""
     module = changed.endswith(".py") and f"_{PurePosixPath(changed).stem}_" in f"{PurePosixPath(test).stem}_"
     if test == changed or module:
         return 1
@@ -158,7 +158,7 @@ def _distance(sources: Mapping[str, Source], test: str, changed: str, modules: s
         source = sources[name]
         if name == changed or source.imports & modules or source.names(changed):
             return distance
-        waiting += [(path, distance + 1) for path in source.imports if path.startswith("tests/")]
+        waiting += [(path, distance + 1) for path in source.imports if path.startswith(TESTS)]
     return 0
 
 

@@ -122,7 +122,7 @@ def _prepare_machine(environment: Environment, stages: Stages) -> tuple[Path, Ma
     with stages.stage("doctor"):
         require_host(environment)
     with stages.stage("toolchain and images"), clock("CLI and images; the first time they take 4 to 12 minutes"):
-        builder = Program("localcloud", ["images", "--tag", asked_tag(environment)])
+        builder = Program("localcloud", ["images", "--applications", "reference_apps", "--tag", asked_tag(environment)])
         toolchain, images = run_side_by_side(Program("toolchain"), builder)
     with stages.stage("power on"):  # its registry is one of the images
         Program("localcloud", ["power-on", "--config", str(environment.cloud_file)]).run()

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcloud.backend import CloudError
+from localcloud.errors import CloudError
+from localcloud.naming import NAMESPACE
 
 SUITE = "trixie"
 """Debian 13, the release of the droplets (`debian-13-x64`)."""
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 """Of the package debian-archive-keyring, on this machine and in the images."""
-OWN_SOURCES = "/etc/basecommerce/debian.sources"
+OWN_SOURCES = f"/etc/{NAMESPACE}/debian.sources"
 """Debian's archives in the form of deb822-style sources (man 5 sources.list); where it exists, nothing else is read."""
 _SUITES = re.compile(
     r"(?:bullseye|bookworm|trixie|forky|sid|oldstable|stable|testing|unstable)(?P<pocket>|-updates|-security)"

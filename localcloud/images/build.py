@@ -2,7 +2,7 @@
 
     base ── droplet, postgres, redis, haproxy, registry
          ├─ nginx ── cloudflare
-         └─ python ── auth, construction, outbox-relay, engines-worker
+         └─ the caller's applications: a folder with `images.json` (README.md says what is in it)
 
 Each image is a folder with a thin Dockerfile, named on this machine `localcloud/<image>:<recipe>`. The recipe hashes
 the folder, the parent's recipe and the application's sources, so an image with the right name is the right image and a
@@ -13,29 +13,31 @@ https://docs.docker.com/reference/cli/docker/image/build/
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from localcloud.backend import CloudError
+from localcloud.errors import NO_DOCUMENT, CloudError, damaged
 from localcloud.images.process import run, succeeds
 from localcloud.images.push import REGISTRY, push, push_missing
 from localcloud.images.recipe import Files, context, digest, folder_files
 from localcloud.images.rootfs import Rootfs, import_command, make_tar
+from localcloud.naming import NAMESPACE
 
 Progress = Callable[[str], None]
 
 IMAGES = Path(__file__).parent
-APPLICATIONS = IMAGES.parents[1] / "reference_apps"
 REFERENCE = "reference"
-VERSIONS = "versions"
-"""The folder of `APPLICATIONS` with later versions: each holds only the files in which it differs."""
-LABEL = "basecommerce.image"
+"""The version of the applications that is in their own folders."""
+INDEX, COMMON, VERSIONS = "images.json", "common", "versions"
+"""Of a folder of applications: what each stands on, what all get, and later versions, with only what differs."""
+LABEL = f"{NAMESPACE}.image"
 """On every image of ours; its value is the image's name. Nothing without it is ever removed."""
 PARALLEL_BUILDS = 2
 """Package installation is half network, half disk: two at a time keep both busy, more only queue."""
@@ -48,11 +50,12 @@ class Image:
     name: str
     parent: str = "base"
     application: bool = False
+    """Built from an application's sources: it has them in `app/`, and what all applications share in `common/`."""
     published: bool = True
     """Pushed to the registry. What only this machine's engine runs (droplet, registry, ...) is not."""
 
 
-IMAGE_TABLE = {
+OWN_IMAGES = {
     image.name: image
     for image in (
         Image("droplet", published=False),
@@ -60,11 +63,6 @@ IMAGE_TABLE = {
         Image("redis"),
         Image("nginx"),
         Image("haproxy"),
-        Image("python", published=False),
-        Image("auth", parent="python", application=True),
-        Image("construction", parent="python", application=True),
-        Image("outbox-relay", parent="python", application=True),
-        Image("engines-worker", parent="python", application=True),
         Image("registry", published=False),
         Image("cloudflare", parent="nginx", published=False),
     )
@@ -92,24 +90,36 @@ class ImageSet:
 
 
 class Recipes:
-    """The recipes of all images, as this machine and this work tree make them, for one version of the applications."""
+    """The recipes of all images, as this machine makes them from these folders, for one version of the applications."""
 
     def __init__(
-        self, rootfs: Rootfs, images: Path = IMAGES, applications: Path = APPLICATIONS, version: str = REFERENCE
+        self, rootfs: Rootfs, applications: Path | None = None, version: str = REFERENCE, images: Path = IMAGES
     ) -> None:
+        """Raises CloudError where the folder of applications has no index of its images."""
         self.rootfs = rootfs
-        self._images = images
         self._applications = applications
         self._version = version
+        self._images = images
+        self.table = {**OWN_IMAGES, **_listed(applications)}
+        """All images by name, parents before their children."""
 
     def files(self, image: Image) -> Files:
-        """Read the build context: the image's folder, an application's `app/` and the shared `common/`."""
-        files = dict(folder_files(self._images / image.name))
-        if image.application:
-            files.update(folder_files(self._applications / image.name, "app/"))
-            files.update(folder_files(self._applications / "common", "common/"))
-            files.update(folder_files(self._applications / VERSIONS / self._version / image.name, "app/"))
-        return files
+        """Read the build context: the image's folder; of an application its Dockerfile, `app/` and `common/`."""
+        if self._applications is None or image.name in OWN_IMAGES:
+            return folder_files(self._images / image.name)
+        own = folder_files(self._applications / image.name)
+        if not image.application:
+            return own
+        return {
+            "Dockerfile": own["Dockerfile"],
+            **{f"app/{name}": file for name, file in own.items() if name != "Dockerfile"},
+            **folder_files(self._applications / COMMON, "common/"),
+            **folder_files(self._applications / VERSIONS / self._version / image.name, "app/"),
+        }
+
+    def of_version(self, version: str) -> Recipes:
+        """Give the recipes for another version of the applications."""
+        return Recipes(self.rootfs, self._applications, version, self._images)
 
     def recipe(self, name: str) -> str:
         return self._recipes[name]
@@ -121,37 +131,55 @@ class Recipes:
     @property
     def application_tag(self) -> str:
         """One tag for all applications, as a commit gives the real ones."""
-        names = [image.name for image in IMAGE_TABLE.values() if image.application]
+        names = [image.name for image in self.table.values() if image.application]
         return f"{self._version}-" + digest({}, *(self._recipes[name] for name in names))
 
     @cached_property
     def _recipes(self) -> dict[str, str]:
         recipes = {"base": self.rootfs.recipe}
-        for image in IMAGE_TABLE.values():  # parents stand before their children in the table
+        for image in self.table.values():
             recipes[image.name] = digest(self.files(image), image.name, recipes[image.parent])
         return recipes
 
 
-def versions() -> list[str]:
-    """List the versions of the reference applications, the first one first."""
-    return [REFERENCE, *sorted(folder.name for folder in (APPLICATIONS / VERSIONS).iterdir() if folder.is_dir())]
+def _listed(applications: Path | None) -> dict[str, Image]:
+    """Read the index of a folder of applications. An image that others stand on is not one that droplets pull."""
+    if applications is None:
+        return {}
+    path = applications / INDEX
+    try:
+        parents = dict(json.loads(path.read_text()).items())
+    except (OSError, *NO_DOCUMENT) as error:
+        raise damaged(path, error, "an object of names: each image, and the image that it stands on") from None
+    below = set(parents.values())
+    return {
+        name: Image(name, parent=parent, application=name not in below, published=name not in below)
+        for name, parent in parents.items()
+    }
 
 
-def machine_recipes(version: str = REFERENCE) -> Recipes:
+def versions(applications: Path | None) -> list[str]:
+    """List the versions of the applications, the first one first; without a folder of them there is none."""
+    if applications is None:
+        return []
+    return [REFERENCE, *sorted(folder.name for folder in (applications / VERSIONS).glob("*/"))]
+
+
+def machine_recipes(applications: Path | None = None, version: str = REFERENCE) -> Recipes:
     """Compute the recipes on this machine, which takes no build."""
-    return Recipes(Rootfs.of_this_machine(), version=version)
+    return Recipes(Rootfs.of_this_machine(), applications, version)
 
 
-def build_all(cache: Path, progress: Progress, tag: str = REFERENCE) -> ImageSet:
+def build_all(cache: Path, progress: Progress, applications: Path | None = None, tag: str = REFERENCE) -> ImageSet:
     """Build and push what is missing; remove the images of recipes that are no more. Raises CloudError.
 
-    `tag` names a version of the reference applications. With any other tag the applications are images of the
-    caller's own, by `push`, and none of them is built.
+    `tag` names a version of the applications. With any other tag they are images of the caller's own, by `push`, and
+    none of them is built.
     """
-    own = tag not in versions()
-    recipes = machine_recipes(REFERENCE if own else tag)
-    wanted = {image.name: image for image in IMAGE_TABLE.values() if not (own and image.application)}
-    builder = _Builder(recipes, cache, progress)
+    own = tag not in versions(applications)
+    recipes = machine_recipes(None if own else applications, REFERENCE if own else tag)
+    wanted = recipes.table
+    builder = _Builder(recipes, cache, progress, versions(applications))
     builder.build("base")
     with ThreadPoolExecutor(PARALLEL_BUILDS) as pool:
         # Waves: a child starts when every image of the wave before is there.
@@ -165,7 +193,7 @@ def build_all(cache: Path, progress: Progress, tag: str = REFERENCE) -> ImageSet
     with _lock(cache, "registry", progress):
         push_missing(cache / "registry", recipes.reference, published, progress)
     references = {name: f"{REGISTRY}/{name}:{tag}" for name, tag in published.items()}
-    services = {name: reference for name, reference in references.items() if not IMAGE_TABLE[name].application}
+    services = {name: reference for name, reference in references.items() if not wanted[name].application}
     return ImageSet(
         registry=REGISTRY,
         tag=tag if own else recipes.application_tag,
@@ -183,9 +211,9 @@ def push_own(image: str, cache: Path, progress: Progress) -> str:
 
 
 def build_image(name: str, cache: Path, progress: Progress) -> str:
-    """Build one image and what it stands on; answer its name on this machine."""
+    """Build one image of the cloud's own and what it stands on; answer its name on this machine."""
     builder = _Builder(machine_recipes(), cache, progress)
-    for ancestor in _lineage(name):
+    for ancestor in _lineage(name, builder.recipes.table):
         builder.build(ancestor)
     return builder.recipes.reference(name)
 
@@ -196,8 +224,10 @@ def droplet_image(cache: Path, progress: Progress = lambda _: None) -> str:
 
 
 class _Builder:
-    def __init__(self, recipes: Recipes, cache: Path, progress: Progress) -> None:
+    def __init__(self, recipes: Recipes, cache: Path, progress: Progress, versions: Sequence[str] = ()) -> None:
+        """`versions` are those of the applications whose images stay on the machine."""
         self.recipes = recipes
+        self._kept = [recipes, *map(recipes.of_version, versions)]
         self._cache = cache
         self._progress = progress
 
@@ -213,9 +243,9 @@ class _Builder:
             if name == "base":
                 self._import_base(reference)
             else:
-                self._docker_build(IMAGE_TABLE[name], reference)
+                self._docker_build(self.recipes.table[name], reference)
             self._progress(f"{name}: built in {time.monotonic() - started:.0f} s")
-            _remove_other_recipes(name, {machine_recipes(version).reference(name) for version in versions()})
+            _remove_other_recipes(name, {recipes.reference(name) for recipes in self._kept})
 
     def _import_base(self, reference: str) -> None:
         tar = make_tar(self.recipes.rootfs, self._cache, self._progress)
@@ -242,11 +272,11 @@ def _waves(images: Mapping[str, Image]) -> Iterator[list[str]]:
         done.update(wave)
 
 
-def _lineage(name: str) -> list[str]:
+def _lineage(name: str, table: Mapping[str, Image]) -> list[str]:
     """List an image and its ancestors, the oldest first."""
     if name == "base":
         return ["base"]
-    return [*_lineage(IMAGE_TABLE[name].parent), name]
+    return [*_lineage(table[name].parent, table), name]
 
 
 def _exists(reference: str) -> bool:

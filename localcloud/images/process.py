@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
 
-from localcloud.backend import CloudError
+from localcloud.errors import CloudError
 
 ERROR_LINES = 15
 """Lines of a failed program's output that its error repeats."""

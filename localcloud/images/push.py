@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from localcloud.backend import NO_DOCUMENT, CloudError
+from localcloud.errors import NO_DOCUMENT, CloudError
 from localcloud.images.process import run, succeeds
+from localcloud.naming import NAMESPACE
 
 REGISTRY = "registry.localcloud.internal:80"
 """The registry as the droplets know it."""
 START_TIMEOUT_S = 20.0
-LABEL = "basecommerce.kind=registry-push"
+LABEL = f"{NAMESPACE}.kind=registry-push"
 
 
 def tag_link(storage: Path, repository: str, tag: str) -> Path:

@@ -15,6 +15,7 @@ from pathlib import Path
 from localcloud.images.apt_sources import SUITE, Source, apt_options, machine_sources
 from localcloud.images.process import run
 from localcloud.images.recipe import digest, folder_files
+from localcloud.naming import NAMESPACE
 
 PACKAGES = ("ca-certificates", "debian-archive-keyring", "python3")
 """Besides what Debian calls essential, and apt. python3: release.py runs on it in droplets, the applications here."""
@@ -23,9 +24,9 @@ LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*")
 _KEPT = "/usr/share/doc/*/copyright"
 _HELPERS = Path(__file__).parent / "base"
 _LOCAL_CERTIFICATES = Path("/usr/local/share/ca-certificates")
-_OF_STACKS = "basecommerce-"
-"""How the names of local stacks' own authorities begin there: they are of no use in an image, and would rebuild it."""
-_WORK = Path("/var/tmp/basecommerce-rootfs")  # noqa: S108 - made with mode 0755 by root; apt's own user must reach it
+_OF_CLOUDS = f"{NAMESPACE}-"
+"""How the caller names clouds' own authorities there: they are of no use in an image, and would rebuild it."""
+_WORK = Path(f"/var/tmp/{NAMESPACE}-rootfs")  # noqa: S108 - made with mode 0755 by root; apt's own user must reach it
 _ENVIRONMENT = (
     "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "ENV LANG=C.UTF-8",
@@ -46,7 +47,7 @@ class Rootfs:
     @classmethod
     def of_this_machine(cls) -> Rootfs:
         options = apt_options(run(["apt-config", "dump"]))
-        found = (path for path in _LOCAL_CERTIFICATES.glob("**/*.crt") if not path.name.startswith(_OF_STACKS))
+        found = (path for path in _LOCAL_CERTIFICATES.glob("**/*.crt") if not path.name.startswith(_OF_CLOUDS))
         return cls(machine_sources(), options, tuple(sorted(found)))
 
     @property

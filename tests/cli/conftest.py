@@ -14,9 +14,6 @@ from basec import environments, main
 from basec.console import stderr
 from localcloud.allocate import allocate
 from localcloud.config import Mode
-from tests.no_docker import pytest_runtest_setup, pytest_runtest_teardown
-
-__all__ = ["pytest_runtest_setup", "pytest_runtest_teardown"]  # this room needs no Docker
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DRY_NAME = "local-dry"

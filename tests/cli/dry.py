@@ -21,7 +21,7 @@ from basec.local_stack import PLUGIN_VERSIONS, fill_secrets
 from basec.stack_file import StackFile
 from localcloud.allocate import allocate
 from localcloud.config import Mode
-from tests import kept
+from localcloud.tests import kept
 from tests.cli.cloud_clone import no_ssh
 from tests.cli.conftest import REPOSITORY, Outcome, copy_program
 

@@ -20,9 +20,9 @@ from basec.onhost import sign
 from basec.onhost import status as onhost
 from localcloud.allocate import allocate
 from localcloud.config import Mode
+from localcloud.tests.damaged import KINDS, damages
 from tests.cli import fake_droplets
 from tests.cli.conftest import Run
-from tests.damaged import KINDS, damages
 from topology.errors import BasecommerceError
 
 Case = tuple[Callable[[Environment], Path], bytes, Callable[[Environment], object], str]

@@ -13,7 +13,7 @@ import pytest
 
 from basec import http
 from basec.facts import Facts, StandIn
-from localcloud import certificates
+from localcloud.cloudflare import certificates
 from localcloud.config import CloudConfig, Mode
 
 

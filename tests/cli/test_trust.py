@@ -11,10 +11,10 @@ import pytest
 
 from basec import trust
 from basec.environments import Environment
-from localcloud import certificates
+from localcloud.cloudflare import certificates
 from localcloud.config import CloudConfig
+from localcloud.tests.certificate_support import self_signed
 from tests.cli.conftest import Run
-from tests.localcloud.certificate_support import self_signed
 from topology.errors import BasecommerceError
 
 

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from localcloud.machines.packet_filter import prefix
+from localcloud.digitalocean.real.packet_filter import prefix
 from tests.e2e.stack import STACK, TIERS, LocalStack
 
 CLOUD_CHAINS = ("forward", "output")

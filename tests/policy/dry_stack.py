@@ -18,7 +18,8 @@ import yaml
 from basec import policy
 from basec.policy import Violation
 from basec.secret_values import make_missing
-from tests.localcloud.engine_stack import PACKAGES, ROOT, EngineStack
+from localcloud.tests.engine_stack import PACKAGES, ROOT, EngineStack
+from tests import local_cloud  # noqa: F401 - it finds the CLI for EngineStack
 from topology.inventory import load_inventory
 from topology.project import required_secrets
 from topology.stack_file import plain_config
@@ -47,7 +48,7 @@ class DryStack(EngineStack):
     def __init__(
         self, directory: Path, program: Callable[[], None], name: str, *, secrets: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(directory, program, name=name)
+        super().__init__(directory, program, project="basecommerce", name=name)
         self.violations: list[Violation] = []
         clear = plain_config(yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text()))
         settings = clear["basecommerce:settings"]

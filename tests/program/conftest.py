@@ -7,10 +7,6 @@ from collections.abc import Iterator
 import pulumi
 import pytest
 
-from tests.no_docker import pytest_runtest_setup, pytest_runtest_teardown
-
-__all__ = ["pytest_runtest_setup", "pytest_runtest_teardown"]  # this room needs no Docker
-
 
 @pytest.fixture(autouse=True)
 def _no_leftover_configuration() -> Iterator[None]:

@@ -11,11 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.no_docker import pytest_runtest_setup, pytest_runtest_teardown
 from tests.services import servers
 from tests.services.nginx_support import Edge, application, free_port, running_edge
 
-__all__ = ["pytest_runtest_setup", "pytest_runtest_teardown"]  # this room needs no Docker
 ROOM = Path(__file__).parent
 
 

@@ -17,9 +17,9 @@ from cryptography import x509
 
 from basec import trust
 from basec.environments import Environment
-from localcloud import certificates
+from localcloud.cloudflare import certificates
 from localcloud.config import CloudConfig, Mode
-from tests.localcloud.certificate_support import self_signed
+from localcloud.tests.certificate_support import self_signed
 from topology.errors import BasecommerceError
 
 FIREFOX = ".mozilla/firefox/abcd.default"

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.no_docker import pytest_runtest_setup, pytest_runtest_teardown
 from tests.unit.release_support import Droplet, make_droplet
-
-__all__ = ["pytest_runtest_setup", "pytest_runtest_teardown"]  # this room needs no Docker
 
 
 @pytest.fixture

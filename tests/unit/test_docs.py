@@ -13,7 +13,7 @@ from topology.errors import MEANINGS, ExitCode
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "reference_apps/**/*.md", "compose/**/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "reference_apps/**/*.md", "compose/**/*.md", "localcloud/*.md")
     for path in ROOT.glob(pattern)
 )
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)

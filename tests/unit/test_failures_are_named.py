@@ -20,7 +20,7 @@ def test_comes_later():
 
 
 def test_a_failure_is_named_with_its_reason_before_the_next_test_ends(tmp_path: Path) -> None:
-    shutil.copy(Path(__file__).parents[1] / "conftest.py", tmp_path)
+    shutil.copy(Path(__file__).parents[2] / "conftest.py", tmp_path)
     (tmp_path / "test_cases.py").write_text(CASES)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,6 +29,11 @@ ALLOWED = {
     "bench": set[str](),
 }
 SDKS = {"pulumi_digitalocean", "pulumi_cloudflare", "pulumi_command"}
+
+
+def sources(room: str) -> list[Path]:
+    """List the files of a room that run for an operator: not the tests that some have inside."""
+    return [path for path in sorted((ROOT / room).rglob("*.py")) if path.relative_to(ROOT).parts[1] != "tests"]
 
 
 def imported_packages(path: Path) -> set[str]:
@@ -59,6 +65,12 @@ def test_every_room_with_python_is_known() -> None:
     assert ROOMS - {"tests"} == set(ALLOWED)
 
 
+def test_the_local_cloud_names_nothing_of_ours() -> None:
+    """It is told its callers' names, and tests what it does without them."""
+    command = ["git", "grep", "-Iil", "basecommerce", "--", "localcloud"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout == ""
+
+
 def test_topology_never_imports_pulumi() -> None:
     for path in sorted((ROOT / "topology").rglob("*.py")):
         assert "import pulumi" not in path.read_text(), path
@@ -67,7 +79,7 @@ def test_topology_never_imports_pulumi() -> None:
 @pytest.mark.parametrize("room", sorted(set(ALLOWED) - {"components"}))
 def test_a_room_without_components_imports_no_providers_sdk(room: str) -> None:
     """They take seconds; the policy pack starts at every preview, and `basec` loads the program by its file."""
-    assert {path.name for path in (ROOT / room).rglob("*.py") if imported_packages(path) & SDKS} == set()
+    assert {path.name for path in sources(room) if imported_packages(path) & SDKS} == set()
 
 
 def test_pulumi_is_imported_by_three_files_of_basec_only() -> None:
@@ -84,7 +96,7 @@ def test_what_operators_run_imports_only_what_their_environment_has(room: str) -
     owners = importlib.metadata.packages_distributions()
     missing = {
         f"{path.relative_to(ROOT)}: {package}"
-        for path in (ROOT / room).rglob("*.py")
+        for path in sources(room)
         for package in imported_packages(path) - ROOMS - set(sys.stdlib_module_names)
         if not {_normal(name) for name in owners.get(package, ())} & installed
     }

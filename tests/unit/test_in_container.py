@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.machines.container import CAPABILITIES
+from localcloud.digitalocean.real.container import CAPABILITIES
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE = """#!/bin/bash

@@ -157,7 +157,7 @@ def test_of_this_repository_the_test_of_a_module_is_first_and_most_tests_are_not
     modules = {  # without suffix: this file has nothing to say when one of them changes
         "topology/costs": "tests/unit/test_topology_costs.py",
         "basec/commands/cost": "tests/cli/test_cost.py",
-        "localcloud/doctor": "tests/localcloud/test_doctor.py",
+        "localcloud/doctor": "localcloud/tests/test_doctor.py",
     }
     data = {
         "cloud-init/base.yaml.j2": "tests/unit/test_topology_cloud_init.py",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.damaged import KINDS, damages
+from localcloud.tests.damaged import KINDS, damages
 from tests.unit.release_support import Droplet, bundle, digest_of, kind, programs, tier_files
 
 ONE = digest_of(bundle("vertical", "1"))

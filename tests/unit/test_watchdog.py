@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import watchdog
 
-from tests.damaged import KINDS, damages
+from localcloud.tests.damaged import KINDS, damages
 
 NAME = "vertical-construction-1"
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from localcloud.tests.certificate_support import self_signed
 from tests.e2e import tls
 from tests.e2e.asking import OK, Asking
 from tests.e2e.exposure import Exposure
 from tests.e2e.stack import STACK, Answer, LocalStack
 from tests.e2e.vantage import addresses, reserved_address
 from tests.e2e.visitor import Visitor
-from tests.localcloud.certificate_support import self_signed
 
 pytestmark = pytest.mark.real
 

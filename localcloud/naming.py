@@ -1,0 +1,17 @@
+"""What the caller tells the local cloud by its environment, since all of its programs and plugins need it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+NAMESPACE = os.environ.get("LOCALCLOUD_NAMESPACE") or "localcloud"
+"""The caller's name for its own things: labels, certificates and files of this machine begin with it."""
+
+
+def default_cache() -> Path:
+    """Answer the directory of what outlives a cloud: `LOCALCLOUD_CACHE`, else below the user's cache directory."""
+    named = os.environ.get("LOCALCLOUD_CACHE")
+    if named:
+        return Path(named).resolve()
+    return (Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / NAMESPACE).resolve()

@@ -1,0 +1,1 @@
+"""What the three provider plugins share: one thin gRPC layer, and what a resource type implements."""
