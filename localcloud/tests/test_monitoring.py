@@ -9,9 +9,9 @@ from typing import Any
 import pulumi_digitalocean as digitalocean
 import pytest
 
-from localcloud.backend import CloudError
 from localcloud.config import CloudConfig
 from localcloud.digitalocean import dry
+from localcloud.errors import CloudError
 from localcloud.plugin import package
 from localcloud.provider.handler import Handler, Job
 from localcloud.tests.engine_stack import EngineStack
