@@ -226,6 +226,11 @@ class Inventory(Section):
         return tuple(name for name, spec in self.droplets.items() if spec.role == role)
 
     @property
+    def stages(self) -> tuple[tuple[str, ...], ...]:
+        """The droplets in the order of the work: those of a stage stand side by side, each stage before the next."""
+        return tuple(self.by_role(role) for role in ROLES)
+
+    @property
     def bastion(self) -> str:
         """The droplet with a public service: the way in for SSH."""
         return self.by_role("edge")[0]
