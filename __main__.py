@@ -87,7 +87,7 @@ def main() -> None:
         for name in stage:
             tier_args = ComposeStackArgs.from_config(config, machines[name], issued=issued.get(name))
             tiers[name] = ComposeStack(f"{name}-stack", tier_args, after(gate, *earlier, *needs[name]))
-    (store,) = stages[0]
+    store = project.inventory.store
     OldLogins(f"{store}-old-logins", OldLoginsArgs.from_config(config, machines[store]), after(*tiers.values()))
 
     # The world: how Cloudflare speaks to the edge, the names, and who is told when they do not answer.

@@ -30,10 +30,11 @@ SecretFiles = Callable[[Mapping[str, str]], Mapping[str, SecretFile]]
 
 @dataclass(frozen=True, kw_only=True)
 class ComposeStackArgs:
-    """`secrets` are the values of the tier's secret files, by key."""
+    """`secrets` are the values of the tier's secret files, by key; `hosts` names the addresses as compose files do."""
 
     machine: Machine
     bundle: Bundle
+    hosts: Callable[[Mapping[str, str]], Mapping[str, str]]
     secrets: Mapping[str, pulumi.Output[str]]
     secret_files: SecretFiles
 
@@ -48,8 +49,9 @@ class ComposeStackArgs:
         return cls(
             machine=machine,
             bundle=config.bundles[machine.name],
+            hosts=partial(host_variables, config.project.inventory, machine.name),
             secrets={**config.secrets, **(issued or {})},
-            secret_files=partial(service_secrets, config.project, config.project.droplet(machine.name).role),
+            secret_files=partial(service_secrets, config.project, machine.name),
         )
 
 
@@ -80,8 +82,7 @@ class ComposeStack(pulumi.ComponentResource):
         bundle, machine = args.bundle, args.machine
 
         def stdin(values: Mapping[str, Mapping[str, str]]) -> str:
-            hosts = host_variables(values["addresses"], machine.name)
-            return payload(bundle, hosts, args.secret_files(values["secrets"]))
+            return payload(bundle, args.hosts(values["addresses"]), args.secret_files(values["secrets"]))
 
         known = pulumi.Output.all(
             addresses=pulumi.Output.all(**machine.addresses), secrets=pulumi.Output.all(**args.secrets)

@@ -72,7 +72,7 @@ class HostArgs:
             authorized_key=config.login_key,
             bastion_address=addresses[bastion],
             memory_mib=project.size(name).memory_mib,
-            tier=project.droplet(name).role,
+            tier=project.droplet(name).tier,
             size=project.droplet(name).size,
             forward_to=peers if name == bastion else {},
             mount=MountArgs(

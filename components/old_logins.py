@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import pulumi
@@ -15,7 +16,7 @@ import pulumi
 from components.machine import Machine
 from components.remote import command
 from components.stack_config import StackConfig
-from topology.logins import DATABASE_ROLES, database_login, database_password
+from topology.logins import database_login, database_password, database_services
 
 RETIRE = "set -euo pipefail\ntimeout 280 python3 -B /opt/basecommerce/scripts/release.py retire infra\n"
 
@@ -31,16 +32,17 @@ class OldLoginsArgs:
     @classmethod
     def from_config(cls, config: StackConfig, machine: Machine) -> Self:
         """Name the logins of the stack's passwords; the machine is PostgreSQL's."""
-        passwords = {key: config.secrets[key] for key in map(database_password, DATABASE_ROLES)}
+        services = database_services(config.project.inventory.verticals)
+        passwords = {key: config.secrets[key] for key in map(database_password, services)}
         return cls(
             machine=machine,
-            logins=pulumi.Output.unsecret(pulumi.Output.all(**passwords).apply(_logins)),
+            logins=pulumi.Output.unsecret(pulumi.Output.all(**passwords).apply(partial(_logins, services))),
             release=config.bundles[machine.name].digest,
         )
 
 
-def _logins(passwords: Mapping[str, str]) -> Sequence[str]:
-    return [database_login(service, passwords) for service in DATABASE_ROLES]
+def _logins(services: Sequence[str], passwords: Mapping[str, str]) -> Sequence[str]:
+    return [database_login(service, passwords) for service in services]
 
 
 class OldLogins(pulumi.ComponentResource):

@@ -35,7 +35,6 @@ from topology.bundle import Bundle, pack
 from topology.cloud_init import SSHD_ALGORITHMS, SSHD_LIMITS
 from topology.firewall import CloudRules, HostRule, rule_table
 from topology.monitoring import DropletAlert, HealthAlert
-from topology.tier_variables import host_variables
 
 ADDRESSES = {"infra": "10.80.0.2", "edge": "10.80.0.4"}
 FILES = {"compose.yaml": "services: {}\n", ".env": "DOMAIN=x\n"}
@@ -92,7 +91,7 @@ def ufw_firewall(name: str) -> pulumi.Resource:
 
 def compose_stack(name: str) -> pulumi.Resource:
     args = ComposeStackArgs(
-        machine=machine(), bundle=BUNDLE,
+        machine=machine(), bundle=BUNDLE, hosts=dict,
         secrets={"token_key": pulumi.Output.secret("canary")},
         secret_files=lambda values: {"a.env": {"content": values["token_key"], "uid": 1, "gid": 1}},
     )  # fmt: skip
@@ -193,13 +192,13 @@ def test_the_payload_of_a_tier_is_secret_and_complete() -> None:
     assert json.loads(activation.plain("stdin")) == {
         "bundle": base64.b64encode(TAR).decode(),
         "digest": "ab" * 32,
-        "hosts": {"INFRA_ADDRESS": "10.80.0.2", "EDGE_ADDRESS": "10.80.0.4", "PRIVATE_ADDRESS": "10.80.0.2"},
+        "hosts": ADDRESSES,
         "secrets": {"a.env": {"content": "canary", "uid": 1, "gid": 1}},
     }
 
 
 def test_the_payload_is_the_same_for_the_same_inputs_in_any_order() -> None:
-    hosts = host_variables(ADDRESSES, "infra")
+    hosts = {"PRIVATE_ADDRESS": "10.80.0.2"}
     assert payload(BUNDLE, hosts, {}) == payload(BUNDLE, dict(reversed(hosts.items())), {})
 
 
