@@ -6,6 +6,7 @@ Loading and checking come first: a wrong setting is refused before any resource 
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pulumi
@@ -18,18 +19,17 @@ from components.dns import Dns, DnsArgs
 from components.droplet import Droplet, DropletArgs
 from components.host import Host, HostArgs
 from components.image_pull import ImagePull, ImagePullArgs
+from components.machine import machines_of
 from components.monitoring import Monitoring, MonitoringArgs
 from components.network import Network, NetworkArgs
 from components.old_logins import OldLogins, OldLoginsArgs
 from components.origin_http import OriginHttp, OriginHttpArgs
 from components.origin_tls import OriginTls, OriginTlsArgs
-from components.remote import access_by_droplet
 from components.stack_config import StackConfig, load_stack_config
 from components.ufw_firewall import UfwFirewall, UfwFirewallArgs
 from components.zone_settings import ZoneSettings, ZoneSettingsArgs
 from topology.cloud_init import template_digest
-from topology.costs import machines_of
-from topology.inventory import ROLES
+from topology.costs import machines_of as billed_machines
 from topology.secrets import ORIGIN_CERTIFICATE, PULL_AUTHORITIES
 
 ROOT = Path(__file__).resolve().parent
@@ -38,88 +38,79 @@ ROOT = Path(__file__).resolve().parent
 def main() -> None:
     """Declare the stack. Raises RunError, which Pulumi shows without a traceback, for wrong settings."""
     config = load_stack_config(ROOT)
-    project, bastion = config.project, config.project.inventory.bastion
-    order = [name for role in ROLES for name in project.inventory.by_role(role)]  # infra, vertical, edge
+    project = config.project
+    stages, bastion = project.inventory.stages, project.inventory.bastion
 
+    # The walls: no machine is born in the open.
     network = Network("network", NetworkArgs.from_config(config))
     firewall = CloudFirewall("cloud-firewall", CloudFirewallArgs.from_config(config))
     origin_tls = OriginTls("origin-tls", OriginTlsArgs.from_config(config))
     ssh_key = digitalocean.SshKey("login-key", name=project.physical_name("login"), public_key=config.login_key)
 
+    # The machines, stage by stage: infra, vertical, edge.
     droplets: dict[str, Droplet] = {}
-    before: list[pulumi.Resource] = [network, firewall]  # no machine is born in the open
-    for name in order:
-        droplet_args = DropletArgs.from_config(config, name, vpc_id=network.id, ssh_key_id=ssh_key.id)
-        droplets[name] = Droplet(name, droplet_args, pulumi.ResourceOptions(depends_on=before))
-        before = [droplets[name]]
+    for stage in stages:
+        walls_and_earlier = after(network, firewall, *droplets.values())
+        for name in stage:
+            droplet_args = DropletArgs.from_config(config, name, vpc_id=network.id, ssh_key_id=ssh_key.id)
+            droplets[name] = Droplet(name, droplet_args, walls_and_earlier)
+    machines = machines_of(config, droplets)
 
-    ids = {name: droplet.id for name, droplet in droplets.items()}
-    addresses = {name: droplet.private_ip for name, droplet in droplets.items()}
-    public_address = droplets[bastion].address
-    access = access_by_droplet(config, addresses, public_address)
+    # Each is made ready by SSH. The bastion first: the others are reached through it, by addresses that it must know.
+    gate = Host(f"{bastion}-host", HostArgs.from_config(config, machines[bastion]), after(*droplets.values()))
+    inner = {
+        name: Host(f"{name}-host", HostArgs.from_config(config, machine), after(gate))
+        for name, machine in machines.items()
+        if name != bastion
+    }
+    hosts = {bastion: gate, **inner}
 
-    before = list(droplets.values())  # the bastion forwards to its peers' addresses
-    ready: dict[str, list[pulumi.Resource]] = {}
-    for name in sorted(order, key=lambda name: name != bastion):
-        host_args = HostArgs.from_config(config, name, droplet_id=ids[name], access=access[name], addresses=addresses)
-        host = Host(f"{name}-host", host_args, pulumi.ResourceOptions(depends_on=before))
-        if name == bastion:  # the others are reached through it
-            before = [host]
-        ufw_args = UfwFirewallArgs.from_config(
-            config, name, droplet_id=ids[name], access=access[name], addresses=addresses
-        )
-        image_args = ImagePullArgs.from_config(config, name, droplet_id=ids[name], access=access[name])
-        # Neither waits for another machine; no container port opens before its rules.
-        ready[name] = [
-            UfwFirewall(f"{name}-ufw", ufw_args, pulumi.ResourceOptions(depends_on=[host])),
-            ImagePull(f"{name}-images", image_args, pulumi.ResourceOptions(depends_on=[host])),
+    # What a tier needs on its own machine, whatever the others do: rules before a port opens, images before they run.
+    needs: dict[str, list[pulumi.Resource]] = {
+        name: [
+            UfwFirewall(f"{name}-ufw", UfwFirewallArgs.from_config(config, machine), after(hosts[name])),
+            ImagePull(f"{name}-images", ImagePullArgs.from_config(config, machine), after(hosts[name])),
         ]
+        for name, machine in machines.items()
+    }
+    needs[bastion].append(origin_tls)  # Cloudflare holds its client certificate before the edge asks for it
+    http_args = OriginHttpArgs.from_config(config, machines[bastion])
+    plain_http = partial(OriginHttp, f"{bastion}-http", http_args)
+    if http_args.serves:  # before Cloudflare is told to speak it
+        needs[bastion].append(plain_http(after(*needs[bastion])))
 
-    # Cloudflare holds its client certificate before the edge asks for it.
-    ready[bastion].append(origin_tls)
-    http_args = OriginHttpArgs.from_config(config, droplet_id=ids[bastion], access=access[bastion])
-    if http_args.serves:  # before Cloudflare is told to speak plain HTTP
-        http_opts = pulumi.ResourceOptions(depends_on=list(ready[bastion]))
-        ready[bastion].append(OriginHttp(f"{bastion}-http", http_args, http_opts))
-
+    # The tiers, stage by stage: each finds what it speaks to.
     issued = {bastion: {ORIGIN_CERTIFICATE: origin_tls.certificate, PULL_AUTHORITIES: origin_tls.authorities}}
-    stacks: dict[str, ComposeStack] = {}
-    for name in order:
-        stack_args = ComposeStackArgs.from_config(
-            config,
-            name,
-            droplet_id=ids[name],
-            access=access[name],
-            addresses=addresses,
-            issued=issued.get(name, {}),
-        )
-        after = pulumi.ResourceOptions(depends_on=[*before, *ready[name]])
-        stacks[name] = ComposeStack(f"{name}-stack", stack_args, after)
-        before = [stacks[name]]
+    tiers: dict[str, ComposeStack] = {}
+    for stage in stages:
+        earlier = tuple(tiers.values())
+        for name in stage:
+            tier_args = ComposeStackArgs.from_config(config, machines[name], issued=issued.get(name))
+            tiers[name] = ComposeStack(f"{name}-stack", tier_args, after(gate, *earlier, *needs[name]))
+    store = project.inventory.store
+    OldLogins(f"{store}-old-logins", OldLoginsArgs.from_config(config, machines[store]), after(*tiers.values()))
 
-    store = order[0]
-    logins_args = OldLoginsArgs.from_config(config, store, droplet_id=ids[store], access=access[store])
-    OldLogins(f"{store}-old-logins", logins_args, pulumi.ResourceOptions(depends_on=list(stacks.values())))
-
-    zone_opts = pulumi.ResourceOptions(depends_on=before)
-    before = [ZoneSettings("zone", ZoneSettingsArgs.from_config(config), zone_opts)]
-    if not http_args.serves:  # after Cloudflare was told not to
-        before = [OriginHttp(f"{bastion}-http", http_args, pulumi.ResourceOptions(depends_on=before))]
-    dns = Dns("dns", DnsArgs.from_config(config, address=public_address), pulumi.ResourceOptions(depends_on=before))
-
+    # The world: how Cloudflare speaks to the edge, the names, and who is told when they do not answer.
+    zone = ZoneSettings("zone", ZoneSettingsArgs.from_config(config), after(*tiers.values()))
+    spoken = zone if http_args.serves else plain_http(after(zone))  # closed when Cloudflare does not speak it any more
+    dns = Dns("dns", DnsArgs.from_config(config, address=droplets[bastion].address), after(spoken))
+    # Last: a check of a name that does not exist yet would send mail.
+    Monitoring("monitoring", MonitoringArgs.from_config(config, tags=list(firewall.tags.values())), after(dns))
     urns = [urn for droplet in droplets.values() for urn in droplet.urns]
     AccountProject("project", AccountProjectArgs.from_config(config, urns=urns))
-    # Last: a check of a name that does not exist yet would send mail.
-    alerts = MonitoringArgs.from_config(config, tags=list(firewall.tags.values()))
-    Monitoring("monitoring", alerts, pulumi.ResourceOptions(depends_on=[dns]))
 
-    export(config, droplets, stacks)
+    export(config, droplets, tiers)
 
 
-def export(config: StackConfig, droplets: dict[str, Droplet], stacks: dict[str, ComposeStack]) -> None:
+def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
+    """Let a component wait for all of these, with all that belongs to them."""
+    return pulumi.ResourceOptions(depends_on=list(resources))
+
+
+def export(config: StackConfig, droplets: dict[str, Droplet], tiers: dict[str, ComposeStack]) -> None:
     """Tell what the other commands and the next `up` need of this stack; README.md lists the names."""
     project = config.project
-    billed = machines_of(project.inventory)
+    billed = billed_machines(project.inventory)
     pulumi.export("domain", project.settings.domain)
     pulumi.export("edge_reserved_ip", droplets[project.inventory.bastion].address)
     pulumi.export(
@@ -137,7 +128,7 @@ def export(config: StackConfig, droplets: dict[str, Droplet], stacks: dict[str, 
     )
     pulumi.export("host_public_keys", config.host_keys)
     pulumi.export("ssh_user", project.settings.ssh.user)
-    pulumi.export("releases", {config.bundles[name].tier: stack.digest for name, stack in stacks.items()})
+    pulumi.export("releases", {config.bundles[name].tier: tier.digest for name, tier in tiers.items()})
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from typing import Self
 
 import pulumi
 
-from components.remote import Access, command, command_text
+from components.machine import Machine
+from components.remote import command
 from components.stack_config import StackConfig
 from topology.bundle import Bundle
 from topology.secrets import SecretFile, service_secrets
@@ -29,39 +30,28 @@ SecretFiles = Callable[[Mapping[str, str]], Mapping[str, SecretFile]]
 
 @dataclass(frozen=True, kw_only=True)
 class ComposeStackArgs:
-    """`addresses` are the private addresses by droplet name, `secrets` the values of its secret files by key."""
+    """`secrets` are the values of the tier's secret files, by key; `hosts` names the addresses as compose files do."""
 
-    droplet_name: str
-    droplet_id: pulumi.Input[str]
-    access: Access
+    machine: Machine
     bundle: Bundle
-    addresses: Mapping[str, pulumi.Input[str]]
+    hosts: Callable[[Mapping[str, str]], Mapping[str, str]]
     secrets: Mapping[str, pulumi.Output[str]]
     secret_files: SecretFiles
 
     @classmethod
     def from_config(
-        cls,
-        config: StackConfig,
-        name: str,
-        *,
-        droplet_id: pulumi.Input[str],
-        access: Access,
-        addresses: Mapping[str, pulumi.Input[str]],
-        issued: Mapping[str, pulumi.Output[str]],
+        cls, config: StackConfig, machine: Machine, *, issued: Mapping[str, pulumi.Output[str]] | None = None
     ) -> Self:
-        """Plan the tier of a droplet of the inventory: its bundle, and the secret files of its role.
+        """Plan the tier of a machine of the inventory: its bundle, and the secret files of its role.
 
         `issued` are values beside the stack's secrets, such as a certificate that the same run asks for.
         """
         return cls(
-            droplet_name=name,
-            droplet_id=droplet_id,
-            access=access,
-            bundle=config.bundles[name],
-            addresses=addresses,
-            secrets={**config.secrets, **issued},
-            secret_files=partial(service_secrets, config.project, config.project.droplet(name).role),
+            machine=machine,
+            bundle=config.bundles[machine.name],
+            hosts=partial(host_variables, config.project.inventory, machine.name),
+            secrets={**config.secrets, **(issued or {})},
+            secret_files=partial(service_secrets, config.project, machine.name),
         )
 
 
@@ -89,29 +79,20 @@ class ComposeStack(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ComposeStackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("basecommerce:compose:ComposeStack", name, {}, opts)
-        bundle = args.bundle
-
-        def text(droplet_id: str) -> str:
-            return command_text(
-                droplet_id=droplet_id,
-                title=f"activate {bundle.tier} {bundle.digest[:12]}",
-                script=bundle.activation,
-                variables={},
-            )
+        bundle, machine = args.bundle, args.machine
 
         def stdin(values: Mapping[str, Mapping[str, str]]) -> str:
-            hosts = host_variables(values["addresses"], args.droplet_name)
-            return payload(bundle, hosts, args.secret_files(values["secrets"]))
+            return payload(bundle, args.hosts(values["addresses"]), args.secret_files(values["secrets"]))
 
+        known = pulumi.Output.all(
+            addresses=pulumi.Output.all(**machine.addresses), secrets=pulumi.Output.all(**args.secrets)
+        )
         activation = command(
             f"{name}-activation",
-            access=args.access,
-            text=pulumi.Output.from_input(args.droplet_id).apply(text),
-            stdin=pulumi.Output.secret(
-                pulumi.Output.all(
-                    addresses=pulumi.Output.all(**args.addresses), secrets=pulumi.Output.all(**args.secrets)
-                ).apply(stdin)
-            ),
+            machine=machine,
+            title=f"activate {bundle.tier} {bundle.digest[:12]}",
+            script=bundle.activation,
+            stdin=pulumi.Output.secret(known.apply(stdin)),
             timeout="40m",  # `release.py` must end by itself: cut off, it would not bring the earlier release back
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -13,7 +13,8 @@ from typing import Self
 
 import pulumi
 
-from components.remote import READINESS_DIALS, SSH_PORT, Access, command, command_text, read_script
+from components.machine import Machine
+from components.remote import READINESS_DIALS, SSH_PORT, command, read_script
 from components.stack_config import StackConfig
 from topology.cloud_init import (
     METADATA_UNIT,
@@ -50,9 +51,7 @@ class MountArgs:
 class HostArgs:
     """`bastion_address` is private, as peers see the bastion."""
 
-    droplet_name: str
-    droplet_id: pulumi.Input[str]
-    access: Access
+    machine: Machine
     authorized_key: pulumi.Input[str]
     bastion_address: pulumi.Input[str]
     memory_mib: int
@@ -63,27 +62,17 @@ class HostArgs:
     mount: MountArgs | None = None  # most droplets keep nothing
 
     @classmethod
-    def from_config(
-        cls,
-        config: StackConfig,
-        name: str,
-        *,
-        droplet_id: pulumi.Input[str],
-        access: Access,
-        addresses: Mapping[str, pulumi.Input[str]],
-    ) -> Self:
-        """Plan a droplet of the inventory; `addresses` are the private ones of all droplets."""
-        project = config.project
+    def from_config(cls, config: StackConfig, machine: Machine) -> Self:
+        """Plan what a machine of the inventory needs."""
+        project, name, addresses = config.project, machine.name, machine.addresses
         bastion, volume = project.inventory.bastion, project.droplet(name).volume
         peers = {peer: address for peer, address in addresses.items() if peer != bastion}
         return cls(
-            droplet_name=name,
-            droplet_id=droplet_id,
-            access=access,
+            machine=machine,
             authorized_key=config.login_key,
             bastion_address=addresses[bastion],
             memory_mib=project.size(name).memory_mib,
-            tier=project.droplet(name).role,
+            tier=project.droplet(name).tier,
             size=project.droplet(name).size,
             forward_to=peers if name == bastion else {},
             mount=MountArgs(
@@ -123,62 +112,37 @@ class Host(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: HostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("basecommerce:host:Host", name, {}, opts)
+        machine, mount = args.machine, args.mount
         before: list[pulumi.Resource] = []
-        if args.access.bastion is not None:
-            on_bastion = Access(user=args.access.user, private_key=args.access.private_key, target=args.access.bastion)
+        if machine.at_bastion is not None:
             before.append(
                 command(
                     f"{name}-reachable",
-                    access=on_bastion,
-                    text=_wait_text(args),
+                    machine=machine.at_bastion,
+                    title=f"wait-peer {machine.name}",
+                    script=read_script("lib.sh", "wait-peer.sh"),
+                    variables={
+                        "PEER_NAME": machine.name,
+                        "PEER_ADDRESS": machine.target.address,
+                        "PEER_PORT": str(SSH_PORT),
+                        "WAIT_SECONDS": str(PEER_WAIT_S),
+                    },
                     timeout="6m",
                     opts=pulumi.ResourceOptions(parent=self),
                 )
             )
         ready = command(
             f"{name}-ready",
-            access=args.access,
-            text=_prepare_text(args),
-            dials=READINESS_DIALS,
-            timeout="30m",  # 30 dials of 6 s with pauses of 5 s, then the script's own waits: under 27 minutes
-            # No data flows from the wait; sshd must answer before the first byte goes through the bastion.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
-        )
-        self.droplet_id = pulumi.Output.all(args.droplet_id, ready.id).apply(lambda ids: str(ids[0]))
-        self.register_outputs({"droplet_id": self.droplet_id})
-
-
-def _wait_text(args: HostArgs) -> pulumi.Output[str]:
-    def render(values: list[str]) -> str:
-        droplet_id, address = values
-        return command_text(
-            droplet_id=droplet_id,
-            title=f"wait-peer {args.droplet_name}",
-            script=read_script("lib.sh", "wait-peer.sh"),
-            variables={
-                "PEER_NAME": args.droplet_name,
-                "PEER_ADDRESS": address,
-                "PEER_PORT": str(SSH_PORT),
-                "WAIT_SECONDS": str(PEER_WAIT_S),
-            },
-        )
-
-    return pulumi.Output.all(args.droplet_id, args.access.target.address).apply(render)
-
-
-def _prepare_text(args: HostArgs) -> pulumi.Output[str]:
-    def render(values: list[str]) -> str:
-        droplet_id, authorized_key, bastion_address, *forward_to = values
-        mount = args.mount
-        return command_text(
-            droplet_id=droplet_id,
-            title=f"prepare-host {args.droplet_name}",
+            machine=machine,
+            title=f"prepare-host {machine.name}",
             script=read_script("lib.sh", "upkeep.sh", "prepare-host.sh"),
             variables={
-                "LOGIN_USER": args.access.user,
-                "AUTHORIZED_KEY": authorized_key,
+                "LOGIN_USER": machine.user,
+                "AUTHORIZED_KEY": args.authorized_key,
                 "SSHD_PEERS_FILE": SSHD_PEERS_FILE,
-                "SSHD_PEERS": sshd_peers(bastion_address, tuple(forward_to)),
+                "SSHD_PEERS": pulumi.Output.all(args.bastion_address, *args.forward_to.values()).apply(
+                    lambda known: sshd_peers(known[0], tuple(known[1:]))
+                ),
                 "PACKAGES": " ".join(PACKAGES),
                 "TIER": args.tier,
                 # Nobody reads it. A new size reboots the machine: this runs again, and what comes after waits for it.
@@ -193,7 +157,10 @@ def _prepare_text(args: HostArgs) -> pulumi.Output[str]:
                 "VOLUME_LABEL": mount.label if mount else "",
                 "VOLUME_MOUNT": mount.mount if mount else "",
             },
+            dials=READINESS_DIALS,
+            timeout="30m",  # 30 dials of 6 s with pauses of 5 s, then the script's own waits: under 27 minutes
+            # No data flows from the wait; sshd must answer before the first byte goes through the bastion.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
         )
-
-    inputs = (args.droplet_id, args.authorized_key, args.bastion_address, *args.forward_to.values())
-    return pulumi.Output.all(*inputs).apply(render)
+        self.droplet_id = pulumi.Output.all(machine.droplet_id, ready.id).apply(lambda ids: str(ids[0]))
+        self.register_outputs({"droplet_id": self.droplet_id})

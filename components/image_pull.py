@@ -13,7 +13,8 @@ from typing import Self
 
 import pulumi
 
-from components.remote import Access, command, command_text, read_script
+from components.machine import Machine
+from components.remote import command, read_script
 from components.stack_config import StackConfig
 
 
@@ -21,15 +22,13 @@ from components.stack_config import StackConfig
 class ImagePullArgs:
     """`images` are full references."""
 
-    droplet_name: str
-    droplet_id: pulumi.Input[str]
-    access: Access
+    machine: Machine
     images: Sequence[str]
 
     @classmethod
-    def from_config(cls, config: StackConfig, name: str, *, droplet_id: pulumi.Input[str], access: Access) -> Self:
-        """Name what the tier of a droplet of the inventory runs."""
-        return cls(droplet_name=name, droplet_id=droplet_id, access=access, images=config.bundles[name].images)
+    def from_config(cls, config: StackConfig, machine: Machine) -> Self:
+        """Name what the tier of a machine of the inventory runs."""
+        return cls(machine=machine, images=config.bundles[machine.name].images)
 
 
 class ImagePull(pulumi.ComponentResource):
@@ -39,20 +38,12 @@ class ImagePull(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ImagePullArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("basecommerce:images:ImagePull", name, {}, opts)
-
-        def text(droplet_id: str) -> str:
-            return command_text(
-                droplet_id=droplet_id,
-                title=f"pull-images {args.droplet_name}",
-                script=read_script("pull-images.sh"),
-                variables={},
-                arguments=tuple(args.images),
-            )
-
         pull = command(
             f"{name}-pull",
-            access=args.access,
-            text=pulumi.Output.from_input(args.droplet_id).apply(text),
+            machine=args.machine,
+            title=f"pull-images {args.machine.name}",
+            script=read_script("pull-images.sh"),
+            arguments=tuple(args.images),
             timeout="80m",  # five images, each of which ends by itself after 15 minutes
             opts=pulumi.ResourceOptions(parent=self),
         )

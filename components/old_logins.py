@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import pulumi
 
-from components.remote import Access, command, command_text
+from components.machine import Machine
+from components.remote import command
 from components.stack_config import StackConfig
-from topology.logins import DATABASE_ROLES, database_login, database_password
+from topology.logins import database_login, database_password, database_services
 
 RETIRE = "set -euo pipefail\ntimeout 280 python3 -B /opt/basecommerce/scripts/release.py retire infra\n"
 
@@ -23,25 +25,24 @@ RETIRE = "set -euo pipefail\ntimeout 280 python3 -B /opt/basecommerce/scripts/re
 class OldLoginsArgs:
     """`logins` are those that stay; their names change with their passwords. `release` is the digest on infra."""
 
-    droplet_id: pulumi.Input[str]
-    access: Access
+    machine: Machine
     logins: pulumi.Output[Sequence[str]]
     release: str
 
     @classmethod
-    def from_config(cls, config: StackConfig, name: str, *, droplet_id: pulumi.Input[str], access: Access) -> Self:
-        """Name the logins of the stack's passwords; `name` is the droplet of PostgreSQL."""
-        passwords = {key: config.secrets[key] for key in map(database_password, DATABASE_ROLES)}
+    def from_config(cls, config: StackConfig, machine: Machine) -> Self:
+        """Name the logins of the stack's passwords; the machine is PostgreSQL's."""
+        services = database_services(config.project.inventory.verticals)
+        passwords = {key: config.secrets[key] for key in map(database_password, services)}
         return cls(
-            droplet_id=droplet_id,
-            access=access,
-            logins=pulumi.Output.unsecret(pulumi.Output.all(**passwords).apply(_logins)),
-            release=config.bundles[name].digest,
+            machine=machine,
+            logins=pulumi.Output.unsecret(pulumi.Output.all(**passwords).apply(partial(_logins, services))),
+            release=config.bundles[machine.name].digest,
         )
 
 
-def _logins(passwords: Mapping[str, str]) -> Sequence[str]:
-    return [database_login(service, passwords) for service in DATABASE_ROLES]
+def _logins(services: Sequence[str], passwords: Mapping[str, str]) -> Sequence[str]:
+    return [database_login(service, passwords) for service in services]
 
 
 class OldLogins(pulumi.ComponentResource):
@@ -51,20 +52,12 @@ class OldLogins(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: OldLoginsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("basecommerce:database:OldLogins", name, {}, opts)
-
-        def text(values: Mapping[str, object]) -> str:
-            # The release is named since its files decide what goes.
-            return command_text(
-                droplet_id=str(values["droplet_id"]),
-                title=f"retire-logins {args.release[:12]}",
-                script=RETIRE,
-                variables={"KEPT_LOGINS": " ".join(map(str, values["logins"]))},  # type: ignore[call-overload]
-            )
-
         retired = command(
             f"{name}-retired",
-            access=args.access,
-            text=pulumi.Output.all(droplet_id=args.droplet_id, logins=args.logins).apply(text),
+            machine=args.machine,
+            title=f"retire-logins {args.release[:12]}",  # it is named since its files decide what goes
+            script=RETIRE,
+            variables={"KEPT_LOGINS": args.logins.apply(" ".join)},
             timeout="5m",
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -11,7 +11,8 @@ from typing import Self
 
 import pulumi
 
-from components.remote import Access, command, command_text, read_script
+from components.machine import Machine
+from components.remote import command, read_script
 from components.stack_config import StackConfig
 
 SETTLE_S = 30
@@ -23,14 +24,13 @@ Source: https://blog.cloudflare.com/introducing-quicksilver-configuration-distri
 class OriginHttpArgs:
     """`serves` tells whether plain HTTP gets the shop."""
 
-    droplet_id: pulumi.Input[str]
-    access: Access
+    machine: Machine
     serves: bool
 
     @classmethod
-    def from_config(cls, config: StackConfig, *, droplet_id: pulumi.Input[str], access: Access) -> Self:
+    def from_config(cls, config: StackConfig, machine: Machine) -> Self:
         """Plan port 80 as the mode of TLS wants it."""
-        return cls(droplet_id=droplet_id, access=access, serves=config.project.settings.cloudflare.ssl == "flexible")
+        return cls(machine=machine, serves=config.project.settings.cloudflare.ssl == "flexible")
 
 
 class OriginHttp(pulumi.ComponentResource):
@@ -40,19 +40,13 @@ class OriginHttp(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: OriginHttpArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("basecommerce:tls:OriginHttp", name, {}, opts)
-
-        def text(droplet_id: str) -> str:
-            return command_text(
-                droplet_id=droplet_id,
-                title=f"origin-http {'open' if args.serves else 'closed'}",
-                script=read_script("lib.sh", "origin-http.sh"),
-                variables={"PLAIN_HTTP": "open" if args.serves else "closed", "WAIT_SECONDS": str(SETTLE_S)},
-            )
-
+        state = "open" if args.serves else "closed"
         switch = command(
             f"{name}-switch",
-            access=args.access,
-            text=pulumi.Output.from_input(args.droplet_id).apply(text),
+            machine=args.machine,
+            title=f"origin-http {state}",
+            script=read_script("lib.sh", "origin-http.sh"),
+            variables={"PLAIN_HTTP": state, "WAIT_SECONDS": str(SETTLE_S)},
             timeout="5m",
             opts=pulumi.ResourceOptions(parent=self),
         )

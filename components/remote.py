@@ -12,11 +12,12 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pulumi
 from pulumi_command import remote
 
-from components.stack_config import StackConfig
+from components.machine import Machine
 
 SSH_PORT = 22
 
@@ -40,67 +41,6 @@ DIALS = Dials(errors=9, timeout_s=2)
 (crowded by strangers, or a penalty) the pauses are all there is: few dials would be over in half a second."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Endpoint:
-    """One sshd: where it answers and the public key (`ssh-ed25519 AAAA...`) that it must prove."""
-
-    address: pulumi.Input[str]
-    host_key: pulumi.Input[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Access:
-    """How the program logs in to one droplet: directly, or through the bastion."""
-
-    user: str
-    private_key: pulumi.Output[str]
-    target: Endpoint
-    bastion: Endpoint | None = None  # None: the droplet is the bastion itself
-
-    def connection(self, dials: Dials) -> remote.ConnectionArgs:
-        """Build the provider's form."""
-        proxy = None
-        if self.bastion is not None:
-            proxy = remote.ProxyConnectionArgs(
-                host=self.bastion.address,
-                port=SSH_PORT,
-                user=self.user,
-                private_key=self.private_key,
-                host_key=self.bastion.host_key,
-                dial_error_limit=dials.errors,
-                per_dial_timeout=dials.timeout_s,
-            )
-        return remote.ConnectionArgs(
-            host=self.target.address,
-            port=SSH_PORT,
-            user=self.user,
-            private_key=self.private_key,
-            host_key=self.target.host_key,
-            dial_error_limit=dials.errors,
-            per_dial_timeout=dials.timeout_s,
-            proxy=proxy,
-        )
-
-
-def access_by_droplet(
-    config: StackConfig, addresses: Mapping[str, pulumi.Input[str]], bastion_address: pulumi.Input[str]
-) -> dict[str, Access]:
-    """Give the way into each droplet: straight to the bastion's public address, through it to the private others."""
-    user, private_key = config.project.settings.ssh.user, config.secrets["login_private_key"]
-    bastion = config.project.inventory.bastion
-    entry = Endpoint(address=bastion_address, host_key=config.host_keys[bastion])
-    access = {
-        name: Access(
-            user=user,
-            private_key=private_key,
-            target=Endpoint(address=address, host_key=config.host_keys[name]),
-            bastion=entry,
-        )
-        for name, address in addresses.items()
-    }
-    return {**access, bastion: Access(user=user, private_key=private_key, target=entry)}
-
-
 def read_script(*names: str) -> str:
     """Join files of `components/scripts/` to one script; variables are put before it by `command_text`."""
     return "\n".join((SCRIPTS / name).read_text() for name in names)
@@ -122,18 +62,30 @@ def command_text(
 def command(
     name: str,
     *,
-    access: Access,
-    text: pulumi.Input[str],
+    machine: Machine,
+    title: str,
+    script: str,
     opts: pulumi.ResourceOptions,
+    variables: Mapping[str, pulumi.Input[str]] | None = None,
+    arguments: tuple[str, ...] = (),
     stdin: pulumi.Input[str] | None = None,
     dials: Dials = DIALS,
     timeout: str = "10m",
 ) -> remote.Command:
     """Declare one remote command. `timeout` is Pulumi's form (`90s`, `10m`); the scripts keep shorter ones."""
+
+    def text(values: Mapping[str, Any]) -> str:
+        known = {name: values["variables"][name] for name in variables or {}}  # in the order given, whatever resolves
+        return command_text(
+            droplet_id=values["droplet_id"], title=title, script=script, variables=known, arguments=arguments
+        )
+
     return remote.Command(
         name,
-        connection=access.connection(dials),
-        create=text,
+        connection=_connection(machine, dials),
+        create=pulumi.Output.all(droplet_id=machine.droplet_id, variables=pulumi.Output.all(**(variables or {}))).apply(
+            text
+        ),
         stdin=stdin,
         logging=remote.Logging.NONE,
         add_previous_output_in_env=False,
@@ -144,4 +96,28 @@ def command(
                 custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout),
             ),
         ),
+    )
+
+
+def _connection(machine: Machine, dials: Dials) -> remote.ConnectionArgs:
+    proxy = None
+    if machine.bastion is not None:
+        proxy = remote.ProxyConnectionArgs(
+            host=machine.bastion.address,
+            port=SSH_PORT,
+            user=machine.user,
+            private_key=machine.private_key,
+            host_key=machine.bastion.host_key,
+            dial_error_limit=dials.errors,
+            per_dial_timeout=dials.timeout_s,
+        )
+    return remote.ConnectionArgs(
+        host=machine.target.address,
+        port=SSH_PORT,
+        user=machine.user,
+        private_key=machine.private_key,
+        host_key=machine.target.host_key,
+        dial_error_limit=dials.errors,
+        per_dial_timeout=dials.timeout_s,
+        proxy=proxy,
     )

@@ -42,7 +42,7 @@ def load_stack_config(root: Path) -> StackConfig:
     """
     try:
         project = _load_project(root)
-        bundles = {name: build_bundle(project, spec.role) for name, spec in project.inventory.droplets.items()}
+        bundles = {name: build_bundle(project, name) for name in project.inventory.droplets}
     except ConfigurationError as error:
         raise pulumi.RunError(error.render()) from None
     config = pulumi.Config(PROJECT)

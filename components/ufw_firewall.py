@@ -13,7 +13,8 @@ from typing import Self
 
 import pulumi
 
-from components.remote import Access, command, command_text, read_script
+from components.machine import Machine
+from components.remote import command, read_script
 from components.stack_config import StackConfig
 from topology.firewall import HostRule, docker_user_rules, rule_table, ufw_rules
 
@@ -23,33 +24,19 @@ Plan = Callable[[Mapping[str, str]], tuple[HostRule, ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class UfwFirewallArgs:
-    """`addresses` are the private addresses of all droplets, this one's among them."""
+    """The rules are plans, since addresses are known late."""
 
-    droplet_name: str
-    droplet_id: pulumi.Input[str]
-    access: Access
-    addresses: Mapping[str, pulumi.Input[str]]
+    machine: Machine
     machine_rules: Plan
     container_rules: Plan
 
     @classmethod
-    def from_config(
-        cls,
-        config: StackConfig,
-        name: str,
-        *,
-        droplet_id: pulumi.Input[str],
-        access: Access,
-        addresses: Mapping[str, pulumi.Input[str]],
-    ) -> Self:
-        """Plan the packet filter of a droplet of the inventory."""
+    def from_config(cls, config: StackConfig, machine: Machine) -> Self:
+        """Plan the packet filter of a machine of the inventory."""
         return cls(
-            droplet_name=name,
-            droplet_id=droplet_id,
-            access=access,
-            addresses=addresses,
-            machine_rules=partial(ufw_rules, config.project, name),
-            container_rules=partial(docker_user_rules, config.project, name),
+            machine=machine,
+            machine_rules=partial(ufw_rules, config.project, machine.name),
+            container_rules=partial(docker_user_rules, config.project, machine.name),
         )
 
 
@@ -61,22 +48,17 @@ class UfwFirewall(pulumi.ComponentResource):
     def __init__(self, name: str, args: UfwFirewallArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("basecommerce:firewall:UfwFirewall", name, {}, opts)
 
-        def render(values: Mapping[str, str]) -> str:
-            return rule_table(args.machine_rules(values), args.container_rules(values), values, args.droplet_name)
+        machine = args.machine
 
-        def text(droplet_id: str) -> str:
-            return command_text(
-                droplet_id=droplet_id,
-                title=f"apply-firewall {args.droplet_name}",
-                script=read_script("lib.sh", "apply-firewall.sh"),
-                variables={},
-            )
+        def render(addresses: Mapping[str, str]) -> str:
+            return rule_table(args.machine_rules(addresses), args.container_rules(addresses), addresses, machine.name)
 
-        self.table = pulumi.Output.all(**args.addresses).apply(render)
+        self.table = pulumi.Output.all(**machine.addresses).apply(render)
         command(
             f"{name}-rules",
-            access=args.access,
-            text=pulumi.Output.from_input(args.droplet_id).apply(text),
+            machine=machine,
+            title=f"apply-firewall {machine.name}",
+            script=read_script("lib.sh", "apply-firewall.sh"),
             stdin=self.table,
             timeout="5m",
             opts=pulumi.ResourceOptions(parent=self),

@@ -33,14 +33,14 @@ def shipped_files(stack: Stack) -> Iterator[Violation]:
     for name, spec in project.inventory.droplets.items():
         yield from host_violations(project, name)
         try:
-            bundle = build_bundle(project, spec.role)
+            bundle = build_bundle(project, name)
         except ConfigurationError as error:
             yield from map(_unshippable, error.problems)
             continue
         document, files = read_bundle(bundle), bundle.files
         yield from compose_violations(project, name, document)
-        yield from clear_lines(spec.role, files)
-        yield from server_violations(project, spec.role, document, files)
+        yield from clear_lines(spec.tier, files)
+        yield from server_violations(project, spec.tier, document, files)
 
 
 def _unshippable(problem: Problem) -> Violation:

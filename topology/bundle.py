@@ -94,12 +94,13 @@ class Bundle:
         return f"# activate {self.tier} {self.digest[:12]}\ntier={self.tier} digest={self.digest}\n{BOOTSTRAP}"
 
 
-def build_bundle(project: Project, tier: str) -> Bundle:
-    """Build the bundle of a tier. Equal files and settings give equal bytes, on any machine and at any time.
+def build_bundle(project: Project, droplet: str) -> Bundle:
+    """Build the bundle of a droplet's tier. Equal files and settings give equal bytes, on any machine and at any time.
 
     Raises ConfigurationError for a link, for a file that looks like a secret, for a template that does not render, and
     for a variable that the compose file requires and nothing gives.
     """
+    tier = project.droplet(droplet).tier
     found = _files(project, tier)
     files = {
         name.with_suffix("") if name.suffix == ".j2" else name: (_content(project, project.root / path), executable)
@@ -108,7 +109,7 @@ def build_bundle(project: Project, tier: str) -> Bundle:
     _check_unknown(project, tier, found)
     compose = files[PurePosixPath("compose.yaml")][0].decode()
     known = _known_variables(project)
-    _check_variables(project, tier, parse_yaml(f"compose/{tier}/compose.yaml", compose), files, known)
+    _check_variables(project, droplet, parse_yaml(f"compose/{tier}/compose.yaml", compose), files, known)
     used = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]*)", compose))
     variables = {name: known[name] for name in sorted(used & set(known))}
     files[PurePosixPath(".env")] = ("".join(f"{key}={quote(variables[key])}\n" for key in variables).encode(), False)
@@ -195,13 +196,13 @@ def _known_variables(project: Project) -> dict[str, str]:
 
 
 def _check_variables(
-    project: Project, tier: str, document: Any, files: Iterable[PurePosixPath], known: Iterable[str]
+    project: Project, droplet: str, document: Any, files: Iterable[PurePosixPath], known: Iterable[str]
 ) -> None:
     problems = variable_problems(
-        tier,
+        droplet,
         document,
         project.inventory,
-        secret_files=secret_files(project, tier),
+        secret_files=secret_files(project, droplet),
         directories={name.parts[0] for name in files if len(name.parts) > 1},
         bundled=tuple(known),
     )

@@ -55,7 +55,7 @@ def read_bundle(bundle: Bundle) -> dict[str, Any]:
 def compose_violations(project: Project, droplet: str, document: Mapping[str, Any]) -> Iterator[Violation]:
     """Judge the compose project that a droplet of the inventory runs."""
     spec = project.droplet(droplet)
-    file = f"compose/{spec.role}/compose.yaml"
+    file = f"compose/{spec.tier}/compose.yaml"
     data = spec.volume.mount if spec.volume else ""
     services = {name: table(service) for name, service in table(document.get("services")).items()}
     if not services:

@@ -131,7 +131,7 @@ class DropletSpec(Section):
     """One droplet. Its role decides which compose project (tier) and which user data it gets."""
 
     role: Annotated[str, BeforeValidator(choice("a role", *ROLES))]
-    """Decides the compose project and the user data; one droplet each."""
+    """Decides the user data, the secrets, and the place in the order of the work."""
     size: Slug
     """One of `sizes`."""
     image: Slug
@@ -140,9 +140,16 @@ class DropletSpec(Section):
     """Other names that operators may use for it."""
     vertical: Name | None = None
     """The vertical (application) that a droplet of role `vertical` runs."""
+    compose: Name | None = None
+    """The folder below `compose/`, where it has another name than the vertical or the role."""
     reserved_ip: Flag = False
-    """Whether it has an address that outlives it; the edge needs one, as DNS points at it."""
+    """Whether it has an address that outlives it; the first edge needs one, as DNS points at it."""
     volume: Annotated[VolumeSpec, Table] | None = None
+
+    @property
+    def tier(self) -> str:
+        """What runs there: the folder below `compose/`, and the name of the project and its unit on the droplet."""
+        return self.compose or self.vertical or self.role
 
     @model_validator(mode="after")
     def _vertical_fits_role(self) -> Self:
@@ -226,8 +233,29 @@ class Inventory(Section):
         return tuple(name for name, spec in self.droplets.items() if spec.role == role)
 
     @property
+    def stages(self) -> tuple[tuple[str, ...], ...]:
+        """The droplets in the order of the work: those of a stage stand side by side, each stage before the next."""
+        return tuple(self.by_role(role) for role in ROLES)
+
+    @property
+    def verticals(self) -> tuple[str, ...]:
+        """Name the applications, in the order of the file."""
+        return tuple(spec.vertical for spec in self.droplets.values() if spec.vertical)
+
+    @property
+    def serving(self) -> Mapping[str, str]:
+        """Give the droplet of each tier that runs on one alone: its peers know it by the tier's name."""
+        tiers = [spec.tier for spec in self.droplets.values()]
+        return {spec.tier: name for name, spec in self.droplets.items() if tiers.count(spec.tier) == 1}
+
+    @property
+    def store(self) -> str:
+        """The droplet of PostgreSQL and Redis."""
+        return self.by_role("infra")[0]
+
+    @property
     def bastion(self) -> str:
-        """The droplet with a public service: the way in for SSH."""
+        """The droplet that DNS points at, and the way in for SSH: the first edge."""
         return self.by_role("edge")[0]
 
 
@@ -262,7 +290,7 @@ def _droplet_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
                 message=f"'{spec.image}' is not among the allowed images",
                 hint="use one of: " + ", ".join(inventory.images),
             )
-        if spec.role == "edge" and not spec.reserved_ip:
+        if name in inventory.by_role("edge")[:1] and not spec.reserved_ip:
             yield Problem(
                 file=file,
                 path=f"droplets.{name}.reserved_ip",
@@ -301,12 +329,21 @@ def _role_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
                 message=f"no droplet has the role {role}",
                 hint=f"add one with `role: {role}`",
             )
-        if len(names) > 1:
+    for name in inventory.by_role("infra")[1:]:
+        yield Problem(
+            file=file,
+            path=f"droplets.{name}.role",
+            message=f"'infra' is already the role of {inventory.store}",
+            hint="keep one: there is one PostgreSQL",
+        )
+    for name, spec in inventory.droplets.items():
+        first = next(other for other, known in inventory.droplets.items() if known.tier == spec.tier)
+        if first != name and not inventory.droplets[first].role == spec.role == "edge":
             yield Problem(
                 file=file,
-                path=f"droplets.{names[1]}.role",
-                message=f"'{role}' is already the role of {names[0]}",
-                hint="one droplet a role, for now",
+                path=f"droplets.{name}",
+                message=f"its tier '{spec.tier}' runs on {first} already",
+                hint="give it another `vertical`, with a folder below compose/",
             )
 
 

@@ -13,18 +13,14 @@ import functools
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 DATABASE = "basecommerce"
 """The database, and the superuser that PostgreSQL's first start makes; he comes in by the container's socket alone."""
-DATABASE_ROLES: Mapping[str, str] = {
-    "migrate": "basecommerce_owner",
-    "auth": "auth",
-    "construction": "construction",
-    "relay": "relay",
-    "engines": "engines",
-}
-"""By service: the role that its login belongs to. The owner of all tables is nobody's but the migrations'."""
+OWNER = "basecommerce_owner"
+"""The role of all tables: nobody's but the migrations'. Each other service's role has the service's name."""
+DATABASE_SERVICES = ("migrate", "auth", "construction", "relay", "engines")
+"""Services with a login in every stack; further verticals add theirs."""
 REDIS_COMMANDS: Mapping[str, str] = {
     "relay": "+xadd +xlen +xinfo +xgroup|create",
     "engines": "+xgroup|create +xreadgroup +xack +xpending +xclaim +xautoclaim +xlen +xinfo",
@@ -46,16 +42,22 @@ def redis_password(service: str) -> str:
     return f"redis_password_{service}"
 
 
+def database_services(verticals: Iterable[str]) -> tuple[str, ...]:
+    """Name the services with a login: those of every stack, and these verticals."""
+    return tuple(dict.fromkeys((*DATABASE_SERVICES, *verticals)))
+
+
 def database_login(service: str, values: Mapping[str, str]) -> str:
     """Name the login that goes with the service's password, e.g. `auth_1f3a9c02`; the digits are no secret."""
     digest = hashlib.sha256(f"{service} {values[database_password(service)]}".encode()).hexdigest()
     return f"{service}_{digest[:8]}"
 
 
-def database_logins(values: Mapping[str, str]) -> str:
+def database_logins(services: Iterable[str], values: Mapping[str, str]) -> str:
     """Render what `compose/infra/database/roles.sql` reads: role, login and verifier of each service."""
     logins = []
-    for service, role in DATABASE_ROLES.items():
+    for service in services:
+        role = OWNER if service == "migrate" else service
         login = database_login(service, values)
         verifier = scram_verifier(values[database_password(service)], login)
         logins.append({"role": role, "login": login, "verifier": verifier})

@@ -12,7 +12,8 @@ from topology.crosscheck import is_local, settings_problems, shared_problems
 from topology.errors import ConfigurationError, Problem
 from topology.files import check_model, read_yaml
 from topology.inventory import DropletSpec, Inventory, SizeSpec, load_inventory
-from topology.settings import APPLICATIONS, OPTIONAL_SECRET_KEYS, SECRET_KEYS, Settings, host_key_secret
+from topology.logins import database_password, database_services
+from topology.settings import APPLICATIONS, HOST_KEY, OPTIONAL_SECRET_KEYS, SECRET_KEYS, Settings, host_key_secret
 from topology.versions import Versions, load_versions
 
 T = TypeVar("T")
@@ -77,8 +78,12 @@ def settings_file(stack: str) -> str:
 
 def required_secrets(inventory: Inventory | None) -> tuple[str, ...]:
     """Name the secrets that a stack needs, one host key for each droplet among them."""
-    host_keys = [host_key_secret(name) for name in (inventory.droplets if inventory else ())]
-    return tuple(dict.fromkeys([*SECRET_KEYS, *host_keys]))
+    if inventory is None:
+        return SECRET_KEYS
+    passwords = [database_password(service) for service in database_services(inventory.verticals)]
+    host_keys = [host_key_secret(name) for name in inventory.droplets]
+    others = [name for name in SECRET_KEYS if not name.startswith(HOST_KEY)]
+    return tuple(dict.fromkeys([*others, *passwords, *host_keys]))
 
 
 def load_project(root: Path, stack: str, raw_settings: object, secrets_present: Collection[str]) -> Project:

@@ -8,17 +8,19 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TypedDict
 
 from topology.errors import ConfigurationError, Problem
+from topology.inventory import DropletSpec
 from topology.keys import public_key
 from topology.logins import (
     DATABASE,
     database_login,
     database_logins,
     database_password,
+    database_services,
     redis_password,
     redis_users,
 )
 from topology.project import PROJECT, Project, required_secrets
-from topology.settings import PASSWORD_KEYS, TLS_KEYS, host_key_secret
+from topology.settings import TLS_KEYS, host_key_secret, is_password
 from topology.tls import ORIGIN_KEY, tls_fault
 
 ROOT_ID = 0
@@ -72,7 +74,7 @@ def _fault(project: Project, name: str, values: Mapping[str, str], today: dateti
     value = values[name]
     if name in TLS_KEYS:
         return tls_fault(name, values, project.settings.domain, today)
-    if name in PASSWORD_KEYS and not re.fullmatch(PASSWORD_PATTERN, value):
+    if is_password(name) and not re.fullmatch(PASSWORD_PATTERN, value):
         return f"this secret ({len(value)} characters) is not made of 24 or more letters, digits, '_' and '-'"
     if name == "login_private_key" or name.startswith("host_key_"):
         try:
@@ -82,18 +84,23 @@ def _fault(project: Project, name: str, values: Mapping[str, str], today: dateti
     return None
 
 
-def service_secrets(project: Project, tier: str, values: Mapping[str, str]) -> dict[str, SecretFile]:
-    """Give the secret files of a tier by file name. Raises ConfigurationError for unfit values.
+def service_secrets(project: Project, droplet: str, values: Mapping[str, str]) -> dict[str, SecretFile]:
+    """Give the secret files of a droplet's tier by file name. Raises ConfigurationError for unfit values.
 
     The edge's need `origin_certificate` and `origin_pull_authorities` among the values as well.
     """
     check_secrets(project, values)
-    return _FILES[tier](project, values)
+    return _files(project, droplet, values)
 
 
-def secret_files(project: Project, tier: str) -> tuple[str, ...]:
-    """Name the secret files of a tier; no value is needed."""
-    return tuple(_FILES[tier](project, _Samples()))
+def secret_files(project: Project, droplet: str) -> tuple[str, ...]:
+    """Name the secret files of a droplet's tier; no value is needed."""
+    return tuple(_files(project, droplet, _Samples()))
+
+
+def _files(project: Project, droplet: str, values: Mapping[str, str]) -> dict[str, SecretFile]:
+    spec = project.droplet(droplet)
+    return _FILES[spec.role](project, spec, values)
 
 
 class _Samples(dict[str, str]):
@@ -111,16 +118,16 @@ def secret_uses(project: Project, samples: Mapping[str, str]) -> dict[str, tuple
     password: it is another file with another password.
     """
     uses: dict[str, list[str]] = {name: [] for name in required_secrets(project.inventory)}
-    for tier, files in _FILES.items():
-        rendered = files(project, _Samples(samples))
+    for droplet, spec in project.inventory.droplets.items():
+        rendered = _files(project, droplet, _Samples(samples))
         for name, sample in samples.items():
             others = rendered
-            if name in PASSWORD_KEYS:
-                others = files(project, _Samples({**samples, name: f"{sample}-other"}))
+            if is_password(name):
+                others = _files(project, droplet, _Samples({**samples, name: f"{sample}-other"}))
             for file, secret in rendered.items():
                 content = secret["content"]
                 if sample in content or (content.strip() and content in sample) or secret != others[file]:
-                    uses[name].append(f"{tier}: {file}")
+                    uses[name].append(f"{spec.tier}: {file}")
     for name, droplet in ((host_key_secret(droplet), droplet) for droplet in project.inventory.droplets):
         uses[name].append(f"{droplet}: sshd")
     uses["login_private_key"] += ["login-key (public half)", *(f"{name}: SSH" for name in project.inventory.droplets)]
@@ -133,9 +140,10 @@ def secret_uses(project: Project, samples: Mapping[str, str]) -> dict[str, tuple
     return {name: tuple(places) for name, places in uses.items()}
 
 
-def _infra(_project: Project, values: Mapping[str, str]) -> dict[str, SecretFile]:
+def _infra(project: Project, _spec: DropletSpec, values: Mapping[str, str]) -> dict[str, SecretFile]:
+    services = database_services(project.inventory.verticals)
     return {
-        "database_logins.json": _file(database_logins(values), ROOT_ID),  # read by release.py
+        "database_logins.json": _file(database_logins(services, values), ROOT_ID),  # read by release.py
         "redis_auth.conf": _file(redis_users(values), REDIS_ID),
         "migrate.env": _env(DATABASE_URL=_database_url("migrate", values), SECRET_KEY=NO_TOKEN_KEY),
         "relay.env": _worker("relay", values),
@@ -149,20 +157,19 @@ def _worker(service: str, values: Mapping[str, str]) -> SecretFile:
     return _env(DATABASE_URL=_database_url(service, values), SECRET_KEY=NO_TOKEN_KEY, REDIS_URL=redis_url)
 
 
-def _vertical(project: Project, values: Mapping[str, str]) -> dict[str, SecretFile]:
+def _vertical(_project: Project, spec: DropletSpec, values: Mapping[str, str]) -> dict[str, SecretFile]:
     # CORS_ORIGINS: empty means none; left out, two addresses of a developer's machine would be allowed.
     # FORWARDED_ALLOW_IPS: only the edge reaches the port, and without it redirects would leave https.
     content = _env(
-        DATABASE_URL=_database_url("construction", values),
+        DATABASE_URL=_database_url(str(spec.vertical), values),
         SECRET_KEY=values["token_key"],
         CORS_ORIGINS="",
         FORWARDED_ALLOW_IPS="*",
     )
-    verticals = [project.droplet(name).vertical for name in project.inventory.by_role("vertical")]
-    return {f"{vertical}.env": content for vertical in verticals}
+    return {f"{spec.vertical}.env": content}
 
 
-def _edge(project: Project, values: Mapping[str, str]) -> dict[str, SecretFile]:
+def _edge(project: Project, _spec: DropletSpec, values: Mapping[str, str]) -> dict[str, SecretFile]:
     return {
         "auth.env": _env(
             DATABASE_URL=_database_url("auth", values),
@@ -177,7 +184,7 @@ def _edge(project: Project, values: Mapping[str, str]) -> dict[str, SecretFile]:
     }
 
 
-_FILES: Mapping[str, Callable[[Project, Mapping[str, str]], dict[str, SecretFile]]] = {
+_FILES: Mapping[str, Callable[[Project, DropletSpec, Mapping[str, str]], dict[str, SecretFile]]] = {
     "infra": _infra,
     "vertical": _vertical,
     "edge": _edge,

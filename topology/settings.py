@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-from topology.logins import DATABASE_ROLES, REDIS_COMMANDS, database_password, redis_password
+from topology.logins import DATABASE_SERVICES, REDIS_COMMANDS, database_password, redis_password
 from topology.rules import (
     Cidr,
     Day,
@@ -34,11 +34,13 @@ TLS_KEYS = ("origin_private_key", "origin_csr", "origin_pull_certificate", "orig
 """Of both modes of `cloudflare.ssl`: the edge serves 443 in either, so that a switch touches Cloudflare alone."""
 
 PASSWORD_KEYS = (
-    *map(database_password, DATABASE_ROLES),
+    *map(database_password, DATABASE_SERVICES),
     "redis_password",
     *map(redis_password, REDIS_COMMANDS),
     "token_key",
 )
+
+HOST_KEY = "host_key_"
 
 SECRET_KEYS = (
     *PASSWORD_KEYS,
@@ -234,4 +236,9 @@ def zone_settings(settings: Settings) -> Mapping[str, str]:
 
 def host_key_secret(droplet: str) -> str:
     """Name the secret that holds a droplet's SSH host key, e.g. `host_key_edge`."""
-    return "host_key_" + droplet.replace("-", "_")
+    return HOST_KEY + droplet.replace("-", "_")
+
+
+def is_password(name: str) -> bool:
+    """Whether a secret is one that a program makes: of random characters, and nobody types it."""
+    return name in PASSWORD_KEYS or name.startswith(database_password(""))

@@ -18,15 +18,18 @@ _USE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?P<otherwise>:?[-?+])?|(
 """Source: https://docs.docker.com/reference/compose-file/interpolation/"""
 
 
-def host_variables(addresses: Mapping[str, str], droplet: str) -> dict[str, str]:
-    """Name the addresses as the compose files do, e.g. `INFRA_ADDRESS`; `PRIVATE_ADDRESS` is the droplet's own."""
-    named = {address_variable(name): address for name, address in addresses.items()}
+def host_variables(inventory: Inventory, droplet: str, addresses: Mapping[str, str]) -> dict[str, str]:
+    """Name private addresses, given by droplet, as the compose files do: by what runs there.
+
+    Such as `INFRA_ADDRESS`; `PRIVATE_ADDRESS` is the droplet's own. A tier on several droplets has no one address.
+    """
+    named = {address_variable(tier): addresses[name] for tier, name in inventory.serving.items()}
     return {**named, OWN_ADDRESS: addresses[droplet]}
 
 
-def address_variable(droplet: str) -> str:
-    """Name the variable of a droplet's address, e.g. `INFRA_ADDRESS`."""
-    return f"{_variable(droplet)}_ADDRESS"
+def address_variable(tier: str) -> str:
+    """Name the variable of the address where a tier runs, e.g. `INFRA_ADDRESS`."""
+    return f"{_variable(tier)}_ADDRESS"
 
 
 def required_variables(document: Any) -> set[str]:
@@ -40,7 +43,7 @@ def required_variables(document: Any) -> set[str]:
 
 
 def variable_problems(
-    tier: str,
+    droplet: str,
     document: Any,
     inventory: Inventory,
     *,
@@ -49,34 +52,34 @@ def variable_problems(
     bundled: Collection[str],
 ) -> Iterator[Problem]:
     """Give one problem for each variable that a tier's compose file requires and nothing gives."""
-    addresses = {address_variable(name) for name in inventory.droplets} | {OWN_ADDRESS}
+    tier = inventory.droplets[droplet].tier
+    addresses = {address_variable(name) for name in inventory.serving} | {OWN_ADDRESS}
     secrets = {f"SECRET_{_variable(name)}": name for name in secret_files}
     given = addresses | secrets.keys() | {f"{_variable(name)}_DIR" for name in directories} | set(bundled)
     for name in sorted(required_variables(document) - given):
         if name.endswith("_ADDRESS"):
-            message, hint = "no droplet of inventory.yaml gives it", _droplet_hint(name, inventory)
+            message, hint = "no droplet of inventory.yaml gives it", _tier_hint(name, inventory)
         elif name.startswith("SECRET_"):
             message = f"{tier} has no such secret file, but " + (", ".join(sorted(secrets)) or "none")
-            hint = _secret_hint(name, tier, inventory)
+            hint = _secret_hint(name, droplet, inventory)
         else:
             message = "neither an image, a setting nor a directory gives it"
             hint = "correct its name; an image is IMAGE_<SERVICE>, by the services of versions.yaml"
         yield Problem(file=f"compose/{tier}/compose.yaml", path=name, message=message, hint=hint)
 
 
-def _droplet_hint(variable: str, inventory: Inventory) -> str:
+def _tier_hint(variable: str, inventory: Inventory) -> str:
     wanted = variable.removesuffix("_ADDRESS").lower().replace("_", "-")
-    hint = f"call a droplet `{wanted}`, or use one of: "
-    return hint + ", ".join(address_variable(name) for name in inventory.droplets)
+    hint = f"let a droplet run the tier `{wanted}`, or use one of: "
+    return hint + ", ".join(map(address_variable, inventory.serving))
 
 
-def _secret_hint(variable: str, tier: str, inventory: Inventory) -> str:
+def _secret_hint(variable: str, droplet: str, inventory: Inventory) -> str:
     hint = "correct its name; topology/secrets.py makes the files"
     named = re.fullmatch(r"SECRET_(\w+)_ENV", variable)
-    for droplet in inventory.by_role(tier):
-        if named and inventory.droplets[droplet].vertical:  # its secret file has the vertical's name
-            wanted = named[1].lower().replace("_", "-")
-            hint = f"write `vertical: {wanted}` at `droplets.{droplet}` of inventory.yaml, or {hint}"
+    if named and inventory.droplets[droplet].vertical:  # its secret file has the vertical's name
+        wanted = named[1].lower().replace("_", "-")
+        hint = f"write `vertical: {wanted}` at `droplets.{droplet}` of inventory.yaml, or {hint}"
     return hint
 
 

@@ -233,8 +233,8 @@ def check_settings(environment: Environment, images: Mapping[str, object] | None
 
     raw = _settings(environment, images)
     project = load_project(environment.root, environment.name, raw, StackFile(environment).secret_names)
-    for droplet in project.inventory.droplets.values():
-        build_bundle(project, droplet.role)
+    for droplet in project.inventory.droplets:
+        build_bundle(project, droplet)
     return project
 
 

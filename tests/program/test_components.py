@@ -21,12 +21,13 @@ from components.dns import Dns, DnsArgs
 from components.droplet import Droplet, DropletArgs, VolumeArgs
 from components.host import Host, HostArgs, MountArgs, sshd_peers, swap_mib
 from components.image_pull import ImagePull, ImagePullArgs
+from components.machine import Endpoint, Machine
 from components.monitoring import Monitoring, MonitoringArgs
 from components.network import Network, NetworkArgs
 from components.old_logins import OldLogins, OldLoginsArgs
 from components.origin_http import OriginHttp, OriginHttpArgs
 from components.origin_tls import OriginTls, OriginTlsArgs
-from components.remote import Access, Endpoint, command_text
+from components.remote import command_text
 from components.ufw_firewall import UfwFirewall, UfwFirewallArgs
 from components.zone_settings import ZoneSettings, ZoneSettingsArgs
 from tests.program.recording import ROOT, run
@@ -34,7 +35,6 @@ from topology.bundle import Bundle, pack
 from topology.cloud_init import SSHD_ALGORITHMS, SSHD_LIMITS
 from topology.firewall import CloudRules, HostRule, rule_table
 from topology.monitoring import DropletAlert, HealthAlert
-from topology.tier_variables import host_variables
 
 ADDRESSES = {"infra": "10.80.0.2", "edge": "10.80.0.4"}
 FILES = {"compose.yaml": "services: {}\n", ".env": "DOMAIN=x\n"}
@@ -43,10 +43,13 @@ BUNDLE = Bundle(tier="infra", digest="ab" * 32, tar=TAR, images=("postgres:17", 
 RULE = HostRule(name="postgres", protocol="tcp", port="5432", sources=("10.80.0.4/32",))
 
 
-def access() -> Access:
-    return Access(
+def machine() -> Machine:
+    return Machine(
+        name="infra",
+        droplet_id="1",
         user="basec",
         private_key=pulumi.Output.secret("key"),
+        addresses=ADDRESSES,
         target=Endpoint(address="10.80.0.2", host_key="ssh-ed25519 A"),
         bastion=Endpoint(address="198.51.100.24", host_key="ssh-ed25519 B"),
     )
@@ -72,7 +75,7 @@ def droplet(name: str) -> pulumi.Resource:
 
 def host(name: str) -> pulumi.Resource:
     args = HostArgs(
-        droplet_name="infra", droplet_id="1", access=access(), authorized_key="ssh-ed25519 L",
+        machine=machine(), authorized_key="ssh-ed25519 L",
         bastion_address="10.80.0.4", memory_mib=2048, tier="infra", size="s-1vcpu-2gb",
         mount=MountArgs(volume_name="data", size_gib=10, label="bc-data", mount="/mnt/data"),
     )  # fmt: skip
@@ -81,15 +84,14 @@ def host(name: str) -> pulumi.Resource:
 
 def ufw_firewall(name: str) -> pulumi.Resource:
     args = UfwFirewallArgs(
-        droplet_name="infra", droplet_id="1", access=access(), addresses=ADDRESSES,
-        machine_rules=lambda _: (RULE,), container_rules=lambda _: (RULE,),
+        machine=machine(), machine_rules=lambda _: (RULE,), container_rules=lambda _: (RULE,),
     )  # fmt: skip
     return UfwFirewall(name, args)
 
 
 def compose_stack(name: str) -> pulumi.Resource:
     args = ComposeStackArgs(
-        droplet_name="infra", droplet_id="1", access=access(), bundle=BUNDLE, addresses=ADDRESSES,
+        machine=machine(), bundle=BUNDLE, hosts=dict,
         secrets={"token_key": pulumi.Output.secret("canary")},
         secret_files=lambda values: {"a.env": {"content": values["token_key"], "uid": 1, "gid": 1}},
     )  # fmt: skip
@@ -97,7 +99,7 @@ def compose_stack(name: str) -> pulumi.Resource:
 
 
 def image_pull(name: str) -> pulumi.Resource:
-    args = ImagePullArgs(droplet_name="infra", droplet_id="1", access=access(), images=BUNDLE.images)
+    args = ImagePullArgs(machine=machine(), images=BUNDLE.images)
     return ImagePull(name, args)
 
 
@@ -119,7 +121,7 @@ def zone_settings(name: str) -> pulumi.Resource:
 
 
 def origin_http(name: str) -> pulumi.Resource:
-    return OriginHttp(name, OriginHttpArgs(droplet_id="1", access=access(), serves=True))
+    return OriginHttp(name, OriginHttpArgs(machine=machine(), serves=True))
 
 
 def account_project(name: str) -> pulumi.Resource:
@@ -137,9 +139,7 @@ def monitoring(name: str) -> pulumi.Resource:
 
 
 def old_logins(name: str) -> pulumi.Resource:
-    args = OldLoginsArgs(
-        droplet_id="1", access=access(), logins=pulumi.Output.from_input(["auth_1f3a9c02"]), release=BUNDLE.digest
-    )
+    args = OldLoginsArgs(machine=machine(), logins=pulumi.Output.from_input(["auth_1f3a9c02"]), release=BUNDLE.digest)
     return OldLogins(name, args)
 
 
@@ -192,13 +192,13 @@ def test_the_payload_of_a_tier_is_secret_and_complete() -> None:
     assert json.loads(activation.plain("stdin")) == {
         "bundle": base64.b64encode(TAR).decode(),
         "digest": "ab" * 32,
-        "hosts": {"INFRA_ADDRESS": "10.80.0.2", "EDGE_ADDRESS": "10.80.0.4", "PRIVATE_ADDRESS": "10.80.0.2"},
+        "hosts": ADDRESSES,
         "secrets": {"a.env": {"content": "canary", "uid": 1, "gid": 1}},
     }
 
 
 def test_the_payload_is_the_same_for_the_same_inputs_in_any_order() -> None:
-    hosts = host_variables(ADDRESSES, "infra")
+    hosts = {"PRIVATE_ADDRESS": "10.80.0.2"}
     assert payload(BUNDLE, hosts, {}) == payload(BUNDLE, dict(reversed(hosts.items())), {})
 
 

@@ -31,11 +31,30 @@ def _renamed(root: Path, old: str, new: str) -> None:
     file.write_text(re.sub(rf"(from: \[.*)\b{old}\b", rf"\g<1>{new}", text))
 
 
+SECOND_EDGE = """\
+  front:
+    role: edge
+    size: s-1vcpu-1gb
+    image: debian-13-x64
+
+# The one rule table."""
+
+
+def _add_vertical(root: Path) -> None:
+    """Add what a second application needs: a droplet, and a folder with the compose file of the first."""
+    shutil.copytree(root / "compose/vertical", root / "compose/plumbing")
+    compose = root / "compose/plumbing/compose.yaml"
+    compose.write_text(compose.read_text().replace("SECRET_CONSTRUCTION_ENV", "SECRET_PLUMBING_ENV"))
+    file = root / "inventory.yaml"
+    second = "  second:\n    role: vertical\n    vertical: plumbing\n    size: s-1vcpu-1gb\n    image: debian-13-x64\n"
+    file.write_text(file.read_text().replace("\n# The one rule table.", f"{second}\n# The one rule table."))
+
+
 def _built(root: Path) -> list[str]:
     """Load the project and build its tiers, as every command does before it touches anything."""
     secrets = required_secrets(load_inventory(root / "inventory.yaml"))
     renamed = load_project(root, "staging", raw_settings(), secrets)
-    return [build_bundle(renamed, tier).tier for tier in ROLES]
+    return [build_bundle(renamed, name).tier for name in renamed.inventory.droplets]
 
 
 def _refusal(root: Path) -> str:
@@ -44,19 +63,48 @@ def _refusal(root: Path) -> str:
     return caught.value.render()
 
 
-def test_a_droplet_whose_address_compose_requires_keeps_its_name(root: Path) -> None:
-    _renamed(root, "infra", "db")
+@pytest.mark.parametrize(("old", "new"), [("infra", "data-base"), ("vertical", "shop"), ("edge", "front")])
+def test_a_droplet_may_have_any_name(root: Path, old: str, new: str) -> None:
+    _renamed(root, old, new)
+    assert set(_built(root)) == {"infra", "vertical", "edge"}, "peers know it by what runs there"
+
+
+def test_a_second_vertical_has_a_bundle_secrets_and_a_login_of_its_own(root: Path) -> None:
+    _add_vertical(root)
+    secrets = required_secrets(load_inventory(root / "inventory.yaml"))
+    loaded = load_project(root, "staging", raw_settings(), secrets)
+    assert set(_built(root)) == {"infra", "vertical", "plumbing", "edge"}
+    assert secret_files(loaded, "second") == ("plumbing.env",)
+    assert {"database_password_plumbing", "host_key_second"} <= set(secrets)
+
+
+def test_a_second_edge_has_the_same_tier(root: Path) -> None:
+    file = root / "inventory.yaml"
+    file.write_text(file.read_text().replace("\n# The one rule table.", SECOND_EDGE))
+    assert _built(root).count("edge") == 2
+
+
+def test_an_address_of_a_tier_that_runs_nowhere_is_refused(root: Path) -> None:
+    compose = root / "compose/vertical/compose.yaml"
+    compose.write_text(compose.read_text().replace("INFRA_ADDRESS", "CACHE_ADDRESS"))
     assert _refusal(root) == (
-        "compose/vertical/compose.yaml: INFRA_ADDRESS: no droplet of inventory.yaml gives it\n"
-        "hint: call a droplet `infra`, or use one of: DB_ADDRESS, VERTICAL_ADDRESS, EDGE_ADDRESS"
+        "compose/vertical/compose.yaml: CACHE_ADDRESS: no droplet of inventory.yaml gives it\n"
+        "hint: let a droplet run the tier `cache`, or use one of: INFRA_ADDRESS, VERTICAL_ADDRESS, EDGE_ADDRESS"
     )
 
 
-def test_a_droplet_may_be_renamed_with_the_variables_of_the_compose_files(root: Path) -> None:
-    _renamed(root, "infra", "data-base")
-    for file in root.glob("compose/*/compose.yaml"):
-        file.write_text(file.read_text().replace("INFRA_ADDRESS", "DATA_BASE_ADDRESS"))
-    assert _built(root) == list(ROLES)
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("    vertical: plumbing\n", "    vertical: construction\n    compose: vertical\n", "runs on vertical already"),
+        ("    role: vertical\n    vertical: plumbing\n", "    role: infra\n", "'infra' is already the role of infra"),
+    ],
+)
+def test_a_tier_that_may_run_once_is_not_declared_twice(root: Path, old: str, new: str, said: str) -> None:
+    _add_vertical(root)
+    file = root / "inventory.yaml"
+    file.write_text(file.read_text().replace(old, new))
+    assert said in _refusal(root)
 
 
 def test_a_vertical_without_the_secret_file_that_compose_requires_is_refused(root: Path) -> None:
@@ -101,10 +149,11 @@ def test_required_is_what_has_no_default() -> None:
 
 
 def test_addresses_are_named_as_compose_names_them() -> None:
-    addresses = {"infra": "10.0.0.2", "data-base": "10.0.0.3"}
-    assert host_variables(addresses, "infra") == {
+    addresses = {"infra": "10.0.0.2", "vertical": "10.0.0.3", "edge": "10.0.0.4"}
+    assert host_variables(project().inventory, "infra", addresses) == {
         "INFRA_ADDRESS": "10.0.0.2",
-        "DATA_BASE_ADDRESS": "10.0.0.3",
+        "VERTICAL_ADDRESS": "10.0.0.3",
+        "EDGE_ADDRESS": "10.0.0.4",
         "PRIVATE_ADDRESS": "10.0.0.2",
     }
 

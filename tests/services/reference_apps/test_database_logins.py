@@ -15,14 +15,14 @@ from tests.services.nginx_support import free_port
 from tests.services.postgres_support import SUPERUSER, Postgres, account, running_postgres
 from tests.services.reference_apps.conftest import Alembic
 from tests.unit.release_support import release
-from topology.logins import DATABASE_ROLES, database_login, database_logins, database_password
+from topology.logins import DATABASE_SERVICES, database_login, database_logins, database_password
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "compose/infra"
 SECOND_VERSION = ROOT / "reference_apps/versions/reference-v2/construction/alembic/versions"
 OWNED = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tableowner {}"
-PASSWORDS = {database_password(service): f"first-password-of-{service}-000" for service in DATABASE_ROLES}
-OTHERS = {database_password(service): f"other-password-of-{service}-000" for service in DATABASE_ROLES}
+PASSWORDS = {database_password(service): f"first-password-of-{service}-000" for service in DATABASE_SERVICES}
+OTHERS = {database_password(service): f"other-password-of-{service}-000" for service in DATABASE_SERVICES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Store:
 
     def run(self, script: str, passwords: Mapping[str, str]) -> None:
         """Run roles.sql or retire.sql as release.py does: by the socket, as the container's user."""
-        text = release.PSQL_SETTINGS.format(logins=database_logins(passwords))
+        text = release.PSQL_SETTINGS.format(logins=database_logins(DATABASE_SERVICES, passwords))
         text += "".join((COMPOSE / "database" / name).read_text() for name in ("privileges.sql", script))
         done = self.server.psql("--single-transaction", "-f", "-", sql=text)
         assert done.returncode == 0, done.stderr
