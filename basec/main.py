@@ -33,7 +33,7 @@ from basec.commands import (
     status,
     trust,
 )
-from basec.console import answer, complain, say
+from basec.io.console import answer, complain, say
 from topology.errors import MEANINGS, BasecommerceError, ExitCode
 
 app = typer.Typer(

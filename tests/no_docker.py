@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from basec.temporary import temporary_directory
+from basec.io.temporary import temporary_directory
 
 REFUSED = "docker: refused: this test is of a layer that needs no Docker"
 PATCH = pytest.StashKey[pytest.MonkeyPatch]()

@@ -6,9 +6,9 @@ import shlex
 
 import typer
 
-from basec.arguments import ANY_SERVICE, CHANGE_ENV, HOST, SERVICE
-from basec.console import answer, say
+from basec.commands.arguments import ANY_SERVICE, CHANGE_ENV, HOST, SERVICE
 from basec.environments import Environment, resolve
+from basec.io.console import answer, say
 from topology.errors import UsageError
 
 app = typer.Typer(name="compose", help="Restart or stop the containers of a host.", no_args_is_help=True)
@@ -103,8 +103,8 @@ def exec_(
     """Run a command in a service's container. Has the terminal if there is one, and the command's exit code."""
     import sys
 
-    from basec import facts
-    from basec.remote import interactive
+    from basec.hosts import facts
+    from basec.hosts.remote import interactive
 
     environment, name, tier, _ = _target(env, host, service, "exec {} {service} COMMAND")
     flags = "-it" if sys.stdin.isatty() and sys.stdout.isatty() else "-i"
@@ -115,8 +115,8 @@ def exec_(
 
 def _target(env: str, host: str, service: str, command: str) -> tuple[Environment, str, str, tuple[str, ...]]:
     """Answer environment, host, tier and services. Raises UsageError, which names the known ones."""
-    from basec import facts
-    from basec.services import host_of, services_of
+    from basec.hosts import facts
+    from basec.hosts.services import host_of, services_of
 
     environment = resolve(env)
     found = host_of(facts.load(environment), host, command)
@@ -124,6 +124,6 @@ def _target(env: str, host: str, service: str, command: str) -> tuple[Environmen
 
 
 def _run(environment: Environment, host: str, script: str) -> None:
-    from basec.remote import run_script
+    from basec.hosts.remote import run_script
 
     run_script(environment, host, script, timeout_s=TIMEOUT_S)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from basec.arguments import AS_JSON, LOCAL_ENV
-from basec.console import print_json, say, show, table
+from basec.commands.arguments import AS_JSON, LOCAL_ENV
 from basec.environments import Environment, resolve
+from basec.io.console import print_json, say, show, table
 from topology.errors import HostCheckError, UsageError
 
 
@@ -39,7 +39,7 @@ def check_host(environment: Environment, *, repair: bool) -> list[dict[str, str]
     """Run the host checks and answer the findings; a failed check is a finding here, not an error."""
     import json
 
-    from basec.programs import Program
+    from basec.io.programs import Program
 
     arguments = ["doctor"]
     if environment.cloud_file.exists():

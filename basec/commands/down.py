@@ -6,10 +6,10 @@ import shutil
 
 import typer
 
-from basec.arguments import CHANGE_ENV
+from basec.commands.arguments import CHANGE_ENV
 from basec.commands.stack import check_settings, open_engine
-from basec.console import Stages, say
 from basec.environments import Environment, resolve
+from basec.io.console import Stages, say
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +23,7 @@ def down(
     ),
 ) -> None:
     """Take an environment down with all its data. A local stack leaves nothing behind but caches."""
-    from basec.locks import turn
+    from basec.engine.locks import turn
     from topology.plan import RefusedPlanError, judge_destroy
 
     environment = resolve(env)
@@ -38,8 +38,9 @@ def down(
 
 def _down_local(environment: Environment) -> None:
     """Ask the local cloud, not the engine: this works however broken the engine's state is. Safe to repeat."""
-    from basec import agent, trust
-    from basec.programs import Program
+    from basec.hosts import agent
+    from basec.io.programs import Program
+    from basec.local import trust
 
     trust.forget(environment)
     agent.stop(environment)
@@ -54,7 +55,7 @@ def _down_local(environment: Environment) -> None:
 
 
 def _down_cloud(environment: Environment) -> None:
-    from basec import agent
+    from basec.hosts import agent
     from topology.plan import OTHER_DEFAULT
 
     check_settings(environment, None)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from basec.arguments import AS_JSON, CHANGE_ENV, READ_ENV
-from basec.console import answer, print_json, say, show, table
+from basec.commands.arguments import AS_JSON, CHANGE_ENV, READ_ENV
 from basec.environments import resolve
+from basec.io.console import answer, print_json, say, show, table
 
 app = typer.Typer(name="events", help="Count the waiting events, or send them again.", no_args_is_help=True)
 
@@ -21,7 +21,7 @@ def status(
     as_json: bool = AS_JSON,
 ) -> None:
     """Show how many events wait, and where."""
-    from basec import facts, outbox
+    from basec.hosts import facts, outbox
 
     environment = resolve(env)
     lag = outbox.lag(environment, facts.load(environment))
@@ -56,7 +56,7 @@ def replay(env: str = CHANGE_ENV) -> None:
     Marks as unpublished what is neither finished nor on its way in Redis, and restarts relay and engines, which make
     stream and group anew. The engines skip what they have done, so nothing is counted twice.
     """
-    from basec import facts, outbox
+    from basec.hosts import facts, outbox
 
     environment = resolve(env)
     known = facts.load(environment)
@@ -75,7 +75,7 @@ def retry(env: str = CHANGE_ENV) -> None:
     Relay and engines set aside what can never be a message, or failed five times: `basec events status` shows it. Once
     a release can handle them they get their tries anew.
     """
-    from basec import facts, outbox
+    from basec.hosts import facts, outbox
 
     environment = resolve(env)
     known = facts.load(environment)

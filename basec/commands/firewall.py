@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from basec.arguments import ANY_HOST, AS_JSON, CHANGE_ENV, HOST, READ_ENV
+from basec.commands.arguments import ANY_HOST, AS_JSON, CHANGE_ENV, HOST, READ_ENV
 from basec.commands.stack import current_project
-from basec.console import answer, coloured, print_json, say, show, table
 from basec.environments import Environment, resolve
+from basec.io.console import answer, coloured, print_json, say, show, table
 from topology.errors import ExitCode, RemoteError
 
 if TYPE_CHECKING:
-    from basec import firewall
+    from basec.hosts import firewall
 
 app = typer.Typer(name="firewall", help="Compare the hosts' firewall with the rule table.", no_args_is_help=True)
 
@@ -29,8 +29,8 @@ def status(
     as_json: bool = AS_JSON,
 ) -> None:
     """Compare declared rules with those on the hosts. Exits 1 if one is missing or extra."""
-    from basec import facts, firewall
-    from basec.services import hosts_of
+    from basec.hosts import facts, firewall
+    from basec.hosts.services import hosts_of
 
     environment = resolve(env)
     known = facts.load(environment)
@@ -67,8 +67,8 @@ def apply(
     env: str = CHANGE_ENV,
 ) -> None:
     """Make a host's rules equal to the table. `up` does so after a change of the table only, not after a hand's."""
-    from basec import facts, firewall
-    from basec.services import host_of
+    from basec.hosts import facts, firewall
+    from basec.hosts.services import host_of
 
     environment = resolve(env)
     known = facts.load(environment)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from basec.arguments import CHANGE_ENV
-from basec.console import answer, say
+from basec.commands.arguments import CHANGE_ENV
 from basec.environments import resolve
+from basec.io.console import answer, say
 from topology.errors import UsageError
 
 app = typer.Typer(name="images", help="Put images of your own into local stacks.", no_args_is_help=True)
@@ -25,8 +25,8 @@ def push(
     env: str = CHANGE_ENV,
 ) -> None:
     """Put an image where a local stack can pull it. Safe to repeat; all local stacks share one registry."""
-    from basec.local_stack import TEMPLATE
-    from basec.programs import Program
+    from basec.io.programs import Program
+    from basec.local.rendering import TEMPLATE
     from topology.image_names import moves
     from topology.settings import APPLICATIONS
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import typer
 
-from basec.arguments import CHANGE_ENV
-from basec.console import say
+from basec.commands.arguments import CHANGE_ENV
 from basec.environments import Environment, resolve
+from basec.io.console import say
 from topology.errors import UsageError
 
 MAX_PORT = 65535
@@ -43,16 +43,17 @@ def init(
             )
         initialise(environment)
     else:
-        from basec import cloud_stack
+        from basec.secrets import cloud_stack
 
         cloud_stack.initialise(environment, tokens_from)
 
 
 def initialise(environment: Environment) -> None:
     """Do the work of `init` for a local stack and say what was made."""
-    from basec import passphrase_file
-    from basec.local_stack import fill_secrets, kept_images, render
-    from basec.programs import Program
+    from basec.io.programs import Program
+    from basec.local.images import kept_images
+    from basec.local.rendering import fill_secrets, render
+    from basec.secrets import passphrase_file
 
     new = not environment.cloud_file.exists()
     arguments = ["allocate", "--directory", str(environment.work_dir), "--name", environment.name]
@@ -85,7 +86,7 @@ def _port_arguments() -> list[str]:
 
 def _tenant_arguments() -> list[str]:
     """Name the tenants that https is for, the smoke test's own among them. Of `localhost` each must be listed."""
-    from basec import checks, demo_tenant
+    from basec.hosts import checks, demo_tenant
 
     named = os.environ.get("LOCAL_TENANTS", "").split()
     for tenant in named:

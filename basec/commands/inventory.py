@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from basec.arguments import AS_JSON, CHANGE_ENV, READ_ENV
+from basec.commands.arguments import AS_JSON, CHANGE_ENV, READ_ENV
 from basec.commands.stack import current_project, open_engine, write_facts
-from basec.console import Stages, answer, print_json, show, table
 from basec.environments import resolve
+from basec.io.console import Stages, answer, print_json, show, table
 
 app = typer.Typer(name="inventory", help="Show the hosts, or rebuild what is known of them.", no_args_is_help=True)
 
@@ -24,7 +24,7 @@ def show_inventory(
     """Show the hosts with their addresses. From the files of the last `up`."""
     from dataclasses import asdict
 
-    from basec import facts
+    from basec.hosts import facts
 
     environment = resolve(env)
     hosts = facts.load(environment).hosts.values()
@@ -41,10 +41,10 @@ def refresh(env: str = CHANGE_ENV) -> None:
 
     For a new clone, or after `up` ran on another machine. Needs the passphrase; changes nothing in the cloud.
     """
-    from basec import local_stack
+    from basec.local.cloud import LocalCloud
 
     environment = resolve(env)
     project = current_project(environment)
-    stand_in = local_stack.LocalCloud.load(environment).stand_in if environment.is_local else None
+    stand_in = LocalCloud.load(environment).stand_in if environment.is_local else None
     known = write_facts(environment, open_engine(environment, Stages()).outputs(), project, stand_in)
     answer(f"{environment.name}: {len(known.hosts)} hosts in {environment.facts_dir.relative_to(environment.root)}/")

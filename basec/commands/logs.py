@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from basec.arguments import ANY_HOST, ANY_SERVICE, READ_ENV
-from basec.console import say
+from basec.commands.arguments import ANY_HOST, ANY_SERVICE, READ_ENV
 from basec.environments import resolve
+from basec.io.console import say
 from topology.errors import ExitCode
 
 if TYPE_CHECKING:
-    from basec.logs import Line, Logs
+    from basec.hosts.logs import Line, Logs
 
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green")
 """One for each service. Red is for errors."""
@@ -41,9 +41,9 @@ def logs(  # noqa: PLR0917 - each is an option of the command line
     env: str = READ_ENV,
 ) -> None:
     """Show the services' log lines in time order. Exits 4 if a host cannot be reached; the others are still shown."""
-    from basec import facts
-    from basec.logs import DEFAULT_TAIL, Logs, Query, parse_since
-    from basec.services import hosts_of, services_of
+    from basec.hosts import facts
+    from basec.hosts.logs import DEFAULT_TAIL, Logs, Query, parse_since
+    from basec.hosts.services import hosts_of, services_of
 
     environment = resolve(env)
     known = facts.load(environment)
@@ -77,7 +77,7 @@ def logs(  # noqa: PLR0917 - each is an option of the command line
 
 def colour_of_each() -> dict[str, str]:
     """Give the colour of each service, the same in each run."""
-    from basec.services import SERVICES
+    from basec.hosts.services import SERVICES
 
     return dict(zip((service for services in SERVICES.values() for service in services), COLOURS, strict=True))
 

@@ -6,9 +6,9 @@ import os
 
 import typer
 
-from basec.arguments import READ_ENV
-from basec.console import answer, say
+from basec.commands.arguments import READ_ENV
 from basec.environments import resolve
+from basec.io.console import answer, say
 from topology.errors import UsageError
 
 NEEDED = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
@@ -26,8 +26,8 @@ def open_(
     """Open the shop in the browser. Prints its address, and no more than that where there is no display."""
     import webbrowser
 
-    from basec import facts
     from basec.commands.smoke import DEFAULT_TENANT
+    from basec.hosts import facts
 
     environment = resolve(env)
     known = facts.load(environment)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from basec.arguments import CHANGE_ENV
+from basec.commands.arguments import CHANGE_ENV
 from basec.environments import Environment, resolve
 from topology.errors import BasecommerceError, ExitCode, UsageError
 
@@ -66,10 +66,10 @@ def _run(environment: Environment, arguments: list[str]) -> int:
     import signal
     import subprocess
 
-    from basec import policy
     from basec.commands import stack
-    from basec.locks import settle
-    from basec.workspace import variables
+    from basec.engine import policy
+    from basec.engine.locks import settle
+    from basec.engine.workspace import variables
 
     word, rest = arguments[0], arguments[1:]
     _check(environment)
@@ -89,9 +89,10 @@ def _run(environment: Environment, arguments: list[str]) -> int:
 
 def _check(environment: Environment) -> None:
     """Bring the files of a local stack up to date, and refuse a lost passphrase before anything else."""
-    from basec import local_stack
-    from basec.stack_file import StackFile
+    from basec.local.images import kept_images
+    from basec.local.rendering import render
+    from basec.secrets.stack_file import StackFile
 
     StackFile(environment).check_passphrase()
     if environment.is_local:
-        local_stack.render(environment, local_stack.kept_images(environment))
+        render(environment, kept_images(environment))

@@ -7,10 +7,10 @@ from typing import Any
 
 import typer
 
-from basec.arguments import AS_JSON, CHANGE_ENV, READ_ENV
+from basec.commands.arguments import AS_JSON, CHANGE_ENV, READ_ENV
 from basec.commands.smoke import DEFAULT_TENANT
-from basec.console import answer, print_json, say, show, table
 from basec.environments import Environment, resolve
+from basec.io.console import answer, print_json, say, show, table
 
 NOT_SET = "not set"
 UNKNOWN = "unknown"
@@ -49,10 +49,11 @@ def rotate(
     It ends with the smoke checks. Safe to repeat and to interrupt. No login is refused meanwhile: the old password
     works until every host has the new one.
     """
-    from basec import facts, rotation
     from basec.commands import smoke
     from basec.commands.stack import up
-    from basec.stack_file import StackFile
+    from basec.hosts import facts
+    from basec.secrets import rotation
+    from basec.secrets.stack_file import StackFile
 
     environment = resolve(env)
     rotation.check(environment, names)
@@ -70,14 +71,14 @@ def rotate(
 
 
 def _rows(environment: Environment, today: datetime.date) -> list[dict[str, Any]]:
-    from basec import local_stack
-    from basec.stack_file import StackFile
+    from basec.local.cloud import not_initialised
+    from basec.secrets.stack_file import StackFile
     from topology.inventory import load_inventory
     from topology.project import load_project, required_secrets
     from topology.secrets import secret_uses
 
     if environment.is_local and not environment.stack_file.exists():
-        raise local_stack.not_initialised(environment)
+        raise not_initialised(environment)
     stack = StackFile(environment)
     # Which secrets there should be is a matter of the inventory; that some are missing is what this command shows.
     wanted = required_secrets(load_inventory(environment.root / "inventory.yaml"))

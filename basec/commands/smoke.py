@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from basec.arguments import AS_JSON, HOST_OR_ALL, READ_ENV
-from basec.console import answer, coloured, print_json, say, table
-from basec.console import show as show_table
+from basec.commands.arguments import AS_JSON, HOST_OR_ALL, READ_ENV
 from basec.environments import Environment, resolve
+from basec.io.console import answer, coloured, print_json, say, table
+from basec.io.console import show as show_table
 from topology.errors import ExitCode
 
 if TYPE_CHECKING:
-    from basec import checks
-    from basec.facts import Facts
+    from basec.hosts import checks
+    from basec.hosts.facts import Facts
 
 DEFAULT_TENANT = "demo"
 SETTLE_S = 120
@@ -38,8 +38,8 @@ def smoke(
     as_json: bool = AS_JSON,
 ) -> None:
     """Check what a tenant sees and what the hosts run. Exits 1 if any check fails."""
-    from basec import facts
-    from basec.services import ALL, host_of
+    from basec.hosts import facts
+    from basec.hosts.services import ALL, host_of
 
     environment = resolve(env)
     known = facts.load(environment)
@@ -66,7 +66,7 @@ def _require(environment: Environment, tenant: str, results: list[checks.Result]
 
 def way_on(environment: Environment, tenant: str, results: list[checks.Result]) -> str:
     """Answer the next command after a failure."""
-    from basec.checks import NO_CERTIFICATE
+    from basec.hosts.checks import NO_CERTIFICATE
 
     if environment.is_local and any(result.problem.startswith(NO_CERTIFICATE) for result in results):
         return f"LOCAL_TENANTS={tenant} make up"
@@ -75,7 +75,7 @@ def way_on(environment: Environment, tenant: str, results: list[checks.Result]) 
 
 def run(environment: Environment, known: Facts, tenant: str, host: str | None = None) -> list[checks.Result]:
     """Run the checks of an environment, or of one of its hosts."""
-    from basec import checks
+    from basec.hosts import checks
 
     found = [*checks.public_checks(known, tenant), *checks.host_checks(environment, known)]
     return checks.run_all([check for check in found if host in (None, check.host)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from basec.arguments import HOST, READ_ENV
+from basec.commands.arguments import HOST, READ_ENV
 from basec.environments import resolve
 
 
@@ -24,8 +24,8 @@ def ssh(
     env: str = READ_ENV,
 ) -> None:
     """Open a shell on a host, or run one command there. The exit code is the command's own."""
-    from basec import facts
-    from basec.remote import interactive
+    from basec.hosts import facts
+    from basec.hosts.remote import interactive
 
     environment = resolve(env)
     raise typer.Exit(interactive(environment, facts.load(environment), host, command or []))

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from basec.arguments import AS_JSON, CHANGE_ENV, READ_ENV
-from basec.console import Stages, answer, clock, print_json, say, show
+from basec.commands.arguments import AS_JSON, CHANGE_ENV, READ_ENV
 from basec.environments import Environment, resolve
+from basec.io.console import Stages, answer, clock, print_json, say, show
 from topology.errors import BasecommerceError, UsageError
 
 if TYPE_CHECKING:
-    from basec.engine import Engine
-    from basec.facts import Facts, StandIn
-    from basec.plan import Planned, Request
-    from basec.way_in import WayIn
+    from basec.engine.operations import Engine
+    from basec.engine.plan import Planned, Request
+    from basec.hosts.facts import Facts
+    from basec.local.cloud import StandIn
+    from basec.local.way_in import WayIn
     from topology.project import Project
 
     Loading = tuple[Future[type[Engine]], Future[Callable[[], None]]]
@@ -60,9 +61,9 @@ def up(
     refresh: bool = typer.Option(False, "--refresh", help="Ask the cloud what is there; make lost machines anew."),
 ) -> None:
     """Bring an environment up. Checks, previews, then applies what was shown. Safe to repeat and to interrupt."""
-    from basec.activations import signed
-    from basec.locks import settle, turn
-    from basec.plan import Request, require_plan
+    from basec.engine.locks import settle, turn
+    from basec.engine.plan import Request, require_plan
+    from basec.hosts.activations import signed
 
     environment = resolve(env)
     if plan is not None and not plan.is_file():
@@ -92,21 +93,23 @@ def up(
 
 def _up_local(environment: Environment, stages: Stages, request: Request) -> WayIn | None:
     """Bring a local stack up, and answer how to use it; nothing for one without machines."""
-    from basec import local_stack
-    from basec.plan import apply
+    from basec.engine.plan import apply
+    from basec.local.cloud import LocalCloud
+    from basec.local.images import kept_images, require_images
+    from basec.local.rendering import render
 
-    cloud = local_stack.LocalCloud.load(environment)
+    cloud = LocalCloud.load(environment)
     with stages.stage("settings"):
-        project = check_settings(environment, local_stack.kept_images(environment))
+        project = check_settings(environment, kept_images(environment))
     loading = _start_loading(environment)
     if cloud.is_dry:
         with stages.stage("toolchain"):
-            binary, images = toolchain(), local_stack.kept_images(environment)
+            binary, images = toolchain(), kept_images(environment)
     else:
         binary, images = _prepare_machine(environment, stages)
-    local_stack.render(environment, images)
+    render(environment, images)
     project = check_settings(environment, images)
-    local_stack.require_images(project, images)
+    require_images(project, images)
     engine = _engine(environment, binary, loading, stages)
     exports = apply(engine, project, stages, request)
     known = write_facts(environment, exports, project, cloud.stand_in)
@@ -116,8 +119,8 @@ def _up_local(environment: Environment, stages: Stages, request: Request) -> Way
 def _prepare_machine(environment: Environment, stages: Stages) -> tuple[Path, Mapping[str, object]]:
     """Check the host, get CLI and images side by side (each takes minutes the first time), start what is stopped."""
     from basec.commands.doctor import require_host
-    from basec.local_stack import asked_tag
-    from basec.programs import Program, last_json, run_side_by_side
+    from basec.io.programs import Program, last_json, run_side_by_side
+    from basec.local.images import asked_tag
 
     with stages.stage("doctor"):
         require_host(environment)
@@ -131,16 +134,16 @@ def _prepare_machine(environment: Environment, stages: Stages) -> tuple[Path, Ma
 
 def toolchain() -> Path:
     """Find or get the Pulumi CLI and answer its path."""
-    from basec.programs import Program
+    from basec.io.programs import Program
 
     return Path(Program("toolchain").run().strip())
 
 
 def _finish_local(environment: Environment, known: Facts, stages: Stages) -> WayIn:
-    from basec import agent, checks, demo_tenant
     from basec.commands import smoke
-    from basec.stack_file import StackFile
-    from basec.way_in import WayIn
+    from basec.hosts import agent, checks, demo_tenant
+    from basec.local.way_in import WayIn
+    from basec.secrets.stack_file import StackFile
 
     # Opening a secret takes as long as the checks, on the other core.
     password = ThreadPoolExecutor(1).submit(StackFile(environment).secret, "basecommerce:demo_password")
@@ -171,7 +174,7 @@ def _finish_local(environment: Environment, known: Facts, stages: Stages) -> Way
 
 def _up_cloud(environment: Environment, stages: Stages, request: Request) -> None:
     """Bring a cloud stack up."""
-    from basec.plan import apply
+    from basec.engine.plan import apply
 
     with stages.stage("settings"):
         project = check_settings(environment, None)
@@ -184,12 +187,12 @@ def _start_loading(environment: Environment) -> Loading:
     """Import engine and program, in this order, while other programs are waited for: the SDKs take two seconds."""
 
     def load_engine() -> type[Engine]:
-        from basec.engine import Engine
+        from basec.engine.operations import Engine
 
         return Engine
 
     def load_main() -> Callable[[], None]:
-        from basec.program_loading import load_program
+        from basec.engine.program_loading import load_program
 
         return load_program(environment.root)
 
@@ -206,7 +209,7 @@ def _engine(environment: Environment, binary: Path, loading: Loading, stages: St
 
 def open_engine(environment: Environment, stages: Stages) -> Engine:
     """Find the CLI and load engine and program. Raises ConfigurationError, first of all, for a lost passphrase."""
-    from basec.stack_file import StackFile
+    from basec.secrets.stack_file import StackFile
 
     loading = _start_loading(environment)
     StackFile(environment).check_passphrase()
@@ -227,7 +230,7 @@ def say_warnings(project: Project) -> None:
 
 def check_settings(environment: Environment, images: Mapping[str, object] | None) -> Project:
     """Check everything that can be checked without a cloud, before anything is touched. Raises ConfigurationError."""
-    from basec.stack_file import StackFile
+    from basec.secrets.stack_file import StackFile
     from topology.bundle import build_bundle
     from topology.project import load_project
 
@@ -239,40 +242,41 @@ def check_settings(environment: Environment, images: Mapping[str, object] | None
 
 
 def _settings(environment: Environment, images: Mapping[str, object] | None) -> object:
-    from basec import local_stack
-    from basec.stack_file import StackFile
+    from basec.local.cloud import LocalCloud, not_initialised
+    from basec.local.rendering import settings_of
+    from basec.secrets.stack_file import StackFile
 
     if not environment.is_local:
         return StackFile(environment).settings
-    cloud = local_stack.LocalCloud.load(environment)
+    cloud = LocalCloud.load(environment)
     if not environment.stack_file.exists():
-        raise local_stack.not_initialised(environment)
-    return local_stack.settings_of(environment, cloud, images)
+        raise not_initialised(environment)
+    return settings_of(environment, cloud, images)
 
 
 def written_project(environment: Environment) -> Project:
     """Check and give inventory and settings, whatever secrets are set. Raises ConfigurationError."""
-    from basec import local_stack
+    from basec.local.images import kept_images
     from topology.inventory import load_inventory
     from topology.project import load_project, required_secrets
 
-    raw = _settings(environment, local_stack.kept_images(environment) if environment.is_local else None)
+    raw = _settings(environment, kept_images(environment) if environment.is_local else None)
     secrets = required_secrets(load_inventory(environment.root / "inventory.yaml"))
     return load_project(environment.root, environment.name, raw, secrets)
 
 
 def current_project(environment: Environment) -> Project:
     """Check and give the settings as the last `up` had them, or as they are edited now. Raises ConfigurationError."""
-    from basec import local_stack
+    from basec.local.images import kept_images
 
-    return check_settings(environment, local_stack.kept_images(environment) if environment.is_local else None)
+    return check_settings(environment, kept_images(environment) if environment.is_local else None)
 
 
 def write_facts(
     environment: Environment, exports: Mapping[str, Any], project: Project, stand_in: StandIn | None
 ) -> Facts:
     """Write what the other commands need from the stack's exports."""
-    from basec import facts
+    from basec.hosts import facts
 
     roles = {name: (str(droplet.role), tuple(droplet.aliases)) for name, droplet in project.inventory.droplets.items()}
     return facts.write(environment, exports, roles, stand_in)
@@ -298,7 +302,7 @@ def preview(
             f"basec preview --env staging --dry --base {base}",
         )
     if dry and not environment.is_local:
-        from basec.dry_run import rehearsal
+        from basec.engine.dry_run import rehearsal
 
         with rehearsal(environment, base) as copy:
             _preview(copy, allowed, save_plan, as_json=as_json)
@@ -307,17 +311,18 @@ def preview(
 
 
 def _preview(environment: Environment, allowed: tuple[str, ...], save_plan: Path | None, *, as_json: bool) -> None:
-    from basec.lost import LostMachineError
-    from basec.policy import PolicyError
-    from basec.policy import as_json as as_json_violations
-    from basec.review import document, screen
+    from basec.engine.lost import LostMachineError
+    from basec.engine.policy import PolicyError
+    from basec.engine.policy import as_json as as_json_violations
+    from basec.engine.review import document, screen
 
     project = current_project(environment)
     say_warnings(project)
     if environment.is_local:
-        from basec import local_stack
+        from basec.local.images import kept_images
+        from basec.local.rendering import render
 
-        local_stack.render(environment, local_stack.kept_images(environment))
+        render(environment, kept_images(environment))
     stages = Stages()
     try:
         engine = open_engine(environment, stages)
@@ -358,7 +363,7 @@ def _look(
     engine: Engine, project: Project, stages: Stages, allowed: tuple[str, ...], save_plan: Path | None
 ) -> Planned:
     """Preview and judge; of a refused plan no file is left."""
-    from basec.plan import look, touch_private
+    from basec.engine.plan import look, touch_private
 
     if save_plan is None:
         return look(engine, project, stages, allowed)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from basec.arguments import AS_JSON, HOSTS, READ_ENV
-from basec.console import answer, coloured, print_json, table
-from basec.console import show as show_table
+from basec.commands.arguments import AS_JSON, HOSTS, READ_ENV
 from basec.environments import resolve
+from basec.io.console import answer, coloured, print_json, table
+from basec.io.console import show as show_table
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from basec.status import Container, HostStatus, Report
+    from basec.hosts.status import Container, HostStatus, Report
 
 MIB = 1024 * 1024
 DIGITS = 12
@@ -34,8 +34,8 @@ def status(
     as_json: bool = AS_JSON,
 ) -> None:
     """Show how hosts and services are. Exits 1 if something is not well, 4 if a host cannot be reached."""
-    from basec import facts
-    from basec.status import read
+    from basec.hosts import facts
+    from basec.hosts.status import read
 
     environment = resolve(env)
     report = read(environment, facts.load(environment), hosts or [])

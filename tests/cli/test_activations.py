@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from basec import activations
-from basec.console import Stages
 from basec.environments import Environment
-from basec.onhost import sign
-from basec.onhost.status import active_release
+from basec.hosts import activations
+from basec.hosts.onhost import sign
+from basec.hosts.onhost.status import active_release
+from basec.io.console import Stages
 from tests.cli.fake_droplets import ROLES, install
 from topology.errors import BasecommerceError
 

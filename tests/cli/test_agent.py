@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from basec import agent
 from basec.environments import Environment
-from basec.secret_values import new_ed25519_key
-from basec.stack_file import StackFile
+from basec.hosts import agent
+from basec.secrets.secret_values import new_ed25519_key
+from basec.secrets.stack_file import StackFile
 from topology.errors import ConfigurationError
 from topology.keys import public_key
 

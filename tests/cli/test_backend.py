@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from basec import backend, engine
-from basec.engine import BackendError, Engine
+from basec.engine import backend, operations
+from basec.engine.locks import turn
+from basec.engine.operations import BackendError, Engine
 from basec.environments import Environment
-from basec.locks import turn
 from tests.cli.conftest import REPOSITORY
 
 HOME = pwd.getpwuid(os.getuid()).pw_dir
@@ -70,7 +70,7 @@ def test_a_turn_makes_the_state_directory_only_where_the_engine_would(
 
 
 def test_a_back_end_that_never_answers_is_given_up(staging: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "OPEN_DEADLINE_S", 0.3)
+    monkeypatch.setattr(operations, "OPEN_DEADLINE_S", 0.3)
     monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://states")
     binary = staging.root / "pulumi"
     binary.write_text(SLOW)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from basec.console import complain, show, table
+from basec.io.console import complain, show, table
 from tests.cli.conftest import REPOSITORY, Run
 
 KNOWN = "hint: one of local, staging, production (development is local; local-<suffix> is a local stack of its own)\n"
@@ -264,6 +264,6 @@ def test_in_a_pipe_no_line_of_a_table_is_padded(capsys: pytest.CaptureFixture[st
 def test_in_a_terminal_what_is_wrong_is_red_and_the_hint_stands_out(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=60, color_system="standard", no_color=False)
-    monkeypatch.setattr("basec.console.stderr", lambda: terminal)
+    monkeypatch.setattr("basec.io.console.stderr", lambda: terminal)
     complain("basec: local: a fault\nhint: the next command")
     assert screen.getvalue() == "\x1b[31mbasec: local: a fault\x1b[0m\n\x1b[36mhint: the next command\x1b[0m\n"

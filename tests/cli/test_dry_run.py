@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from basec.dry_run import rehearsal
+from basec.engine.dry_run import rehearsal
 from basec.environments import resolve
 from policy.pack import judge_files
 from policy.stack import STACK_FILE_VARIABLE, load_stack

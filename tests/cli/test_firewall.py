@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from basec.firewall import compare, declared, found
+from basec.hosts.firewall import compare, declared, found
 from tests.unit.topology_support import ADDRESSES, project
 
 FRAME = """:INPUT DROP [12:640]

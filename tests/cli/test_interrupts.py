@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from pulumi import automation
 
-from basec.programs import Program, ProgramError, run_side_by_side
-from basec.workspace import EngineCommand
+from basec.engine.workspace import EngineCommand
+from basec.io.programs import Program, ProgramError, run_side_by_side
 from tests.cli.conftest import REPOSITORY
 from topology.errors import HostCheckError
 
@@ -35,7 +35,8 @@ UP = """\
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from basec import engine, environments, main
+from basec import environments, main
+from basec.engine import operations as engine
 from basec.commands import stack
 
 def open_stack(environment, command, program):
@@ -142,7 +143,7 @@ def test_within_an_operation_nothing_is_asked_for_the_result_that_the_sdk_makes_
 def module(monkeypatch: pytest.MonkeyPatch, directory: Path, name: str, code: str) -> None:
     """Make a program that `python -m <name>` runs."""
     (directory / f"{name}.py").write_text(textwrap.dedent(code))
-    monkeypatch.setattr("basec.programs.ROOT", directory)
+    monkeypatch.setattr("basec.io.programs.ROOT", directory)
 
 
 SLOW = """\
@@ -157,10 +158,10 @@ except KeyboardInterrupt:
 """
 RUN = """\
 import pathlib
-import basec.programs, basec.main
+import basec.io.programs, basec.main
 from basec.commands import stack
-basec.programs.ROOT = pathlib.Path.cwd()
-stack._up_local = lambda *_: basec.programs.Program("slow").run()
+basec.io.programs.ROOT = pathlib.Path.cwd()
+stack._up_local = lambda *_: basec.io.programs.Program("slow").run()
 basec.main.run(["up", "--env", "local-none"])
 """
 

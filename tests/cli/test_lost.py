@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from basec import lost
+from basec.engine import lost
 from basec.environments import Environment
-from basec.remote import UnreachableError, failure
+from basec.hosts.remote import UnreachableError, failure
 from tests.cli import fake_droplets
 from tests.cli.conftest import Run
 from tests.cli.dry import DryStack, clone_of_the_program, local_stack_that_is_up, production_stack

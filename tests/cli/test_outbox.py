@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from basec import outbox
-from basec.outbox import Lag, SetAside, read_lag
+from basec.hosts import outbox
+from basec.hosts.outbox import Lag, SetAside, read_lag
 from topology.errors import RemoteError
 
 SET_ASIDE = {"event_id": "e", "event_type": "sale_recorded", "tries": 5, "reason": None}
@@ -37,7 +37,7 @@ def test_the_answer_becomes_a_lag_and_keeps_its_shape() -> None:
 )
 def test_any_other_answer_names_the_host(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "host_of", lambda _: "infra")
-    monkeypatch.setattr("basec.remote.run_program", lambda *_, **__: answer)
+    monkeypatch.setattr("basec.hosts.remote.run_program", lambda *_, **__: answer)
 
     class Local:
         name = "local"

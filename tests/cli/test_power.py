@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from basec import local_stack, power, remote
 from basec.environments import Environment
+from basec.hosts import power, remote
 from tests.cli import fake_droplets
 from tests.cli.dry import DryStack, local_stack_that_is_up
 from topology.errors import RemoteError
@@ -112,10 +112,10 @@ def test_up_stops_before_the_engine_begins_and_refuses_a_bigger_volume_beside_it
             scripts.append((host, script.splitlines()[-1], journal(stack)))
             return ""
 
-        monkeypatch.setattr(local_stack, "is_records", lambda _: False)
+        monkeypatch.setattr("basec.hosts.power.is_records", lambda _: False)
         monkeypatch.setattr(remote, "run_script", run_script)
         monkeypatch.setattr(power, "ensure_key", lambda _: None)
-        monkeypatch.setattr("basec.lost.listen", lambda _: list)
+        monkeypatch.setattr("basec.engine.lost.listen", lambda _: list)
         before = journal(stack)
         bigger = ("size: s-1vcpu-2gb", "size: s-2vcpu-2gb")
         with stack.edited("inventory.yaml", bigger, ("size_gib: 10", "size_gib: 20")):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from basec import programs
 from basec.commands import doctor, stack
-from basec.console import Stages
 from basec.environments import ROOT, Environment
-from basec.local_stack import TEMPLATE
+from basec.io import programs
+from basec.io.console import Stages
+from basec.local.rendering import TEMPLATE
 
 
 def test_nothing_is_powered_on_before_its_images_are_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

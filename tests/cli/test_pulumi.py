@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from basec import locks, main
+from basec import main
 from basec.commands import pulumi
 from basec.commands import stack as stack_commands
+from basec.engine import locks
 from basec.environments import Environment
 from tests.cli.conftest import Run
 from tests.cli.dry import DryStack, local_stack_that_is_up

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from basec import dry_run, local_stack, passphrase_file, workspace
+from basec.engine import dry_run, workspace
 from basec.environments import Environment
-from basec.stack_file import StackFile
+from basec.local.rendering import fill_secrets
+from basec.secrets import passphrase_file
+from basec.secrets.stack_file import StackFile
 
 PASSPHRASE = "a passphrase of the staging stack"
 
@@ -20,7 +22,7 @@ def staging(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Env
     (tmp_path / "staging.passphrase").write_text(f"{PASSPHRASE}\n")
     environment = Environment(name="staging", root=clone)
     stack = StackFile(environment)
-    assert local_stack.fill_secrets(environment, stack)
+    assert fill_secrets(environment, stack)
     return environment
 
 

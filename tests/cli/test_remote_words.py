@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from basec import facts, remote
 from basec.environments import Environment
+from basec.hosts import facts, remote
 
 SSH = """#!/bin/sh
 # As ssh and sshd do it: the words behind the host become one line, which the user's shell runs.

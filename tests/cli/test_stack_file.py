@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from basec import passphrase_file
 from basec.environments import Environment
-from basec.files import write_private
-from basec.stack_file import StackFile, read_mapping
+from basec.io.files import write_private
+from basec.secrets import passphrase_file
+from basec.secrets.stack_file import StackFile, read_mapping
 from topology.errors import ConfigurationError
 
 
