@@ -38,13 +38,13 @@ print(time.perf_counter() - started)
 PRICED = """
 import sys, time
 from basec.hosts import facts
-from basec.commands.stack import written_project
+from basec.session import Session
 from basec.environments import resolve
 from basec.engine.price import deployed_of, price_of
 from topology import inventory, project
 environment = resolve(sys.argv[1])
 started = time.perf_counter()
-price_of(written_project(environment), deployed_of(environment)).document()
+price_of(Session(environment).written_project, deployed_of(environment)).document()
 print(time.perf_counter() - started)
 """
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import typer
 
 from basec.environments import CLOUD_ENVIRONMENTS, ENVIRONMENT_VARIABLE, known_names, resolve, seen_names
+from basec.hosts import facts
+from basec.hosts.services import services_of
 from topology.errors import BasecommerceError, UsageError
 
 
@@ -63,8 +65,6 @@ def _local_stacks(incomplete: str) -> list[str]:
 
 def _hosts(context: typer.Context, incomplete: str) -> Iterator[str]:
     """Offer the hosts of the environment named so far; none where it was never up."""
-    from basec.hosts import facts
-
     try:
         known = facts.load(resolve(context.params.get("env") or default_environment() or ""))
     except BasecommerceError:
@@ -79,9 +79,6 @@ def _hosts_or_all(context: typer.Context, incomplete: str) -> Iterator[str]:
 
 def _services(context: typer.Context, incomplete: str) -> Iterator[str]:
     """Offer the services of the host named so far."""
-    from basec.hosts import facts
-    from basec.hosts.services import services_of
-
     try:
         known = facts.load(resolve(context.params.get("env") or default_environment() or ""))
         services = services_of(known.host(context.params.get("host") or ""))
@@ -119,3 +116,9 @@ ANY_SERVICE = typer.Argument(
     "", metavar="SERVICE", help="One service of the host, such as nginx; without one, all.", autocompletion=_services
 )
 AS_JSON = typer.Option(False, "--json", help="Print the result as JSON.")
+ALLOW_REPLACE = typer.Option(
+    None,
+    "--allow-replace",
+    metavar="NAME",
+    help="A resource that may be destroyed, made anew, or lose its protection: name or URN. Repeatable.",
+)

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from basec.engine.variables import variables
 from basec.environments import Environment
 from basec.io.console import say
 from basec.io.files import write_private
@@ -29,20 +30,20 @@ from basec.io.temporary import temporary_directory
 from basec.local.rendering import fill_secrets, render_project
 from basec.secrets import passphrase_file
 from basec.secrets.stack_file import SETTINGS_KEY, StackFile
+from basec.session import Session
 from topology.errors import BasecommerceError, ConfigurationError, UsageError
-from topology.inventory import load_inventory
-from topology.project import required_secrets
 from topology.stack_file import plain_config
 
 
 @contextmanager
-def rehearsal(environment: Environment, base: str = "") -> Iterator[Environment]:
-    """Give the environment with a directory of its own, which goes with all that is in it.
+def rehearsal(session: Session, base: str = "") -> Iterator[Session]:
+    """Give a session on the environment with a directory of its own, which goes with all that is in it.
 
     `base` names a commit that is up there already. Raises UsageError when git does not know it.
     """
+    environment = session.environment
     with temporary_directory("basec-dry-") as directory:
-        own = not base and _opens_its_secrets(environment)
+        own = not base and _opens_its_secrets(session)
         dry = replace(environment, dry_dir=directory, own_passphrase=own)
         arguments = ["--directory", str(directory), "--name", environment.name, "--mode", "dry"]
         Program("localcloud", ["allocate", *arguments]).run()
@@ -55,25 +56,24 @@ def rehearsal(environment: Environment, base: str = "") -> Iterator[Environment]
         else:
             passphrase_file.make(dry)
             write_private(dry.stack_file, "config: {}\n")
-        _settle(dry, environment.root)
-        yield dry
+        rehearsed = Session(dry)
+        _settle(rehearsed.stack_file, session.stack_file)
+        yield rehearsed
 
 
-def _settle(dry: Environment, root: Path) -> None:
+def _settle(stack: StackFile, original: StackFile) -> None:
     """Take over what a tree's file has in clear, so that the rules judge the file as it is, and fill secrets in."""
-    stack = StackFile(dry)
-    clear = plain_config(StackFile(replace(dry, root=root, dry_dir=None)).document)
+    dry = stack.environment
+    clear = plain_config(original.document)
     sealed = {key: value for key, value in stack.config.items() if key not in plain_config(stack.document)}
     stack.document["config"] = {SETTINGS_KEY: None, **sealed, **clear}
     stack.write()
-    if fill_secrets(replace(dry, root=root), stack):
+    if fill_secrets(replace(dry, root=original.environment.root), stack):
         say(f"{dry.name}: dry: with secrets for this run only")
 
 
 def _bring_up(dry: Environment, base: str, tree: Path) -> None:
     """Bring the program of a commit up, from a copy of its tree."""
-    from basec.engine.workspace import variables
-
     tree.mkdir()
     git = ["git", "-C", str(dry.root)]
     found = subprocess.run(
@@ -91,7 +91,7 @@ def _bring_up(dry: Environment, base: str, tree: Path) -> None:
     (tree / ".venv").symlink_to(sys.prefix)
     passphrase_file.make(dry)
     write_private(dry.stack_file, "config: {}\n")
-    _settle(dry, tree)
+    _settle(StackFile(dry), StackFile(replace(dry, root=tree, dry_dir=None)))
     render_project(dry, program=tree)
     say(f"{dry.name}: dry: brings {base} up, from nothing")
     pulumi = Program("toolchain").run().strip()
@@ -114,13 +114,12 @@ def _bring_up(dry: Environment, base: str, tree: Path) -> None:
     render_project(dry)
 
 
-def _opens_its_secrets(environment: Environment) -> bool:
+def _opens_its_secrets(session: Session) -> bool:
     """Tell whether the stack has all its secrets, and its passphrase is there and fits."""
-    stack = StackFile(environment)
-    if not {*required_secrets(load_inventory(environment.root / "inventory.yaml"))} <= stack.secret_names:
+    if not {*session.required_secrets} <= session.stack_file.secret_names:
         return False
     try:
-        stack.check_passphrase()
+        session.stack_file.check_passphrase()
     except ConfigurationError:
         return False
     return True

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from basec.engine import backend
 from basec.environments import Environment
 from basec.io.console import say
 from basec.io.files import NO_DOCUMENT
@@ -98,8 +99,6 @@ def _readable(since: str) -> str:
 
 def locks(environment: Environment) -> list[Lock]:
     """List the engine's locks of a stack in a `file://` back-end, which can be read without the engine."""
-    from basec.engine import backend  # reads settings files, which takes longer than all that a refused turn does
-
     directory = backend.lock_directory(environment)
     found: list[Lock] = []
     for path in sorted(directory.glob("*.json")) if directory else ():
@@ -161,8 +160,6 @@ def refusal(environment: Environment, lock: Lock) -> LockedError:
 
 def turn_file(environment: Environment) -> Path:
     """Give the file of the turn: beside the state where clones share that, else in the clone."""
-    from basec.engine import backend  # as above
-
     shared = None if environment.is_contained else backend.writable_directory_of(environment)
     return (shared or environment.root / CLONES_OWN) / f"{environment.name}.turn"
 

@@ -11,13 +11,12 @@ from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from basec.environments import Environment
 from basec.hosts import facts, remote
 from basec.hosts.agent import ensure_key
-from basec.local.cloud import is_records
+from basec.session import Session
 from topology.errors import BasecommerceError, RemoteError
 
-if TYPE_CHECKING:  # takes a second to import
+if TYPE_CHECKING:  # as in plan.py
     from basec.engine.operations import Engine
 
 Silent = Callable[[], Sequence[str]]
@@ -32,11 +31,11 @@ class LostMachineError(RemoteError):
         super().__init__(f"basec: {environment}: machines are lost\n{gone}", f"basec up --refresh --env {environment}")
 
 
-def listen(environment: Environment) -> Silent:
+def listen(session: Session) -> Silent:
     """Ask each host of the last `up` for an answer, beside whatever else goes on."""
     silent: list[str] = []
     # Daemons: whoever interrupts a command does not wait for a host that is not there.
-    asking = Thread(target=_ask_all, args=(environment, silent), name="ask the hosts", daemon=True)
+    asking = Thread(target=_ask_all, args=(session, silent), name="ask the hosts", daemon=True)
     asking.start()
 
     def wait() -> Sequence[str]:
@@ -58,24 +57,24 @@ def find(engine: Engine, silent: Sequence[str]) -> tuple[tuple[str, ...], tuple[
     return gone, tuple(f"{host}: does not answer by SSH, though the cloud has its droplet" for host in there)
 
 
-def _ask_all(environment: Environment, silent: list[str]) -> None:
+def _ask_all(session: Session, silent: list[str]) -> None:
     # Of a stack that was never up here, or whose secrets do not open, nothing is known; the engine says the latter.
     with suppress(BasecommerceError, OSError):
-        if is_records(environment):
+        if session.is_records:
             return
-        hosts = facts.load(environment).hosts
-        ensure_key(environment)
-        threads = [Thread(target=_ask, args=(environment, host, silent), daemon=True) for host in hosts]
+        hosts = facts.load(session.environment).hosts
+        ensure_key(session)
+        threads = [Thread(target=_ask, args=(session, host, silent), daemon=True) for host in hosts]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
 
-def _ask(environment: Environment, host: str, silent: list[str]) -> None:
+def _ask(session: Session, host: str, silent: list[str]) -> None:
     """Note a host that gives no answer; one that refuses us, or proves a wrong key, is there."""
     try:
-        remote.run_with_input(environment, host, ["true"], "", timeout_s=facts.CONNECT_TIMEOUT_S)
+        remote.run_with_input(session, host, ["true"], "", timeout_s=facts.CONNECT_TIMEOUT_S)
     except remote.UnreachableError:
         silent.append(host)
     except Exception:  # whatever it is, it is an answer; a thread that dies would only write over the preview

@@ -17,14 +17,16 @@ from pulumi import automation
 
 from basec.engine import locks, policy
 from basec.engine.backend import DOCS, URL_VARIABLE, described, directory_of, state_of
+from basec.engine.errors import BackendError, EngineError, InterruptedOperationError, PlanChangedError
 from basec.engine.failures import REFRESH, STATE, Failure, failures_of, names_of, screen
 from basec.engine.progress import VIOLATION, ProgressView
 from basec.engine.run_log import Mask
-from basec.engine.workspace import EngineCommand, open_stack, variables
-from basec.environments import Environment
+from basec.engine.variables import variables
+from basec.engine.workspace import EngineCommand, open_stack
 from basec.io.console import say, stderr
 from basec.secrets import passphrase_file
-from topology.errors import BasecommerceError, ExitCode
+from basec.session import Session
+from topology.errors import BasecommerceError
 from topology.plan import DROPLET, STATEFUL, VPC, Step
 
 OPEN_DEADLINE_S = 30
@@ -36,46 +38,24 @@ LOOKED_AT = (VPC, DROPLET, "digitalocean:index/reservedIpAssignment:ReservedIpAs
 IGNORE_PROTECT = ("--ignore-protect",)
 
 
-class EngineError(BasecommerceError):
-    """An operation failed; the message is its screen, and the log has what the engine said about each resource."""
-
-    view: ProgressView | None = None
-    """What was seen of the operation before it failed."""
-
-
-class PlanChangedError(EngineError):
-    """What `up` would do is not what its plan says; the engine refused the first such step and all after it."""
-
-    exit_code = ExitCode.REFUSED
-
-
-class BackendError(BasecommerceError):
-    """The stack's state cannot be read; nothing was touched."""
-
-
-class InterruptedOperationError(BasecommerceError):
-    """The user interrupted an operation, and the engine has ended it in order."""
-
-    exit_code = ExitCode.INTERRUPTED
-
-
 class Engine:
     """The engine of one environment. `operate` runs up, preview, destroy and refresh the same way."""
 
     def __init__(
         self,
-        environment: Environment,
+        session: Session,
         binary: Path,
         program: Future[Callable[[], None]] | None,
         *,
         verbose: bool = False,
     ) -> None:
         """`program` may still be on its way: it is needed when an operation runs it, not before."""
-        self.environment = environment
+        self.session = session
+        self.environment = session.environment
         self._program = program
         self._command = EngineCommand(binary)
         self._verbose = verbose
-        locks.settle(environment)
+        locks.settle(session.environment)
         self.stack = self._open()
 
     def _open(self) -> automation.Stack:
@@ -321,7 +301,7 @@ class Engine:
         broken = policy.refused(view.violations)
         if broken and name == "preview" and not view.failed:
             return policy.PolicyError(self.environment.name, view.violations)
-        mask = Mask.of(self.environment)
+        mask = Mask.of(self.session.stack_file)
         said = {urn: [mask.clean(each) for each in messages] for urn, messages in view.failures.items()}
         if not any(said.values()):
             said = {} if broken else {"": [mask.clean(_last_words(str(error)))]}

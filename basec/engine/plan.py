@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from basec.engine import lost, policy
+from basec.engine.errors import EngineError
 from basec.engine.price import Price, price_of
+from basec.engine.progress import ProgressView
+from basec.engine.review import screen
+from basec.engine.review.changes import Review, review
+from basec.environments import Environment
 from basec.hosts import power
 from basec.io.console import Stages, say, show
 from basec.io.files import NO_DOCUMENT, damaged
@@ -26,11 +31,8 @@ from topology.inventory import ROLES
 from topology.plan import DROPLET, RefusedPlanError, Step, Verdict, judge, template_notes
 from topology.project import Project
 
-if TYPE_CHECKING:  # importing the engine takes a second, which `up` spends while other programs run
+if TYPE_CHECKING:  # the engine takes a second to import: it comes in while other programs run (opening.py)
     from basec.engine.operations import Engine
-    from basec.engine.progress import ProgressView
-    from basec.engine.review.changes import Review
-    from basec.environments import Environment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,6 @@ class Planned:
 
 def look(
     engine: Engine,
-    project: Project,
     stages: Stages,
     allow_replace: tuple[str, ...],
     plan: Path | None = None,
@@ -70,11 +71,10 @@ def look(
     refresh: bool = False,
 ) -> Planned:
     """Preview and judge, and write the plan to a file if one is named. Raises RefusedPlanError and PolicyError."""
-    from basec.engine.review.changes import review
-
     policy.allow(allow_replace)
+    project = engine.session.project
     with stages.stage("preview"):
-        wait_for_silent = None if refresh else lost.listen(engine.environment)
+        wait_for_silent = None if refresh else lost.listen(engine.session)
         run = partial(engine.preview, plan, refresh=refresh)
         view, verdict = _previewed(engine, run, project, allow_replace)
         if view is None or verdict.forced:  # planned anew: the engine replaces these only when it is told to
@@ -96,17 +96,15 @@ def look(
     )
 
 
-def apply(engine: Engine, project: Project, stages: Stages, request: Request) -> Mapping[str, Any]:
+def apply(engine: Engine, stages: Stages, request: Request) -> Mapping[str, Any]:
     """Preview, judge, ask, apply what was shown, and answer the stack's exports.
 
     Raises PlanChangedError when the engine would do anything else, and LostMachineError before it does anything.
     """
-    from basec.engine.review import screen
-
     engine.settle()
     with private_file() as own:
         plan = None if request.plan else own
-        planned = look(engine, project, stages, request.allow_replace, plan, refresh=request.refresh)
+        planned = look(engine, stages, request.allow_replace, plan, refresh=request.refresh)
         view = planned.view
         if planned.review.changes:
             show(screen.hosts(planned.review), progress=True)
@@ -121,7 +119,7 @@ def apply(engine: Engine, project: Project, stages: Stages, request: Request) ->
         if request.ask and view.changed:
             show(*screen.resources(planned.review), progress=True)
             _confirm(engine.environment.name, refresh=request.refresh)
-        with stages.stage("up"), power.stopped(engine.environment, view.steps):
+        with stages.stage("up"), power.stopped(engine.session, view.steps):
             done = engine.up(
                 request.plan.absolute() if request.plan else own,
                 planned.replace,
@@ -167,8 +165,6 @@ def _previewed(
     engine: Engine, run: Callable[[], ProgressView], project: Project, allowed: tuple[str, ...]
 ) -> tuple[ProgressView | None, Verdict]:
     """Preview and judge. A volume that shrinks makes the engine fail before it has told any step of it."""
-    from basec.engine.operations import EngineError
-
     try:
         view = run()
     except EngineError as error:

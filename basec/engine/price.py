@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from basec.environments import Environment
+from basec.hosts import facts
 from topology.costs import CENTS, Change, Item, Machine, bill, compare, dollars, machines_of, total
+from topology.errors import UsageError
 from topology.project import Project
 
 FREE_HERE = "a local stack costs nothing: this is what it would cost in the cloud"
@@ -78,9 +80,6 @@ def price_of(project: Project, deployed: Mapping[str, Machine | None] | None) ->
 
 def deployed_of(environment: Environment) -> Mapping[str, Machine | None] | None:
     """Give what the last `up` from this clone left; None where there was none."""
-    from basec.hosts import facts
-    from topology.errors import UsageError
-
     try:
         return {name: host.machine for name, host in facts.load(environment).hosts.items()}
     except UsageError:

@@ -75,6 +75,6 @@ def import_by_module(package: str) -> None:
 
 def _drop_debug_messages() -> None:
     """Keep the SDK from sending five messages a resource, one by one, to an engine that shows none of them."""
-    from pulumi import log
+    from pulumi import log  # noqa: PLC0415 - this module is imported long before the SDKs
 
     log.debug = lambda *_arguments, **_options: None

@@ -31,9 +31,8 @@ class Mask:
         self._texts = sorted(texts - {""}, key=len, reverse=True)
 
     @classmethod
-    def of(cls, environment: Environment) -> Mask:
+    def of(cls, stack: StackFile) -> Mask:
         """Decrypt the stack's secrets, which takes a second. Raises ConfigurationError."""
-        stack = StackFile(environment)
         return cls(stack.secret(full_key(name)) for name in stack.secret_names)
 
     def clean(self, text: str) -> str:

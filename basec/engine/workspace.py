@@ -20,12 +20,11 @@ from pulumi import automation
 from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
-from basec.engine import policy
-from basec.engine.backend import URL_VARIABLE, described, url_of
+from basec.engine.backend import described
 from basec.engine.locks import RUN_VARIABLE
+from basec.engine.variables import variables
 from basec.environments import PROJECT, Environment
 from basec.io.console import say
-from basec.secrets import passphrase_file
 
 OPERATIONS = ("preview", "up", "destroy", "refresh")
 NOTHING_TOLD: Mapping[tuple[str, ...], str] = {
@@ -145,24 +144,6 @@ def _consume(stream: Any, callback: OnLine | None, lines: list[str]) -> None:
         if callback is not None:
             callback(text)
         lines.append(text)
-
-
-def variables(environment: Environment) -> dict[str, str]:
-    """Give the engine's variables: a contained stack keeps all in its own directory, a cloud stack uses the user's."""
-    common = {
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-        **policy.variables(environment),
-        **passphrase_file.variables(environment),
-    }
-    if not environment.is_contained:
-        return common
-    return {
-        **common,
-        "PULUMI_HOME": str(environment.work_dir / "home"),
-        URL_VARIABLE: url_of(environment),
-        # One local state file is small; a backup per update would only pile up.
-        "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
-    }
 
 
 def open_stack(

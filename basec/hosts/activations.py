@@ -14,15 +14,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from basec.environments import Environment
-from basec.hosts import onhost
+from basec.hosts import facts, onhost
+from basec.hosts.agent import ensure_key
+from basec.hosts.remote import run_program
 from basec.io.console import Stages
+from basec.session import Session
 from topology.errors import BasecommerceError
-
-if TYPE_CHECKING:
-    from basec.hosts.facts import Host
 
 PROGRAM = (Path(onhost.__file__).parent / "sign.py").read_text()
 TIMEOUT_S = 10
@@ -41,7 +39,7 @@ def person() -> str:
 
 
 @contextmanager
-def signed(environment: Environment, stages: Stages) -> Iterator[None]:
+def signed(session: Session, stages: Stages) -> Iterator[None]:
     """Leave the person's name on the hosts that get a release in the block, also where it fails half-way.
 
     A host that does not answer goes without: the name is for people to read, nothing depends on it.
@@ -51,26 +49,20 @@ def signed(environment: Environment, stages: Stages) -> Iterator[None]:
     finally:
         if (began := stages.began.get("up")) is not None:
             with suppress(Exception):
-                _sign(environment, time.monotonic() - began + TIMEOUT_S)
+                _sign(session, time.monotonic() - began + TIMEOUT_S)
 
 
-def _sign(environment: Environment, within_s: float) -> None:
-    # Not before: an `up` that finds the stack taken leaves at once.
-    from basec.hosts import facts
-    from basec.hosts.agent import ensure_key
-    from basec.hosts.remote import run_program
-    from basec.local.cloud import LocalCloud
-
-    if environment.is_local and LocalCloud.load(environment).is_dry:
-        return  # it has no machines
-    hosts = list(facts.load(environment).hosts.values())
+def _sign(session: Session, within_s: float) -> None:
+    if session.is_records:
+        return
+    hosts = list(facts.load(session.environment).hosts.values())
     name = person()
-    ensure_key(environment)  # once, before the threads would all start an agent
+    ensure_key(session)  # once, before the threads would all start an agent
 
-    def sign(host: Host) -> None:
+    def sign(host: facts.Host) -> None:
         with suppress(BasecommerceError):
             arguments = [host.role, name, f"{within_s:.1f}"]
-            run_program(environment, host.name, PROGRAM, arguments, timeout_s=TIMEOUT_S)
+            run_program(session, host.name, PROGRAM, arguments, timeout_s=TIMEOUT_S)
 
     with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
         list(pool.map(sign, hosts))

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from basec.environments import PROJECT, Environment
-from basec.secrets.stack_file import StackFile
+from basec.session import Session
 from topology.errors import BasecommerceError
 
 KEY_LIFETIME_S = 8 * 3600
@@ -33,16 +33,16 @@ def socket_path(environment: Environment) -> Path:
     return run / f"basec-{os.geteuid()}-{digest}" / "agent"
 
 
-def ensure_key(environment: Environment, *, fresh: bool = False) -> None:
+def ensure_key(session: Session, *, fresh: bool = False) -> None:
     """See that the agent runs and holds the login key; `fresh` replaces the key that it has.
 
     Raises ConfigurationError when the key is needed and the passphrase is not known.
     """
-    socket = socket_path(environment)
+    socket = socket_path(session.environment)
     state = _list(socket)
     if state == 0 and not fresh:
         return
-    key = StackFile(environment).secret(f"{PROJECT}:login_private_key")
+    key = session.stack_file.secret(f"{PROJECT}:login_private_key")
     if state == AGENT_UNREACHABLE:
         _start(socket)
     elif state == 0:

@@ -16,10 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from basec.environments import Environment
 from basec.hosts.facts import Facts
 from basec.hosts.http import Answer, get
 from basec.hosts.remote import run_script
+from basec.session import Session
 from topology.errors import RemoteError
 
 SECURITY_HEADERS = {
@@ -179,7 +179,7 @@ def _slug(answer: Answer) -> object:
     return body.get("slug") if isinstance(body, dict) else None
 
 
-def host_checks(environment: Environment, facts: Facts) -> Iterator[Check]:
+def host_checks(session: Session, facts: Facts) -> Iterator[Check]:
     """Yield the checks that need SSH: containers of each tier, and the two stores answering."""
 
     def containers(host: str, tier: str) -> Callable[[], None]:
@@ -187,7 +187,7 @@ def host_checks(environment: Environment, facts: Facts) -> Iterator[Check]:
             project = shlex.quote(f"label=com.docker.compose.project={tier}")
             script = f"docker ps --all --filter {project} --format '{{{{json .}}}}'"
             rows = [
-                json.loads(line) for line in run_script(environment, host, script, timeout_s=SSH_TIMEOUT_S).splitlines()
+                json.loads(line) for line in run_script(session, host, script, timeout_s=SSH_TIMEOUT_S).splitlines()
             ]
             if not rows:
                 raise CheckFailedError(f"no container of tier {tier}")
@@ -202,11 +202,9 @@ def host_checks(environment: Environment, facts: Facts) -> Iterator[Check]:
     store = next((host.name for host in facts.hosts.values() if host.role == "infra"), None)
     if store is not None:
         yield Check(
-            name="postgres answers SELECT 1", host=store, run=lambda: _store_answers(environment, store, POSTGRES, "1")
+            name="postgres answers SELECT 1", host=store, run=lambda: _store_answers(session, store, POSTGRES, "1")
         )
-        yield Check(
-            name="redis answers PING", host=store, run=lambda: _store_answers(environment, store, REDIS, "PONG")
-        )
+        yield Check(name="redis answers PING", host=store, run=lambda: _store_answers(session, store, REDIS, "PONG"))
 
 
 POSTGRES = """set -euo pipefail
@@ -226,8 +224,8 @@ END
 """
 
 
-def _store_answers(environment: Environment, host: str, script: str, wanted: str) -> None:
-    _expect("answer", run_script(environment, host, script, timeout_s=SSH_TIMEOUT_S).strip(), wanted)
+def _store_answers(session: Session, host: str, script: str, wanted: str) -> None:
+    _expect("answer", run_script(session, host, script, timeout_s=SSH_TIMEOUT_S).strip(), wanted)
 
 
 def _is_well(row: dict[str, str]) -> bool:

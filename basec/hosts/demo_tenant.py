@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from basec.environments import Environment
 from basec.hosts.facts import Facts
 from basec.hosts.http import ask
 from basec.hosts.remote import run_script
+from basec.session import Session
 from topology.errors import BasecommerceError
 
 SLUG = "demo"
@@ -90,9 +90,9 @@ class Demo:
     """The approved quote of a new shop waits for `sell`, or an `up` was interrupted before it was sold."""
 
 
-def ensure(environment: Environment, password: str) -> Demo:
+def ensure(session: Session, password: str) -> Demo:
     """Insert tenant and admin if absent, and with a new tenant its shop. Raises RemoteError."""
-    output = run_script(environment, STORE, SCRIPT % program(password), timeout_s=TIMEOUT_S)
+    output = run_script(session, STORE, SCRIPT % program(password), timeout_s=TIMEOUT_S)
     return Demo(email=EMAIL, password=password, to_sell=json.loads(output)["to_sell"])
 
 

@@ -17,6 +17,7 @@ from basec.environments import PROJECT, Environment
 from basec.hosts.agent import socket_path
 from basec.io.files import NO_DOCUMENT, damaged, write_private
 from basec.local.cloud import HTTP_PORT, HTTPS_PORT, StandIn
+from basec.session import Session
 from topology.costs import Machine
 from topology.errors import UsageError
 
@@ -138,6 +139,14 @@ def write(
     write_private(directory / "ssh_config", _ssh_config(environment, facts))
     write_private(environment.hosts_file, _inventory(facts))
     return facts
+
+
+def renew(session: Session, outputs: Mapping[str, Any]) -> Facts:
+    """Write the three files from the stack's exports, with what inventory and local cloud say."""
+    droplets = session.project.inventory.droplets
+    roles = {name: (str(droplet.role), tuple(droplet.aliases)) for name, droplet in droplets.items()}
+    stand_in = session.cloud.stand_in if session.environment.is_local else None
+    return write(session.environment, outputs, roles, stand_in)
 
 
 def host_alias(environment: str, host: str) -> str:

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from basec.environments import Environment
 from basec.hosts.facts import Facts, Host
 from basec.hosts.remote import run_script
+from basec.session import Session
 from topology.firewall import ANYWHERE, docker_user_rules, rule_table, ufw_rules
 from topology.project import Project
 
@@ -140,25 +140,26 @@ def _too_late(rule: str, has: Sequence[tuple[str, str]]) -> bool:
     return not same_port[0].startswith("deny ")
 
 
-def apply(environment: Environment, facts: Facts, project: Project, host: Host) -> str:
+def apply(session: Session, facts: Facts, host: Host) -> str:
     """Make the host's rules equal to the table, as `up` does after a change of it; answer what the script said.
 
     Raises RemoteError. Safe to repeat, and nothing is open in between.
     """
     addresses = {known.name: known.private_ip for known in facts.hosts.values()}
-    table = _table(project, host.name, addresses)
-    scripts = environment.root / "components/scripts"
+    table = _table(session.project, host.name, addresses)
+    scripts = session.environment.root / "components/scripts"
     body = "".join((scripts / script).read_text() for script in ("lib.sh", "apply-firewall.sh"))
     script = f"exec bash -c {shlex.quote(body)} apply-firewall <<'TABLE'\n{table}TABLE\n"
-    return run_script(environment, host.name, script, timeout_s=APPLY_TIMEOUT_S).strip()
+    return run_script(session, host.name, script, timeout_s=APPLY_TIMEOUT_S).strip()
 
 
-def status(environment: Environment, facts: Facts, project: Project, hosts: Sequence[Host]) -> list[Line]:
+def status(session: Session, facts: Facts, hosts: Sequence[Host]) -> list[Line]:
     """Compare the hosts side by side. Raises RemoteError for one that does not answer."""
+    project = session.project
     addresses = {host.name: host.private_ip for host in facts.hosts.values()}
 
     def one(host: Host) -> list[Line]:
-        output = run_script(environment, host.name, PROBE, timeout_s=TIMEOUT_S)
+        output = run_script(session, host.name, PROBE, timeout_s=TIMEOUT_S)
         return compare(host.name, declared(project, host.name, addresses), found(output))
 
     with ThreadPoolExecutor(max_workers=len(hosts)) as pool:

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import Popen
 
-from basec.environments import Environment
 from basec.hosts import onhost
 from basec.hosts.agent import ensure_key
 from basec.hosts.facts import Host
 from basec.hosts.onhost.logs import ERRORS, UNKNOWN
 from basec.hosts.remote import failure, started_program
+from basec.session import Session
 from topology.errors import RemoteError, UsageError
 
 PROGRAM = (Path(onhost.__file__).parent / "logs.py").read_text()
@@ -85,8 +85,8 @@ def parse_since(text: str, key: str = "--since") -> str:
 class Logs:
     """Lines of all hosts through one queue; hosts that failed are in `errors`. As a context it ends all sessions."""
 
-    def __init__(self, environment: Environment, wanted: Mapping[Host, Sequence[str]], query: Query) -> None:
-        self._environment = environment
+    def __init__(self, session: Session, wanted: Mapping[Host, Sequence[str]], query: Query) -> None:
+        self._session = session
         self._wanted = wanted
         self._query = query
         self._lines: queue.Queue[Line | None] = queue.Queue(maxsize=BACKLOG)
@@ -94,11 +94,11 @@ class Logs:
         self.errors: list[RemoteError] = []
 
     def __enter__(self) -> Logs:
-        ensure_key(self._environment)
+        ensure_key(self._session)
         with ExitStack() as opening:
             for host, services in self._wanted.items():
                 arguments = [host.role, json.dumps({**asdict(self._query), "services": services})]
-                started = started_program(self._environment, host.name, PROGRAM, arguments)
+                started = started_program(self._session.environment, host.name, PROGRAM, arguments)
                 process = opening.enter_context(started)
                 threading.Thread(target=self._read, args=(host.name, process), daemon=True).start()
             self._sessions = opening.pop_all()
@@ -137,7 +137,7 @@ class Logs:
             said = errors.read().decode(errors="replace")
         code = process.wait()
         if code != 0:
-            self.errors.append(failure(self._environment, host, "docker logs", code, said.strip()))
+            self.errors.append(failure(self._session.environment, host, "docker logs", code, said.strip()))
         self._lines.put(None)
 
 

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from basec.environments import Environment
 from basec.hosts import onhost
 from basec.hosts.facts import Facts
 from basec.hosts.remote import ask_program
+from basec.session import Session
 from topology.errors import RemoteError, UsageError
 
 PROGRAM = (Path(onhost.__file__).parent / "events.py").read_text()
@@ -79,26 +79,27 @@ def read_lag(document: dict[str, Any]) -> Lag:
     return Lag(**{**document, "newest_set_aside": newest})
 
 
-def lag(environment: Environment, facts: Facts) -> Lag:
+def lag(session: Session, facts: Facts) -> Lag:
     """Ask how far the events have come. Raises RemoteError."""
     host = host_of(facts)
-    document = ask_program(environment, host, PROGRAM, ["status"], timeout_s=TIMEOUT_S)
+    document = ask_program(session, host, PROGRAM, ["status"], timeout_s=TIMEOUT_S)
     try:
         return read_lag(document)
     except (KeyError, TypeError, ValueError) as error:
         raise RemoteError(
-            f"{host}: its answer about events cannot be read: {error}", f"basec ssh {host} --env {environment.name}"
+            f"{host}: its answer about events cannot be read: {error}",
+            f"basec ssh {host} --env {session.environment.name}",
         ) from None
 
 
-def replay(environment: Environment, facts: Facts) -> Replayed:
+def replay(session: Session, facts: Facts) -> Replayed:
     """Have those events sent again that are neither finished nor on their way in Redis. Raises RemoteError.
 
     Safe to repeat: the engines know by `event_id` what they have done.
     """
-    return Replayed(**ask_program(environment, host_of(facts), PROGRAM, ["replay"], timeout_s=TIMEOUT_S))
+    return Replayed(**ask_program(session, host_of(facts), PROGRAM, ["replay"], timeout_s=TIMEOUT_S))
 
 
-def retry(environment: Environment, facts: Facts) -> Replayed:
+def retry(session: Session, facts: Facts) -> Replayed:
     """Have those events sent again that were set aside. Raises RemoteError."""
-    return Replayed(**ask_program(environment, host_of(facts), PROGRAM, ["retry"], timeout_s=TIMEOUT_S))
+    return Replayed(**ask_program(session, host_of(facts), PROGRAM, ["retry"], timeout_s=TIMEOUT_S))

@@ -17,6 +17,7 @@ from basec.environments import Environment
 from basec.hosts.agent import ensure_key
 from basec.hosts.facts import Facts
 from basec.io.temporary import temporary_directory
+from basec.session import Session
 from topology.errors import RemoteError
 
 BATCH = ("-T", "-o", "BatchMode=yes")
@@ -67,38 +68,38 @@ def shell_words(command: Sequence[str]) -> list[str]:
     return list(command) if len(command) <= 1 else [shlex.join(command)]
 
 
-def interactive(environment: Environment, facts: Facts, host: str, command: Sequence[str]) -> int:
+def interactive(session: Session, facts: Facts, host: str, command: Sequence[str]) -> int:
     """Run a shell or a command with the terminal attached and answer the remote's own exit code."""
     name = facts.host(host).name
-    ensure_key(environment)
+    ensure_key(session)
     options = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
     # What ssh itself has to say goes to a file: standard error is the remote command's.
     with temporary_directory("basec-ssh-") as directory:
         log = directory / "log"
         log.touch()
-        argv = [*ssh_command(environment, name, "-E", str(log), *options), *shell_words(command)]
+        argv = [*ssh_command(session.environment, name, "-E", str(log), *options), *shell_words(command)]
         code = subprocess.run(argv, check=False, env=dict(os.environ)).returncode
         said = log.read_text(errors="replace").strip()
     if code == SSH_FAILED and said:
-        raise failure(environment, name, "ssh", code, said)
+        raise failure(session.environment, name, "ssh", code, said)
     return code
 
 
-def run_script(environment: Environment, host: str, script: str, *, timeout_s: float = 60) -> str:
+def run_script(session: Session, host: str, script: str, *, timeout_s: float = 60) -> str:
     """Run a shell script, given on standard input, as root on a droplet and answer its output.
 
     Nothing of the script is in any argument list. Raises RemoteError with the host and the last lines of the output.
     """
-    ensure_key(environment)
-    return run_with_input(environment, host, ["sudo", "-n", "bash", "-s"], script, timeout_s=timeout_s)
+    ensure_key(session)
+    return run_with_input(session, host, ["sudo", "-n", "bash", "-s"], script, timeout_s=timeout_s)
 
 
-def run_with_input(environment: Environment, host: str, command: Sequence[str], text: str, *, timeout_s: float) -> str:
+def run_with_input(session: Session, host: str, command: Sequence[str], text: str, *, timeout_s: float) -> str:
     """Run a command with text on its standard input. Raises RemoteError."""
-    ensure_key(environment)
+    ensure_key(session)
     try:
         run = subprocess.run(
-            [*ssh_command(environment, host, *BATCH), *shell_words(command)],
+            [*ssh_command(session.environment, host, *BATCH), *shell_words(command)],
             input=text,
             capture_output=True,
             text=True,
@@ -108,29 +109,33 @@ def run_with_input(environment: Environment, host: str, command: Sequence[str], 
         )
     except subprocess.TimeoutExpired:
         raise UnreachableError(
-            f"{host}: {' '.join(command)}: no end after {timeout_s:.0f} s", f"basec ssh {host} --env {environment.name}"
+            f"{host}: {' '.join(command)}: no end after {timeout_s:.0f} s",
+            f"basec ssh {host} --env {session.environment.name}",
         ) from None
     if run.returncode == 0:
         return run.stdout
-    raise failure(environment, host, " ".join(command), run.returncode, run.stderr.strip() or run.stdout.strip())
+    raise failure(
+        session.environment, host, " ".join(command), run.returncode, run.stderr.strip() or run.stdout.strip()
+    )
 
 
-def run_program(environment: Environment, host: str, source: str, arguments: Sequence[str], *, timeout_s: float) -> str:
+def run_program(session: Session, host: str, source: str, arguments: Sequence[str], *, timeout_s: float) -> str:
     """Run a Python program, given as its text, as root on a droplet and answer its output. Raises RemoteError."""
-    return run_with_input(environment, host, _python(source, arguments), source, timeout_s=timeout_s)
+    return run_with_input(session, host, _python(source, arguments), source, timeout_s=timeout_s)
 
 
 def ask_program(
-    environment: Environment, host: str, source: str, arguments: Sequence[str], *, timeout_s: float
+    session: Session, host: str, source: str, arguments: Sequence[str], *, timeout_s: float
 ) -> dict[str, Any]:
     """Run a Python program as `run_program` does, and answer the JSON object that it printed. Raises RemoteError."""
-    output = run_program(environment, host, source, arguments, timeout_s=timeout_s)
+    output = run_program(session, host, source, arguments, timeout_s=timeout_s)
     with suppress(ValueError, RecursionError):
         document = json.loads(output)
         if isinstance(document, dict):
             return document
     raise RemoteError(
-        f"{host}: its answer is no JSON object: {output[:SHOWN]!r}", f"basec ssh {host} --env {environment.name}"
+        f"{host}: its answer is no JSON object: {output[:SHOWN]!r}",
+        f"basec ssh {host} --env {session.environment.name}",
     )
 
 

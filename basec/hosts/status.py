@@ -14,13 +14,13 @@ from typing import Any
 
 import yaml
 
-from basec.environments import Environment
 from basec.hosts import onhost
 from basec.hosts.agent import ensure_key
 from basec.hosts.facts import Facts, Host
 from basec.hosts.remote import ask_program
 from basec.hosts.services import hosts_of
 from basec.io.files import NO_DOCUMENT
+from basec.session import Session
 from topology.errors import ExitCode, RemoteError
 from topology.settings import APPLICATIONS
 
@@ -176,21 +176,21 @@ class Report:
         return {"well": ExitCode.OK, "not well": ExitCode.FAILURE}.get(self.verdict, ExitCode.REMOTE)
 
 
-def read(environment: Environment, facts: Facts, names: Sequence[str]) -> Report:
+def read(session: Session, facts: Facts, names: Sequence[str]) -> Report:
     """Ask the named hosts, or all. Raises UsageError for an unknown one; what cannot be reached is in the report."""
     hosts = hosts_of(facts, names, "status {}")
-    ensure_key(environment)  # once, before the threads would all start an agent
+    ensure_key(session)  # once, before the threads would all start an agent
     with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
-        found = list(pool.map(lambda host: _ask(environment, host), hosts))
+        found = list(pool.map(lambda host: _ask(session, host), hosts))
     verdict = "not well" if any(host.problems for host in found) else "well"
     if not all(host.reachable for host in found):
         verdict = "unreachable"
-    return Report(environment=environment.name, verdict=verdict, hosts=found)
+    return Report(environment=session.environment.name, verdict=verdict, hosts=found)
 
 
-def _ask(environment: Environment, host: Host) -> HostStatus:
+def _ask(session: Session, host: Host) -> HostStatus:
     try:
-        document = ask_program(environment, host.name, PROGRAM, [host.role], timeout_s=TIMEOUT_S)
+        document = ask_program(session, host.name, PROGRAM, [host.role], timeout_s=TIMEOUT_S)
     except RemoteError as error:
         lines = [line.strip() for line in error.message.removeprefix(f"{host.name}: ").splitlines()]
         problem = " ".join([lines[0], *lines[-1:]]) if len(lines) > 1 else lines[0]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # rich takes a fifth of a second, and help needs none of it
-    from rich.console import Console
-    from rich.panel import Panel
-    from rich.table import Table
-    from rich.text import Text
+from rich.cells import cell_len
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
 
 PIPE_COLUMNS = 160
 """Where there is no terminal nothing is folded at 80 columns: programs read lines."""
@@ -26,8 +27,6 @@ GAP = 2
 @cache
 def stderr() -> Console:
     """Answer the terminal for progress; live text and lines must go through the same object."""
-    from rich.console import Console
-
     # Without emoji: `:droplet:` in a URN would become a picture, and the line useless for copying.
     return Console(stderr=True, highlight=False, emoji=False)
 
@@ -39,16 +38,12 @@ def say(text: str) -> None:
 
 def complain(text: str) -> None:
     """Print an error, line by line: in a terminal what is wrong is red, and the hint stands out."""
-    from rich.text import Text
-
     for line in text.splitlines():
         stderr().print(Text(line, style="cyan" if line.startswith("hint: ") else "red"), soft_wrap=True)
 
 
 def coloured(word: str, *, good: bool) -> Text:
     """Give a word for a table: green for what is as it should be, else red."""
-    from rich.text import Text
-
     return Text(word, style="green" if good else "bold red")
 
 
@@ -63,8 +58,6 @@ def show(*drawn: Table | Text | Panel, progress: bool = False, whole: bool = Fal
 
     `whole` gives a table all the columns that it needs, whatever the terminal has.
     """
-    from rich.text import Text
-
     console = stderr() if progress else _stdout()
     if whole:
         console.width = max(console.width, *(_needed(console, each) for each in drawn))
@@ -84,8 +77,6 @@ def _needed(console: Console, drawn: Table | Text | Panel) -> int:
 
 
 def _stdout() -> Console:
-    from rich.console import Console
-
     folded = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Console(highlight=False, emoji=False, width=None if folded else PIPE_COLUMNS)
 
@@ -102,10 +93,6 @@ def table(
     With `optional` a row is one line: where the terminal is too narrow these columns are left out, the first one first,
     and then the widest is cut. Without it long cells are folded.
     """
-    from rich.cells import cell_len
-    from rich.table import Table
-    from rich.text import Text
-
     widths = [max(cell_len(str(cell)) for cell in cells) for cells in zip(columns, *rows, strict=True)]
     kept = list(range(len(columns)))
     room = _stdout().width
@@ -135,16 +122,12 @@ def table(
 
 def print_json(environment: str, document: Mapping[str, object]) -> None:
     """Print a document for a script: always one object, which names its environment."""
-    import json
-
     sys.stdout.write(json.dumps({**document, "environment": environment}, indent=2, sort_keys=True) + "\n")
 
 
 @contextmanager
 def clock(what: str) -> Iterator[None]:
     """Show in a terminal what goes on and for how long already; lines that are said meanwhile stand above it."""
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=stderr(), transient=True, disable=not stderr().is_terminal) as live:
         live.add_task(what, total=None)

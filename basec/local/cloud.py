@@ -66,11 +66,6 @@ class LocalCloud:
         return self.mode == "dry"
 
 
-def is_records(environment: Environment) -> bool:
-    """Say whether records stand for the stack's machines, so that none has an sshd. Raises as LocalCloud.load."""
-    return bool(environment.dry_dir) or (environment.is_local and LocalCloud.load(environment).is_dry)
-
-
 def not_initialised(environment: Environment) -> UsageError:
     return UsageError(
         f"basec: {environment.name}: this local stack is not initialised", f"basec init --env {environment.name}"

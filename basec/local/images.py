@@ -1,4 +1,4 @@
-"""The images of a local stack: which are asked for, which the last `up` built, and whether all are there."""
+"""The images of a local stack: which the last `up` built, and whether all that are asked for are there."""
 
 from __future__ import annotations
 
@@ -8,31 +8,36 @@ from typing import Any
 
 from basec.environments import Environment
 from basec.io.console import complain
-from basec.io.files import NO_DOCUMENT, damaged
+from basec.io.files import NO_DOCUMENT, damaged, write_private
 from basec.io.programs import Program
-from basec.local.rendering import TEMPLATE
-from basec.secrets.stack_file import SETTINGS_KEY, read_mapping
 from topology.project import Project
-
-
-def asked_tag(environment: Environment) -> str:
-    """Give the template's `images.tag`, once its settings were checked."""
-    settings = read_mapping(environment.root / TEMPLATE)["config"][SETTINGS_KEY]
-    return str(settings["images"]["tag"])
 
 
 def kept_images(environment: Environment) -> Mapping[str, Any] | None:
     """Give what the last `up` built, so that a preview does not have to build any; a damaged file is as none."""
     file = environment.images_file
     try:
-        built = json.loads(file.read_text())
-        return {"tag": str(built["tag"]), "for": built["for"], "services": dict(built["services"]),
-                "references": list(built["references"])}  # fmt: skip
+        return read_images(json.loads(file.read_text()))
     except FileNotFoundError:
         return None
     except NO_DOCUMENT as error:
         complain(damaged(environment.name, file, error, f"basec up --env {environment.name} makes it anew").render())
         return None
+
+
+def read_images(built: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give what we need of what the local cloud says that it has built. Raises KeyError, TypeError and ValueError."""
+    return {
+        "tag": str(built["tag"]),
+        "for": built["for"],
+        "services": dict(built["services"]),
+        "references": list(built["references"]),
+    }
+
+
+def keep_images(environment: Environment, built: Mapping[str, Any]) -> None:
+    """Remember what was built, for `kept_images`."""
+    write_private(environment.images_file, json.dumps(built, indent=2) + "\n")
 
 
 def require_images(project: Project, built: Mapping[str, Any] | None) -> None:

@@ -5,7 +5,6 @@ Nothing in the program knows about local stacks: all that differs is in these fi
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -18,7 +17,8 @@ from basec.environments import PROJECT, Environment
 from basec.io.files import write_private
 from basec.local.cloud import LocalCloud
 from basec.secrets.secret_values import FAKE_TOKENS
-from basec.secrets.stack_file import SETTINGS_KEY, StackFile, read_mapping
+from basec.secrets.stack_file import SETTINGS_KEY, StackFile
+from topology.inventory import load_inventory
 from topology.project import required_secrets
 from topology.settings import OPTIONAL_SECRET_KEYS
 
@@ -27,12 +27,11 @@ PLUGIN_VERSIONS = {"digitalocean": "4.84.1", "cloudflare": "6.23.1", "command": 
 """What the SDKs of requirements.txt ask the engine for."""
 
 
-def settings_of(environment: Environment, cloud: LocalCloud, built: Mapping[str, Any] | None) -> dict[str, Any]:
+def settings_of(template: Mapping[str, Any], cloud: LocalCloud, built: Mapping[str, Any] | None) -> dict[str, Any]:
     """Give the stack's settings: the tracked template with this cloud's addresses, and the built images if any.
 
     The template's `images.services` stay, and so does its `images.tag`, unless that is what `built` was built for.
     """
-    template = read_mapping(environment.root / TEMPLATE)
     config = template.get("config")
     settings = config.get(SETTINGS_KEY) if isinstance(config, dict) else None
     if not isinstance(settings, dict):
@@ -47,19 +46,9 @@ def settings_of(environment: Environment, cloud: LocalCloud, built: Mapping[str,
     return settings
 
 
-def render(environment: Environment, built: Mapping[str, Any] | None) -> StackFile:
-    """Write everything that the engine reads, but no secret; safe to repeat, and repeated by every `up`."""
-    cloud = LocalCloud.load(environment)
-    render_project(environment)
-    if built is not None:
-        write_private(environment.images_file, json.dumps(built, indent=2) + "\n")
-    if not environment.stack_file.exists():
-        write_private(environment.stack_file, "config: {}\n")
-    stack = StackFile(environment)
-    others = {key: value for key, value in (stack.document.get("config") or {}).items() if key != SETTINGS_KEY}
-    stack.document["config"] = {SETTINGS_KEY: settings_of(environment, cloud, built), **others}
-    stack.write()
-    return stack
+def asked_tag(template: Mapping[str, Any]) -> str:
+    """Give the template's `images.tag`, once its settings were checked."""
+    return str(template["config"][SETTINGS_KEY]["images"]["tag"])
 
 
 def render_project(environment: Environment, program: Path | None = None) -> None:
@@ -102,8 +91,6 @@ def fill_secrets(environment: Environment, stack: StackFile) -> list[str]:
 
     For stacks whose tokens are fakes: local ones, and dry runs of the others.
     """
-    from topology.inventory import load_inventory
-
     inventory = load_inventory(environment.root / "inventory.yaml")
     names = [*required_secrets(inventory), *(OPTIONAL_SECRET_KEYS if environment.is_local else ())]
     missing = [name for name in names if name not in stack.secret_names]

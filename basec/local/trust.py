@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography import x509
+
 from basec.environments import PROJECT, Environment
 from basec.io.console import say
 from basec.io.files import damaged
@@ -174,8 +176,6 @@ def forget(environment: Environment) -> None:
 
 def confined(environment: Environment) -> str:
     """Read the authority, in PEM. Raises UsageError for one that is not there, or that could sign for any site."""
-    from cryptography import x509
-
     name = environment.name
     try:
         text = environment.public_ca_file.read_text()

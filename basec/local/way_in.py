@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from rich.panel import Panel
+from rich.text import Text
+
 from basec.io.console import answer, show
 
 
@@ -40,9 +43,6 @@ class WayIn:
             for name, value in self.lines:
                 answer(f"{name:<9} {value}".rstrip())
             return
-        from rich.panel import Panel
-        from rich.text import Text
-
         text = Text()
         for name, value in self.lines:
             text.append(f"{name:<10}", style="dim").append(

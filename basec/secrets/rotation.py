@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from basec.environments import Environment
+from basec.secrets.certificates import new_client_certificate, new_origin_key, origin_csr
 from basec.secrets.secret_values import generate
 from basec.secrets.stack_file import StackFile, full_key
 from topology.errors import UsageError
@@ -55,15 +56,11 @@ def steps(stack: StackFile, names: Sequence[str]) -> Iterator[Step]:
     first: Step = {name: generate(name) for name in names if name in PASSWORD_KEYS}
     domain = stack.domain or ""
     if ORIGIN_KEY in names:
-        from basec.secrets.certificates import new_origin_key, origin_csr
-
         first[ORIGIN_KEY] = new_origin_key()
         first[ORIGIN_CSR] = origin_csr(first[ORIGIN_KEY], domain)
     if PULL_CERTIFICATE not in names:
         yield first
         return
-    from basec.secrets.certificates import new_client_certificate
-
     old = stack.secret(full_key(PULL_CERTIFICATE))
     new, key = new_client_certificate(domain)
     both = pull_authorities(old) + pull_authorities(new)

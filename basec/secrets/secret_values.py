@@ -11,6 +11,10 @@ import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from basec.secrets import certificates
 from topology.settings import PASSWORD_KEYS, TLS_KEYS
 
 PASSWORD_BYTES = 24
@@ -32,9 +36,6 @@ def new_password() -> str:
 
 def new_ed25519_key() -> str:
     """Make an SSH key pair; the text is its unencrypted private half, which goes into encrypted settings only."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
     return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
 
 
@@ -62,8 +63,6 @@ def make_missing(names: Collection[str], domain: str | None, read: Callable[[str
     made = {name: generate(name) for name in names if name not in TOKENS and name not in TLS_KEYS}
     if domain is None or not set(names) & set(TLS_KEYS):
         return made
-    from basec.secrets import certificates
-
     return {**made, **certificates.fill(names, read, domain)}
 
 

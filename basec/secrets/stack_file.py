@@ -8,6 +8,7 @@ import stat
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from basec.environments import PROJECT, Environment
@@ -41,6 +42,7 @@ class StackFile:
         self.environment = environment
         self.document = read_mapping(environment.stack_file)
         self._crypter: Crypter | None = None
+        self._opening = Lock()
 
     @property
     def config(self) -> dict[str, Any]:
@@ -114,10 +116,11 @@ class StackFile:
 
     @property
     def crypter(self) -> Crypter:
-        """Open the file with the environment's passphrase, once. Raises ConfigurationError."""
-        if self._crypter is None:
-            self._crypter = self._open()
-        return self._crypter
+        """Open the file with the environment's passphrase, once: that takes a second. Raises ConfigurationError."""
+        with self._opening:  # also asked for by threads
+            if self._crypter is None:
+                self._crypter = self._open()
+            return self._crypter
 
     def check_passphrase(self) -> None:
         """Raises ConfigurationError when the file has secrets and the passphrase is lost or another one."""
@@ -141,6 +144,12 @@ class StackFile:
         return ConfigurationError(
             [Problem(file=self.environment.stack_file.name, path=path, message=message, hint=hint)]
         )
+
+    def put_settings(self, settings: object) -> None:
+        """Put settings in place of those of a rendered file, and write it; all else in it stays."""
+        others = {key: value for key, value in self.config.items() if key != SETTINGS_KEY}
+        self.document["config"] = {SETTINGS_KEY: settings, **others}
+        self.write()
 
     def write(self) -> None:
         """Replace a rendered file as a whole, readable by its owner only. Never a tracked one: comments are lost."""

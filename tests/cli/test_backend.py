@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from basec.engine import backend, operations
+from basec.engine.errors import BackendError
 from basec.engine.locks import turn
-from basec.engine.operations import BackendError, Engine
+from basec.engine.operations import Engine
 from basec.environments import Environment
+from basec.session import Session
 from tests.cli.conftest import REPOSITORY
 
 HOME = pwd.getpwuid(os.getuid()).pw_dir
@@ -76,7 +78,7 @@ def test_a_back_end_that_never_answers_is_given_up(staging: Environment, monkeyp
     binary.write_text(SLOW)
     binary.chmod(0o755)
     with pytest.raises(BackendError) as caught:
-        Engine(staging, binary, None)
+        Engine(Session(staging), binary, None)
     assert caught.value.render() == (
         "basec: staging: the state in s3://states cannot be reached\n"
         "  no answer within 0.3 s\n"

@@ -37,15 +37,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from basec import environments, main
 from basec.engine import operations as engine
-from basec.commands import stack
+from basec.engine import bring_up
 
 def open_stack(environment, command, program):
     return SimpleNamespace(up=lambda **_: command.run(["up"], os.getcwd(), {}))
 
 engine.open_stack = open_stack
-def up_local(environment, stages, request):
-    engine.Engine(environment, Path("pulumi").resolve(), None).up()
-stack._up_local = up_local
+def up_local(session, stages, request):
+    engine.Engine(session, Path("pulumi").resolve(), None).up()
+bring_up._up_local = up_local
 main.run(["up", "--env", "local-none"])
 """
 
@@ -159,9 +159,9 @@ except KeyboardInterrupt:
 RUN = """\
 import pathlib
 import basec.io.programs, basec.main
-from basec.commands import stack
+from basec.engine import bring_up
 basec.io.programs.ROOT = pathlib.Path.cwd()
-stack._up_local = lambda *_: basec.io.programs.Program("slow").run()
+bring_up._up_local = lambda *_: basec.io.programs.Program("slow").run()
 basec.main.run(["up", "--env", "local-none"])
 """
 

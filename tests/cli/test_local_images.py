@@ -11,7 +11,8 @@ from basec.environments import Environment
 from basec.io import programs
 from basec.local.cloud import LocalCloud
 from basec.local.images import kept_images, require_images
-from basec.local.rendering import TEMPLATE, render, settings_of
+from basec.local.rendering import TEMPLATE, settings_of
+from basec.session import Session
 from localcloud.allocate import allocate
 from localcloud.config import Mode
 from tests.cli.conftest import Run
@@ -47,7 +48,7 @@ def images(environment: Environment, *edits: tuple[str, str]) -> dict[str, Any]:
         assert old in template.read_text()
         template.write_text(template.read_text().replace(old, new))
     cloud = LocalCloud.load(environment)
-    found: dict[str, Any] = settings_of(environment, cloud, BUILT)["images"]
+    found: dict[str, Any] = settings_of(Session(environment).template, cloud, BUILT)["images"]
     return found
 
 
@@ -68,7 +69,9 @@ def test_a_service_of_the_template_wins_over_the_built_one(environment: Environm
 
 def test_what_was_built_is_remembered_for_a_preview(environment: Environment) -> None:
     assert kept_images(environment) is None
-    render(environment, BUILT)
+    session = Session(environment)
+    session.use_images(BUILT)
+    session.render()
     assert kept_images(environment) == {name: BUILT[name] for name in BUILT if name != "registry"}
 
 
@@ -86,7 +89,7 @@ def test_only_what_was_not_built_is_looked_for_in_the_registry(
     ran: list[list[str]] = []
     monkeypatch.setattr(programs.Program, "run", lambda program: ran.append(list(program.arguments)))
     raw = {"images": images(environment, edit)}
-    settings = settings_of(environment, LocalCloud.load(environment), BUILT)
+    settings = settings_of(Session(environment).template, LocalCloud.load(environment), BUILT)
     assert settings["images"] == raw["images"]
     project = load_project(environment.root, "local", settings, {*SECRET_KEYS, *OPTIONAL_SECRET_KEYS})
     require_images(project, BUILT)

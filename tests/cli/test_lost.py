@@ -11,6 +11,7 @@ import pytest
 from basec.engine import lost
 from basec.environments import Environment
 from basec.hosts.remote import UnreachableError, failure
+from basec.session import Session
 from tests.cli import fake_droplets
 from tests.cli.conftest import Run
 from tests.cli.dry import DryStack, clone_of_the_program, local_stack_that_is_up, production_stack
@@ -34,11 +35,11 @@ def test_a_host_that_gives_no_answer_is_silent_and_one_that_refuses_us_is_not(dr
     ssh = droplets / "ssh"
     refusal = 'if [ "$host" = edge ]; then echo "Permission denied (publickey)" >&2; exit 255; fi'
     ssh.write_text(ssh.read_text().replace("host=$2; shift 2\n", f"host=$2; shift 2\n{refusal}\n"))
-    assert lost.listen(Environment(name="local", root=clone))() == ["infra"]
+    assert lost.listen(Session(Environment(name="local", root=clone)))() == ["infra"]
 
 
 def test_nobody_is_asked_on_a_stack_that_was_never_up(clone: Path) -> None:
-    assert lost.listen(Environment(name="staging", root=clone))() == []
+    assert lost.listen(Session(Environment(name="staging", root=clone)))() == []
 
 
 def test_no_answer_is_told_from_a_refusal(clone: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -39,9 +40,7 @@ def test_any_other_answer_names_the_host(answer: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(outbox, "host_of", lambda _: "infra")
     monkeypatch.setattr("basec.hosts.remote.run_program", lambda *_, **__: answer)
 
-    class Local:
-        name = "local"
-
+    local: Any = SimpleNamespace(environment=SimpleNamespace(name="local"))
     with pytest.raises(RemoteError, match=r"^infra: its answer ") as caught:
-        outbox.lag(Local(), None)  # type: ignore[arg-type]
+        outbox.lag(local, None)  # type: ignore[arg-type]
     assert caught.value.hint == "basec ssh infra --env local"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from basec.commands.smoke import way_on
 from basec.environments import Environment
 from basec.hosts.checks import SECURITY_HEADERS, Result, public_checks, run_all
 from basec.hosts.facts import Facts
+from basec.hosts.smoke import way_on
 from basec.local.cloud import StandIn
 
 

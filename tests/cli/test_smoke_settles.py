@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from basec.commands import smoke
+from basec.hosts import smoke
 from basec.hosts.checks import Result
 
 
