@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-# In the place of what Python put first: files here, such as http.py, would hide modules of Python with the same name.
+# In the place of what Python put first: what is here, such as `secrets`, would hide Python's own modules.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from basec.main import run  # noqa: E402

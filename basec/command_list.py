@@ -1,23 +1,61 @@
-"""The list of commands as `basec -h` shows it, in groups, and what to do instead of commands that are not there."""
+"""The commands as `basec -h` lists them, loaded when they are called, and what to do instead of those not there.
+
+This is click's lazy group (https://click.palletsprojects.com/en/stable/complex/#lazily-loading-subcommands). The list
+has the lines of help, so that `basec -h` needs no command's module: with all that those import it would take seconds.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any, cast
 
+import typer
+from typer._click import Command, Context, HelpFormatter
+from typer._click.shell_completion import CompletionItem
 from typer.core import TyperGroup
+from typer.main import get_group
 
 from topology.errors import UsageError
 
-if TYPE_CHECKING:
-    from typer._click import Command, Context, HelpFormatter
-
 GROUPS = {
-    "Start": ("init", "doctor", "open", "trust"),
-    "Look": ("status", "smoke", "logs", "cost", "settings", "secrets", "inventory"),
-    "Change": ("preview", "up", "down", "cloudflare", "pulumi"),
-    "Hosts and data": ("ssh", "exec", "compose", "firewall", "events", "images"),
+    "Start": {
+        "init": "Make a stack's passphrase, keys and passwords.",
+        "doctor": "Check that this machine can run the local cloud.",
+        "open": "Open the shop in the browser.",
+        "trust": "Let your browsers trust a local stack.",
+    },
+    "Look": {
+        "status": "Show how hosts and services are.",
+        "smoke": "Check what a tenant sees and what the hosts run.",
+        "logs": "Show the services' log lines in time order.",
+        "cost": "Price an environment by the month.",
+        "settings": "Show an environment's settings and what they mean.",
+        "secrets": "List a stack's secrets and make new ones.",
+        "inventory": "Show the hosts, or rebuild what is known of them.",
+    },
+    "Change": {
+        "preview": "Show what `up` would change and cost.",
+        "up": "Bring an environment up.",
+        "down": "Take an environment down with all its data.",
+        "cloudflare": "Show Cloudflare's addresses, or renew them.",
+        "pulumi": "Run the Pulumi CLI on an environment.",
+    },
+    "Hosts and data": {
+        "ssh": "Open a shell on a host, or run one command there.",
+        "exec": "Run a command in a service's container.",
+        "compose": "Restart or stop the containers of a host.",
+        "firewall": "Compare the hosts' firewall with the rule table.",
+        "events": "Count the waiting events, or send them again.",
+        "images": "Put images of your own into local stacks.",
+    },
 }
-"""Every command is in one of them; typer's own panels would need rich, which takes longer than all the rest."""
+"""Every command, with the first sentence of its help; its module in `basec/commands/` has its name.
+
+In groups of our own: typer's panels would need rich, which takes longer than all the rest.
+"""
+
+LINES = {name: line for lines in GROUPS.values() for name, line in lines.items()}
 
 SHORT = 50
 """Characters of a command's line: with the longest name it fits into 80 columns."""
@@ -41,17 +79,49 @@ INSTEAD = {
 """What operators type since other tools, and the scripts before these, have it; a misspelt command typer answers."""
 
 
+class Commands(Mapping[str, Command]):
+    """The commands by name. The first look at one imports its module."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Command] = {}
+
+    def __getitem__(self, name: str) -> Command:
+        if name not in LINES:
+            raise KeyError(name)
+        if name not in self._loaded:
+            app = typer.Typer(rich_markup_mode=None)  # as the root
+            import_module(f"basec.commands.{name}").register(app)
+            self._loaded[name] = get_group(app).commands[name]
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(LINES)
+
+    def __len__(self) -> int:
+        return len(LINES)
+
+
 class RootGroup(TyperGroup):
     """The root of the command line."""
 
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = cast("dict[str, Command]", Commands())
+
+    def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002 - typer gives it
+        return list(self.commands)
+
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:  # noqa: ARG002 - typer gives it
         """Write one list for each group, in line with each other."""
-        longest = max(map(len, self.commands))
-        for title, names in GROUPS.items():
+        longest = max(map(len, LINES))
+        for title, lines in GROUPS.items():
             with formatter.section(title):
-                formatter.write_dl(
-                    [(f"{name:<{longest}}", self.commands[name].get_short_help_str(SHORT)) for name in names]
-                )
+                formatter.write_dl([(f"{name:<{longest}}", line) for name, line in lines.items()])
+
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
+        """Offer commands from the list, without a look at any."""
+        offered = [CompletionItem(name, help=line) for name, line in LINES.items() if name.startswith(incomplete)]
+        return [*offered, *Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
         """Find a command. Raises UsageError for one that is expected and not there, with what to do instead."""

@@ -1,39 +1,21 @@
-"""The root of the command line: one file per command group in `basec/commands/`, errors and exit codes here.
+"""The root of the command line: its options, errors and exit codes. `command_list.py` has the commands.
 
 Pulumi and its SDKs take seconds to import, so nothing on the way to `--help` may import them.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import signal
+import subprocess
 import sys
+from types import ModuleType
 
 import typer
 
 from basec.command_list import RootGroup
-from basec.commands import (
-    cloudflare,
-    compose,
-    cost,
-    doctor,
-    down,
-    events,
-    firewall,
-    images,
-    init,
-    inventory,
-    logs,
-    open,  # noqa: A004 - the command's name
-    pulumi,
-    secrets,
-    settings,
-    smoke,
-    ssh,
-    stack,
-    status,
-    trust,
-)
-from basec.console import answer, complain, say
+from basec.environments import ROOT, cache_directory
+from basec.io.verbosity import Verbosity
 from topology.errors import MEANINGS, BasecommerceError, ExitCode
 
 app = typer.Typer(
@@ -51,30 +33,19 @@ app = typer.Typer(
 INTERRUPTED = MEANINGS[ExitCode.INTERRUPTED]
 
 
-class State:
-    """Options of the root command that the error handler needs."""
-
-    verbose = False
-
-
 def _show_version(context: typer.Context, wanted: bool) -> None:
     """Say which commit this clone is at, which Pulumi it wants, and where what it made is kept."""
     if not wanted or context.resilient_parsing:
         return
-    import importlib.metadata
-    import subprocess
-
-    from basec.environments import ROOT, cache_directory
-
     described = subprocess.run(
         ["git", "-C", str(ROOT), "describe", "--always", "--dirty=, with edits"],
         capture_output=True,
         text=True,
         check=False,
     )
-    answer(f"basec    {described.stdout.strip() or 'no git clone'}")
-    answer(f"Pulumi   {importlib.metadata.version('pulumi')}")
-    answer(f"cache    {cache_directory()}")
+    typer.echo(f"basec    {described.stdout.strip() or 'no git clone'}")
+    typer.echo(f"Pulumi   {importlib.metadata.version('pulumi')}")
+    typer.echo(f"cache    {cache_directory()}")
     raise typer.Exit
 
 
@@ -85,16 +56,7 @@ def root(
         False, "--version", "-v", help="Show the commit, Pulumi's version and the cache.", callback=_show_version
     ),
 ) -> None:
-    State.verbose = verbose
-    stack.VERBOSE.value = verbose
-
-
-GROUPS = (
-    *(stack, down, cost, status, smoke, logs, ssh, compose, events, firewall, cloudflare),
-    *(inventory, init, secrets, settings, images, doctor, pulumi, open, trust),
-)
-for group in GROUPS:
-    group.register(app)
+    Verbosity.on = verbose
 
 
 def run(arguments: list[str] | None = None) -> None:
@@ -111,19 +73,25 @@ def invoke(arguments: list[str] | None = None) -> int:
     except SystemExit as end:
         # typer turns Ctrl-C into Exit(130) without a word; a remote command that ended with 130 is not meant.
         if end.__context__ is not None and isinstance(end.__context__.__cause__, KeyboardInterrupt):
-            say(INTERRUPTED)
+            _console().say(INTERRUPTED)
         return end.code if isinstance(end.code, int) else int(ExitCode.FAILURE)
     except BasecommerceError as error:
-        if State.verbose:
+        if Verbosity.on:
             raise
-        complain(error.render())
+        _console().complain(error.render())
         return int(error.exit_code)
     except KeyboardInterrupt:
-        say(INTERRUPTED)
+        _console().say(INTERRUPTED)
         return int(ExitCode.INTERRUPTED)
     except Exception as error:
-        if State.verbose:
+        if Verbosity.on:
             raise
-        complain(f"basec: {type(error).__name__}: {error}\nhint: basec --verbose ... shows where")
+        _console().complain(f"basec: {type(error).__name__}: {error}\nhint: basec --verbose ... shows where")
         return int(ExitCode.FAILURE)
     return int(ExitCode.OK)
+
+
+def _console() -> ModuleType:
+    from basec.io import console  # noqa: PLC0415 - has rich, which takes longer than all that help needs
+
+    return console

@@ -26,25 +26,25 @@ COLD_S = 3600
 REST_S = 310
 """Between `down` and a measured `up`: ext4 without a journal keeps away from inodes that were deleted within the last
 300 s, which makes everything that is unpacked then slower (`recently_deleted` in fs/ext4/ialloc.c)."""
-UNJUDGED = "from basec import main, policy; policy.JUDGED = (); main.run()"
+UNJUDGED = "from basec import main; from basec.engine import policy; policy.JUDGED = (); main.run()"
 IMPORTED = """
 import time
 from pathlib import Path
 started = time.perf_counter()
-from basec import engine, program_loading
+from basec.engine import operations, program_loading
 program_loading.load_program(Path.cwd())
 print(time.perf_counter() - started)
 """
 PRICED = """
 import sys, time
-from basec import facts, local_stack
-from basec.commands.stack import written_project
+from basec.hosts import facts
+from basec.session import Session
 from basec.environments import resolve
-from basec.price import deployed_of, price_of
+from basec.engine.price import deployed_of, price_of
 from topology import inventory, project
 environment = resolve(sys.argv[1])
 started = time.perf_counter()
-price_of(written_project(environment), deployed_of(environment)).document()
+price_of(Session(environment).written_project, deployed_of(environment)).document()
 print(time.perf_counter() - started)
 """
 

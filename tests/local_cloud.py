@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from basec.environments import cache_directory
-from basec.programs import LOCAL_CLOUD
+from basec.io.programs import LOCAL_CLOUD
 
 for name, value in {**LOCAL_CLOUD, "LOCALCLOUD_CACHE": str(cache_directory())}.items():
     os.environ.setdefault(name, value)

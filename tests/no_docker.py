@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from basec.temporary import temporary_directory
+from basec.io.temporary import temporary_directory
 
 OPEN = ("tests/e2e/", "tests/nightly/")
 """Rooms that may ask for it."""

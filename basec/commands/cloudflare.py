@@ -6,9 +6,10 @@ import datetime
 
 import typer
 
-from basec.arguments import AS_JSON, READ_ENV
-from basec.console import answer, print_json, say
+from basec.commands.arguments import AS_JSON, READ_ENV
 from basec.environments import resolve
+from basec.io.console import answer, print_json, say
+from basec.secrets import cloudflare_ranges as module
 from topology.errors import UsageError
 
 app = typer.Typer(name="cloudflare", help="Show Cloudflare's addresses, or renew them.", no_args_is_help=True)
@@ -31,8 +32,6 @@ def ranges(
 
     A refresh edits the tracked file and nothing else: `up` applies it. It needs no account.
     """
-    from basec import cloudflare_ranges as module
-
     environment, today = resolve(env), datetime.datetime.now(datetime.UTC).date()
     named = context.get_parameter_source("env")
     if refresh and (named is None or named.name == "DEFAULT"):

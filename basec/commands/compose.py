@@ -1,14 +1,19 @@
-"""`basec compose` and `basec exec`: the containers of one host."""
+"""`basec compose`: the containers of one host."""
 
 from __future__ import annotations
 
 import shlex
+import sys
 
 import typer
 
-from basec.arguments import ANY_SERVICE, CHANGE_ENV, HOST, SERVICE
-from basec.console import answer, say
+from basec.commands.arguments import ANY_SERVICE, CHANGE_ENV, HOST
 from basec.environments import Environment, resolve
+from basec.hosts import facts
+from basec.hosts.remote import run_script
+from basec.hosts.services import host_of, services_of
+from basec.io.console import answer, say
+from basec.session import Session
 from topology.errors import UsageError
 
 app = typer.Typer(name="compose", help="Restart or stop the containers of a host.", no_args_is_help=True)
@@ -46,12 +51,6 @@ systemctl stop basecommerce-{tier}.service
 
 def register(root: typer.Typer) -> None:
     root.add_typer(app)
-    root.command(
-        "exec",
-        epilog="Examples: basec exec infra postgres -e local -- psql -U basecommerce; "
-        "basec exec edge auth -e staging -- env",
-        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True},
-    )(exec_)
 
 
 @app.command(
@@ -59,10 +58,11 @@ def register(root: typer.Typer) -> None:
 )
 def restart(host: str = HOST, service: str = ANY_SERVICE, env: str = CHANGE_ENV) -> None:
     """Restart one service of a host, or all. Waits until healthy; the release stays, and requests in between fail."""
-    environment, name, tier, services = _target(env, host, service, "compose restart {} {service}")
+    session, name, tier, services = _target(env, host, service, "compose restart {} {service}")
     say(f"{name}: restarts {', '.join(services)}")
     script = RESTART_ONE if service else RESTART_ALL
-    _run(environment, name, script.format(tier=tier, service=shlex.quote(service), healthy_s=HEALTHY_S))
+    script = script.format(tier=tier, service=shlex.quote(service), healthy_s=HEALTHY_S)
+    run_script(session, name, script, timeout_s=TIMEOUT_S)
     answer(f"{name}: {', '.join(services)} restarted and healthy")
 
 
@@ -75,17 +75,16 @@ def down(
     yes: bool = typer.Option(False, "--yes", help="Do not ask before stopping a host of a cloud environment."),
 ) -> None:
     """Stop all containers of a host; their data is kept. They come back by `restart`, `up` or a reboot."""
-    environment, name, tier, services = _target(env, host, "", "compose down {}")
+    session, name, tier, services = _target(env, host, "", "compose down {}")
+    environment = session.environment
     if not environment.is_local and not yes:
         _confirm(environment, name, services)
     say(f"{name}: stops {', '.join(services)}")
-    _run(environment, name, DOWN.format(tier=tier))
+    run_script(session, name, DOWN.format(tier=tier), timeout_s=TIMEOUT_S)
     answer(f"{name}: stopped; basec compose restart {name} --env {environment.name} starts it again")
 
 
 def _confirm(environment: Environment, name: str, services: tuple[str, ...]) -> None:
-    import sys
-
     if not sys.stdin.isatty():
         raise UsageError(
             f"basec: compose down: {environment.name}: stopping {name} needs a yes",
@@ -94,36 +93,8 @@ def _confirm(environment: Environment, name: str, services: tuple[str, ...]) -> 
     typer.confirm(f"stop {', '.join(services)} on {name} of {environment.name}?", err=True, abort=True)
 
 
-def exec_(
-    host: str = HOST,
-    service: str = SERVICE,
-    command: list[str] = typer.Argument(..., metavar="COMMAND...", help="What to run in the service's container."),
-    env: str = CHANGE_ENV,
-) -> None:
-    """Run a command in a service's container. Has the terminal if there is one, and the command's exit code."""
-    import sys
-
-    from basec import facts
-    from basec.remote import interactive
-
-    environment, name, tier, _ = _target(env, host, service, "exec {} {service} COMMAND")
-    flags = "-it" if sys.stdin.isatty() and sys.stdout.isatty() else "-i"
-    # The container's name is compose's: project, service, number.
-    words = ["sudo", "docker", "exec", flags, f"{tier}-{service}-1", *command]
-    raise typer.Exit(interactive(environment, facts.load(environment), name, words))
-
-
-def _target(env: str, host: str, service: str, command: str) -> tuple[Environment, str, str, tuple[str, ...]]:
-    """Answer environment, host, tier and services. Raises UsageError, which names the known ones."""
-    from basec import facts
-    from basec.services import host_of, services_of
-
-    environment = resolve(env)
-    found = host_of(facts.load(environment), host, command)
-    return environment, found.name, found.role, services_of(found, service or None)
-
-
-def _run(environment: Environment, host: str, script: str) -> None:
-    from basec.remote import run_script
-
-    run_script(environment, host, script, timeout_s=TIMEOUT_S)
+def _target(env: str, host: str, service: str, command: str) -> tuple[Session, str, str, tuple[str, ...]]:
+    """Answer session, host, tier and services. Raises UsageError, which names the known ones."""
+    session = Session(resolve(env))
+    found = host_of(facts.load(session.environment), host, command)
+    return session, found.name, found.role, services_of(found, service or None)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from basec.arguments import AS_JSON, READ_ENV
-from basec.console import answer, print_json, show, table
+from basec.commands.arguments import AS_JSON, READ_ENV
+from basec.engine import price
 from basec.environments import resolve
+from basec.io.console import answer, print_json, show, table
+from basec.session import Session
+from topology.costs import Item, dollars, total
 
 
 def register(app: typer.Typer) -> None:
@@ -18,12 +21,8 @@ def cost(
     as_json: bool = AS_JSON,
 ) -> None:
     """Price an environment by the month. As the last `up` from here left it, and as it is written now."""
-    from basec import price
-    from basec.commands.stack import written_project
-    from topology.costs import Item, dollars, total
-
     environment = resolve(env)
-    found = price.price_of(written_project(environment), price.deployed_of(environment))
+    found = price.price_of(Session(environment).written_project, price.deployed_of(environment))
     if as_json:
         print_json(environment.name, found.document())
         return

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from basec.arguments import AS_JSON, LOCAL_ENV
-from basec.console import print_json, say, show, table
-from basec.environments import Environment, resolve
+from basec.commands.arguments import AS_JSON, LOCAL_ENV
+from basec.environments import resolve
+from basec.io.console import print_json, show, table
+from basec.local.doctor import check_host
 from topology.errors import HostCheckError, UsageError
 
 
@@ -33,40 +34,3 @@ def doctor(
         show(table(f"doctor: {environment.name}", ("check", "status", "finding", "remedy"), rows))
     if any(finding["status"] == "failed" for finding in findings):
         raise typer.Exit(int(HostCheckError.exit_code))
-
-
-def check_host(environment: Environment, *, repair: bool) -> list[dict[str, str]]:
-    """Run the host checks and answer the findings; a failed check is a finding here, not an error."""
-    import json
-
-    from basec.programs import Program
-
-    arguments = ["doctor"]
-    if environment.cloud_file.exists():
-        arguments += ["--config", str(environment.cloud_file)]
-    if not repair:
-        arguments.append("--no-repair")
-    findings: list[dict[str, str]] = []
-
-    def collect(line: str) -> None:
-        findings.append(json.loads(line))
-
-    try:
-        Program("localcloud", arguments, on_result_line=collect).run()
-    except HostCheckError:
-        if not findings:
-            raise
-    return findings
-
-
-def require_host(environment: Environment) -> None:
-    """Check the host before a bring-up: say what is wrong or was repaired. Raises HostCheckError."""
-    failed: list[str] = []
-    for finding in check_host(environment, repair=True):
-        if finding["status"] == "failed":
-            failed.append(f"doctor: {finding['check']}: {finding['message']}\nhint: {finding['remedy']}")
-        elif finding["status"] != "ok":
-            remedy = f" ({finding['remedy']})" if finding["remedy"] else ""
-            say(f"{finding['check']}: {finding['status']}: {finding['message']}{remedy}")
-    if failed:
-        raise HostCheckError("\n".join(failed))

@@ -6,10 +6,16 @@ import shutil
 
 import typer
 
-from basec.arguments import CHANGE_ENV
-from basec.commands.stack import check_settings, open_engine
-from basec.console import Stages, say
+from basec.commands.arguments import CHANGE_ENV
+from basec.engine.locks import turn
+from basec.engine.opening import open_engine
 from basec.environments import Environment, resolve
+from basec.hosts import agent
+from basec.io.console import Stages, say
+from basec.io.programs import Program
+from basec.local import trust
+from basec.session import Session
+from topology.plan import OTHER_DEFAULT, RefusedPlanError, judge_destroy
 
 
 def register(app: typer.Typer) -> None:
@@ -23,9 +29,6 @@ def down(
     ),
 ) -> None:
     """Take an environment down with all its data. A local stack leaves nothing behind but caches."""
-    from basec.locks import turn
-    from topology.plan import RefusedPlanError, judge_destroy
-
     environment = resolve(env)
     if refusals := judge_destroy(environment.name, local=environment.is_local, allowed=allow_destroy):
         raise RefusedPlanError(refusals)
@@ -38,9 +41,6 @@ def down(
 
 def _down_local(environment: Environment) -> None:
     """Ask the local cloud, not the engine: this works however broken the engine's state is. Safe to repeat."""
-    from basec import agent, trust
-    from basec.programs import Program
-
     trust.forget(environment)
     agent.stop(environment)
     if environment.cloud_file.exists():
@@ -54,11 +54,9 @@ def _down_local(environment: Environment) -> None:
 
 
 def _down_cloud(environment: Environment) -> None:
-    from basec import agent
-    from topology.plan import OTHER_DEFAULT
-
-    check_settings(environment, None)
-    engine = open_engine(environment, Stages())
+    session = Session(environment)
+    _ = session.project  # before anything is touched
+    engine = open_engine(session, Stages())
     view, kept = engine.destroy()
     say(f"down: {view.summary}")
     for each in kept:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from basec.arguments import AS_JSON, CHANGE_ENV, READ_ENV
-from basec.console import answer, print_json, say, show, table
+from basec.commands.arguments import AS_JSON, CHANGE_ENV, READ_ENV
 from basec.environments import resolve
+from basec.hosts import facts, outbox
+from basec.io.console import answer, print_json, say, show, table
+from basec.session import Session
 
 app = typer.Typer(name="events", help="Count the waiting events, or send them again.", no_args_is_help=True)
 
@@ -21,10 +23,9 @@ def status(
     as_json: bool = AS_JSON,
 ) -> None:
     """Show how many events wait, and where."""
-    from basec import facts, outbox
-
-    environment = resolve(env)
-    lag = outbox.lag(environment, facts.load(environment))
+    session = Session(resolve(env))
+    environment = session.environment
+    lag = outbox.lag(session, facts.load(environment))
     if as_json:
         print_json(environment.name, lag.as_dict())
         return
@@ -56,12 +57,11 @@ def replay(env: str = CHANGE_ENV) -> None:
     Marks as unpublished what is neither finished nor on its way in Redis, and restarts relay and engines, which make
     stream and group anew. The engines skip what they have done, so nothing is counted twice.
     """
-    from basec import facts, outbox
-
-    environment = resolve(env)
+    session = Session(resolve(env))
+    environment = session.environment
     known = facts.load(environment)
     say(f"{environment.name}: looks for lost events and restarts relay and engines")
-    done = outbox.replay(environment, known)
+    done = outbox.replay(session, known)
     answer(f"{done.sent_again} events are sent again")
     if done.given:
         answer(f"{done.given} were given to the engines and are not finished: a replay does not help those")
@@ -75,9 +75,8 @@ def retry(env: str = CHANGE_ENV) -> None:
     Relay and engines set aside what can never be a message, or failed five times: `basec events status` shows it. Once
     a release can handle them they get their tries anew.
     """
-    from basec import facts, outbox
-
-    environment = resolve(env)
+    session = Session(resolve(env))
+    environment = session.environment
     known = facts.load(environment)
     say(f"{environment.name}: marks the events that were set aside and restarts relay and engines")
-    answer(f"{outbox.retry(environment, known).sent_again} events are sent again")
+    answer(f"{outbox.retry(session, known).sent_again} events are sent again")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import typer
 
-from basec.arguments import ANY_HOST, AS_JSON, CHANGE_ENV, HOST, READ_ENV
-from basec.commands.stack import current_project
-from basec.console import answer, coloured, print_json, say, show, table
+from basec.commands.arguments import ANY_HOST, AS_JSON, CHANGE_ENV, HOST, READ_ENV
 from basec.environments import Environment, resolve
+from basec.hosts import facts, firewall
+from basec.hosts.services import host_of, hosts_of
+from basec.io.console import answer, coloured, print_json, say, show, table
+from basec.session import Session
 from topology.errors import ExitCode, RemoteError
-
-if TYPE_CHECKING:
-    from basec import firewall
 
 app = typer.Typer(name="firewall", help="Compare the hosts' firewall with the rule table.", no_args_is_help=True)
 
@@ -29,13 +26,11 @@ def status(
     as_json: bool = AS_JSON,
 ) -> None:
     """Compare declared rules with those on the hosts. Exits 1 if one is missing or extra, 4 if a host is silent."""
-    from basec import facts, firewall
-    from basec.services import hosts_of
-
-    environment = resolve(env)
+    session = Session(resolve(env))
+    environment = session.environment
     known = facts.load(environment)
     hosts = hosts_of(known, [host] if host else [], "firewall status {}")
-    lines, silent = firewall.status(environment, known, current_project(environment), hosts)
+    lines, silent = firewall.status(session, known, hosts)
     if as_json:
         told = {"rules": [line.as_dict() for line in lines], "no_answer": [error.message for error in silent]}
         print_json(environment.name, told)
@@ -72,14 +67,12 @@ def apply(
     env: str = CHANGE_ENV,
 ) -> None:
     """Make a host's rules equal to the table. `up` does so after a change of the table only, not after a hand's."""
-    from basec import facts, firewall
-    from basec.services import host_of
-
-    environment = resolve(env)
+    session = Session(resolve(env))
+    environment = session.environment
     known = facts.load(environment)
-    target, project = host_of(known, host, "firewall apply {}"), current_project(environment)
-    answer(firewall.apply(environment, known, project, target))
-    lines, silent = firewall.status(environment, known, project, [target])
+    target = host_of(known, host, "firewall apply {}")
+    answer(firewall.apply(session, known, target))
+    lines, silent = firewall.status(session, known, [target])
     if silent:
         raise silent[0]
     if any(line.state != "same" for line in lines):

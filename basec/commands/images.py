@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from basec.arguments import CHANGE_ENV
-from basec.console import answer, say
+from basec.commands.arguments import CHANGE_ENV
 from basec.environments import resolve
+from basec.io.console import answer, say
+from basec.io.programs import Program
+from basec.local.rendering import TEMPLATE
 from topology.errors import UsageError
+from topology.image_names import moves
+from topology.settings import APPLICATIONS
 
 app = typer.Typer(name="images", help="Put images of your own into local stacks.", no_args_is_help=True)
 
@@ -25,11 +29,6 @@ def push(
     env: str = CHANGE_ENV,
 ) -> None:
     """Put an image where a local stack can pull it. Safe to repeat; all local stacks share one registry."""
-    from basec.local_stack import TEMPLATE
-    from basec.programs import Program
-    from topology.image_names import moves
-    from topology.settings import APPLICATIONS
-
     environment = resolve(env)
     if not environment.is_local:
         raise UsageError(

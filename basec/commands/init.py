@@ -8,9 +8,14 @@ from pathlib import Path
 
 import typer
 
-from basec.arguments import CHANGE_ENV
-from basec.console import say
+from basec.commands.arguments import CHANGE_ENV
 from basec.environments import Environment, resolve
+from basec.hosts import checks, demo_tenant
+from basec.io.console import say
+from basec.io.programs import Program
+from basec.local.rendering import fill_secrets
+from basec.secrets import cloud_stack, passphrase_file
+from basec.session import Session
 from topology.errors import UsageError
 
 MAX_PORT = 65535
@@ -43,17 +48,11 @@ def init(
             )
         initialise(environment)
     else:
-        from basec import cloud_stack
-
         cloud_stack.initialise(environment, tokens_from)
 
 
 def initialise(environment: Environment) -> None:
     """Do the work of `init` for a local stack and say what was made."""
-    from basec import passphrase_file
-    from basec.local_stack import fill_secrets, kept_images, render
-    from basec.programs import Program
-
     new = not environment.cloud_file.exists()
     arguments = ["allocate", "--directory", str(environment.work_dir), "--name", environment.name]
     Program("localcloud", [*arguments, *_port_arguments(), *_tenant_arguments()]).run()
@@ -61,7 +60,9 @@ def initialise(environment: Environment) -> None:
         say(f"{environment.name}: chose subnets and ports: {environment.cloud_file.relative_to(environment.root)}")
     if made_file := passphrase_file.make(environment):
         say(f"{environment.name}: made a passphrase: {made_file.relative_to(environment.root)}")
-    made = fill_secrets(environment, render(environment, kept_images(environment)))
+    session = Session(environment)
+    session.render()
+    made = fill_secrets(environment, session.stack_file)
     if made:
         say(f"{environment.name}: made secrets: {', '.join(made)}")
     else:
@@ -85,8 +86,6 @@ def _port_arguments() -> list[str]:
 
 def _tenant_arguments() -> list[str]:
     """Name the tenants that https is for, the smoke test's own among them. Of `localhost` each must be listed."""
-    from basec import checks, demo_tenant
-
     named = os.environ.get("LOCAL_TENANTS", "").split()
     for tenant in named:
         if not TENANT.fullmatch(tenant):

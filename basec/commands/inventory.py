@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import typer
 
-from basec.arguments import AS_JSON, CHANGE_ENV, READ_ENV
-from basec.commands.stack import current_project, open_engine, write_facts
-from basec.console import Stages, answer, print_json, show, table
+from basec.commands.arguments import AS_JSON, CHANGE_ENV, READ_ENV
+from basec.engine.opening import open_engine
 from basec.environments import resolve
+from basec.hosts import facts
+from basec.io.console import Stages, answer, print_json, show, table
+from basec.session import Session
 
 app = typer.Typer(name="inventory", help="Show the hosts, or rebuild what is known of them.", no_args_is_help=True)
 
@@ -22,10 +26,6 @@ def show_inventory(
     as_json: bool = AS_JSON,
 ) -> None:
     """Show the hosts with their addresses. From the files of the last `up`."""
-    from dataclasses import asdict
-
-    from basec import facts
-
     environment = resolve(env)
     hosts = facts.load(environment).hosts.values()
     if as_json:
@@ -41,10 +41,8 @@ def refresh(env: str = CHANGE_ENV) -> None:
 
     For a new clone, or after `up` ran on another machine. Needs the passphrase; changes nothing in the cloud.
     """
-    from basec import local_stack
-
-    environment = resolve(env)
-    project = current_project(environment)
-    stand_in = local_stack.LocalCloud.load(environment).stand_in if environment.is_local else None
-    known = write_facts(environment, open_engine(environment, Stages()).outputs(), project, stand_in)
+    session = Session(resolve(env))
+    environment = session.environment
+    _ = session.project  # before the engine is opened
+    known = facts.renew(session, open_engine(session, Stages()).outputs())
     answer(f"{environment.name}: {len(known.hosts)} hosts in {environment.facts_dir.relative_to(environment.root)}/")

@@ -8,17 +8,17 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING
 
 import typer
 
-from basec.arguments import ANY_HOST, ANY_SERVICE, READ_ENV
-from basec.console import say
+from basec.commands.arguments import ANY_HOST, ANY_SERVICE, READ_ENV
 from basec.environments import resolve
+from basec.hosts import facts
+from basec.hosts.logs import DEFAULT_TAIL, Line, Logs, Query, parse_since
+from basec.hosts.services import SERVICES, hosts_of, services_of
+from basec.io.console import say
+from basec.session import Session
 from topology.errors import ExitCode
-
-if TYPE_CHECKING:
-    from basec.logs import Line, Logs
 
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green")
 """One for each service. Red is for errors."""
@@ -41,12 +41,8 @@ def logs(  # noqa: PLR0917 - each is an option of the command line
     env: str = READ_ENV,
 ) -> None:
     """Show the services' log lines in time order. Exits 4 if a host cannot be reached; the others are still shown."""
-    from basec import facts
-    from basec.logs import DEFAULT_TAIL, Logs, Query, parse_since
-    from basec.services import hosts_of, services_of
-
-    environment = resolve(env)
-    known = facts.load(environment)
+    session = Session(resolve(env))
+    known = facts.load(session.environment)
     hosts = hosts_of(known, [host] if host else [], "logs {} {service}")
     wanted = {chosen: services_of(chosen, service or None) for chosen in hosts}
     query = Query(
@@ -61,7 +57,7 @@ def logs(  # noqa: PLR0917 - each is an option of the command line
     colours = colour_of_each() if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else {}
     written = _object if as_json else partial(_line, width=width, colours=colours)
     try:
-        with Logs(environment, wanted, query) as lines:
+        with Logs(session, wanted, query) as lines:
             _show(lines, written)
         failed = lines.errors
     except KeyboardInterrupt:  # the usual end of --follow; nothing is left to be said
@@ -77,8 +73,6 @@ def logs(  # noqa: PLR0917 - each is an option of the command line
 
 def colour_of_each() -> dict[str, str]:
     """Give the colour of each service, the same in each run."""
-    from basec.services import SERVICES
-
     return dict(zip((service for services in SERVICES.values() for service in services), COLOURS, strict=True))
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import webbrowser
 
 import typer
 
-from basec.arguments import READ_ENV
-from basec.console import answer, say
+from basec.commands.arguments import READ_ENV
 from basec.environments import resolve
+from basec.hosts import facts
+from basec.hosts.demo_tenant import SLUG
+from basec.io.console import answer, say
 from topology.errors import UsageError
 
 NEEDED = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
@@ -24,10 +27,6 @@ def open_(
     tenant: str = typer.Option("", "--tenant", help="Whose shop; on a local stack `demo`, if none is named."),
 ) -> None:
     """Open the shop in the browser. Prints its address, and no more than that where there is no display."""
-    import webbrowser
-
-    from basec import facts
-    from basec.commands.smoke import DEFAULT_TENANT
 
     environment = resolve(env)
     known = facts.load(environment)
@@ -36,7 +35,7 @@ def open_(
             f"basec: open: {environment.name}: each tenant has a shop of its own, and none was named",
             f"basec open --env {environment.name} --tenant NAME",
         )
-    url = known.url(tenant or DEFAULT_TENANT)
+    url = known.url(tenant or SLUG)
     answer(url)
     if not any(os.environ.get(name) for name in NEEDED):
         say("no display here: open it in a browser of yours")

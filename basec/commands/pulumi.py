@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+
 import typer
 
-from basec.arguments import CHANGE_ENV
-from basec.environments import Environment, resolve
+from basec.commands.arguments import CHANGE_ENV
+from basec.engine import policy
+from basec.engine.locks import settle
+from basec.engine.opening import toolchain
+from basec.engine.variables import variables
+from basec.environments import resolve
+from basec.session import Session
 from topology.errors import BasecommerceError, ExitCode, UsageError
 
 UNJUDGED = {"up": "up", "update": "up", "destroy": "down", "down": "down", "dn": "down", "watch": "up"}
@@ -40,44 +49,30 @@ def pulumi(
     ),
 ) -> None:
     """Run the Pulumi CLI on an environment. With its back-end, passphrase, plugins and rules."""
-    environment = resolve(env)
+    session = Session(resolve(env))
+    environment = session.environment
     word = arguments[0]
     if word.startswith("-"):
         raise UsageError(
             f"basec: pulumi: {word}: Pulumi's command comes first", f"basec pulumi --env {environment.name} -- preview"
         )
-    if word in UNJUDGED and not unjudged and _protected(environment):
+    if word in UNJUDGED and not unjudged and session.written_project.settings.protect:
         raise UnjudgedError(
             f"basec: pulumi: {environment.name} is protected, and `pulumi {word}` asks nobody about dangerous edits",
             f"basec {UNJUDGED[word]} --env {environment.name}; on purpose: --unjudged before the `--`",
         )
-    raise typer.Exit(_run(environment, arguments))
+    raise typer.Exit(_run(session, arguments))
 
 
-def _protected(environment: Environment) -> bool:
-    from basec.commands.stack import written_project
-
-    return written_project(environment).settings.protect
-
-
-def _run(environment: Environment, arguments: list[str]) -> int:
+def _run(session: Session, arguments: list[str]) -> int:
     """Run the CLI in the terminal's own group, so that Ctrl-C reaches it. Answers its exit code."""
-    import os
-    import signal
-    import subprocess
-
-    from basec import policy
-    from basec.commands import stack
-    from basec.locks import settle
-    from basec.workspace import variables
-
-    word, rest = arguments[0], arguments[1:]
-    _check(environment)
+    environment, word, rest = session.environment, arguments[0], arguments[1:]
+    _check(session)
     if word != UNLOCKS:
         settle(environment)
     if word in JUDGED_BY_RULES and not any(each.startswith("--policy-pack") for each in rest):
         rest = ["--policy-pack", str(environment.root / policy.PACK), *rest]
-    command = [str(stack.toolchain()), word, *rest]
+    command = [str(toolchain()), word, *rest]
     own = {**os.environ, **variables(environment), "PULUMI_STACK": environment.name}
     # The terminal sends Ctrl-C to the CLI as well, which ends in order; we wait for it.
     previous = signal.signal(signal.SIGINT, lambda *_: None)
@@ -87,11 +82,8 @@ def _run(environment: Environment, arguments: list[str]) -> int:
         signal.signal(signal.SIGINT, previous)
 
 
-def _check(environment: Environment) -> None:
+def _check(session: Session) -> None:
     """Bring the files of a local stack up to date, and refuse a lost passphrase before anything else."""
-    from basec import local_stack
-    from basec.stack_file import StackFile
-
-    StackFile(environment).check_passphrase()
-    if environment.is_local:
-        local_stack.render(environment, local_stack.kept_images(environment))
+    session.stack_file.check_passphrase()
+    if session.environment.is_local:
+        session.render()

@@ -7,10 +7,16 @@ from typing import Any
 
 import typer
 
-from basec.arguments import AS_JSON, CHANGE_ENV, READ_ENV
-from basec.commands.smoke import DEFAULT_TENANT
-from basec.console import answer, print_json, say, show, table
-from basec.environments import Environment, resolve
+from basec.commands.arguments import AS_JSON, CHANGE_ENV, READ_ENV
+from basec.engine.bring_up import bring_up
+from basec.engine.plan import Request
+from basec.environments import resolve
+from basec.hosts import facts, smoke
+from basec.hosts.demo_tenant import SLUG
+from basec.io.console import answer, print_json, say, show, table
+from basec.secrets import rotation
+from basec.session import Session
+from topology.secrets import secret_uses
 
 NOT_SET = "not set"
 UNKNOWN = "unknown"
@@ -27,7 +33,7 @@ def register(root: typer.Typer) -> None:
 def list_secrets(env: str = READ_ENV, as_json: bool = AS_JSON) -> None:
     """List the secrets: name, date, age in days, users. Needs no passphrase."""
     environment = resolve(env)
-    rows = _rows(environment, datetime.datetime.now(datetime.UTC).date())
+    rows = _rows(Session(environment), datetime.datetime.now(datetime.UTC).date())
     if as_json:
         print_json(environment.name, {"secrets": rows})
         return
@@ -41,7 +47,7 @@ def list_secrets(env: str = READ_ENV, as_json: bool = AS_JSON) -> None:
 def rotate(
     names: list[str] = typer.Argument(..., metavar="NAME...", help="Secrets, as `basec secrets list` names them."),
     env: str = CHANGE_ENV,
-    tenant: str = typer.Option(DEFAULT_TENANT, "--tenant", help="A tenant that exists there, for the smoke checks."),
+    tenant: str = typer.Option(SLUG, "--tenant", help="A tenant that exists there, for the smoke checks."),
     yes: bool = typer.Option(False, "--yes", help="Do not ask before changing a cloud environment."),
 ) -> None:
     """Make new values and bring them out by `up`.
@@ -49,39 +55,29 @@ def rotate(
     It ends with the smoke checks. Safe to repeat and to interrupt. No login is refused meanwhile: the old password
     works until every host has the new one.
     """
-    from basec import facts, rotation
-    from basec.commands import smoke
-    from basec.commands.stack import up
-    from basec.stack_file import StackFile
-
     environment = resolve(env)
     rotation.check(environment, names)
-    stack = StackFile(environment)
+    session = Session(environment)
+    stack = session.stack_file
     for name in names:
         say(f"{environment.name}: {name}: new value" + (f"; {note}" if (note := rotation.NOTES.get(name)) else ""))
 
     def bring(number: int) -> None:
         say(f"{environment.name}: up {number}; if it fails: mend the cause, then basec up --env {environment.name}")
-        up(env=environment.name, yes=yes, allow_replace=[], plan=None, refresh=False)  # type: ignore[arg-type]
+        bring_up(Session(environment), Request(ask=not (yes or environment.is_local)))  # reads what was just written
 
     rotation.rotate(stack, names, bring)
     if not environment.is_local:  # there `up` itself ends with them
-        smoke.require(environment, facts.load(environment), tenant)
+        known = facts.load(environment)
+        results = smoke.settle(lambda: smoke.run(session, known, tenant))
+        smoke.show(environment, results)
+        smoke.require(environment, tenant, results)
 
 
-def _rows(environment: Environment, today: datetime.date) -> list[dict[str, Any]]:
-    from basec import local_stack
-    from basec.stack_file import StackFile
-    from topology.inventory import load_inventory
-    from topology.project import load_project, required_secrets
-    from topology.secrets import secret_uses
-
-    if environment.is_local and not environment.stack_file.exists():
-        raise local_stack.not_initialised(environment)
-    stack = StackFile(environment)
+def _rows(session: Session, today: datetime.date) -> list[dict[str, Any]]:
     # Which secrets there should be is a matter of the inventory; that some are missing is what this command shows.
-    wanted = required_secrets(load_inventory(environment.root / "inventory.yaml"))
-    project = load_project(environment.root, environment.name, stack.settings, wanted)
+    wanted = session.required_secrets
+    project, stack = session.written_project, session.stack_file
     uses = secret_uses(project, stack.make_missing(wanted))
     made = stack.made()
     return [

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 
 import typer
 
-from basec.arguments import AS_JSON, READ_ENV
-from basec.console import answer, print_json, show, table
+from basec.commands.arguments import AS_JSON, READ_ENV
 from basec.environments import resolve
+from basec.io.console import answer, print_json, show, table
+from basec.local.rendering import TEMPLATE
+from basec.session import Session
+from topology.settings_doc import described
 
 LONGEST = 40
 """Characters of a value; of a longer list the first entry is shown, and how many more there are."""
@@ -21,18 +24,14 @@ def register(app: typer.Typer) -> None:
 
 def settings(env: str = READ_ENV, as_json: bool = AS_JSON) -> None:
     """Show an environment's settings and what they mean. No secret is among them: `basec secrets list` has those."""
-    from basec import local_stack
-    from basec.commands.stack import written_project
-    from topology.settings_doc import described
-
     environment = resolve(env)
-    found = list(described(written_project(environment).settings))
+    found = list(described(Session(environment).written_project.settings))
     if as_json:
         print_json(environment.name, {"settings": {key: _plain(value) for key, value, _ in found}})
         return
     rows = [(key, _shown(_plain(value)), _short(meaning)) for key, value, meaning in found]
     show(table(f"settings: {environment.name}", ("key", "value", "meaning"), rows))
-    file = local_stack.TEMPLATE if environment.is_local else environment.stack_file.name
+    file = TEMPLATE if environment.is_local else environment.stack_file.name
     answer(f"from {file}; every rule: docs/settings.md; secrets: basec secrets list --env {environment.name}")
 
 

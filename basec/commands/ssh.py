@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from basec.arguments import HOST, READ_ENV
+from basec.commands.arguments import HOST, READ_ENV
 from basec.environments import resolve
+from basec.hosts import facts
+from basec.hosts.remote import interactive
+from basec.session import Session
 
 
 def register(app: typer.Typer) -> None:
@@ -24,8 +27,5 @@ def ssh(
     env: str = READ_ENV,
 ) -> None:
     """Open a shell on a host, or run one command there. The exit code is the command's own."""
-    from basec import facts
-    from basec.remote import interactive
-
-    environment = resolve(env)
-    raise typer.Exit(interactive(environment, facts.load(environment), host, command or []))
+    session = Session(resolve(env))
+    raise typer.Exit(interactive(session, facts.load(session.environment), host, command or []))

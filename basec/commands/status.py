@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
-from basec.arguments import AS_JSON, HOSTS, READ_ENV
-from basec.console import answer, coloured, print_json, table
-from basec.console import show as show_table
+from basec.commands.arguments import AS_JSON, HOSTS, READ_ENV
 from basec.environments import resolve
-
-if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
-
-    from basec.status import Container, HostStatus, Report
+from basec.hosts import facts
+from basec.hosts.status import Container, HostStatus, Report, read
+from basec.io.console import answer, coloured, print_json, table
+from basec.io.console import show as show_table
+from basec.session import Session
 
 MIB = 1024 * 1024
 DIGITS = 12
@@ -34,11 +32,8 @@ def status(
     as_json: bool = AS_JSON,
 ) -> None:
     """Show how hosts and services are. Exits 1 if something is not well, 4 if a host cannot be reached."""
-    from basec import facts
-    from basec.status import read
-
-    environment = resolve(env)
-    report = read(environment, facts.load(environment), hosts or [])
+    session = Session(resolve(env))
+    report = read(session, facts.load(session.environment), hosts or [])
     if as_json:
         print_json(report.environment, asdict(report))
     else:

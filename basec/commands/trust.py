@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from basec.arguments import CHANGE_ENV
-from basec.console import answer
+from basec.commands.arguments import CHANGE_ENV
 from basec.environments import Environment, resolve
+from basec.io.console import answer
+from basec.local import trust as module
 from topology.errors import BasecommerceError, UsageError
 
 
@@ -22,8 +23,6 @@ def trust(
     remove: bool = typer.Option(False, "--remove", help="Take back what was added; `down` does so, too."),
 ) -> None:
     """Let your browsers trust a local stack. Its authority can sign for `localhost` and names below it only."""
-    from basec import trust as module
-
     environment = resolve(env)
     if not environment.is_local:
         raise UsageError(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from basec import environments, main
-from basec.console import stderr
+from basec.io.console import stderr
 from localcloud.allocate import allocate
 from localcloud.config import Mode
 

@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from basec import environments, main
-from basec.console import stderr
 from basec.environments import Environment
-from basec.local_stack import PLUGIN_VERSIONS, fill_secrets
-from basec.stack_file import StackFile
+from basec.io.console import stderr
+from basec.local.rendering import PLUGIN_VERSIONS, fill_secrets
+from basec.secrets.stack_file import StackFile
 from localcloud.allocate import allocate
 from localcloud.config import Mode
 from localcloud.tests import kept
@@ -179,7 +179,7 @@ def production_stack(root: Path, patch: pytest.MonkeyPatch) -> DryStack:
     fill_secrets(environment, settings)
     from pulumi import automation  # noqa: PLC0415 - takes a second, and only these tests need it
 
-    from basec.workspace import EngineCommand  # noqa: PLC0415 - imports pulumi
+    from basec.engine.workspace import EngineCommand  # noqa: PLC0415 - imports pulumi
 
     command = EngineCommand(Path(os.environ["BASECOMMERCE_PULUMI"]))
     options = automation.LocalWorkspaceOptions(work_dir=str(root), pulumi_command=command)

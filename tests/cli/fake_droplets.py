@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from basec import facts
 from basec.environments import Environment
+from basec.hosts import facts
+from basec.local.cloud import StandIn
 
 PROGRAMS = {
     "ssh": """\
@@ -72,7 +73,7 @@ def install(directory: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
         "host_public_keys": dict.fromkeys(ROLES, KEY),
     }
     local = Environment(name="local", root=root)
-    stand_in = facts.StandIn(http_port=80, https_port=443, ca_file=local.public_ca_file)
+    stand_in = StandIn(http_port=80, https_port=443, ca_file=local.public_ca_file)
     facts.write(local, outputs, ROLES, stand_in)
     return directory
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from basec import activations
-from basec.console import Stages
 from basec.environments import Environment
-from basec.onhost import sign
-from basec.onhost.status import active_release
+from basec.hosts import activations
+from basec.hosts.onhost import sign
+from basec.hosts.onhost.status import active_release
+from basec.io.console import Stages
+from basec.session import Session
 from tests.cli.fake_droplets import ROLES, install
 from topology.errors import BasecommerceError
 
@@ -74,7 +75,7 @@ def up(clone: Path, root: Path, stages: Stages, *tiers: str, fail: bool = False)
     cloud = {"mode": "real", "public_subnet": "", "cloudflare_address": "", "vpc_range": "", "http_port": 80}
     environment.cloud_file.parent.mkdir(parents=True, exist_ok=True)
     environment.cloud_file.write_text(json.dumps(cloud))
-    with activations.signed(environment, stages), stages.stage("up"):
+    with activations.signed(Session(environment), stages), stages.stage("up"):
         for tier in tiers:
             activate(root, tier)
         if fail:
@@ -105,7 +106,7 @@ def test_a_host_that_does_not_answer_goes_without_and_nothing_fails(clone: Path,
 def test_an_up_with_nothing_to_do_asks_no_host(clone: Path, machine: Path, tmp_path: Path) -> None:
     for name in ("ssh", "ssh-add"):
         (tmp_path / "droplets" / name).write_text("#!/bin/sh\ntouch $DROPLETS/asked\n")
-    with activations.signed(Environment(name="local", root=clone), Stages()):
+    with activations.signed(Session(Environment(name="local", root=clone)), Stages()):
         pass
     assert not (tmp_path / "droplets/asked").exists()
 

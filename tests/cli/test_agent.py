@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from basec import agent
 from basec.environments import Environment
-from basec.secret_values import new_ed25519_key
-from basec.stack_file import StackFile
+from basec.hosts import agent
+from basec.secrets.secret_values import new_ed25519_key
+from basec.secrets.stack_file import StackFile
+from basec.session import Session
 from topology.errors import ConfigurationError
 from topology.keys import public_key
 
@@ -58,7 +59,7 @@ def held(environment: Environment) -> str:
 
 
 def test_the_agent_holds_the_key_and_no_file_does(environment: Environment, keys: Keys, tmp_path: Path) -> None:
-    agent.ensure_key(environment)
+    agent.ensure_key(Session(environment))
     assert held(environment).split()[:2] == public_key(keys.private).split()[:2]
     middle = keys.private.splitlines()[2]
     for directory in (tmp_path, agent.socket_path(environment).parent):
@@ -75,26 +76,26 @@ def test_the_key_is_on_no_command_line(environment: Environment, keys: Keys, mon
         return run(command, **options)  # type: ignore[call-overload]
 
     monkeypatch.setattr(subprocess, "run", record)
-    agent.ensure_key(environment)
+    agent.ensure_key(Session(environment))
     assert ["ssh-add", "-q", "-t", "28800", "-"] in commands
     assert not any(line in " ".join(command) for command in commands for line in keys.private.splitlines()[1:-1])
 
 
 def test_a_key_that_is_there_is_not_asked_for_again(environment: Environment, keys: Keys) -> None:
-    agent.ensure_key(environment)
-    agent.ensure_key(environment)
+    agent.ensure_key(Session(environment))
+    agent.ensure_key(Session(environment))
     assert keys.reads == 1
 
 
 def test_a_fresh_key_replaces_the_old_one(environment: Environment, keys: Keys) -> None:
-    agent.ensure_key(environment)
+    agent.ensure_key(Session(environment))
     keys.private = new_ed25519_key()
-    agent.ensure_key(environment, fresh=True)
+    agent.ensure_key(Session(environment), fresh=True)
     assert [line.split()[1] for line in held(environment).splitlines()] == [public_key(keys.private).split()[1]]
 
 
 def test_only_the_owner_reaches_the_agent(environment: Environment, keys: Keys) -> None:
-    agent.ensure_key(environment)
+    agent.ensure_key(Session(environment))
     socket = agent.socket_path(environment)
     assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
     assert stat.S_IMODE(socket.stat().st_mode) == 0o600
@@ -109,7 +110,7 @@ def is_alive(pid: int) -> bool:
 
 
 def test_stop_ends_the_agent_and_leaves_nothing(environment: Environment, keys: Keys) -> None:
-    agent.ensure_key(environment)
+    agent.ensure_key(Session(environment))
     socket = agent.socket_path(environment)
     pid = int(socket.with_suffix(".pid").read_text())
     agent.stop(environment)
@@ -140,5 +141,5 @@ def test_the_path_of_the_socket_fits_the_kernels_limit(root: str) -> None:
 def test_a_missing_passphrase_starts_no_agent(environment: Environment, clone: Path) -> None:
     local = Environment(name="staging", root=clone)
     with pytest.raises(ConfigurationError):
-        agent.ensure_key(local)
+        agent.ensure_key(Session(local))
     assert not agent.socket_path(local).exists()

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from basec import backend, engine
-from basec.engine import BackendError, Engine
+from basec.engine import backend, operations
+from basec.engine.errors import BackendError
+from basec.engine.locks import turn
+from basec.engine.operations import Engine
 from basec.environments import Environment
-from basec.locks import turn
+from basec.session import Session
 from tests.cli.conftest import REPOSITORY
 
 HOME = pwd.getpwuid(os.getuid()).pw_dir
@@ -70,13 +72,13 @@ def test_a_turn_makes_the_state_directory_only_where_the_engine_would(
 
 
 def test_a_back_end_that_never_answers_is_given_up(staging: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "OPEN_DEADLINE_S", 0.3)
+    monkeypatch.setattr(operations, "OPEN_DEADLINE_S", 0.3)
     monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://states")
     binary = staging.root / "pulumi"
     binary.write_text(SLOW)
     binary.chmod(0o755)
     with pytest.raises(BackendError) as caught:
-        Engine(staging, binary, None)
+        Engine(Session(staging), binary, None)
     assert caught.value.render() == (
         "basec: staging: the state in s3://states cannot be reached\n"
         "  no answer within 0.3 s\n"

@@ -8,7 +8,7 @@ import time
 import pytest
 from rich.console import Console
 
-from basec import console
+from basec.io import console
 
 
 def shown(monkeypatch: pytest.MonkeyPatch, *, terminal: bool) -> str:

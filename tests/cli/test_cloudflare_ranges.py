@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from basec import cloudflare_ranges
+from basec.secrets import cloudflare_ranges
 from tests.cli.conftest import Run
 from tests.unit.topology_support import project
 from topology.errors import ConfigurationError

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from basec import facts
+from basec.engine.plan import deployed_machines
 from basec.environments import Environment
-from basec.plan import deployed_machines
+from basec.hosts import facts
 from tests.cli.conftest import Run
 from tests.cli.test_facts import KEY
 from topology.costs import Machine

@@ -13,11 +13,16 @@ from typing import Any
 import pytest
 import yaml
 
-from basec import agent, backend, facts, local_stack, locks, passphrase_file, plan, trust
+from basec.engine import backend, locks, plan
 from basec.environments import Environment
-from basec.files import write_private
-from basec.onhost import sign
-from basec.onhost import status as onhost
+from basec.hosts import agent, facts
+from basec.hosts.onhost import sign
+from basec.hosts.onhost import status as onhost
+from basec.io.files import write_private
+from basec.local import trust
+from basec.local.cloud import LocalCloud
+from basec.local.images import kept_images
+from basec.secrets import passphrase_file
 from localcloud.allocate import allocate
 from localcloud.config import Mode
 from localcloud.tests.damaged import KINDS, damages
@@ -30,7 +35,7 @@ Case = tuple[Callable[[Environment], Path], bytes, Callable[[Environment], objec
 
 CASES: dict[str, Case] = {
     "hosts": (lambda e: e.hosts_file, b"", facts.load, "basec up --env local"),
-    "addresses of the local cloud": (lambda e: e.cloud_file, b"", local_stack.LocalCloud.load, "bring it back; "),
+    "addresses of the local cloud": (lambda e: e.cloud_file, b"", LocalCloud.load, "bring it back; "),
     "authority": (
         lambda e: e.public_ca_file,
         b"-----BEGIN CERTIFICATE-----\nMIIB\n",
@@ -100,10 +105,10 @@ def test_damaged_names_of_built_images_are_as_none_and_are_told(
 ) -> None:
     whole = {"tag": "t", "for": "t", "services": {}, "references": []}
     environment.images_file.write_bytes(damages(json.dumps(whole).encode())[damage])
-    assert local_stack.kept_images(environment) is None
+    assert kept_images(environment) is None
     assert f"{environment.images_file}: damaged: " in capsys.readouterr().err.replace("\n", "")
     environment.images_file.write_text(json.dumps(whole | {"more": "of a newer basec"}))
-    assert local_stack.kept_images(environment) == whole
+    assert kept_images(environment) == whole
 
 
 @pytest.mark.parametrize("damage", KINDS)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from basec.dry_run import rehearsal
+from basec.engine.dry_run import rehearsal
 from basec.environments import resolve
+from basec.session import Session
 from policy.pack import judge_files
 from policy.stack import STACK_FILE_VARIABLE, load_stack
 
@@ -23,11 +24,11 @@ def test_a_secret_in_clear_reaches_the_rules_in_a_rehearsal(
     document = yaml.safe_load(file.read_text())
     document["config"][key] = CLEAR
     file.write_text(yaml.safe_dump(document))
-    with rehearsal(resolve("staging")) as dry:
-        copy = yaml.safe_load(dry.stack_file.read_text())
+    with rehearsal(Session(resolve("staging"))) as dry:
+        copy = yaml.safe_load(dry.environment.stack_file.read_text())
         assert copy["config"]["basecommerce:settings"] == document["config"]["basecommerce:settings"]
         assert {"basecommerce:token_key", "basecommerce:redis_password"} <= set(copy["config"])
-        monkeypatch.setenv(STACK_FILE_VARIABLE, str(dry.stack_file))
+        monkeypatch.setenv(STACK_FILE_VARIABLE, str(dry.environment.stack_file))
         found = list(judge_files(load_stack("staging", {}, clone)))
     assert [(each.rule.id, each.resource) for each in found] == [("BC19", f"Pulumi.staging.yaml: config.{key}")]
     assert CLEAR not in found[0].render()
@@ -38,6 +39,6 @@ def test_what_is_in_clear_and_no_secret_is_in_the_copy_too(clone: Path) -> None:
     document = yaml.safe_load(file.read_text())
     document["config"]["pulumi:disable-default-providers"] = ["aws"]
     file.write_text(yaml.safe_dump(document))
-    with rehearsal(resolve("staging")) as dry:
-        copy = yaml.safe_load(dry.stack_file.read_text())
+    with rehearsal(Session(resolve("staging"))) as dry:
+        copy = yaml.safe_load(dry.environment.stack_file.read_text())
     assert copy["config"]["pulumi:disable-default-providers"] == ["aws"]

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from basec import facts
 from basec.environments import Environment
+from basec.hosts import facts
+from basec.local.cloud import StandIn
 from topology.errors import UsageError
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA"
@@ -29,8 +30,8 @@ OUTPUTS: dict[str, Any] = {
 ROLES = {"infra": ("infra", ("platform",)), "edge": ("edge", ())}
 
 
-def stand_in(environment: Environment, http_port: int, https_port: int | None) -> facts.StandIn:
-    return facts.StandIn(http_port=http_port, https_port=https_port, ca_file=environment.public_ca_file)
+def stand_in(environment: Environment, http_port: int, https_port: int | None) -> StandIn:
+    return StandIn(http_port=http_port, https_port=https_port, ca_file=environment.public_ca_file)
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from basec import run_log
+from basec.engine import run_log
+from basec.engine.run_log import Mask
 from basec.environments import Environment
-from basec.run_log import Mask
-from basec.stack_file import StackFile
+from basec.secrets.stack_file import StackFile
 from tests.cli.dry import LOCAL, DryStack, local_stack_that_is_up
 from tests.cli.test_failures import LOCAL as SAID
 

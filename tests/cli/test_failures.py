@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from basec.failures import REFRESH, STATE, Names, failures_of, screen
-from basec.progress import ProgressView
+from basec.engine.failures import REFRESH, STATE, Names, failures_of, screen
+from basec.engine.progress import ProgressView
 from tests.cli.test_progress import HEAD, diagnostic, shown, step
 
 STACK_URN = HEAD + "pulumi:pulumi:Stack::basecommerce-local"

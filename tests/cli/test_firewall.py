@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from basec.firewall import compare, declared, found
+from basec.hosts.firewall import compare, declared, found
 from tests.cli import fake_droplets
 from tests.cli.conftest import Run
 from tests.unit.topology_support import ADDRESSES, project

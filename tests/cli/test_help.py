@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.core import TyperGroup
 
-from basec.command_list import GROUPS, SHORT
+from basec.command_list import GROUPS, LINES, SHORT
 from tests.cli.commands import Command, all_commands, check, examples_of, root
 from tests.cli.conftest import Run
 from topology.errors import MEANINGS, ExitCode
@@ -61,8 +61,14 @@ def test_at_80_columns_no_list_of_commands_is_cut(basec: Run, monkeypatch: pytes
 
 
 def test_each_command_is_in_one_group_of_the_list() -> None:
-    listed = [name for names in GROUPS.values() for name in names]
-    assert sorted(listed) == sorted(root().commands)
+    listed = [name for lines in GROUPS.values() for name in lines]
+    modules = {path.stem for path in (ROOT / "basec/commands").glob("*.py")} - {"__init__", "arguments"}
+    assert sorted(listed) == sorted(modules)
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_the_list_has_the_first_sentence_of_each_commands_own_help(name: str) -> None:
+    assert root().commands[name].get_short_help_str(1000) == LINES[name]
 
 
 def test_the_list_of_commands_has_its_groups_and_names_the_docs(basec: Run) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from basec import http
-from basec.facts import Facts, StandIn
+from basec.hosts import http
+from basec.hosts.facts import Facts
+from basec.local.cloud import StandIn
 from localcloud.cloudflare import certificates
 from localcloud.config import CloudConfig, Mode
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from basec.environments import Environment
-from basec.stack_file import StackFile
+from basec.secrets.stack_file import StackFile
 from localcloud.allocate import allocate
 from localcloud.config import Mode
 from tests.cli.conftest import Run

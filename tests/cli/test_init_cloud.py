@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from basec.environments import Environment
-from basec.stack_file import StackFile
+from basec.secrets.stack_file import StackFile
 from tests.cli.conftest import REPOSITORY, Run
 from topology.placeholders import placeholders
 from topology.project import load_project
@@ -244,7 +244,7 @@ def test_no_secret_is_in_the_arguments_of_any_program(clone: Path, user: Path) -
     code = (
         "import sys; events = []\n"
         "sys.addaudithook(lambda name, _: events.append(name) if name in ('subprocess.Popen', 'os.exec') else None)\n"
-        "from pathlib import Path; from basec import cloud_stack; from basec.environments import Environment\n"
+        "from pathlib import Path; from basec.secrets import cloud_stack; from basec.environments import Environment\n"
         f"cloud_stack.initialise(Environment(name='staging', root=Path({str(clone)!r})), None)\n"
         "assert events == [], events"
     )

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from pulumi import automation
 
-from basec.programs import Program, ProgramError, run_side_by_side
-from basec.workspace import EngineCommand
+from basec.engine.workspace import EngineCommand
+from basec.io.programs import Program, ProgramError, run_side_by_side
 from tests.cli.conftest import REPOSITORY
 from topology.errors import HostCheckError
 
@@ -35,16 +35,17 @@ UP = """\
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from basec import engine, environments, main
-from basec.commands import stack
+from basec import environments, main
+from basec.engine import operations as engine
+from basec.engine import bring_up
 
 def open_stack(environment, command, program):
     return SimpleNamespace(up=lambda **_: command.run(["up"], os.getcwd(), {}))
 
 engine.open_stack = open_stack
-def up_local(environment, stages, request):
-    engine.Engine(environment, Path("pulumi").resolve(), None).up()
-stack._up_local = up_local
+def up_local(session, stages, request):
+    engine.Engine(session, Path("pulumi").resolve(), None).up()
+bring_up._up_local = up_local
 main.run(["up", "--env", "local-none"])
 """
 
@@ -142,7 +143,7 @@ def test_within_an_operation_nothing_is_asked_for_the_result_that_the_sdk_makes_
 def module(monkeypatch: pytest.MonkeyPatch, directory: Path, name: str, code: str) -> None:
     """Make a program that `python -m <name>` runs."""
     (directory / f"{name}.py").write_text(textwrap.dedent(code))
-    monkeypatch.setattr("basec.programs.ROOT", directory)
+    monkeypatch.setattr("basec.io.programs.ROOT", directory)
 
 
 SLOW = """\
@@ -157,10 +158,10 @@ except KeyboardInterrupt:
 """
 RUN = """\
 import pathlib
-import basec.programs, basec.main
-from basec.commands import stack
-basec.programs.ROOT = pathlib.Path.cwd()
-stack._up_local = lambda *_: basec.programs.Program("slow").run()
+import basec.io.programs, basec.main
+from basec.engine import bring_up
+basec.io.programs.ROOT = pathlib.Path.cwd()
+bring_up._up_local = lambda *_: basec.io.programs.Program("slow").run()
 basec.main.run(["up", "--env", "local-none"])
 """
 

@@ -19,7 +19,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import language_pb2
 from pulumi.runtime.proto.language_pb2_grpc import LanguageRuntimeStub
 
-from basec.local_stack import PLUGIN_VERSIONS
+from basec.local.rendering import PLUGIN_VERSIONS
 from toolchain.pulumi_cli import HERE, HOST, VERSION
 
 PROGRAM = """\

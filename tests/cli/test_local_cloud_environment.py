@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from basec.programs import LOCAL_CLOUD, Program
+from basec.io.programs import LOCAL_CLOUD, Program
 from tests.cli.conftest import REPOSITORY, Run
 from tests.cli.test_init import NAME, allocate_dry
 

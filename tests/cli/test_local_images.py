@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
-from basec import local_stack, programs
 from basec.environments import Environment
+from basec.io import programs
+from basec.local.cloud import LocalCloud
+from basec.local.images import kept_images, require_images
+from basec.local.rendering import TEMPLATE, settings_of
+from basec.session import Session
 from localcloud.allocate import allocate
 from localcloud.config import Mode
 from tests.cli.conftest import Run
@@ -39,12 +43,12 @@ def environment(clone: Path) -> Environment:
 
 
 def images(environment: Environment, *edits: tuple[str, str]) -> dict[str, Any]:
-    template = environment.root / local_stack.TEMPLATE
+    template = environment.root / TEMPLATE
     for old, new in edits:
         assert old in template.read_text()
         template.write_text(template.read_text().replace(old, new))
-    cloud = local_stack.LocalCloud.load(environment)
-    found: dict[str, Any] = local_stack.settings_of(environment, cloud, BUILT)["images"]
+    cloud = LocalCloud.load(environment)
+    found: dict[str, Any] = settings_of(Session(environment).template, cloud, BUILT)["images"]
     return found
 
 
@@ -64,9 +68,11 @@ def test_a_service_of_the_template_wins_over_the_built_one(environment: Environm
 
 
 def test_what_was_built_is_remembered_for_a_preview(environment: Environment) -> None:
-    assert local_stack.kept_images(environment) is None
-    local_stack.render(environment, BUILT)
-    assert local_stack.kept_images(environment) == {name: BUILT[name] for name in BUILT if name != "registry"}
+    assert kept_images(environment) is None
+    session = Session(environment)
+    session.use_images(BUILT)
+    session.render()
+    assert kept_images(environment) == {name: BUILT[name] for name in BUILT if name != "registry"}
 
 
 @pytest.mark.parametrize(
@@ -83,10 +89,10 @@ def test_only_what_was_not_built_is_looked_for_in_the_registry(
     ran: list[list[str]] = []
     monkeypatch.setattr(programs.Program, "run", lambda program: ran.append(list(program.arguments)))
     raw = {"images": images(environment, edit)}
-    settings = local_stack.settings_of(environment, local_stack.LocalCloud.load(environment), BUILT)
+    settings = settings_of(Session(environment).template, LocalCloud.load(environment), BUILT)
     assert settings["images"] == raw["images"]
     project = load_project(environment.root, "local", settings, {*SECRET_KEYS, *OPTIONAL_SECRET_KEYS})
-    local_stack.require_images(project, BUILT)
+    require_images(project, BUILT)
     assert ran == asked
 
 

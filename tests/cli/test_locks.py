@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from basec import locks
+from basec.engine import locks
+from basec.engine.locks import Lock, LockedError, locks_in, settle, turn
 from basec.environments import Environment
-from basec.locks import Lock, LockedError, locks_in, settle, turn
 from tests.cli.conftest import REPOSITORY
 
 HERE = socket.gethostname()
@@ -182,7 +182,8 @@ def test_holders_that_are_not_all_named_are_none_since_a_cancel_would_free_them_
 def test_the_second_turn_is_refused_and_the_first_leaves_nothing(environment: Environment) -> None:
     with turn(environment):
         code = (
-            "from pathlib import Path; from basec.environments import Environment; from basec.locks import turn\n"
+            "from pathlib import Path; from basec.environments import Environment\n"
+            "from basec.engine.locks import turn\n"
             f"with turn(Environment(name='local', root=Path({str(environment.root)!r}))): print('had it')"
         )
         second = subprocess.run(

@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from basec.commands.logs import colour_of_each
-from basec.logs import parse_since
-from basec.onhost.logs import FORMATS, read_line
-from basec.services import SERVICES
+from basec.hosts.logs import parse_since
+from basec.hosts.onhost.logs import FORMATS, read_line
+from basec.hosts.services import SERVICES
 from tests.cli.conftest import REPOSITORY, Run
 from tests.cli.fake_droplets import install
 from topology.errors import UsageError

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from basec import lost
+from basec.engine import lost
 from basec.environments import Environment
-from basec.remote import UnreachableError, failure
+from basec.hosts.remote import UnreachableError, failure
+from basec.session import Session
 from tests.cli import fake_droplets
 from tests.cli.conftest import Run
 from tests.cli.dry import DryStack, clone_of_the_program, local_stack_that_is_up, production_stack
@@ -36,7 +37,7 @@ def test_a_host_that_gives_no_answer_is_silent_and_one_that_refuses_us_is_not(dr
     ssh = droplets / "ssh"
     refusal = 'if [ "$host" = edge ]; then echo "Permission denied (publickey)" >&2; exit 255; fi'
     ssh.write_text(ssh.read_text().replace("host=$2; shift 2\n", f"host=$2; shift 2\n{refusal}\n"))
-    assert lost.listen(Environment(name="local", root=clone))() == lost.Answers(silent=["infra"])
+    assert lost.listen(Session(Environment(name="local", root=clone)))() == lost.Answers(silent=["infra"])
 
 
 def test_a_host_says_what_is_damaged_and_one_that_cannot_be_asked_for_it_says_nothing(
@@ -46,12 +47,12 @@ def test_a_host_says_what_is_damaged_and_one_that_cannot_be_asked_for_it_says_no
     (droplets / "infra.json").write_text("")
     (droplets / "python3").write_text('#!/bin/sh\necho "no such file" >&2; exit 2\n')  # asked on the vertical
     (droplets / "python3").chmod(0o755)
-    answers = lost.listen(Environment(name="local", root=clone))()
+    answers = lost.listen(Session(Environment(name="local", root=clone)))()
     assert answers == lost.Answers(damaged={"edge": "edge: /opt/basecommerce/edge/state.json: damaged: ValueError"})
 
 
 def test_nobody_is_asked_on_a_stack_that_was_never_up(clone: Path) -> None:
-    assert lost.listen(Environment(name="staging", root=clone))() == lost.Answers()
+    assert lost.listen(Session(Environment(name="staging", root=clone)))() == lost.Answers()
 
 
 def test_no_answer_is_told_from_a_refusal(clone: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from basec import outbox
-from basec.outbox import Lag, SetAside, read_lag
+from basec.hosts import outbox
+from basec.hosts.outbox import Lag, SetAside, read_lag
 from topology.errors import RemoteError
 
 SET_ASIDE = {"event_id": "e", "event_type": "sale_recorded", "tries": 5, "reason": None}
@@ -37,11 +38,9 @@ def test_the_answer_becomes_a_lag_and_keeps_its_shape() -> None:
 )
 def test_any_other_answer_names_the_host(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "host_of", lambda _: "infra")
-    monkeypatch.setattr("basec.remote.run_program", lambda *_, **__: answer)
+    monkeypatch.setattr("basec.hosts.remote.run_program", lambda *_, **__: answer)
 
-    class Local:
-        name = "local"
-
+    local: Any = SimpleNamespace(environment=SimpleNamespace(name="local"))
     with pytest.raises(RemoteError, match=r"^infra: its answer ") as caught:
-        outbox.lag(Local(), None)  # type: ignore[arg-type]
+        outbox.lag(local, None)  # type: ignore[arg-type]
     assert caught.value.hint == "basec ssh infra --env local"

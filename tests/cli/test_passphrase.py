@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from basec.environments import Environment
-from basec.files import write_private
-from basec.passphrase import Crypter, WrongPassphraseError
-from basec.stack_file import StackFile
+from basec.io.files import write_private
+from basec.secrets.passphrase import Crypter, WrongPassphraseError
+from basec.secrets.stack_file import StackFile
 
 KEY = "basecommerce:token_key"
 

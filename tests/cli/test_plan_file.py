@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from basec import engine
+from basec.engine import operations
 from basec.environments import Environment
-from basec.stack_file import StackFile
+from basec.secrets.stack_file import StackFile
 from tests.cli.dry import DryStack, local_stack_that_is_up
 
 pytestmark = pytest.mark.engine
@@ -48,14 +48,14 @@ def canaries(stack: DryStack) -> list[str]:
 def edit_before_up(monkeypatch: pytest.MonkeyPatch, edit: Callable[[], Any]) -> list[Path]:
     """Edit something after the preview and before the engine applies; answer where the plan file was."""
     plans: list[Path] = []
-    apply = engine.Engine.up
+    apply = operations.Engine.up
 
-    def up(self: engine.Engine, plan: Path, *arguments: Any, **options: Any) -> Any:
+    def up(self: operations.Engine, plan: Path, *arguments: Any, **options: Any) -> Any:
         plans.append(plan)
         edit()
         return apply(self, plan, *arguments, **options)
 
-    monkeypatch.setattr(engine.Engine, "up", up)
+    monkeypatch.setattr(operations.Engine, "up", up)
     return plans
 
 

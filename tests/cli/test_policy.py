@@ -15,9 +15,9 @@ import pytest
 import yaml
 from rich.console import Console
 
-from basec import policy
+from basec.engine import policy
+from basec.engine.progress import ProgressView
 from basec.environments import resolve
-from basec.progress import ProgressView
 from tests.cli.conftest import DRY_NAME, REPOSITORY
 from topology.errors import ExitCode
 from topology.policy_rules import RULES, Violation

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from basec import local_stack, lost, power, remote
+from basec.engine import lost
 from basec.environments import Environment
+from basec.hosts import power, remote
+from basec.session import Session
 from tests.cli import fake_droplets
 from tests.cli.dry import DryStack, local_stack_that_is_up
 from topology.errors import RemoteError
@@ -54,26 +56,26 @@ def replaced(host: str) -> Step:
 def test_the_tier_of_a_machine_that_gets_a_new_size_is_stopped_before_and_seen_to_run_after(
     local: Environment, tmp_path: Path
 ) -> None:
-    with power.stopped(local, [resized("infra")]):
+    with power.stopped(Session(local), [resized("infra")]):
         assert asked(tmp_path) == ["stop basecommerce-infra.service"]
     assert asked(tmp_path)[1:] == ["start basecommerce-infra.service"]
 
 
 def test_the_data_volume_is_unmounted_after_its_tier_was_stopped(local: Environment, tmp_path: Path) -> None:
-    with power.stopped(local, [replaced("infra")]):
+    with power.stopped(Session(local), [replaced("infra")]):
         lines = (tmp_path / "droplets/asked").read_text().splitlines()
     assert lines == ["stop basecommerce-infra.service", "stop mnt-data.mount"]
 
 
 def test_a_replaced_machine_gets_its_tier_from_its_own_activation(local: Environment, tmp_path: Path) -> None:
-    with power.stopped(local, [replaced("infra")]):
+    with power.stopped(Session(local), [replaced("infra")]):
         assert asked(tmp_path) == ["stop basecommerce-infra.service"]
     assert asked(tmp_path)[1:] == []
 
 
 def test_after_a_failure_the_tiers_are_started_again(local: Environment, tmp_path: Path) -> None:
     steps = [replaced("infra"), resized("vertical")]
-    with pytest.raises(KeyboardInterrupt), power.stopped(local, steps):
+    with pytest.raises(KeyboardInterrupt), power.stopped(Session(local), steps):
         raise KeyboardInterrupt
     assert asked(tmp_path)[2:] == ["start basecommerce-infra.service", "start basecommerce-vertical.service"]
 
@@ -82,7 +84,7 @@ def test_a_tier_that_does_not_stop_ends_the_up_before_anything_was_changed(
     local: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SYSTEMCTL_FAILS", "stop basecommerce-infra.service")
-    with pytest.raises(RemoteError, match="Job failed"), power.stopped(local, [resized("infra")]):
+    with pytest.raises(RemoteError, match="Job failed"), power.stopped(Session(local), [resized("infra")]):
         raise AssertionError("the engine must not run")
     assert asked(tmp_path) == ["start basecommerce-infra.service"], "it may be half stopped"
 
@@ -91,13 +93,13 @@ def test_a_machine_that_gives_no_answer_is_replaced_without_a_stop(
     local: Environment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "droplets/infra.down").touch()
-    with power.stopped(local, [replaced("infra")]):
+    with power.stopped(Session(local), [replaced("infra")]):
         pass
     assert "infra: cannot be reached by SSH: " in capsys.readouterr().err
 
 
 def test_nothing_is_stopped_for_a_plan_that_leaves_the_machines_on(local: Environment, tmp_path: Path) -> None:
-    with power.stopped(local, [Step(op="update", urn=f"{HEAD}infra-droplet")]):
+    with power.stopped(Session(local), [Step(op="update", urn=f"{HEAD}infra-droplet")]):
         assert asked(tmp_path) == []
 
 
@@ -108,14 +110,14 @@ def test_up_stops_before_the_engine_begins_and_refuses_a_bigger_volume_beside_it
     scripts: list[tuple[str, str, int]] = []
     with local_stack_that_is_up(tmp_path_factory) as stack:
 
-        def run_script(_: Environment, host: str, script: str, **__: object) -> str:
+        def run_script(_: Session, host: str, script: str, **__: object) -> str:
             scripts.append((host, script.splitlines()[-1], journal(stack)))
             return ""
 
-        monkeypatch.setattr(local_stack, "is_records", lambda _: False)
+        monkeypatch.setattr(Session, "is_records", False)
         monkeypatch.setattr(remote, "run_script", run_script)
         monkeypatch.setattr(power, "ensure_key", lambda _: None)
-        monkeypatch.setattr("basec.lost.listen", lambda _: lost.Answers)
+        monkeypatch.setattr("basec.engine.lost.listen", lambda _: lost.Answers)
         before = journal(stack)
         bigger = ("size: s-1vcpu-2gb", "size: s-2vcpu-2gb")
         with stack.edited("inventory.yaml", bigger, ("size_gib: 10", "size_gib: 20")):

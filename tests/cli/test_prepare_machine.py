@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import pytest
 
-from basec import programs
-from basec.commands import doctor, stack
-from basec.console import Stages
+from basec.engine import bring_up
 from basec.environments import ROOT, Environment
-from basec.local_stack import TEMPLATE
+from basec.io import programs
+from basec.io.console import Stages
+from basec.local.rendering import TEMPLATE
+from basec.session import Session
+
+BUILT = {"tag": "reference-0123456789ab", "for": "reference", "services": {}, "references": []}
 
 
 def test_nothing_is_powered_on_before_its_images_are_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -24,13 +28,13 @@ def test_nothing_is_powered_on_before_its_images_are_built(monkeypatch: pytest.M
         if name == "images":
             time.sleep(0.1)
             told.append("images are there")
-        return "{}" if name == "images" else "/a/pulumi\n"
+        return json.dumps(BUILT) if name == "images" else "/a/pulumi\n"
 
     monkeypatch.setattr(programs.Program, "run", run)
-    monkeypatch.setattr(doctor, "require_host", lambda _environment: told.append("host is checked"))
+    monkeypatch.setattr(bring_up, "require_host", lambda _environment: told.append("host is checked"))
     (tmp_path / TEMPLATE).write_text((ROOT / TEMPLATE).read_text())
-    binary, images = stack._prepare_machine(Environment(name="local", root=tmp_path), Stages())
-    assert (binary, images) == (Path("/a/pulumi"), {})
+    binary, images = bring_up._prepare_machine(Session(Environment(name="local", root=tmp_path)), Stages())
+    assert (binary, images) == (Path("/a/pulumi"), BUILT)
     assert told[0] == "host is checked"
     assert told[-1] == "power-on begins"
     assert "images are there" in told

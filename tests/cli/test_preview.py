@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from basec.environments import Environment
-from basec.stack_file import StackFile, full_key
+from basec.secrets.stack_file import StackFile, full_key
 from tests.cli.cloud_clone import Clone, make
 from tests.cli.dry import DryStack, local_stack_that_is_up
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from basec.progress import ProgressView, name_of, stage_of
+from basec.engine.progress import ProgressView, name_of, stage_of
 
 HEAD = "urn:pulumi:local::basecommerce::"
 DROPLET = HEAD + "basecommerce:droplet:Droplet$digitalocean:index/droplet:Droplet::edge-droplet"

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from basec import locks, main
+from basec import main
 from basec.commands import pulumi
-from basec.commands import stack as stack_commands
+from basec.engine import locks
 from basec.environments import Environment
 from tests.cli.conftest import Run
 from tests.cli.dry import DryStack, local_stack_that_is_up
@@ -24,8 +24,8 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "pulumi"
     path.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/arguments\nenv > {tmp_path}/variables\nexit 7\n')
     path.chmod(0o755)
-    monkeypatch.setattr(stack_commands, "toolchain", lambda: path)
-    monkeypatch.setattr(pulumi, "_check", lambda _environment: None)
+    monkeypatch.setattr(pulumi, "toolchain", lambda: path)
+    monkeypatch.setattr(pulumi, "_check", lambda _session: None)
     return tmp_path
 
 
@@ -78,7 +78,7 @@ def test_a_lock_of_somebody_else_is_respected_by_all_but_the_command_that_remove
     def held(environment: Environment) -> None:
         raise locks.LockedError(f"basec: {environment.name}: locked", "wait")
 
-    monkeypatch.setattr(locks, "settle", held)
+    monkeypatch.setattr(pulumi, "settle", held)
     assert basec("pulumi", "--env", "staging", "--", "refresh").code == 1
     assert not (cli / "arguments").exists()
     assert basec("pulumi", "--env", "staging", "--", "cancel", "--yes").code == 7

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from basec import dry_run, local_stack, passphrase_file, workspace
+from basec.engine import dry_run
+from basec.engine.variables import variables
 from basec.environments import Environment
-from basec.stack_file import StackFile
+from basec.local.rendering import fill_secrets
+from basec.secrets import passphrase_file
+from basec.secrets.stack_file import StackFile
+from basec.session import Session
 
 PASSPHRASE = "a passphrase of the staging stack"
 
@@ -20,7 +24,7 @@ def staging(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Env
     (tmp_path / "staging.passphrase").write_text(f"{PASSPHRASE}\n")
     environment = Environment(name="staging", root=clone)
     stack = StackFile(environment)
-    assert local_stack.fill_secrets(environment, stack)
+    assert fill_secrets(environment, stack)
     return environment
 
 
@@ -30,25 +34,25 @@ def _files(directory: Path) -> dict[str, str]:
 
 def test_the_passphrase_is_not_beside_the_ciphertext(staging: Environment) -> None:
     sealed = StackFile(staging).config["basecommerce:token_key"]["secure"]
-    with dry_run.rehearsal(staging) as dry:
-        files = _files(dry.work_dir)
-        assert [name for name, text in files.items() if sealed in text] == [str(dry.stack_file)]
+    with dry_run.rehearsal(Session(staging)) as dry:
+        files = _files(dry.environment.work_dir)
+        assert [name for name, text in files.items() if sealed in text] == [str(dry.environment.stack_file)]
         assert [name for name, text in files.items() if PASSPHRASE in text] == []
-        assert StackFile(dry).secret("basecommerce:token_key") == StackFile(staging).secret("basecommerce:token_key")
-        named = workspace.variables(dry)[passphrase_file.FILE_VARIABLE]
+        assert dry.stack_file.secret("basecommerce:token_key") == StackFile(staging).secret("basecommerce:token_key")
+        named = variables(dry.environment)[passphrase_file.FILE_VARIABLE]
         assert Path(named).read_text() == f"{PASSPHRASE}\n"
 
 
 def test_a_passphrase_in_the_environment_stays_there(staging: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(passphrase_file.VARIABLE, PASSPHRASE)
-    with dry_run.rehearsal(staging) as dry:
-        assert passphrase_file.FILE_VARIABLE not in workspace.variables(dry)
-        assert StackFile(dry).secret("basecommerce:token_key")
+    with dry_run.rehearsal(Session(staging)) as dry:
+        assert passphrase_file.FILE_VARIABLE not in variables(dry.environment)
+        assert dry.stack_file.secret("basecommerce:token_key")
 
 
 def test_secrets_for_one_run_have_a_passphrase_of_that_run(staging: Environment, tmp_path: Path) -> None:
     (tmp_path / "staging.passphrase").write_text("another one\n")
-    with dry_run.rehearsal(staging) as dry:
-        named = workspace.variables(dry)[passphrase_file.FILE_VARIABLE]
-        assert Path(named).parent == dry.work_dir
-        assert StackFile(dry).secret("basecommerce:token_key")
+    with dry_run.rehearsal(Session(staging)) as dry:
+        named = variables(dry.environment)[passphrase_file.FILE_VARIABLE]
+        assert Path(named).parent == dry.environment.work_dir
+        assert dry.stack_file.secret("basecommerce:token_key")

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from basec.review import document, effects, screen
-from basec.review.changes import Review, review
-from basec.review.releases import compare_releases
-from basec.review.sentences import by_host
-from basec.review.values import LATER, SECRET, UNKNOWN, PropertyChange, compare, line_diff
+from basec.engine.review import document, effects, screen
+from basec.engine.review.changes import Review, review
+from basec.engine.review.releases import compare_releases
+from basec.engine.review.sentences import by_host
+from basec.engine.review.values import LATER, SECRET, UNKNOWN, PropertyChange, compare, line_diff
 from topology.plan import Step
 
 HEAD = "urn:pulumi:staging::basecommerce::"

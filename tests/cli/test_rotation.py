@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from basec import rotation
 from basec.environments import Environment
+from basec.secrets import rotation
 from tests.cli.conftest import Run
 from tests.unit.topology_support import project, secret_values
 from topology.errors import UsageError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from basec.facts import Facts, Host
-from basec.services import host_of, hosts_of
+from basec.hosts.facts import Facts, Host
+from basec.hosts.services import host_of, hosts_of
 from topology.errors import UsageError
 
 

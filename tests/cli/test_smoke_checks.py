@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from basec.checks import SECURITY_HEADERS, Result, public_checks, run_all
-from basec.commands.smoke import way_on
 from basec.environments import Environment
-from basec.facts import Facts, StandIn
+from basec.hosts.checks import SECURITY_HEADERS, Result, public_checks, run_all
+from basec.hosts.facts import Facts
+from basec.hosts.smoke import way_on
+from basec.local.cloud import StandIn
 
 
 @dataclass
@@ -124,7 +125,7 @@ def test_a_name_without_a_certificate_is_told_in_a_line_with_the_way_to_one(monk
         error.verify_message = "Hostname mismatch"
         raise error
 
-    monkeypatch.setattr("basec.checks.get", refuse)
+    monkeypatch.setattr("basec.hosts.checks.get", refuse)
     known = Facts(environment="local", domain="localhost", stand_in=None, hosts={})
     results = run_all(public_checks(known, "acme"))
     assert {result.problem for result in results} == {"no certificate that is good for this name: Hostname mismatch"}

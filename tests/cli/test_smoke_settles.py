@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from basec.checks import Result
-from basec.commands import smoke
+from basec.hosts import smoke
+from basec.hosts.checks import Result
 
 
 def result(problem: str) -> Result:

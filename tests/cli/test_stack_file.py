@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 
-from basec import passphrase_file
 from basec.environments import Environment
-from basec.files import write_private
-from basec.stack_file import StackFile, read_mapping
+from basec.io.files import write_private
+from basec.secrets import passphrase_file
+from basec.secrets.stack_file import StackFile, read_mapping
 from topology.errors import ConfigurationError
 
 
@@ -63,6 +65,26 @@ def test_a_secret_comes_back_and_is_not_in_the_text(environment: Environment) ->
     assert again.secret("basecommerce:token_key") == "in clear"
     assert again.secret_names == {"token_key"}
     assert again.settings == {"domain": "localhost"}
+
+
+def test_two_threads_that_want_secrets_open_the_file_once(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = StackFile(environment)
+    stack.add_secrets({"token_key": "in clear", "demo_password": "as well"})
+    opened: list[str] = []
+    read = passphrase_file.read
+
+    def slowly(asked: Environment) -> str:
+        opened.append(asked.name)
+        time.sleep(0.1)
+        return read(asked)
+
+    monkeypatch.setattr(passphrase_file, "read", slowly)
+    again = StackFile(environment)
+    with ThreadPoolExecutor(2) as pool:
+        values = list(pool.map(again.secret, ("basecommerce:token_key", "basecommerce:demo_password")))
+    assert (values, opened) == (["in clear", "as well"], ["local"])
 
 
 def test_a_secret_that_is_not_set_names_the_command(environment: Environment) -> None:

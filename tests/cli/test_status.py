@@ -12,9 +12,9 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from pydantic import TypeAdapter
 
-from basec.onhost import status as onhost
-from basec.services import SERVICES
-from basec.status import Report, image_of
+from basec.hosts.onhost import status as onhost
+from basec.hosts.services import SERVICES
+from basec.hosts.status import Report, image_of
 from tests.cli.conftest import REPOSITORY, Run
 from tests.cli.fake_droplets import document, install, say
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from basec.temporary import temporary_directory
+from basec.io.temporary import temporary_directory
 from tests.cli.conftest import REPOSITORY
 
 PREFIX = "basec-dry-"
 OWNER = f"""
-from basec.temporary import temporary_directory
+from basec.io.temporary import temporary_directory
 with temporary_directory({PREFIX!r}) as directory:
     (directory / "ciphertext").write_text("v1:...")
     print(directory, flush=True)

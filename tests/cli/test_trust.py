@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from basec import trust
 from basec.environments import Environment
+from basec.local import trust
 from localcloud.cloudflare import certificates
 from localcloud.config import CloudConfig
 from localcloud.tests.certificate_support import self_signed
@@ -107,7 +107,7 @@ def test_down_takes_trust_back_while_the_authority_is_still_there(
         return [home / ".pki/nssdb"]
 
     monkeypatch.setattr(trust, "remove", remove)
-    monkeypatch.setattr("basec.programs.Program.run", lambda _: "")
+    monkeypatch.setattr("basec.io.programs.Program.run", lambda _: "")
     outcome = basec("down", "--env", "local")
     assert (outcome.code, seen) == (0, [True])
     assert f"local: no longer trusted in {home}/.pki/nssdb\n" in outcome.stderr
@@ -120,7 +120,7 @@ def test_a_store_that_cannot_be_changed_is_named_and_does_not_stop_down(
         raise BasecommerceError("basec: trust: /home/x/.pki/nssdb: certutil: it is locked", "by hand")
 
     monkeypatch.setattr(trust, "remove", remove)
-    monkeypatch.setattr("basec.programs.Program.run", lambda _: "")
+    monkeypatch.setattr("basec.io.programs.Program.run", lambda _: "")
     outcome = basec("down", "--env", "local")
     assert outcome.code == 0
     assert "/home/x/.pki/nssdb: certutil: it is locked\n" in outcome.stderr

@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from basec import console
-from basec.way_in import WayIn
+from basec.io import console
+from basec.local.way_in import WayIn
 
 WAY_IN = WayIn(
     environment="local",

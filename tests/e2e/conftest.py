@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from basec.environments import Environment
-from basec.stack_file import StackFile
+from basec.secrets.stack_file import StackFile
 from tests.e2e import waits
 from tests.e2e.canaries import needles_of
 from tests.e2e.exposure import Exposure, exposed

@@ -15,9 +15,9 @@ from typing import Any
 import pulumi.automation as auto
 import yaml
 
-from basec import policy
-from basec.policy import Violation
-from basec.secret_values import make_missing
+from basec.engine import policy
+from basec.engine.policy import Violation
+from basec.secrets.secret_values import make_missing
 from localcloud.tests.engine_stack import PACKAGES, ROOT, EngineStack
 from tests import local_cloud  # noqa: F401 - it finds the CLI for EngineStack
 from topology.inventory import load_inventory

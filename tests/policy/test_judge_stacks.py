@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pulumi.automation import CommandError, CommandResult
 
-from basec.policy import Violation
+from basec.engine.policy import Violation
 from tests.policy import judge_stacks
 
 

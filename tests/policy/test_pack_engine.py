@@ -13,7 +13,7 @@ import pulumi_digitalocean as digitalocean
 import pytest
 import yaml
 
-from basec.policy import Violation
+from basec.engine.policy import Violation
 from tests.policy.dry_stack import PACK, STACKS, DryStack, LenientStack, pack_environment, program, throw_away_secrets
 from tests.policy.fixtures import NAIVE_RULES
 from topology.policy_rules import RULES

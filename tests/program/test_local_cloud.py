@@ -10,7 +10,7 @@ import pulumi.automation as auto
 import pytest
 import yaml
 
-from basec.secret_values import make_missing
+from basec.secrets.secret_values import make_missing
 from localcloud.tests.engine_stack import ROOT, EngineStack
 from topology.inventory import load_inventory
 from topology.project import required_secrets

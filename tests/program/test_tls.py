@@ -7,7 +7,7 @@ import json
 import pulumi
 import pytest
 
-from basec import certificates
+from basec.secrets import certificates
 from tests.program.recording import ORIGIN_CERTIFICATE, RESERVED_IP, STACKS, Recorder, configuration, main, run
 from tests.program.test_program import COMMAND, PULL_CERTIFICATE
 from tests.unit.tls_support import client_chain, tls_secrets

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from basec.firewall import PROBE, compare, declared, found
+from basec.hosts.firewall import PROBE, compare, declared, found
 from components.remote import read_script
 from tests.unit.topology_support import ADDRESSES, project
 from topology.firewall import docker_user_rules, rule_table, ufw_rules

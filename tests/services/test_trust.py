@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from basec import trust
 from basec.environments import Environment
+from basec.local import trust
 from localcloud.cloudflare import certificates
 from localcloud.config import CloudConfig, Mode
 from localcloud.tests.certificate_support import self_signed

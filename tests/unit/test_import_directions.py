@@ -7,6 +7,7 @@ import importlib.metadata
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,13 @@ ALLOWED = {
     "bench": set[str](),
 }
 SDKS = {"pulumi_digitalocean", "pulumi_cloudflare", "pulumi_command"}
+ROOMS_OF_BASEC = (
+    *("environments", "io", "secrets", "local", "session", "hosts", "engine", "commands"),
+    *("command_list", "main"),
+)
+"""Each may use those before it; a name is a directory, or a module at the top."""
+AT_THE_TOP = 6
+"""Modules directly in `basec/`: whoever opens it should see the rooms."""
 
 
 def sources(room: str) -> list[Path]:
@@ -36,15 +44,26 @@ def sources(room: str) -> list[Path]:
     return [path for path in sorted((ROOT / room).rglob("*.py")) if path.relative_to(ROOT).parts[1] != "tests"]
 
 
-def imported_packages(path: Path) -> set[str]:
-    """List what a file imports from, inside functions as well."""
+def imported_names(path: Path) -> set[str]:
+    """List what a file imports, inside functions as well: modules, and each name with its module before it."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names.add(node.module)
-    return {name.split(".")[0] for name in names}
+            names.update((node.module, *(f"{node.module}.{alias.name}" for alias in node.names)))
+    return names
+
+
+def imported_packages(path: Path) -> set[str]:
+    """List the packages that a file imports from, inside functions as well."""
+    return {name.split(".")[0] for name in imported_names(path)}
+
+
+def modules_of_basec() -> dict[str, Path]:
+    """Find the modules of `basec` by their dotted names; packages only hold them together."""
+    files = (path for path in (ROOT / "basec").rglob("*.py") if not path.stem.startswith("__"))
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in files}
 
 
 @pytest.mark.parametrize("room", sorted(ALLOWED))
@@ -76,6 +95,35 @@ def test_topology_never_imports_pulumi() -> None:
         assert "import pulumi" not in path.read_text(), path
 
 
+def test_in_basec_a_room_uses_only_the_rooms_before_it() -> None:
+    modules = modules_of_basec()
+    place = {name: ROOMS_OF_BASEC.index(name.split(".")[1]) for name in modules}
+    climbing = {
+        name: sorted(above)
+        for name, path in modules.items()
+        if (above := {used for used in imported_names(path) & set(modules) if place[used] > place[name]})
+    }
+    assert climbing == {}
+
+
+def test_in_basec_no_modules_import_each_other_in_a_circle() -> None:
+    modules = modules_of_basec()
+    TopologicalSorter({name: imported_names(path) & set(modules) for name, path in modules.items()}).prepare()
+
+
+def test_no_command_of_basec_imports_a_command() -> None:
+    """What two of them need is in a room below; only the arguments that they share are beside them."""
+    commands = {name: path for name, path in modules_of_basec().items() if name.startswith("basec.commands.")}
+    shared = {"basec.commands.arguments"}
+    found = {name: imported_names(path) & set(commands) - shared for name, path in commands.items()}
+    assert {name: others for name, others in found.items() if others} == {}
+
+
+def test_basec_shows_its_rooms_and_few_modules_beside_them() -> None:
+    assert len(list((ROOT / "basec").glob("*.py"))) <= AT_THE_TOP
+    assert {path.name for path in (ROOT / "basec").iterdir() if path.is_dir()} - {"__pycache__"} <= set(ROOMS_OF_BASEC)
+
+
 @pytest.mark.parametrize("room", sorted(set(ALLOWED) - {"components"}))
 def test_a_room_without_components_imports_no_providers_sdk(room: str) -> None:
     """They take seconds; the policy pack starts at every preview, and `basec` loads the program by its file."""
@@ -85,7 +133,7 @@ def test_a_room_without_components_imports_no_providers_sdk(room: str) -> None:
 def test_pulumi_is_imported_by_three_files_of_basec_only() -> None:
     """Everything else must stay out of its way: the SDKs take seconds to import."""
     using = [path.name for path in sorted((ROOT / "basec").rglob("*.py")) if "from pulumi" in path.read_text()]
-    assert using == ["engine.py", "program_loading.py", "workspace.py"]
+    assert using == ["operations.py", "program_loading.py", "workspace.py"]
 
 
 @pytest.mark.parametrize("room", ["basec", "components", "localcloud", "policy", "toolchain", "topology"])

@@ -109,7 +109,7 @@ def test_status_tries_as_the_agents_user_whether_it_is_let_out(droplet: Path) ->
     systemctl = droplet / "systemctl"
     systemctl.write_text("#!/bin/sh\nprintf 'ActiveState=active\\nUser=do-agent\\n'\n")
     systemctl.chmod(0o755)
-    program = f"import sys; sys.path[:0] = ['{ROOT}']; from basec.onhost.status import *; "
+    program = f"import sys; sys.path[:0] = ['{ROOT}']; from basec.hosts.onhost.status import *; "
     look = f'PATH="$1:$PATH" /usr/bin/python3 -c "{program} print(parse_agent(ask_agent()))"'
     said = inside(droplet, RULES, look, ACCEPT.replace(" -I ", " -D "), look)
     assert said.splitlines() == [

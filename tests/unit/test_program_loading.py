@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from basec.program_loading import SHARED, import_by_module, load_program
+from basec.engine.program_loading import SHARED, import_by_module, load_program
 from topology.errors import BasecommerceError
 
 SDK = "an_sdk"

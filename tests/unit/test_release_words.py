@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from basec.release_words import Words, decisive, read
+from basec.engine.release_words import Words, decisive, read
 from tests.unit.release_support import Droplet, bundle, digest_of
 
 ENDED = "the command ended with exit code 1"

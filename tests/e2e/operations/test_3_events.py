@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from basec import demo_tenant
+from basec.hosts import demo_tenant
 from tests import turns
 from tests.e2e.stack import STACK, LocalStack, docker
 

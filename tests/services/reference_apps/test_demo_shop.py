@@ -28,9 +28,10 @@ from pydantic import SecretStr
 from redis import Redis
 from sqlalchemy import Engine, create_engine, text
 
-from basec import demo_tenant
-from basec.facts import Facts, StandIn
-from basec.http import ask, get
+from basec.hosts import demo_tenant
+from basec.hosts.facts import Facts
+from basec.hosts.http import ask, get
+from basec.local.cloud import StandIn
 from tests.services.nginx_support import running_edge
 from tests.services.reference_apps.conftest import Alembic
 from tests.services.reference_apps.shop import SECRET_KEY

@@ -13,9 +13,9 @@ from outbox_relay.relay import Relay
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from basec.onhost import events
-from basec.onhost.status import OUTBOX
-from basec.outbox import Lag, SetAside, read_lag
+from basec.hosts.onhost import events
+from basec.hosts.onhost.status import OUTBOX
+from basec.hosts.outbox import Lag, SetAside, read_lag
 from tests.services import servers
 from tests.services.reference_apps.events import STREAM, insert, item, read_all, rows, sale
 from tests.services.reference_apps.shop import Shop

@@ -1,0 +1,100 @@
+"""The monthly price of an environment, as it is deployed and as it is written: for `basec cost`, `preview` and `up`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from basec.environments import Environment
+from basec.hosts import facts
+from topology.costs import CENTS, Change, Item, Machine, bill, compare, dollars, machines_of, total
+from topology.errors import UsageError
+from topology.project import Project
+
+FREE_HERE = "a local stack costs nothing: this is what it would cost in the cloud"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """Two bills side by side."""
+
+    before: tuple[Item, ...] | None
+    """None where it is not known what is deployed; empty where nothing is."""
+    after: tuple[Item, ...]
+    limit_usd: int
+    date: str
+    local: bool
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Every item, the unchanged too."""
+        return compare(self.after if self.before is None else self.before, self.after)
+
+    @property
+    def lines(self) -> list[str]:
+        """Say what changes, a line an item, and in the last line the totals."""
+        new = total(self.after)
+        old = None if self.before is None else total(self.before)
+        listed = [f"price: {_told(change)}" for change in self.changes if change.is_change]
+        difference = None if old is None or new is None else new - old
+        more = f" ({dollars(difference, signed=True)})" if difference else ""
+        where = "; on this machine it costs nothing" if self.local else ""
+        known = "an unknown amount" if old is None else f"{dollars(old)} USD"
+        return [
+            *listed,
+            f"price: {known} a month before, {dollars(new)} USD after{more}; limit {self.limit_usd}{where}",
+        ]
+
+    def document(self) -> dict[str, Any]:
+        """Give it for a script; amounts in USD a month."""
+        return {
+            "before_usd": None if self.before is None else _usd(total(self.before)),
+            "after_usd": _usd(total(self.after)),
+            "limit_usd": self.limit_usd,
+            "prices_of": self.date,
+            "local": self.local,
+            "items": [
+                {
+                    "name": change.name,
+                    "before": None if self.before is None else _item(change.before),
+                    "after": _item(change.after),
+                }
+                for change in self.changes
+            ],
+        }
+
+
+def price_of(project: Project, deployed: Mapping[str, Machine | None] | None) -> Price:
+    """Price what is written, and what is deployed: None where that is not known."""
+    known = {name: machine for name, machine in (deployed or {}).items() if machine is not None}
+    complete = deployed is not None and len(known) == len(deployed)
+    return Price(
+        before=bill(known, project.inventory) if complete else None,
+        after=bill(machines_of(project.inventory), project.inventory),
+        limit_usd=project.settings.monthly_limit_usd,
+        date=project.inventory.prices.date.isoformat(),
+        local=project.local,
+    )
+
+
+def deployed_of(environment: Environment) -> Mapping[str, Machine | None] | None:
+    """Give what the last `up` from this clone left; None where there was none."""
+    try:
+        return {name: host.machine for name, host in facts.load(environment).hosts.items()}
+    except UsageError:
+        return None
+
+
+def _told(change: Change) -> str:
+    before = f"{change.before.what} {dollars(change.before.cents)}" if change.before else "none"
+    after = f"{change.after.what} {dollars(change.after.cents)}" if change.after else "none"
+    return f"{change.name}: {before} -> {after} ({dollars(change.difference, signed=True)})"
+
+
+def _item(item: Item | None) -> dict[str, Any] | None:
+    return {"what": item.what, "usd": _usd(item.cents)} if item else None
+
+
+def _usd(cents: int | None) -> float | None:
+    return None if cents is None else cents / CENTS

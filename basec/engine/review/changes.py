@@ -1,0 +1,93 @@
+"""One model of a preview, made from the engine's events: what changes, where, in which order, and who feels it.
+
+Renderers take it from here: `screen.py` for a terminal, `document.py` for scripts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from basec.engine.review import effects
+from basec.engine.review.effects import Effect
+from basec.engine.review.releases import Files, ReleaseChange, compare_releases
+from basec.engine.review.values import PropertyChange, compare
+from topology.plan import DELETE_OPS, REPLACE_OPS, Step
+
+COMPOSE_STACK = "basecommerce:compose:ComposeStack"
+"""The component that tells the files of its release."""
+ACTIVATION = "-activation"
+"""How the one command of that component is called, behind the component's name."""
+DIGEST = re.compile(r"^# activate \w+ (\w+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One resource that `up` would change."""
+
+    order: int
+    """1 for the first that the engine comes to."""
+    step: Step
+    host: str
+    """The droplet that it belongs to, or an empty text for what belongs to the account or the zone."""
+    properties: tuple[PropertyChange, ...] = ()
+    release: ReleaseChange | None = None
+    digests: tuple[str, str] | None = None
+    """Of the releases, where the resource activates one."""
+    effect: Effect = effects.NONE
+
+    @property
+    def sign(self) -> str:
+        """`+`, `-`, `+-` or `~`."""
+        if self.step.op in REPLACE_OPS:
+            return "+-"
+        return {"create": "+", "import": "+", **dict.fromkeys(DELETE_OPS, "-")}.get(self.step.op, "~")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Review:
+    """A preview as a person reads it."""
+
+    changes: tuple[Change, ...]
+    hosts: tuple[str, ...]
+    """The droplets in the order in which `up` comes to them."""
+
+
+def review(steps: Iterable[Step], releases: Mapping[str, tuple[Files, Files]], hosts: Collection[str]) -> Review:
+    """Build the model from the steps that change something, as the engine told them.
+
+    `releases` are the files before and after by the URN of their component, `hosts` the droplets in order.
+    """
+    chosen: dict[str, Step] = {}
+    for step in steps:  # a replacement is told in up to three steps; the one that is both old and new says most
+        if step.urn not in chosen or (step.old_inputs and step.new_inputs):
+            chosen[step.urn] = step
+    changes = tuple(_change(order, step, releases, hosts) for order, step in enumerate(chosen.values(), start=1))
+    return Review(changes=changes, hosts=tuple(hosts))
+
+
+def _change(order: int, step: Step, releases: Mapping[str, tuple[Files, Files]], hosts: Collection[str]) -> Change:
+    host = next((host for host in hosts if re.search(rf"(^|-){re.escape(host)}(-|$)", step.name)), "")
+    if step.op == "create" or step.op in DELETE_OPS:
+        return Change(order=order, step=step, host=host, effect=effects.of_resource(step.type, step.op, ()))
+    properties = tuple(compare(step.old_inputs, step.new_inputs, step.differs))
+    release, digests = None, None
+    effect = effects.of_resource(step.type, step.op, [change.path for change in properties])
+    if step.name.endswith(ACTIVATION):
+        digests = _digest(step.old_inputs), _digest(step.new_inputs)
+        component = f"::{step.name.removesuffix(ACTIVATION)}"
+        files = next((both for urn, both in releases.items() if urn.endswith(component)), None)
+        if files is not None:
+            release = compare_releases(*files)
+            effect = effects.worst([effect, effects.of_services(release.services)])
+        if digests[0] == digests[1]:
+            effect = effects.worst([effect, effects.OF_SECRETS])
+    return Change(
+        order=order, step=step, host=host, properties=properties, release=release, digests=digests, effect=effect
+    )
+
+
+def _digest(inputs: Mapping[str, object]) -> str:
+    found = DIGEST.search(str(inputs.get("create", "")))
+    return found[1][:6] if found else ""

@@ -1,0 +1,116 @@
+"""Compare two releases of a tier: which files differ, which images, and which services get a new container for it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import yaml
+
+from basec.engine.review.values import line_diff
+
+Files = Mapping[str, str]
+"""The files of a bundle, by name."""
+COMPOSE, VARIABLES = "compose.yaml", ".env"
+VARIABLE = re.compile(r"\$\{?([A-Z][A-Z0-9_]*)[^}]*\}?")
+IMAGE = re.compile(r"^IMAGE_(?P<service>\w+)='?(?P<image>[^'\n]*)'?$", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileChange:
+    """One file of a bundle that is not what it was."""
+
+    name: str
+    kind: Literal["added", "removed", "changed"]
+    diff: tuple[str, ...]
+
+    @property
+    def added(self) -> int:
+        """How many lines come."""
+        return sum(line.startswith("+") for line in self.diff)
+
+    @property
+    def removed(self) -> int:
+        """How many lines go."""
+        return sum(line.startswith("-") for line in self.diff)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageChange:
+    """Another image of a service; references without what both have in common."""
+
+    service: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseChange:
+    """What is different in a new release."""
+
+    files: tuple[FileChange, ...]
+    images: tuple[ImageChange, ...]
+    services: tuple[str, ...]
+    """Those whose containers are made anew."""
+
+
+def compare_releases(old: Files, new: Files) -> ReleaseChange:
+    """Compare two bundles of one tier."""
+    before, after = _fingerprints(old), _fingerprints(new)
+    return ReleaseChange(
+        files=tuple(_file_changes(old, new)),
+        images=tuple(_image_changes(old, new)),
+        services=tuple(sorted(name for name in after if before.get(name) != after[name])),
+    )
+
+
+def _file_changes(old: Files, new: Files) -> Iterator[FileChange]:
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            kind: Literal["added", "removed", "changed"]
+            kind = "added" if name not in old else "removed" if name not in new else "changed"
+            yield FileChange(name=name, kind=kind, diff=line_diff(old.get(name, ""), new.get(name, "")))
+
+
+def _image_changes(old: Files, new: Files) -> Iterator[ImageChange]:
+    before, after = (
+        {match["service"]: match["image"] for match in IMAGE.finditer(files.get(VARIABLES, ""))} for files in (old, new)
+    )
+    for name in sorted(after):
+        if name in before and before[name] != after[name]:
+            yield ImageChange(service=name.lower().replace("_", "-"), old=_tag(before[name]), new=_tag(after[name]))
+
+
+def _tag(image: str) -> str:
+    """Give what stands behind the name: a tag, or the first digits of a digest."""
+    if "@sha256:" in image:
+        return image.rpartition("@sha256:")[2][:12]
+    return image.rpartition("/")[2].partition(":")[2]
+
+
+def _fingerprints(files: Files) -> dict[str, str]:
+    """Give all that a container is made of, by service: its definition, what it names, and the files it mounts.
+
+    `compose/tier_files.py` mounts a directory of the bundle by the digest of all its files (`NGINX_DIR`).
+    """
+    variables = dict(line.split("=", 1) for line in files.get(VARIABLES, "").splitlines() if "=" in line)
+    services = _services(files.get(COMPOSE, ""))
+    found = {}
+    for name, definition in services.items():
+        if definition.get("profiles"):
+            continue  # no container stays of it
+        text = json.dumps(definition, sort_keys=True)
+        used = sorted(set(VARIABLE.findall(text)))
+        values = {variable: variables.get(variable, "") for variable in used}
+        folders = [variable.removesuffix("_DIR").lower() for variable in used if variable.endswith("_DIR")]
+        mounted = {file: files[file] for file in sorted(files) for folder in folders if file.startswith(f"{folder}/")}
+        found[name] = json.dumps([text, values, mounted], sort_keys=True)
+    return found
+
+
+def _services(compose: str) -> dict[str, dict[str, Any]]:
+    document = yaml.safe_load(compose) or {}
+    return dict(document.get("services") or {})

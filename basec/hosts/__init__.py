@@ -1,0 +1,1 @@
+"""The droplets, reached by SSH and by https: what an `up` left of them, and what is asked of them."""

@@ -1,0 +1,226 @@
+"""What an `up` leaves for the other commands: `.basec/<env>/{inventory.yaml,known_hosts,ssh_config}`, no secret in any.
+
+With these, `smoke` and `ssh` need neither the engine nor, while the private agent holds the login key, the passphrase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from basec.environments import PROJECT, Environment
+from basec.hosts.agent import socket_path
+from basec.io.files import NO_DOCUMENT, damaged, write_private
+from basec.local.cloud import HTTP_PORT, HTTPS_PORT, StandIn
+from basec.session import Session
+from topology.costs import Machine
+from topology.errors import UsageError
+
+BASTION = "edge"
+CONTROL_PERSIST_S = 60
+CONNECT_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """One droplet as operators reach it."""
+
+    name: str
+    ip: str
+    private_ip: str
+    user: str
+    role: str
+    aliases: tuple[str, ...]
+    template: str = ""
+    """Digest of the user data that a new machine would get; empty where an older `up` did not write it."""
+    machine: Machine | None = None
+    """What of it is billed; None where an older `up` did not write it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """One environment as its last `up` left it."""
+
+    environment: str
+    domain: str
+    stand_in: StandIn | None
+    """None where Cloudflare itself serves https."""
+    hosts: Mapping[str, Host]
+
+    def host(self, name: str) -> Host:
+        """Find a host by name or alias. Raises UsageError, which names the known ones."""
+        for host in self.hosts.values():
+            if name == host.name or name in host.aliases:
+                return host
+        known = ", ".join(sorted({*self.hosts, *(alias for host in self.hosts.values() for alias in host.aliases)}))
+        raise UsageError(f"basec: {self.environment}: unknown host {name!r}", f"one of {known}")
+
+    def url(self, tenant: str) -> str:
+        """Give a tenant's address as a person types it."""
+        host, stand_in = f"{tenant}.{self.domain}", self.stand_in
+        if stand_in is None:
+            return f"https://{host}"
+        if stand_in.https_port is None:
+            return f"http://{host}" + ("" if stand_in.http_port == HTTP_PORT else f":{stand_in.http_port}")
+        return f"https://{host}" + ("" if stand_in.https_port == HTTPS_PORT else f":{stand_in.https_port}")
+
+
+def load(environment: Environment) -> Facts:
+    """Read what the last `up` wrote. Raises UsageError when there was none, or when the file is damaged."""
+    path = environment.hosts_file
+    refresh = f"basec {'up' if environment.is_local else 'inventory refresh'} --env {environment.name}"
+    try:
+        facts = _read(environment, yaml.safe_load(path.read_text()))
+    except FileNotFoundError:
+        raise UsageError(
+            f"basec: {environment.name}: this environment was never brought up from here ({path.name} is missing)",
+            refresh,
+        ) from None
+    except (*NO_DOCUMENT, yaml.YAMLError) as error:
+        raise damaged(environment.name, path, error, refresh) from None
+    # It has absolute paths, which are others after the clone was moved or copied.
+    write_private(environment.facts_dir / "ssh_config", _ssh_config(environment, facts))
+    return facts
+
+
+def _read(environment: Environment, document: Any) -> Facts:
+    hosts = {
+        name: Host(
+            name=name,
+            ip=str(IPv4Address(host["ip"])),
+            private_ip=str(IPv4Address(host["private_ip"])),
+            user=host["user"],
+            role=host["role"],
+            aliases=tuple(host.get("aliases", ())),
+            template=host.get("template", ""),
+            machine=Machine.read(host),
+        )
+        for name, host in document[environment.name].items()
+    }
+    if not hosts:
+        raise ValueError("no hosts")
+    platform = document["platform"]
+    stand_in = None
+    if "http_port" in platform:
+        stand_in = StandIn(
+            http_port=int(platform["http_port"]),
+            https_port=platform.get("https_port"),
+            ca_file=environment.public_ca_file,
+        )
+    return Facts(environment=environment.name, domain=str(platform["domain"]), stand_in=stand_in, hosts=hosts)
+
+
+def write(
+    environment: Environment,
+    outputs: Mapping[str, Any],
+    roles: Mapping[str, tuple[str, tuple[str, ...]]],
+    stand_in: StandIn | None,
+) -> Facts:
+    """Write the three files from the stack's exports; `roles` gives role and aliases of each droplet."""
+    hosts = {
+        name: Host(
+            name=name,
+            ip=str(outputs["edge_reserved_ip"] if name == BASTION else droplet["public_ip"]),
+            private_ip=str(droplet["private_ip"]),
+            user=str(outputs["ssh_user"]),
+            role=roles[name][0],
+            aliases=roles[name][1],
+            template=str(droplet.get("template_digest", "")),
+            machine=Machine.read(droplet),
+        )
+        for name, droplet in outputs["droplets"].items()
+    }
+    facts = Facts(environment=environment.name, domain=str(outputs["domain"]), stand_in=stand_in, hosts=hosts)
+    directory = environment.facts_dir
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_private(directory / "known_hosts", _known_hosts(facts, outputs["host_public_keys"]))
+    write_private(directory / "ssh_config", _ssh_config(environment, facts))
+    write_private(environment.hosts_file, _inventory(facts))
+    return facts
+
+
+def renew(session: Session, outputs: Mapping[str, Any]) -> Facts:
+    """Write the three files from the stack's exports, with what inventory and local cloud say."""
+    droplets = session.project.inventory.droplets
+    roles = {name: (str(droplet.role), tuple(droplet.aliases)) for name, droplet in droplets.items()}
+    stand_in = session.cloud.stand_in if session.environment.is_local else None
+    return write(session.environment, outputs, roles, stand_in)
+
+
+def host_alias(environment: str, host: str) -> str:
+    """Name a host in known_hosts: by what it is, since addresses change hands."""
+    return f"{PROJECT}-{environment}-{host}"
+
+
+def _inventory(facts: Facts) -> str:
+    hosts = {
+        host.name: {
+            "ip": host.ip,
+            "private_ip": host.private_ip,
+            "user": host.user,
+            "role": host.role,
+            **({"aliases": list(host.aliases)} if host.aliases else {}),
+            **({"template": host.template} if host.template else {}),
+            **(asdict(host.machine) if host.machine else {}),
+        }
+        for host in facts.hosts.values()
+    }
+    platform: dict[str, object] = {"domain": facts.domain}
+    if facts.stand_in is not None:
+        platform |= {"http_port": facts.stand_in.http_port, "https_port": facts.stand_in.https_port}
+    return "# Written by `basec up`; no secrets.\n" + yaml.safe_dump(
+        {facts.environment: hosts, "platform": platform}, sort_keys=False
+    )
+
+
+def _known_hosts(facts: Facts, public_keys: Mapping[str, str]) -> str:
+    return "".join(
+        f"{host_alias(facts.environment, name)} {' '.join(key.split()[:2])}\n"
+        for name, key in sorted(public_keys.items())
+    )
+
+
+def _ssh_config(environment: Environment, facts: Facts) -> str:
+    """Host keys are pinned, keys come from the private agent alone, and only the bastion is dialled directly."""
+    directory: Path = environment.facts_dir
+    blocks = [
+        "# Written by `basec up`: ssh -F <this file> HOST",
+        "Host *",
+        f"  UserKnownHostsFile {_quoted(directory / 'known_hosts')}",
+        "  GlobalKnownHostsFile /dev/null",
+        "  StrictHostKeyChecking yes",
+        "  HostKeyAlgorithms ssh-ed25519",
+        f"  IdentityAgent {_quoted(socket_path(environment))}",
+        "  IdentityFile none",
+        "  PasswordAuthentication no",
+        "  KbdInteractiveAuthentication no",
+        "  ForwardAgent no",
+        f"  ConnectTimeout {CONNECT_TIMEOUT_S}",
+        # A host that hangs is given up after 20 s, a session that is merely idle is not.
+        "  ServerAliveInterval 5",
+        "  ServerAliveCountMax 4",
+        "  LogLevel ERROR",
+        "  ControlMaster auto",
+        f"  ControlPath {_quoted(socket_path(environment).parent / 'ssh-%C')}",
+        f"  ControlPersist {CONTROL_PERSIST_S}",
+    ]
+    for host in facts.hosts.values():
+        blocks += [
+            "",
+            f"Host {' '.join((host.name, *host.aliases))}",
+            f"  HostName {host.ip if host.name == BASTION else host.private_ip}",
+            f"  User {host.user}",
+            f"  HostKeyAlias {host_alias(facts.environment, host.name)}",
+        ]
+        if host.name != BASTION:
+            blocks.append(f"  ProxyJump {BASTION}")
+    return "\n".join(blocks) + "\n"
+
+
+def _quoted(path: Path) -> str:
+    return f'"{path}"'

@@ -1,0 +1,241 @@
+"""Prints the log lines of a tier's containers as `<service> <time> <level> <text>`, a level that is not known as `-`.
+Arguments: the tier, and what is wanted as JSON (`Query` in basec/hosts/logs.py, and `services`).
+
+Lines are chosen here, where reading them costs least: among the last hundred of a service there may be nothing but
+health checks. While it follows, containers that start later are followed as well: a release replaces them. It ends
+when nobody holds its standard input open any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+PROJECT = "com.docker.compose.project"
+SERVICE = "com.docker.compose.service"
+LOOK_BACK = 100
+"""Lines that are read for each one wanted, where health checks are left out: HAProxy asks each second."""
+
+# What services print. Not shown are `time`, since Docker's is, and `cut`: the server's own file says nothing.
+
+STAMP = r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - )"
+REQUEST = r'"(?:[A-Z]+ )?(?P<path>[^ "]*)[^"]*" (?P<status>\d{3})'
+FILE = r"(?P<cut> - /\S+:\d+)?"
+APPLICATION = (
+    STAMP + r"uvicorn\S* - (?P<level>[A-Z]+) - \S* - " + REQUEST + ".*?" + FILE,
+    STAMP + r"uvicorn\S* - (?P<level>[A-Z]+) - .*?" + FILE,
+    STAMP + r"\S+ - (?P<level>[A-Z]+) - .*",
+    r"(?P<level>[A-Z]+): +\S* - " + REQUEST + ".*",  # uvicorn's own, where the application sets no format
+    r"(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL): .*",
+)
+FORMATS = {
+    name: tuple(re.compile(each) for each in patterns)
+    for name, patterns in {
+        "nginx": (
+            r"\S+ (?P<time>\[[^]]+\] )" + REQUEST + ".*",
+            r"(?P<time>\d{4}/\d\d/\d\d \d\d:\d\d:\d\d )\[(?P<level>[a-z]+)\] .*",
+        ),
+        "postgres": (
+            r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \S+ )\[\d+\] (?:\S+@\S+ )?(?P<level>[A-Z]+)\d?:  .*",
+        ),
+        "redis": (r"\d+:[A-Z] (?P<time>\d\d \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3} )(?P<level>[.*#-]) .*",),
+        "haproxy": (
+            r"\[(?P<level>[A-Z]+)\] +\(\d+\) : .*",
+            r"Server \S+ is (?P<level>DOWN)\b.*",
+            r"backend \S+ has (?P<level>no server) available!",
+        ),
+        **dict.fromkeys(("auth", "construction", "relay", "engines"), APPLICATION),
+    }.items()
+}
+SINGLE_LINES = ("nginx", "redis", "haproxy")
+"""Services of which a line in no known format has nothing to do with the one before it."""
+LEVELS = {
+    **dict.fromkeys(("debug", "trace", "."), "debug"),
+    **dict.fromkeys(("info", "log", "-"), "info"),
+    **dict.fromkeys(("notice", "*"), "notice"),
+    **dict.fromkeys(("warning", "warn"), "warning"),
+    # Redis has nothing above `#`: what makes it fail is in it, too.
+    **dict.fromkeys(("error", "#", "down"), "error"),
+    **dict.fromkeys(("critical", "crit", "alert", "emerg", "fatal", "panic", "no server"), "critical"),
+}
+ERRORS = ("error", "critical")
+UNKNOWN = "-"
+TRACEBACK = "Traceback (most recent call last):"
+HEALTH_PAGE = re.compile(r"(/[a-z]+)?/healthz?(\?.*)?|/[^?]*\?health")
+"""`?health` is what the containers' own checks add to other pages (`compose/*/*/health.py`)."""
+
+
+class Line(NamedTuple):
+    """A line as it is shown, and what is known of it."""
+
+    level: str
+    text: str
+    is_check: bool = False
+    """Whether somebody asked for health and got it; one that failed is news."""
+
+
+def read_line(service: str, text: str, before: str = UNKNOWN) -> Line:
+    """Find out what a line is; `before` is the level of the line before it, which a traceback's lines share."""
+    for pattern in FORMATS[service]:
+        if match := pattern.fullmatch(text):
+            found = {"level": "info", "path": "", "status": "", **match.groupdict()}
+            level = "error" if found["status"].startswith("5") else LEVELS.get(found["level"].lower(), before)
+            for start, end in sorted((match.span(name) for name in ("time", "cut") if found.get(name)), reverse=True):
+                text = text[:start] + text[end:]
+            is_check = found["status"].startswith("2") and HEALTH_PAGE.fullmatch(found["path"]) is not None
+            return Line(level, text, is_check)
+    if text == TRACEBACK:
+        return Line("error", text)
+    return Line(UNKNOWN if service in SINGLE_LINES else before, text)
+
+
+class Reader:
+    """Reads containers' logs and prints the lines that are wanted."""
+
+    def __init__(self, query: dict[str, Any]) -> None:
+        self.query = query
+        self.last: dict[str, str] = {}  # time of the last line read, by container
+        self.levels: dict[str, str] = {}  # level of that line
+        self.threads: dict[str, threading.Thread] = {}
+        self.children: list[subprocess.Popen[bytes]] = []
+        self.writing = threading.Lock()
+
+    def is_wanted(self, line: Line) -> bool:
+        """Whether it is to be shown."""
+        query = self.query
+        return (
+            (query["checks"] or not line.is_check)
+            and (not query["errors"] or line.level in ERRORS)
+            and query["grep"].lower() in line.text.lower()
+        )
+
+    def depth(self, service: str, tail: int | None) -> str:
+        """Say how many lines must be read for so many; one at least, to know from where to follow."""
+        if tail is None or self.query["errors"] or self.query["grep"]:
+            return "all"
+        answers = any("path" in pattern.groupindex for pattern in FORMATS[service])
+        return str(max(tail, 1) * (LOOK_BACK if answers and not self.query["checks"] else 1))
+
+    def lines(self, container: str, service: str, *options: str) -> Iterator[str]:
+        """Give the wanted lines of one container, as they are printed, until `docker logs` ends."""
+        seen = self.last.get(container, "")
+        process = subprocess.Popen(
+            ["docker", "logs", "--timestamps", *options, container],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self.children.append(process)
+        for raw in process.stdout or ():
+            stamp, _, text = raw.decode(errors="replace").rstrip("\n").partition(" ")
+            if seen and stamp <= seen:  # --since includes its moment
+                continue
+            line = read_line(service, text, self.levels.get(container, UNKNOWN))
+            self.last[container], self.levels[container] = stamp, line.level
+            if self.is_wanted(line):
+                yield f"{service} {stamp} {line.level} {line.text}\n"
+        process.wait()
+
+    def read(self, container: str, service: str, tail: int | None, since: str) -> None:
+        """Print what there is of one container, and what comes, if that is wanted."""
+        moment = ["--since", since] if since else []
+        if container not in self.last:
+            lines = self.lines(container, service, "--tail", self.depth(service, tail), *moment)
+            self.write(lines if tail is None else deque(lines, maxlen=tail))
+        if self.query["follow"]:
+            if container in self.last:
+                moment = ["--since", self.last[container]]
+            self.write(self.lines(container, service, "--follow", *moment))
+
+    def follow(self, container: str, service: str, tail: int | None, since: str) -> None:
+        """Read one container; what goes wrong with it ends all, since nobody would miss its lines."""
+        try:
+            self.read(container, service, tail, since)
+        except Exception as error:
+            self.end(1, f"{service}: its log cannot be read: {type(error).__name__}: {error}\n")
+
+    def write(self, lines: Iterator[str] | deque[str]) -> None:
+        """Print lines as they come; several containers do that at once."""
+        for line in lines:
+            with self.writing:
+                sys.stdout.buffer.write(line.encode())
+                sys.stdout.buffer.flush()
+
+    def start(self, container: str, service: str, tail: int | None = None, since: str = "") -> None:
+        """Follow a container from its start, or from where it was left."""
+        thread = self.threads.get(container)
+        if service not in self.query["services"]:
+            return
+        if thread is not None:
+            thread.join(1)  # `docker logs` ends soon after its container
+            if thread.is_alive():
+                return
+        thread = threading.Thread(target=self.follow, args=(container, service, tail, since), daemon=True)
+        self.threads[container] = thread
+        thread.start()
+
+    def end(self, code: int, said: str = "") -> None:
+        """End every program that was started, and this one, whatever its other threads do."""
+        sys.stderr.write(said)
+        sys.stderr.flush()
+        for child in self.children:
+            child.kill()
+        os._exit(code)
+
+
+def main(tier: str, wanted: str) -> None:
+    """Print what there is; then, to follow, what comes."""
+    query = json.loads(wanted)
+    reader = Reader(query)
+    chosen = ("--filter", f"label={PROJECT}={tier}")
+    events = None
+    if query["follow"]:
+        threading.Thread(target=end_with_input, args=(reader,), daemon=True).start()
+        shown = f'{{{{.ID}}}} {{{{index .Actor.Attributes "{SERVICE}"}}}}'
+        # Before the list, so that no container starts unseen between the two.
+        events = subprocess.Popen(
+            ["docker", "events", *chosen, "--filter", "type=container", "--filter", "event=start", "--format", shown],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        reader.children.append(events)  # type: ignore[arg-type]
+    listed = subprocess.run(
+        ["docker", "ps", "--all", "--no-trunc", *chosen, "--format", f'{{{{.ID}}}} {{{{.Label "{SERVICE}"}}}}'],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode != 0:
+        sys.exit(listed.stderr.strip())
+    for container, service in (line.split() for line in listed.stdout.splitlines()):
+        if query["follow"]:
+            reader.start(container, service, query["tail"], query["since"])
+        elif service in query["services"]:
+            reader.read(container, service, query["tail"], query["since"])
+    for line in events.stdout or () if events else ():
+        container, service = line.split()
+        reader.start(container, service)  # of a new one, everything
+    if events:
+        reader.end(1, "docker events ended\n")
+
+
+def end_with_input(reader: Reader) -> None:
+    """Wait for the end of standard input; then end all."""
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    reader.end(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

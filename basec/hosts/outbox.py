@@ -1,0 +1,105 @@
+"""The way of events on the infra droplet, seen from outside: outbox in PostgreSQL -> stream in Redis -> engines' facts.
+
+What is done there: basec/hosts/onhost/events.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from basec.hosts import onhost
+from basec.hosts.facts import Facts
+from basec.hosts.remote import ask_program
+from basec.session import Session
+from topology.errors import RemoteError, UsageError
+
+PROGRAM = (Path(onhost.__file__).parent / "events.py").read_text()
+TIMEOUT_S = 120
+"""Seconds; a replay restarts two containers, whose grace is 35 s each, and may have read 100,000 messages before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetAside:
+    """An event that failed for good; `reason` names what was wrong, and no value of the event."""
+
+    event_id: str
+    event_type: str
+    tries: int
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lag:
+    """How far the events have come."""
+
+    unpublished: int
+    """Rows of the outbox that wait for the relay."""
+    oldest_s: int
+    """Age in seconds of the oldest of them; 0 when there is none."""
+    stream_length: int
+    """Messages kept in the stream, read ones among them."""
+    group_lag: int | None
+    """Messages that the engines have not yet been given; None when Redis cannot tell, or the group is missing."""
+    group_pending: int
+    """Messages that were given and are not finished; some may never be, so this alone is no alarm."""
+    most_deliveries: int
+    """How often the one of them was given that was given most often, among the oldest thousand."""
+    group_exists: bool
+    set_aside: int
+    """Rows of the outbox that failed for good (status `failed`): no message can be made of them, or none handled."""
+    newest_set_aside: list[SetAside]
+    """At most ten."""
+
+    def as_dict(self) -> dict[str, object]:
+        """Give the shape of `--json`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """What a replay did: how many are sent again, and how many were `given` to the engines and are not finished."""
+
+    sent_again: int
+    given: int
+
+
+def host_of(facts: Facts) -> str:
+    """Name the host that has the outbox. Raises UsageError where there is none."""
+    for host in facts.hosts.values():
+        if host.role == "infra":
+            return host.name
+    raise UsageError(f"basec: {facts.environment}: no host has the role infra", "basec up writes the hosts anew")
+
+
+def read_lag(document: dict[str, Any]) -> Lag:
+    """Read what the program on the host printed. Raises KeyError, TypeError and ValueError for anything else."""
+    newest = [SetAside(**event) for event in document["newest_set_aside"]]
+    return Lag(**{**document, "newest_set_aside": newest})
+
+
+def lag(session: Session, facts: Facts) -> Lag:
+    """Ask how far the events have come. Raises RemoteError."""
+    host = host_of(facts)
+    document = ask_program(session, host, PROGRAM, ["status"], timeout_s=TIMEOUT_S)
+    try:
+        return read_lag(document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RemoteError(
+            f"{host}: its answer about events cannot be read: {error}",
+            f"basec ssh {host} --env {session.environment.name}",
+        ) from None
+
+
+def replay(session: Session, facts: Facts) -> Replayed:
+    """Have those events sent again that are neither finished nor on their way in Redis. Raises RemoteError.
+
+    Safe to repeat: the engines know by `event_id` what they have done.
+    """
+    return Replayed(**ask_program(session, host_of(facts), PROGRAM, ["replay"], timeout_s=TIMEOUT_S))
+
+
+def retry(session: Session, facts: Facts) -> Replayed:
+    """Have those events sent again that were set aside. Raises RemoteError."""
+    return Replayed(**ask_program(session, host_of(facts), PROGRAM, ["retry"], timeout_s=TIMEOUT_S))

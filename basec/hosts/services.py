@@ -1,0 +1,50 @@
+"""The services that operators name, by the role of their droplet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from basec.hosts.facts import Facts, Host
+from topology.errors import UsageError
+
+SERVICES = {
+    "infra": ("postgres", "redis", "relay", "engines"),
+    "vertical": ("haproxy", "construction"),
+    "edge": ("nginx", "auth"),
+}
+
+
+ALL = "all"
+"""Means every host, where a command takes several."""
+
+
+def host_of(facts: Facts, name: str, command: str) -> Host:
+    """Find a host by name or alias. Raises UsageError; for the name of a service, with the `command` for its host.
+
+    `command` is what was typed before the host, such as `compose restart {}`; `{}` stands for the host.
+    """
+    owner = next((host for host in facts.hosts.values() if name in SERVICES[host.role]), None)
+    if owner is not None and name not in facts.hosts:
+        words = command.format(owner.name, service=name)
+        raise UsageError(
+            f"basec: {facts.environment}: {name!r} is a service, not a host",
+            f"basec {words} --env {facts.environment}",
+        )
+    return facts.host(name)
+
+
+def hosts_of(facts: Facts, names: Sequence[str], command: str) -> list[Host]:
+    """Find hosts by name; none, or `all`, means every host. Raises UsageError as `host_of` does."""
+    if not names or ALL in names:
+        return list(facts.hosts.values())
+    return [host_of(facts, name, command) for name in names]
+
+
+def services_of(host: Host, service: str | None = None) -> tuple[str, ...]:
+    """Answer the services of a host, or the one that is named. Raises UsageError, which names the known ones."""
+    known = SERVICES[host.role]
+    if service is None:
+        return known
+    if service not in known:
+        raise UsageError(f"basec: {host.name}: unknown service {service!r}", f"one of {', '.join(known)}")
+    return (service,)

@@ -1,0 +1,1 @@
+"""Stacks on this machine: their cloud, their rendered files, and the trust of browsers in them."""

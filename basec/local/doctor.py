@@ -1,0 +1,43 @@
+"""Check that this machine can run the local cloud, and have what can be repaired repaired."""
+
+from __future__ import annotations
+
+import json
+
+from basec.environments import Environment
+from basec.io.console import say
+from basec.io.programs import Program
+from topology.errors import HostCheckError
+
+
+def check_host(environment: Environment, *, repair: bool) -> list[dict[str, str]]:
+    """Run the host checks and answer the findings; a failed check is a finding here, not an error."""
+    arguments = ["doctor"]
+    if environment.cloud_file.exists():
+        arguments += ["--config", str(environment.cloud_file)]
+    if not repair:
+        arguments.append("--no-repair")
+    findings: list[dict[str, str]] = []
+
+    def collect(line: str) -> None:
+        findings.append(json.loads(line))
+
+    try:
+        Program("localcloud", arguments, on_result_line=collect).run()
+    except HostCheckError:
+        if not findings:
+            raise
+    return findings
+
+
+def require_host(environment: Environment) -> None:
+    """Check the host before a bring-up: say what is wrong or was repaired. Raises HostCheckError."""
+    failed: list[str] = []
+    for finding in check_host(environment, repair=True):
+        if finding["status"] == "failed":
+            failed.append(f"doctor: {finding['check']}: {finding['message']}\nhint: {finding['remedy']}")
+        elif finding["status"] != "ok":
+            remedy = f" ({finding['remedy']})" if finding["remedy"] else ""
+            say(f"{finding['check']}: {finding['status']}: {finding['message']}{remedy}")
+    if failed:
+        raise HostCheckError("\n".join(failed))

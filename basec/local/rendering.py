@@ -1,0 +1,97 @@
+"""Render the directory of a local stack from the tracked template, the local cloud's addresses and generated secrets.
+
+Nothing in the program knows about local stacks: all that differs is in these files.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from basec.environments import PROJECT, Environment
+from basec.io.files import write_private
+from basec.io.programs import LOCAL_CLOUD
+from basec.local.cloud import LocalCloud
+from basec.secrets.secret_values import FAKE_TOKENS
+from basec.secrets.stack_file import SETTINGS_KEY, StackFile
+from topology.inventory import load_inventory
+from topology.project import required_secrets
+from topology.settings import OPTIONAL_SECRET_KEYS
+
+TEMPLATE = "Pulumi.local.yaml"
+PLUGIN_VERSIONS = {"digitalocean": "4.84.1", "cloudflare": "6.23.1", "command": "1.2.1"}
+"""What the SDKs of requirements.txt ask the engine for."""
+
+
+def settings_of(template: Mapping[str, Any], cloud: LocalCloud, built: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Give the stack's settings: the tracked template with this cloud's addresses, and the built images if any.
+
+    The template's `images.services` stay, and so does its `images.tag`, unless that is what `built` was built for.
+    """
+    config = template.get("config")
+    settings = config.get(SETTINGS_KEY) if isinstance(config, dict) else None
+    if not isinstance(settings, dict):
+        return {}  # the check of the settings says what is wrong with it
+    settings = {**settings, "vpc_ip_range": cloud.vpc_range}
+    if isinstance(settings.get("cloudflare"), dict):
+        settings["cloudflare"] = {**settings["cloudflare"], "ranges": [f"{cloud.cloudflare_address}/32"]}
+    asked = settings.get("images")
+    if built is not None and isinstance(asked, dict) and isinstance(asked.get("services", {}), dict):
+        tag = built["tag"] if built["for"] == asked.get("tag") else asked.get("tag")
+        settings["images"] = {**asked, "tag": tag, "services": {**built["services"], **asked.get("services", {})}}
+    return settings
+
+
+def asked_tag(template: Mapping[str, Any]) -> str:
+    """Give the template's `images.tag`, once its settings were checked."""
+    return str(template["config"][SETTINGS_KEY]["images"]["tag"])
+
+
+def render_project(environment: Environment, program: Path | None = None) -> None:
+    """Write the project with the local cloud's providers, and the directories of a stack that has all of its own.
+
+    `program` is the tree whose program plain Pulumi runs: another one than the environment's own for a rehearsal.
+    """
+    for name in ("state", "home", "cloud"):
+        (environment.work_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    providers = [_plugin(environment, name, version) for name, version in PLUGIN_VERSIONS.items()]
+    # For plain `pulumi`; basec runs the program itself.
+    runtime = {"name": "python", "options": {"virtualenv": sys.prefix}}
+    project = {
+        "name": PROJECT,
+        "main": str(program or environment.root),
+        "runtime": runtime,
+        "plugins": {"providers": providers},
+    }
+    write_private(environment.work_dir / "Pulumi.yaml", yaml.safe_dump(project, sort_keys=False))
+
+
+def _plugin(environment: Environment, name: str, version: str) -> dict[str, str]:
+    """Write one provider plugin: the engine starts it by path, so it can never find a real provider instead."""
+    directory = environment.work_dir / "plugins" / name
+    directory.mkdir(parents=True, exist_ok=True)
+    script = directory / f"pulumi-resource-{name}"
+    paths = {"LOCALCLOUD_CONFIG": str(environment.cloud_file), "PYTHONPATH": str(environment.root)}
+    exports = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in {**paths, **LOCAL_CLOUD}.items())
+    text = f'#!/bin/sh\n{exports}exec {shlex.quote(sys.executable)} -m localcloud.plugin {name} "$@"\n'
+    write_private(script, text)
+    script.chmod(0o700)
+    return {"name": name, "path": str(directory), "version": version}
+
+
+def fill_secrets(environment: Environment, stack: StackFile) -> list[str]:
+    """Generate the secrets that are missing, keep the others, and answer the names of the new ones.
+
+    For stacks whose tokens are fakes: local ones, and dry runs of the others.
+    """
+    inventory = load_inventory(environment.root / "inventory.yaml")
+    names = [*required_secrets(inventory), *(OPTIONAL_SECRET_KEYS if environment.is_local else ())]
+    missing = [name for name in names if name not in stack.secret_names]
+    values = {**stack.make_missing(missing), **{name: FAKE_TOKENS[name] for name in missing if name in FAKE_TOKENS}}
+    stack.add_secrets(values)
+    return list(values)

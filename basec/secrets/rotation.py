@@ -1,0 +1,76 @@
+"""New values for secrets that are in use: which values `up` brings, one step after the other.
+
+A step is a set of values that goes out by one `up`. Most secrets need one: PostgreSQL keeps the old login until every
+tier has the new one (topology/logins.py), and within a tier a failed release goes back with all that it had. What both
+Cloudflare and the edge hold needs three. Each rotation may be begun anew at any time: it starts from what is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from basec.environments import Environment
+from basec.secrets.certificates import new_client_certificate, new_origin_key, origin_csr
+from basec.secrets.secret_values import generate
+from basec.secrets.stack_file import StackFile, full_key
+from topology.errors import UsageError
+from topology.settings import PASSWORD_KEYS
+from topology.tls import ORIGIN_CSR, ORIGIN_KEY, PULL_CERTIFICATE, PULL_KEY, pull_authorities, pull_leaf
+
+Step = dict[str, str]
+"""Values by name of the secret, for one `up`."""
+NOTES = {
+    "token_key": "everybody has to log in again; until the edge has the new key too, new logins do not count",
+    ORIGIN_KEY: "nginx gets a new container",
+    PULL_CERTIFICATE: "three times `up`: the edge learns the new authority, Cloudflare shows the new certificate, the "
+    "edge forgets the old authority",
+}
+"""What a person should know before, by name."""
+BY_HAND = ("demo_password", "login_private_key", "host_key_", "digitalocean:token", "cloudflare:apiToken")
+"""How secrets begin that need a person; docs/runbooks/rotate-secrets.md has a line for each."""
+
+
+def known() -> tuple[str, ...]:
+    """Name what can be rotated."""
+    return (*PASSWORD_KEYS, ORIGIN_KEY, PULL_CERTIFICATE)
+
+
+def check(environment: Environment, names: Sequence[str]) -> None:
+    """Refuse what cannot be rotated. Raises UsageError."""
+    command = f"basec secrets rotate {{}} --env {environment.name}"
+    for name in names:
+        partner = {ORIGIN_CSR: ORIGIN_KEY, PULL_KEY: PULL_CERTIFICATE}.get(name)
+        if partner is not None:
+            raise UsageError(f"basec: {name}: goes with {partner}", command.format(partner))
+        if name in known():
+            continue
+        if name.startswith(BY_HAND):
+            raise UsageError(f"basec: {name}: no command can rotate it", "docs/runbooks/rotate-secrets.md says how")
+        raise UsageError(
+            f"basec: {name!r} is no secret of a stack", f"basec secrets list --env {environment.name} names them"
+        )
+
+
+def steps(stack: StackFile, names: Sequence[str]) -> Iterator[Step]:
+    """Yield the steps; each is made when the one before has gone out, and read from the file as it is then."""
+    first: Step = {name: generate(name) for name in names if name in PASSWORD_KEYS}
+    domain = stack.domain or ""
+    if ORIGIN_KEY in names:
+        first[ORIGIN_KEY] = new_origin_key()
+        first[ORIGIN_CSR] = origin_csr(first[ORIGIN_KEY], domain)
+    if PULL_CERTIFICATE not in names:
+        yield first
+        return
+    old = stack.secret(full_key(PULL_CERTIFICATE))
+    new, key = new_client_certificate(domain)
+    both = pull_authorities(old) + pull_authorities(new)
+    yield {**first, PULL_CERTIFICATE: pull_leaf(old) + both}
+    yield {PULL_CERTIFICATE: pull_leaf(new) + both, PULL_KEY: key}
+    yield {PULL_CERTIFICATE: new}
+
+
+def rotate(stack: StackFile, names: Sequence[str], bring: Callable[[int], None]) -> None:
+    """Write each step's values into the stack's file and have them brought out; `bring` gets the step's number."""
+    for number, step in enumerate(steps(stack, names), start=1):
+        stack.add_secrets(step)
+        bring(number)

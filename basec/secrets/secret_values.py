@@ -1,0 +1,94 @@
+"""How each secret is made: ONE table of names and generators, for local and cloud stacks alike.
+
+A new secret is a key in `topology/settings.py`, a line here unless it is a password, and its use in
+`topology/secrets.py`.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from basec.secrets import certificates
+from topology.settings import PASSWORD_KEYS, TLS_KEYS
+
+PASSWORD_BYTES = 24
+"""192 bits; `token_urlsafe` gives letters, digits, `-` and `_`, the only ones that migrations take (contract 3.1)."""
+HOST_KEY_PREFIX = "host_key_"
+FAKE_TOKENS = {
+    "digitalocean:token": "dop_v1_fake-token-of-a-local-cloud",
+    "cloudflare:apiToken": "fake-token-of-a-local-cloud-000000000000",
+}
+"""Obvious fakes: should a real provider ever be found, it could not reach an account."""
+
+
+def new_password() -> str:
+    """Make a password that starts with a letter or digit: with `-` in front, a pasted one reads as an option."""
+    while not (password := secrets.token_urlsafe(PASSWORD_BYTES))[0].isalnum():
+        pass
+    return password
+
+
+def new_ed25519_key() -> str:
+    """Make an SSH key pair; the text is its unencrypted private half, which goes into encrypted settings only."""
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+
+
+GENERATORS: Mapping[str, Callable[[], str]] = {
+    **dict.fromkeys(PASSWORD_KEYS, new_password),
+    "demo_password": new_password,
+    "login_private_key": new_ed25519_key,
+}
+"""By name without `basecommerce:`; each droplet of the inventory has a `host_key_*` beside these."""
+
+
+def generate(name: str) -> str:
+    """Make a new value. Raises KeyError for what only a provider can give out."""
+    if name.startswith(HOST_KEY_PREFIX):
+        return new_ed25519_key()
+    return GENERATORS[name]()
+
+
+def make_missing(names: Collection[str], domain: str | None, read: Callable[[str], str]) -> dict[str, str]:
+    """Make values for all those names that no provider gives out.
+
+    Those of TLS are made for `domain`, to fit those that are there (`read` gives them by name); without a domain there
+    are none, and the check of the settings says so.
+    """
+    made = {name: generate(name) for name in names if name not in TOKENS and name not in TLS_KEYS}
+    if domain is None or not set(names) & set(TLS_KEYS):
+        return made
+    return {**made, **certificates.fill(names, read, domain)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """A secret that a provider gives out: the variable that brings it, and what it looks like."""
+
+    variable: str
+    shape: re.Pattern[str]
+    looks: str
+    where: str
+
+
+TOKENS: Mapping[str, Token] = {
+    "digitalocean:token": Token(
+        variable="DIGITALOCEAN_TOKEN",
+        shape=re.compile(r"dop_v1_[0-9a-f]{64}"),
+        looks="`dop_v1_` and 64 hexadecimal digits",
+        where="DigitalOcean: API > Tokens, with the right to write",
+    ),
+    "cloudflare:apiToken": Token(
+        variable="CLOUDFLARE_API_TOKEN",
+        shape=re.compile(r"[A-Za-z0-9_-]{40,}"),
+        looks="40 or more letters, digits, `_` and `-`; the 37 digits of a global API key are none",
+        where="Cloudflare: My Profile > API Tokens, for this zone alone",
+    ),
+}
+"""Sources: https://docs.digitalocean.com/reference/api/create-personal-access-token/ and
+https://developers.cloudflare.com/fundamentals/api/get-started/create-token/"""
