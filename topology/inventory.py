@@ -28,7 +28,9 @@ from topology.rules import (
     whole_number,
 )
 
-ROLES = ("infra", "vertical", "edge")
+STORE_ROLE, APPLICATION_ROLE, EDGE_ROLE = "infra", "vertical", "edge"
+ROLES = (STORE_ROLE, APPLICATION_ROLE, EDGE_ROLE)
+"""In the order of the work: each finds what it speaks to."""
 PROTOCOLS = ("tcp", "udp", "icmp")
 SSH_SOURCES = "ssh_sources"
 CLOUDFLARE = "cloudflare"
@@ -153,9 +155,9 @@ class DropletSpec(Section):
 
     @model_validator(mode="after")
     def _vertical_fits_role(self) -> Self:
-        if self.role == "vertical" and self.vertical is None:
+        if self.role == APPLICATION_ROLE and self.vertical is None:
             refuse("role vertical needs to know which vertical it runs", "add `vertical: construction`")
-        if self.role != "vertical" and self.vertical is not None:
+        if self.role != APPLICATION_ROLE and self.vertical is not None:
             refuse(f"role {self.role} runs no vertical, but vertical is '{self.vertical}'", "remove `vertical`")
         return self
 
@@ -251,12 +253,12 @@ class Inventory(Section):
     @property
     def store(self) -> str:
         """The droplet of PostgreSQL and Redis."""
-        return self.by_role("infra")[0]
+        return self.by_role(STORE_ROLE)[0]
 
     @property
     def bastion(self) -> str:
         """The droplet that DNS points at, and the way in for SSH: the first edge."""
-        return self.by_role("edge")[0]
+        return self.by_role(EDGE_ROLE)[0]
 
 
 def load_inventory(path: Path) -> Inventory:
@@ -290,7 +292,7 @@ def _droplet_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
                 message=f"'{spec.image}' is not among the allowed images",
                 hint="use one of: " + ", ".join(inventory.images),
             )
-        if name in inventory.by_role("edge")[:1] and not spec.reserved_ip:
+        if name in inventory.by_role(EDGE_ROLE)[:1] and not spec.reserved_ip:
             yield Problem(
                 file=file,
                 path=f"droplets.{name}.reserved_ip",
@@ -329,16 +331,16 @@ def _role_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
                 message=f"no droplet has the role {role}",
                 hint=f"add one with `role: {role}`",
             )
-    for name in inventory.by_role("infra")[1:]:
+    for name in inventory.by_role(STORE_ROLE)[1:]:
         yield Problem(
             file=file,
             path=f"droplets.{name}.role",
-            message=f"'infra' is already the role of {inventory.store}",
+            message=f"'{STORE_ROLE}' is already the role of {inventory.store}",
             hint="keep one: there is one PostgreSQL",
         )
     for name, spec in inventory.droplets.items():
         first = next(other for other, known in inventory.droplets.items() if known.tier == spec.tier)
-        if first != name and not inventory.droplets[first].role == spec.role == "edge":
+        if first != name and not inventory.droplets[first].role == spec.role == EDGE_ROLE:
             yield Problem(
                 file=file,
                 path=f"droplets.{name}",

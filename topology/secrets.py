@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TypedDict
 
 from topology.errors import ConfigurationError, Problem
-from topology.inventory import DropletSpec
+from topology.inventory import APPLICATION_ROLE, EDGE_ROLE, STORE_ROLE, DropletSpec
 from topology.keys import public_key
 from topology.logins import (
     DATABASE,
@@ -185,9 +185,9 @@ def _edge(project: Project, _spec: DropletSpec, values: Mapping[str, str]) -> di
 
 
 _FILES: Mapping[str, Callable[[Project, DropletSpec, Mapping[str, str]], dict[str, SecretFile]]] = {
-    "infra": _infra,
-    "vertical": _vertical,
-    "edge": _edge,
+    STORE_ROLE: _infra,
+    APPLICATION_ROLE: _vertical,
+    EDGE_ROLE: _edge,
 }
 
 

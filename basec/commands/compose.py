@@ -97,4 +97,4 @@ def _target(env: str, host: str, service: str, command: str) -> tuple[Session, s
     """Answer session, host, tier and services. Raises UsageError, which names the known ones."""
     session = Session(resolve(env))
     found = host_of(facts.load(session.environment), host, command)
-    return session, found.name, found.role, services_of(found, service or None)
+    return session, found.name, found.tier, services_of(found, service or None)

@@ -36,5 +36,5 @@ def exec_(
     services_of(found, service)  # refuses one that is not there
     flags = "-it" if sys.stdin.isatty() and sys.stdout.isatty() else "-i"
     # The container's name is compose's: project, service, number.
-    words = ["sudo", "docker", "exec", flags, f"{found.role}-{service}-1", *command]
+    words = ["sudo", "docker", "exec", flags, f"{found.tier}-{service}-1", *command]
     raise typer.Exit(interactive(session, known, found.name, words))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -14,8 +15,9 @@ import typer
 from basec.commands.arguments import ANY_HOST, ANY_SERVICE, READ_ENV
 from basec.environments import resolve
 from basec.hosts import facts
+from basec.hosts.facts import Facts
 from basec.hosts.logs import DEFAULT_TAIL, Line, Logs, Query, parse_since
-from basec.hosts.services import SERVICES, hosts_of, services_of
+from basec.hosts.services import hosts_of, services_of
 from basec.io.console import say
 from basec.session import Session
 from topology.errors import ExitCode
@@ -54,7 +56,7 @@ def logs(  # noqa: PLR0917 - each is an option of the command line
         grep=grep,
     )
     width = max(len(f"{h.name} {name}") for h, names in wanted.items() for name in names)
-    colours = colour_of_each() if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else {}
+    colours = colour_of_each(known) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else {}
     written = _object if as_json else partial(_line, width=width, colours=colours)
     try:
         with Logs(session, wanted, query) as lines:
@@ -71,9 +73,10 @@ def logs(  # noqa: PLR0917 - each is an option of the command line
         raise typer.Exit(int(ExitCode.REMOTE))
 
 
-def colour_of_each() -> dict[str, str]:
-    """Give the colour of each service, the same in each run."""
-    return dict(zip((service for services in SERVICES.values() for service in services), COLOURS, strict=True))
+def colour_of_each(known: Facts) -> dict[str, str]:
+    """Give the colour of each service, the same in each run; those beyond the eighth begin again."""
+    services = (service for host in known.hosts.values() for service in host.services)
+    return dict(zip(services, itertools.cycle(COLOURS), strict=False))
 
 
 def _show(lines: Logs, written: Callable[[Line], str]) -> None:

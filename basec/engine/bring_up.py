@@ -84,7 +84,7 @@ def _finish_local(session: Session, known: facts.Facts, stages: Stages) -> WayIn
     with stages.stage("containers"):
         of_hosts = smoke.settle(lambda: checks.run_all(list(checks.host_checks(session, known))))
     with stages.stage("demo tenant"):
-        demo = demo_tenant.ensure(session, password.result())
+        demo = demo_tenant.ensure(session, known, password.result())
     with stages.stage("smoke"):
         public = smoke.settle(lambda: checks.run_all(list(checks.public_checks(known, demo_tenant.SLUG))))
     results = [*public, *of_hosts]

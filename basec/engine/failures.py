@@ -15,6 +15,7 @@ from basec.engine.progress import STACK, kind_of, name_of
 from basec.environments import Environment
 from basec.hosts import facts
 from topology.errors import BasecommerceError
+from topology.fleet import tiers
 from topology.inventory import load_inventory
 from topology.plan import OTHER_DEFAULT
 
@@ -77,6 +78,7 @@ class Names:
 
     hosts: Sequence[str] = ()
     addresses: Mapping[str, str] = field(default_factory=dict)
+    tiers: release_words.Tiers = field(default_factory=dict)
 
     def host_of(self, resource: str) -> str:
         """Find the host that a resource's name is about, or answer an empty text."""
@@ -119,10 +121,13 @@ def names_of(environment: Environment) -> Names:
     addresses: dict[str, str] = {}
     with suppress(BasecommerceError):
         hosts = tuple(load_inventory(environment.root / "inventory.yaml").droplets)
+    known: release_words.Tiers = {}
+    with suppress(BasecommerceError):
+        known = tiers(environment.root)
     with suppress(BasecommerceError):
         for host in facts.load(environment).hosts.values():
             addresses |= {host.ip: host.name, host.private_ip: host.name}
-    return Names(hosts=hosts, addresses=addresses)
+    return Names(hosts=hosts, addresses=addresses, tiers=known)
 
 
 def failures_of(said: Mapping[str, Sequence[str]], names: Names) -> list[Failure]:
@@ -170,7 +175,7 @@ def _failure(urn: str, messages: Sequence[str], names: Names) -> Failure:
     for at, ended in ((at, words.match(line)) for at, line in enumerate(lines) for words in ENDED):
         if ended:
             how = f"exit code {ended['how']}" if ended["how"].isdigit() else ended["how"]
-            said = release_words.read(lines[at + 1 :], f"the command ended with {how}")
+            said = release_words.read(lines[at + 1 :], f"the command ended with {how}", names.tiers)
             if said.is_release and host:
                 where = f"{host}: {said.service}" if said.service else host
             what, line, hint = names.clean(said.what), names.clean(said.line), said.hint or " ".join(hints[:1])

@@ -89,7 +89,7 @@ def _ask_all(session: Session, answers: Answers) -> None:
 
 def _ask(session: Session, host: facts.Host, answers: Answers) -> None:
     """Note a host that gives no answer; one that refuses us, or proves a wrong key, is there."""
-    command = shlex.split(CHECK.format(tier=host.role))
+    command = shlex.split(CHECK.format(tier=host.tier))
     try:
         damage = remote.run_with_input(session, host.name, command, "", timeout_s=facts.CONNECT_TIMEOUT_S)
     except remote.UnreachableError:
@@ -97,5 +97,5 @@ def _ask(session: Session, host: facts.Host, answers: Answers) -> None:
     except Exception:  # whatever it is, it is an answer; a thread that dies would only write over the preview
         return
     else:
-        if damage.startswith(f"{host.role}: "):
+        if damage.startswith(f"{host.tier}: "):
             answers.damaged[host.name] = damage

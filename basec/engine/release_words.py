@@ -7,15 +7,11 @@ what a program or a service said in the lines below, two spaces in; those of ser
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-
-from basec.hosts.services import SERVICES
 
 HEAD = "release: "
 QUOTED = re.compile(r"^(health|log): ")
-SERVICE_NAMES = (*(name for names in SERVICES.values() for name in names), "migrate")
-SERVICE = re.compile(rf"\b({'|'.join(SERVICE_NAMES)})\b")
 OF_SERVICES = re.compile(r"\bup -d\b|^health: ")
 """Errors that are about services as a whole, and what those print says more."""
 WORTH = (
@@ -35,6 +31,10 @@ PLACE = re.compile(r"\S:\d+\b")
 STAMP = re.compile(r"^\S*\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d\S*( UTC)?\s+")
 NUMBERS = re.compile(r"\[\d+\]|\(\d+\)|\b\d+#\d+:|^\w+: (?=\[)")
 """Process numbers, and nginx's own name: what makes equal lines of a log differ."""
+
+
+Tiers = Mapping[str, Sequence[str]]
+"""The services of each tier, those that run once among them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +61,10 @@ class _Entry:
     details: Sequence[str] = ()
 
 
-def read(lines: Sequence[str], ended: str) -> Words:
+def read(lines: Sequence[str], ended: str, tiers: Tiers) -> Words:
     """Find what counts in what was printed; `ended` says how the command ended, for where nothing tells more."""
     entries = list(_entries(lines))
-    return _release(entries, ended) if entries else _script(lines, ended)
+    return _release(entries, ended, tiers) if entries else _script(lines, ended)
 
 
 def decisive(lines: Iterable[str]) -> tuple[str, int]:
@@ -109,14 +109,15 @@ def _entries(lines: Iterable[str]) -> Iterable[_Entry]:
         yield _Entry(text, details)
 
 
-def _release(entries: Sequence[_Entry], ended: str) -> Words:
-    steps = [_Entry(_without_tier(each.text), each.details) for each in entries]
+def _release(entries: Sequence[_Entry], ended: str, tiers: Tiers) -> Words:
+    known = re.compile(rf"\b({'|'.join(name for names in tiers.values() for name in names)})\b")
+    steps = [_Entry(_without_tier(each.text, tiers), each.details) for each in entries]
     hints = [each.text.removeprefix("hint: ") for each in steps if each.text.startswith("hint: ")]
     steps = [each for each in steps if not each.text.startswith("hint: ")]
     serves = _serves([each.text for each in steps])
     failed, service, quoted = _failed(steps)
     line, count = decisive(quoted or failed.details)
-    if not service and (found := SERVICE.search(failed.text) or SERVICE.search(line)):
+    if not service and (found := known.search(failed.text) or known.search(line)):
         service = found[1]
     what = failed.text.removeprefix(f"{service}: ") if service else failed.text
     said_above = ("above" in hint for hint in hints)
@@ -163,6 +164,6 @@ def _serves(texts: Sequence[str]) -> str:
     return "nothing that runs there was touched"
 
 
-def _without_tier(text: str) -> str:
+def _without_tier(text: str, tiers: Tiers) -> str:
     tier, _, rest = text.partition(": ")
-    return rest if tier in SERVICES else text
+    return rest if tier in tiers else text

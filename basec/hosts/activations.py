@@ -61,7 +61,7 @@ def _sign(session: Session, within_s: float) -> None:
 
     def sign(host: facts.Host) -> None:
         with suppress(BasecommerceError):
-            arguments = [host.role, name, f"{within_s:.1f}"]
+            arguments = [host.tier, name, f"{within_s:.1f}"]
             run_program(session, host.name, PROGRAM, arguments, timeout_s=TIMEOUT_S)
 
     with ThreadPoolExecutor(max_workers=len(hosts)) as pool:

@@ -21,6 +21,7 @@ from basec.hosts.http import Answer, get
 from basec.hosts.remote import run_script
 from basec.session import Session
 from topology.errors import RemoteError
+from topology.inventory import STORE_ROLE
 
 SECURITY_HEADERS = {
     "X-Frame-Options": "SAMEORIGIN",
@@ -158,17 +159,18 @@ class Shop:
 def public_checks(facts: Facts, tenant: str) -> list[Check]:
     """Give the checks that anybody on the internet could make."""
     shop = Shop(facts=facts, tenant=tenant)
+    edge, application = facts.bastion.name, facts.serving("construction").name
     paths = ("/health", "/tenant.json", "/web/dashboard")
     return [
-        Check(name="health", host="edge", run=shop.health),
-        Check(name="tenant is known", host="edge", run=shop.known_tenant),
-        Check(name="unknown tenant has no slug", host="edge", run=shop.unknown_tenant),
-        Check(name="api without tenant is refused", host="edge", run=shop.no_tenant),
-        Check(name="login page", host="edge", run=shop.login_page),
-        Check(name="dashboard asks for login", host="vertical", run=shop.dashboard),
-        Check(name="api without token is refused", host="vertical", run=shop.api),
+        Check(name="health", host=edge, run=shop.health),
+        Check(name="tenant is known", host=edge, run=shop.known_tenant),
+        Check(name="unknown tenant has no slug", host=edge, run=shop.unknown_tenant),
+        Check(name="api without tenant is refused", host=edge, run=shop.no_tenant),
+        Check(name="login page", host=edge, run=shop.login_page),
+        Check(name="dashboard asks for login", host=application, run=shop.dashboard),
+        Check(name="api without token is refused", host=application, run=shop.api),
         *(
-            Check(name=f"security headers of {path}", host="edge", run=partial(shop.security_headers, path))
+            Check(name=f"security headers of {path}", host=edge, run=partial(shop.security_headers, path))
             for path in paths
         ),
     ]
@@ -198,8 +200,8 @@ def host_checks(session: Session, facts: Facts) -> Iterator[Check]:
         return check
 
     for host in facts.hosts.values():
-        yield Check(name="containers", host=host.name, run=containers(host.name, host.role))
-    store = next((host.name for host in facts.hosts.values() if host.role == "infra"), None)
+        yield Check(name="containers", host=host.name, run=containers(host.name, host.tier))
+    store = next((host.name for host in facts.hosts.values() if host.role == STORE_ROLE), None)
     if store is not None:
         yield Check(
             name="postgres answers SELECT 1", host=store, run=lambda: _store_answers(session, store, POSTGRES, "1")

@@ -26,7 +26,6 @@ EMAIL = "admin@demo.example.com"
 QUOTE = "d3a0c0de-5a1e-4b0c-8c0d-000000000005"
 """The id of the quote that `sell` sells: nobody's own quote has it."""
 TIMEOUT_S = 60
-STORE = "infra"
 MESSAGE_MAX = 200
 """Characters of an answer that a message shows: it may be a page."""
 SHOP = Path(__file__).with_name("demo_shop.sql")
@@ -90,9 +89,9 @@ class Demo:
     """The approved quote of a new shop waits for `sell`, or an `up` was interrupted before it was sold."""
 
 
-def ensure(session: Session, password: str) -> Demo:
+def ensure(session: Session, known: Facts, password: str) -> Demo:
     """Insert tenant and admin if absent, and with a new tenant its shop. Raises RemoteError."""
-    output = run_script(session, STORE, SCRIPT % program(password), timeout_s=TIMEOUT_S)
+    output = run_script(session, known.store.name, SCRIPT % program(password), timeout_s=TIMEOUT_S)
     return Demo(email=EMAIL, password=password, to_sell=json.loads(output)["to_sell"])
 
 

@@ -20,8 +20,9 @@ from basec.local.cloud import HTTP_PORT, HTTPS_PORT, StandIn
 from basec.session import Session
 from topology.costs import Machine
 from topology.errors import UsageError
+from topology.fleet import services_of
+from topology.inventory import EDGE_ROLE, STORE_ROLE, DropletSpec
 
-BASTION = "edge"
 CONTROL_PERSIST_S = 60
 CONNECT_TIMEOUT_S = 10
 
@@ -35,6 +36,9 @@ class Host:
     private_ip: str
     user: str
     role: str
+    tier: str
+    """What runs there: a folder below `compose/`."""
+    services: tuple[str, ...]
     aliases: tuple[str, ...]
     template: str = ""
     """Digest of the user data that a new machine would get; empty where an older `up` did not write it."""
@@ -59,6 +63,28 @@ class Facts:
                 return host
         known = ", ".join(sorted({*self.hosts, *(alias for host in self.hosts.values() for alias in host.aliases)}))
         raise UsageError(f"basec: {self.environment}: unknown host {name!r}", f"one of {known}")
+
+    @property
+    def bastion(self) -> Host:
+        """The way in, and where DNS points at: the first edge."""
+        return next(host for host in self.hosts.values() if host.role == EDGE_ROLE)
+
+    @property
+    def store(self) -> Host:
+        """The host of PostgreSQL and Redis. Raises UsageError where there is none."""
+        for host in self.hosts.values():
+            if host.role == STORE_ROLE:
+                return host
+        raise UsageError(
+            f"basec: {self.environment}: no host has the role {STORE_ROLE}", "basec up writes the hosts anew"
+        )
+
+    def serving(self, service: str) -> Host:
+        """Find the host where a service runs. Raises UsageError."""
+        for host in self.hosts.values():
+            if service in host.services:
+                return host
+        raise UsageError(f"basec: {self.environment}: no host runs {service}", "basec up writes the hosts anew")
 
     def url(self, tenant: str) -> str:
         """Give a tenant's address as a person types it."""
@@ -96,6 +122,8 @@ def _read(environment: Environment, document: Any) -> Facts:
             private_ip=str(IPv4Address(host["private_ip"])),
             user=host["user"],
             role=host["role"],
+            tier=(tier := host.get("tier", host["role"])),
+            services=services_of(environment.root, tier),
             aliases=tuple(host.get("aliases", ())),
             template=host.get("template", ""),
             machine=Machine.read(host),
@@ -118,22 +146,26 @@ def _read(environment: Environment, document: Any) -> Facts:
 def write(
     environment: Environment,
     outputs: Mapping[str, Any],
-    roles: Mapping[str, tuple[str, tuple[str, ...]]],
+    droplets: Mapping[str, DropletSpec],
     stand_in: StandIn | None,
 ) -> Facts:
-    """Write the three files from the stack's exports; `roles` gives role and aliases of each droplet."""
+    """Write the three files from the stack's exports, and from what the inventory says of each droplet."""
+    bastion = next(name for name, spec in droplets.items() if spec.role == EDGE_ROLE)
     hosts = {
         name: Host(
             name=name,
-            ip=str(outputs["edge_reserved_ip"] if name == BASTION else droplet["public_ip"]),
+            ip=str(outputs["edge_reserved_ip"] if name == bastion else droplet["public_ip"]),
             private_ip=str(droplet["private_ip"]),
             user=str(outputs["ssh_user"]),
-            role=roles[name][0],
-            aliases=roles[name][1],
+            role=spec.role,
+            tier=spec.tier,
+            services=services_of(environment.root, spec.tier),
+            aliases=spec.aliases,
             template=str(droplet.get("template_digest", "")),
             machine=Machine.read(droplet),
         )
-        for name, droplet in outputs["droplets"].items()
+        for name, spec in droplets.items()
+        if (droplet := outputs["droplets"].get(name))
     }
     facts = Facts(environment=environment.name, domain=str(outputs["domain"]), stand_in=stand_in, hosts=hosts)
     directory = environment.facts_dir
@@ -147,9 +179,8 @@ def write(
 def renew(session: Session, outputs: Mapping[str, Any]) -> Facts:
     """Write the three files from the stack's exports, with what inventory and local cloud say."""
     droplets = session.project.inventory.droplets
-    roles = {name: (str(droplet.role), tuple(droplet.aliases)) for name, droplet in droplets.items()}
     stand_in = session.cloud.stand_in if session.environment.is_local else None
-    return write(session.environment, outputs, roles, stand_in)
+    return write(session.environment, outputs, droplets, stand_in)
 
 
 def host_alias(environment: str, host: str) -> str:
@@ -164,6 +195,7 @@ def _inventory(facts: Facts) -> str:
             "private_ip": host.private_ip,
             "user": host.user,
             "role": host.role,
+            "tier": host.tier,
             **({"aliases": list(host.aliases)} if host.aliases else {}),
             **({"template": host.template} if host.template else {}),
             **(asdict(host.machine) if host.machine else {}),
@@ -213,12 +245,12 @@ def _ssh_config(environment: Environment, facts: Facts) -> str:
         blocks += [
             "",
             f"Host {' '.join((host.name, *host.aliases))}",
-            f"  HostName {host.ip if host.name == BASTION else host.private_ip}",
+            f"  HostName {host.ip if host is facts.bastion else host.private_ip}",
             f"  User {host.user}",
             f"  HostKeyAlias {host_alias(facts.environment, host.name)}",
         ]
-        if host.name != BASTION:
-            blocks.append(f"  ProxyJump {BASTION}")
+        if host is not facts.bastion:
+            blocks.append(f"  ProxyJump {facts.bastion.name}")
     return "\n".join(blocks) + "\n"
 
 

@@ -97,7 +97,7 @@ class Logs:
         ensure_key(self._session)
         with ExitStack() as opening:
             for host, services in self._wanted.items():
-                arguments = [host.role, json.dumps({**asdict(self._query), "services": services})]
+                arguments = [host.tier, json.dumps({**asdict(self._query), "services": services})]
                 started = started_program(self._session.environment, host.name, PROGRAM, arguments)
                 process = opening.enter_context(started)
                 threading.Thread(target=self._read, args=(host.name, process), daemon=True).start()

@@ -13,7 +13,7 @@ from basec.hosts import onhost
 from basec.hosts.facts import Facts
 from basec.hosts.remote import ask_program
 from basec.session import Session
-from topology.errors import RemoteError, UsageError
+from topology.errors import RemoteError
 
 PROGRAM = (Path(onhost.__file__).parent / "events.py").read_text()
 TIMEOUT_S = 120
@@ -65,14 +65,6 @@ class Replayed:
     given: int
 
 
-def host_of(facts: Facts) -> str:
-    """Name the host that has the outbox. Raises UsageError where there is none."""
-    for host in facts.hosts.values():
-        if host.role == "infra":
-            return host.name
-    raise UsageError(f"basec: {facts.environment}: no host has the role infra", "basec up writes the hosts anew")
-
-
 def read_lag(document: dict[str, Any]) -> Lag:
     """Read what the program on the host printed. Raises KeyError, TypeError and ValueError for anything else."""
     newest = [SetAside(**event) for event in document["newest_set_aside"]]
@@ -81,7 +73,7 @@ def read_lag(document: dict[str, Any]) -> Lag:
 
 def lag(session: Session, facts: Facts) -> Lag:
     """Ask how far the events have come. Raises RemoteError."""
-    host = host_of(facts)
+    host = facts.store.name
     document = ask_program(session, host, PROGRAM, ["status"], timeout_s=TIMEOUT_S)
     try:
         return read_lag(document)
@@ -97,9 +89,9 @@ def replay(session: Session, facts: Facts) -> Replayed:
 
     Safe to repeat: the engines know by `event_id` what they have done.
     """
-    return Replayed(**ask_program(session, host_of(facts), PROGRAM, ["replay"], timeout_s=TIMEOUT_S))
+    return Replayed(**ask_program(session, facts.store.name, PROGRAM, ["replay"], timeout_s=TIMEOUT_S))
 
 
 def retry(session: Session, facts: Facts) -> Replayed:
     """Have those events sent again that were set aside. Raises RemoteError."""
-    return Replayed(**ask_program(session, host_of(facts), PROGRAM, ["retry"], timeout_s=TIMEOUT_S))
+    return Replayed(**ask_program(session, facts.store.name, PROGRAM, ["retry"], timeout_s=TIMEOUT_S))

@@ -46,7 +46,7 @@ def stopped(session: Session, steps: Iterable[Step]) -> Iterator[None]:
         yield
         return
     ensure_key(session)
-    tiers = {host: facts.load(session.environment).host(host).role for host in machines}
+    tiers = {host: facts.load(session.environment).host(host).tier for host in machines}
     asked: dict[str, str] = {}
     try:
         for host, tier in tiers.items():

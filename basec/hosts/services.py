@@ -1,4 +1,4 @@
-"""The services that operators name, by the role of their droplet."""
+"""Find hosts and services by the names that operators type."""
 
 from __future__ import annotations
 
@@ -6,13 +6,6 @@ from collections.abc import Sequence
 
 from basec.hosts.facts import Facts, Host
 from topology.errors import UsageError
-
-SERVICES = {
-    "infra": ("postgres", "redis", "relay", "engines"),
-    "vertical": ("haproxy", "construction"),
-    "edge": ("nginx", "auth"),
-}
-
 
 ALL = "all"
 """Means every host, where a command takes several."""
@@ -23,7 +16,7 @@ def host_of(facts: Facts, name: str, command: str) -> Host:
 
     `command` is what was typed before the host, such as `compose restart {}`; `{}` stands for the host.
     """
-    owner = next((host for host in facts.hosts.values() if name in SERVICES[host.role]), None)
+    owner = next((host for host in facts.hosts.values() if name in host.services), None)
     if owner is not None and name not in facts.hosts:
         words = command.format(owner.name, service=name)
         raise UsageError(
@@ -42,9 +35,8 @@ def hosts_of(facts: Facts, names: Sequence[str], command: str) -> list[Host]:
 
 def services_of(host: Host, service: str | None = None) -> tuple[str, ...]:
     """Answer the services of a host, or the one that is named. Raises UsageError, which names the known ones."""
-    known = SERVICES[host.role]
     if service is None:
-        return known
-    if service not in known:
-        raise UsageError(f"basec: {host.name}: unknown service {service!r}", f"one of {', '.join(known)}")
+        return host.services
+    if service not in host.services:
+        raise UsageError(f"basec: {host.name}: unknown service {service!r}", f"one of {', '.join(host.services)}")
     return (service,)

@@ -190,7 +190,7 @@ def read(session: Session, facts: Facts, names: Sequence[str]) -> Report:
 
 def _ask(session: Session, host: Host) -> HostStatus:
     try:
-        document = ask_program(session, host.name, PROGRAM, [host.role], timeout_s=TIMEOUT_S)
+        document = ask_program(session, host.name, PROGRAM, [host.tier], timeout_s=TIMEOUT_S)
     except RemoteError as error:
         lines = [line.strip() for line in error.message.removeprefix(f"{host.name}: ").splitlines()]
         problem = " ".join([lines[0], *lines[-1:]]) if len(lines) > 1 else lines[0]

@@ -14,7 +14,9 @@ READY = HEAD + "basecommerce:host:Host$command:remote:Command::{}-host-ready"
 VOLUME = HEAD + "basecommerce:droplet:Droplet$digitalocean:index/volume:Volume::infra-volume"
 DROPLET = HEAD + "basecommerce:droplet:Droplet$digitalocean:index/droplet:Droplet::edge-droplet"
 ZONE = HEAD + "basecommerce:tls:ZoneSettings$cloudflare:index/zoneSetting:ZoneSetting::zone-ssl"
-NAMES = Names(hosts=("infra", "vertical", "edge"), addresses={"198.51.100.56": "edge", "10.77.0.2": "infra"})
+NAMES = Names(
+    hosts=("infra", "vertical", "edge"), addresses={"198.51.100.56": "edge", "10.77.0.2": "infra"}, tiers=tiers(ROOT)
+)
 SAID = """\
 release: edge: activates 2f0b182b5df5
 release: edge: docker compose up -d --wait --wait-timeout 180 --remove-orphans: exit code 1

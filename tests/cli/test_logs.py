@@ -177,9 +177,10 @@ def test_a_service_has_its_colour_in_a_terminal_and_an_error_is_red(
     assert written == shown
 
 
-def test_each_service_has_a_colour_of_its_own_and_formats() -> None:
-    services = [service for services in SERVICES.values() for service in services]
-    colours = colour_of_each()
+def test_each_service_has_a_colour_of_its_own_and_formats(clone: Path, droplets: Path) -> None:
+    known = facts.load(Environment(name="local", root=clone))
+    services = [service for host in known.hosts.values() for service in host.services]
+    colours = colour_of_each(known)
     assert list(colours) == services
     assert len(set(colours.values())) == len(services)
     assert "red" not in colours.values()

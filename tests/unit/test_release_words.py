@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from basec.engine.release_words import Words, decisive, read
 from tests.unit.release_support import Droplet, bundle, digest_of
+from topology.fleet import tiers
 
+TIERS = tiers(Path(__file__).parents[2])
 ENDED = "the command ended with exit code 1"
 HAPROXY = [
     "[NOTICE] (1) : haproxy version is 3.2.4",
@@ -32,7 +35,7 @@ def fails(droplet: Droplet, capsys: pytest.CaptureFixture[str], tag: str = "2", 
     """Let an activation fail, and read what it said."""
     capsys.readouterr()
     assert droplet.activate(tag, **changes) == 1
-    return read(capsys.readouterr().err.splitlines(), ENDED)
+    return read(capsys.readouterr().err.splitlines(), ENDED, TIERS)
 
 
 def test_a_service_that_never_gets_healthy_is_named_with_its_line_once(
@@ -126,7 +129,9 @@ def test_a_hint_of_its_own_is_kept_and_one_that_points_above_is_not(
 
 
 def test_lines_that_were_cut_off_in_front_still_tell() -> None:
-    words = read([f"  log: {line}" for line in HAPROXY] + ["release: vertical: 2f0b182b5df5: not activated"], ENDED)
+    words = read(
+        [f"  log: {line}" for line in HAPROXY] + ["release: vertical: 2f0b182b5df5: not activated"], ENDED, TIERS
+    )
     assert (words.what, words.line) == (ENDED, HAPROXY[1])
 
 
@@ -144,7 +149,7 @@ def test_lines_that_were_cut_off_in_front_still_tell() -> None:
     ],
 )
 def test_of_another_script_its_own_error_counts(lines: list[str], what: str, line: str) -> None:
-    words = read(lines, ENDED)
+    words = read(lines, ENDED, TIERS)
     assert (words.what, words.line, words.serves, words.is_release) == (what, line, "", False)
 
 
