@@ -21,6 +21,8 @@ import pytest
 from basec.environments import Environment
 from basec.hosts import facts
 from basec.local.cloud import StandIn
+from topology.fleet import services_of
+from topology.inventory import load_inventory
 
 PROGRAMS = {
     "ssh": """\
@@ -45,7 +47,9 @@ esac
 """,
 }
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA"
-ROLES = {"edge": ("edge", ()), "infra": ("infra", ("platform",)), "vertical": ("vertical", ())}
+REPOSITORY = Path(__file__).parents[2]
+DROPLETS = load_inventory(REPOSITORY / "inventory.yaml").droplets
+ROLES = tuple(DROPLETS)
 COMPOSE = """\
 x-service: &service {restart: unless-stopped}
 services:
@@ -74,8 +78,13 @@ def install(directory: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     }
     local = Environment(name="local", root=root)
     stand_in = StandIn(http_port=80, https_port=443, ca_file=local.public_ca_file)
-    facts.write(local, outputs, ROLES, stand_in)
+    facts.write(local, outputs, DROPLETS, stand_in)
     return directory
+
+
+def running() -> dict[str, tuple[str, ...]]:
+    """Name the services of each tier that always run."""
+    return {spec.tier: services_of(REPOSITORY, spec.tier) for spec in DROPLETS.values()}
 
 
 def document(*services: str, **changes: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from basec.engine.plan import deployed_machines
 from basec.environments import Environment
 from basec.hosts import facts
 from tests.cli.conftest import Run
+from tests.cli.fake_droplets import DROPLETS
 from tests.cli.test_facts import KEY
 from topology.costs import Machine
 from topology.plan import Step
@@ -32,7 +33,12 @@ def brought_up(root: Path, droplets: dict[str, dict[str, object]], name: str = "
         "droplets": droplets,
         "host_public_keys": {"edge": KEY},
     }
-    facts.write(Environment(name=name, root=root), outputs, {each: (each, ()) for each in droplets}, None)
+    facts.write(
+        Environment(name=name, root=root),
+        outputs,
+        {each: spec for each, spec in DROPLETS.items() if each in droplets},
+        None,
+    )
 
 
 def edit(root: Path, old: str, new: str, file: str = "inventory.yaml") -> None:

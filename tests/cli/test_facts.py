@@ -13,7 +13,9 @@ import pytest
 from basec.environments import Environment
 from basec.hosts import facts
 from basec.local.cloud import StandIn
+from tests.cli.conftest import REPOSITORY
 from topology.errors import UsageError
+from topology.inventory import load_inventory
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA"
 OUTPUTS: dict[str, Any] = {
@@ -27,7 +29,7 @@ OUTPUTS: dict[str, Any] = {
     "host_public_keys": {"infra": f"{KEY}infra comment", "edge": f"{KEY}edge"},
     "releases": {"infra": "token-of-a-secret"},
 }
-ROLES = {"infra": ("infra", ("platform",)), "edge": ("edge", ())}
+DROPLETS = load_inventory(REPOSITORY / "inventory.yaml").droplets
 
 
 def stand_in(environment: Environment, http_port: int, https_port: int | None) -> StandIn:
@@ -37,7 +39,7 @@ def stand_in(environment: Environment, http_port: int, https_port: int | None) -
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
     environment = Environment(name="local", root=tmp_path / "a clone")
-    facts.write(environment, OUTPUTS, ROLES, stand_in(environment, 8080, 8443))
+    facts.write(environment, OUTPUTS, DROPLETS, stand_in(environment, 8080, 8443))
     return environment
 
 
@@ -50,7 +52,7 @@ def effective(environment: Environment, host: str) -> dict[str, str]:
 
 def test_what_was_written_is_read_again(environment: Environment) -> None:
     known = facts.load(environment)
-    assert known == facts.write(environment, OUTPUTS, ROLES, stand_in(environment, 8080, 8443))
+    assert known == facts.write(environment, OUTPUTS, DROPLETS, stand_in(environment, 8080, 8443))
     assert known.host("platform") is known.hosts["infra"]
     assert (known.hosts["edge"].ip, known.hosts["infra"].ip) == ("198.51.100.24", "198.51.100.8")
 
@@ -115,7 +117,7 @@ def test_the_files_are_the_owners_and_hold_exports_only_that_are_needed(environm
 def test_a_tenants_url_is_what_a_person_types(
     environment: Environment, ports: tuple[int, int | None] | None, url: str
 ) -> None:
-    facts.write(environment, OUTPUTS, ROLES, stand_in(environment, *ports) if ports else None)
+    facts.write(environment, OUTPUTS, DROPLETS, stand_in(environment, *ports) if ports else None)
     assert facts.load(environment).url("demo") == url
 
 

@@ -6,7 +6,9 @@ import pytest
 
 from basec.engine.failures import REFRESH, STATE, Names, failures_of, screen
 from basec.engine.progress import ProgressView
+from tests.cli.conftest import REPOSITORY
 from tests.cli.test_progress import HEAD, diagnostic, shown, step
+from topology.fleet import tiers
 
 STACK_URN = HEAD + "pulumi:pulumi:Stack::basecommerce-local"
 ACTIVATION = HEAD + "basecommerce:compose:ComposeStack$command:remote:Command::edge-stack-activation"
@@ -15,7 +17,9 @@ VOLUME = HEAD + "basecommerce:droplet:Droplet$digitalocean:index/volume:Volume::
 DROPLET = HEAD + "basecommerce:droplet:Droplet$digitalocean:index/droplet:Droplet::edge-droplet"
 ZONE = HEAD + "basecommerce:tls:ZoneSettings$cloudflare:index/zoneSetting:ZoneSetting::zone-ssl"
 NAMES = Names(
-    hosts=("infra", "vertical", "edge"), addresses={"198.51.100.56": "edge", "10.77.0.2": "infra"}, tiers=tiers(ROOT)
+    hosts=("infra", "vertical", "edge"),
+    addresses={"198.51.100.56": "edge", "10.77.0.2": "infra"},
+    tiers=tiers(REPOSITORY),
 )
 SAID = """\
 release: edge: activates 2f0b182b5df5

@@ -14,11 +14,12 @@ import pytest
 import yaml
 
 from basec.commands.logs import colour_of_each
+from basec.environments import Environment
+from basec.hosts import facts
 from basec.hosts.logs import parse_since
 from basec.hosts.onhost.logs import FORMATS, read_line
-from basec.hosts.services import SERVICES
 from tests.cli.conftest import REPOSITORY, Run
-from tests.cli.fake_droplets import install
+from tests.cli.fake_droplets import install, running
 from topology.errors import UsageError
 
 IN_CLONE = """\
@@ -34,7 +35,7 @@ def droplets(tmp_path: Path, clone: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     """Three droplets whose services have said something each, edge first and last."""
     directory = install(tmp_path / "droplets", clone, monkeypatch)
     minute = 0
-    for tier, services in SERVICES.items():
+    for tier, services in running().items():
         names = {service: f"{tier}-{service}" for service in services}
         (directory / f"{tier}.ps").write_text("".join(f"{name} {service}\n" for service, name in names.items()))
         (directory / f"{tier}.events").write_text("")
@@ -134,7 +135,7 @@ def test_a_line_cannot_command_the_terminal(basec: Run, droplets: Path) -> None:
 
 
 def test_the_services_are_those_of_the_compose_files() -> None:
-    for tier, services in SERVICES.items():
+    for tier, services in running().items():
         compose = yaml.safe_load((REPOSITORY / "compose" / tier / "compose.yaml").read_text())
         assert set(services) == {name for name, spec in compose["services"].items() if not spec.get("profiles")}
 

@@ -13,10 +13,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from basec.hosts.onhost import status as onhost
-from basec.hosts.services import SERVICES
 from basec.hosts.status import Report, image_of
 from tests.cli.conftest import REPOSITORY, Run
-from tests.cli.fake_droplets import document, install, say
+from tests.cli.fake_droplets import document, install, running, say
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -25,7 +24,7 @@ Change = Callable[[dict[str, Any]], object]
 def droplets(tmp_path: Path, clone: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three droplets that are well."""
     directory = install(tmp_path / "droplets", clone, monkeypatch)
-    for role, services in SERVICES.items():
+    for role, services in running().items():
         say(directory, role, document(*services))
     return directory
 
@@ -94,11 +93,11 @@ def test_what_is_not_well_is_named_and_ends_with_1(basec: Run, droplets: Path, p
 
 
 def test_events_that_wait_for_more_than_a_minute_are_a_problem(basec: Run, droplets: Path) -> None:
-    say(droplets, "infra", document(*SERVICES["infra"], outbox={"unpublished": 7, "oldest_s": 61.0}))
+    say(droplets, "infra", document(*running()["infra"], outbox={"unpublished": 7, "oldest_s": 61.0}))
     outcome = basec("status", "--env", "local")
     assert outcome.code == 1
     assert "infra: 7 events wait in the outbox, the oldest for 61 s" in outcome.stdout
-    say(droplets, "infra", document(*SERVICES["infra"], outbox={"unpublished": 7, "oldest_s": 60.0}))
+    say(droplets, "infra", document(*running()["infra"], outbox={"unpublished": 7, "oldest_s": 60.0}))
     assert basec("status", "--env", "local").code == 0
 
 
@@ -120,7 +119,7 @@ def test_a_host_that_cannot_be_reached_ends_with_4_and_the_others_are_shown(base
 def test_json_has_the_shape_of_the_report(basec: Run, droplets: Path, down: bool) -> None:
     if down:
         (droplets / "edge.down").touch()
-    say(droplets, "infra", document(*SERVICES["infra"], outbox={"unpublished": 0, "oldest_s": 0.0}))
+    say(droplets, "infra", document(*running()["infra"], outbox={"unpublished": 0, "oldest_s": 0.0}))
     outcome = basec("status", "--env", "local", "--json")
     found = json.loads(outcome.stdout)
     assert asdict(TypeAdapter(Report).validate_python(found)) == found
@@ -196,7 +195,7 @@ def test_a_tag_longer_than_the_terminal_is_cut_and_nothing_else(
     basec: Run, droplets: Path, columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    for role, services in SERVICES.items():
+    for role, services in running().items():
         found = document(*services)
         for each in found["containers"]:
             each["image"]["reference"] = f"ghcr.io/x/y:sha-{'0123456789' * 8}"
@@ -229,7 +228,7 @@ def test_the_tag_is_of_our_own_images_and_of_all_that_run(basec: Run, droplets: 
     found = document("nginx", "auth")
     found["containers"][0]["image"]["reference"] = "docker.io/library/nginx:1.28.3-trixie"
     say(droplets, "edge", found)
-    infra = document(*SERVICES["infra"])
+    infra = document(*running()["infra"])
     infra["containers"][2]["image"]["reference"] = "ghcr.io/x/outbox-relay:sha-1234567"
     say(droplets, "infra", infra)
     hosts = json.loads(basec("status", "--env", "local", "--json").stdout)["hosts"]
