@@ -253,7 +253,10 @@ class ZoneSetting(Handler):
         Source: https://github.com/pulumi/pulumi-cloudflare/issues/1319
         """
         if old.get("value") == new.get("value"):
-            raise CloudError(f"400 Bad Request: 1007 Invalid value for zone setting {resource_id}")
+            raise CloudError(
+                f"400 Bad Request: 1007 Invalid value for zone setting {resource_id}\n"
+                "hint: basec up --refresh; docs/known-issues.md (Providers) says why"
+            )
         return await self._put(job, new)
 
     @override
