@@ -28,7 +28,7 @@ from typing import Any
 from containers import Containers
 from host_checks import check_address, check_data_volume, check_disks
 from programs import Programs, ReleaseError, say
-from tier_files import Paths, Release, TierFiles, now, read_payload, remove
+from tier_files import Paths, Release, TierFiles, read_payload, remove, time_text
 
 LOCK_WAIT = 30  # seconds that `activate` waits for another run; then it names the holder
 UNIT_LOCK_WAIT = 400  # seconds for start and stop: an activation in progress ends first
@@ -73,7 +73,7 @@ class Tier:
                     ) from None
                 time.sleep(0.2)
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"`{command}`, pid {os.getpid()}, since {now()}\n".encode(), 0)
+        os.pwrite(descriptor, f"`{command}`, pid {os.getpid()}, since {time_text(time.time())}\n".encode(), 0)
         self.programs.lock_file = descriptor
         try:
             if damage := self.files.set_damaged_record_aside():

@@ -84,6 +84,7 @@ class Release:
     digest: str
     hosts: str  # hash of the variables file: addresses, and the hashes of secrets and mounted directories
     since: str = ""
+    files: str = ""  # hash of the bundle's files as they were laid; empty where an older release.py recorded it
 
     def same(self, other: Release | None) -> bool:
         """Whether both start the same containers."""
@@ -171,6 +172,8 @@ class TierFiles:
             latest = self.latest()
             if latest is not None:
                 self.variables(latest)
+                if latest.files and sum_of(read_files(self.bundle(latest))) != latest.files:
+                    return f"{self.tier}: {self.bundle(latest)}: a file is missing or damaged"
         except ReleaseError as error:
             return str(error)
         return f"{self.tier}: {self.state_file}: gone" if self.has_lost_its_record() else ""
@@ -206,7 +209,7 @@ class TierFiles:
         lay_directory(self.directory / "releases" / digest, files)
         for top in sorted({name.split("/")[0] for name in files if "/" in name}):
             inside = {n.removeprefix(f"{top}/"): file for n, file in files.items() if n.startswith(f"{top}/")}
-            path = self.directory / "files" / f"{top}-{short(repr(sorted(inside.items())).encode())}"
+            path = self.directory / "files" / f"{top}-{sum_of(inside)}"
             lay_directory(path, inside)
             variables[f"{variable(top)}_DIR"] = str(path)
         for name, secret in payload["secrets"].items():
@@ -215,7 +218,7 @@ class TierFiles:
             write(path, content, 0o400, (secret["uid"], secret["gid"]))
             variables[f"SECRET_{variable(name)}"] = str(path)
         text = "".join(f"{name}={value}\n" for name, value in sorted(variables.items())).encode()
-        release = Release(digest, short(text))
+        release = Release(digest, short(text), files=sum_of(files))
         write(self.variables_file(release), text)
         return release
 
@@ -224,7 +227,7 @@ class TierFiles:
         history = self.history()
         if not history or not release.same(history[0]):
             older = [r for r in history if r.digest != release.digest][: KEEP - 1]
-            self._write_history([Release(release.digest, release.hosts, now()), *older])
+            self._write_history([Release(release.digest, release.hosts, time_text(time.time()), release.files), *older])
         link(self.directory / "current", f"releases/{release.digest}")
         link(self.directory / "hosts.env", f"hosts/{release.hosts}.env")
         (self.paths.root / "backups").mkdir(mode=0o700, exist_ok=True)
@@ -286,8 +289,9 @@ def read_payload(path: Path) -> dict[str, Any]:
 
 def fields(record: Mapping[str, Any]) -> dict[str, str]:
     """Gives what a record says of a release. What a newer release.py added is left out. Raises ValueError."""
-    found = {name: record.get(name, "") for name in ("digest", "hosts", "since")}
-    if not (NAMES.fullmatch(found["digest"]) and NAMES.fullmatch(found["hosts"]) and isinstance(found["since"], str)):
+    found = {name: record.get(name, "") for name in ("digest", "hosts", "since", "files")}
+    names = all(NAMES.fullmatch(found[name]) for name in ("digest", "hosts"))
+    if not (names and isinstance(found["since"], str) and isinstance(found["files"], str)):
         raise ValueError(f"no release: {found}")
     return found
 
@@ -369,6 +373,11 @@ def short(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
+def sum_of(files: Files) -> str:
+    """Gives the hash of files with their names, contents and modes."""
+    return short(repr(sorted(files.items())).encode())
+
+
 def variable(name: str) -> str:
     """Gives a file's or directory's name as part of a variable's name."""
     return re.sub(r"[^A-Z0-9]", "_", name.upper())
@@ -381,11 +390,6 @@ def images_of(bundle: Path) -> set[str]:
             re.findall(r"""^IMAGE_\w+=["']?([^"'\s]+)""", (bundle / ".env").read_text(errors="replace"), re.MULTILINE)
         )
     return set()
-
-
-def now() -> str:
-    """Gives the time in UTC, to the second."""
-    return time_text(time.time())
 
 
 def time_text(seconds: float) -> str:

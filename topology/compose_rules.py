@@ -17,9 +17,9 @@ from topology.project import Project
 from topology.secret_texts import ASSIGNED, shown, strings_of, text_is_secret, variable_is_secret, words_are_secret
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where it is there: ten times as fast."""
 UNREADABLE = (yaml.YAMLError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What PyYAML raises for no YAML, for a day that does not exist, and for a value that does not fit its own tag."""
-"""libyaml's where it is there: ten times as fast."""
 MEMORY_SHARE = 0.8
 """Of the droplet's memory, for all containers together; the rest is for the system and its page cache."""
 PRIVATE = ("${PRIVATE_ADDRESS:?}", "127.0.0.1")

@@ -1,8 +1,7 @@
-"""Find what preview and `up` would not see, since they compare with the state alone: machines that are gone, and
-records of a running release that are damaged.
+"""Find what preview and `up` would not see, since they compare with the state alone.
 
-To ask the cloud costs seconds, so every host is first asked by SSH, while the engine looks; the cloud is asked about
-those that stay silent, and about nothing else.
+That is machines that are gone, and files of a running release that are damaged. To ask the cloud costs seconds, so each
+host is first asked by SSH, while the engine looks; the cloud is asked about those that stay silent, and nothing else.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class Answers:
     silent: list[str] = field(default_factory=list)
     """Those that gave no answer."""
     damaged: dict[str, str] = field(default_factory=dict)
-    """What is wrong with the record of a release, by host. A machine without releases has none."""
+    """What is wrong with the record or the files of its release, by host."""
 
 
 Listener = Callable[[], Answers]

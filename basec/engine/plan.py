@@ -81,7 +81,8 @@ def look(
             _judged(view, view.stateful, project, allow_replace)
         answers = wait()
         gone, silent_notes = lost.find(engine, answers.silent)
-        again = engine.activations(answers.damaged) if answers.damaged and not gone else ()
+        damaged = answers.damaged if not gone else {}  # with a lost machine nothing is done
+        again = engine.activations(damaged) if damaged else ()
         if again:
             view = run((*verdict.forced, *again))
     digests = (_droplets(exports, "template_digest") for exports in (view.exports_before, view.exports_after))
@@ -89,7 +90,7 @@ def look(
     anew = tuple(
         f"{step.droplet}: its droplet is gone: a new one is made" for step in view.gone if step.type == DROPLET
     )
-    damage_notes = tuple(f"{host}: activates its release again: {what}" for host, what in answers.damaged.items())
+    damage_notes = tuple(f"{host}: activates its release again: {what}" for host, what in damaged.items())
     return Planned(
         view=view,
         review=review(view.steps, view.releases, order),

@@ -142,8 +142,10 @@ def _failed(steps: Sequence[_Entry]) -> tuple[_Entry, str, list[str]]:
 
 
 def _of_log(details: Sequence[str]) -> list[str]:
-    """Give a service's log; its last health check comes behind, for where the log tells nothing."""
+    """Give a service's log, and its last health check where the log tells nothing: it only misses what failed."""
     log = [line.removeprefix("log: ") for line in details if line.startswith("log: ")]
+    if any(words.search(line) for line in log for words in WORTH):
+        return log
     return [*log, *(line.removeprefix("health: ") for line in details if line.startswith("health: "))]
 
 

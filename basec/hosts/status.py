@@ -215,7 +215,7 @@ def judge(host: Host, document: dict[str, Any]) -> HostStatus:
     found = {container.service for container in containers}
     problems = [*document["failed"], *(f"{unit} failed" for unit in document["failed_units"])]
     try:
-        order = _expected(document["compose"])
+        order = _expected(document["compose"]) if document["release"] else []
     except (*NO_DOCUMENT, yaml.YAMLError):
         order = []
         problems.append("compose.yaml of its release is damaged: basec up lays it anew")
@@ -258,7 +258,7 @@ def judge(host: Host, document: dict[str, Any]) -> HostStatus:
 
 def _expected(compose: str) -> list[str]:
     """List the services that a compose file starts by itself."""
-    services = yaml.safe_load(compose)["services"] if compose else {}
+    services = yaml.safe_load(compose)["services"]
     return [name for name, service in services.items() if not service.get("profiles")]
 
 

@@ -173,11 +173,12 @@ def test_a_hosts_odd_answer_hides_no_other_host(
     assert outcome.code in (1, 4)
 
 
+@pytest.mark.parametrize("compose", ["services: [\0", ""], ids=["cut", "empty or gone"])
 def test_a_release_whose_compose_file_is_damaged_hides_nothing_else_of_its_host(
-    basec: Run, environment: Environment, tmp_path: Path
+    basec: Run, environment: Environment, tmp_path: Path, compose: str
 ) -> None:
     for role, service in (("edge", "nginx"), ("infra", "redis"), ("vertical", "haproxy")):
-        fake_droplets.say(tmp_path / "droplets", role, fake_droplets.document(service, compose="services: [\0"))
+        fake_droplets.say(tmp_path / "droplets", role, fake_droplets.document(service, compose=compose))
     outcome = basec("status", "edge", "--env", "local")
     assert "edge: compose.yaml of its release is damaged: basec up lays it anew" in outcome.stdout.splitlines()
     assert "nginx" in outcome.stdout

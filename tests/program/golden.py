@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import functools
 import io
-import itertools
 import json
 import re
 import shlex
@@ -125,9 +124,8 @@ def _masked(value: Any) -> Any:
 def _secret_lines() -> tuple[tuple[str, str], ...]:
     """Give what is masked, and what stands there instead: whole values before single lines of them."""
     lines: dict[str, str] = {}
-    for key, value in itertools.chain(SECRETS.items(), *(configuration(stack).items() for stack in STACKS)):
-        if key not in SECRETS:
-            continue
+    secrets = ((key, value) for stack in STACKS for key, value in configuration(stack).items() if key in SECRETS)
+    for key, value in secrets:
         name = key.removeprefix("basecommerce:")
         if name.startswith(("host_key_", "login_private_key")):
             lines[public_key(value)] = f"public half of {name}"

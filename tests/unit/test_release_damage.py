@@ -184,6 +184,14 @@ def test_check_tells_damaged_variables_and_a_lost_record_and_nothing_of_what_is_
     assert said() == "", "nothing was ever activated"
     vertical.activate()
     assert said() == ""
+    compose = vertical.home / "current/compose.yaml"
+    whole = compose.read_text()
+    compose.write_text("")
+    assert said() == f"vertical: {compose.parent.resolve()}: a file is missing or damaged"
+    compose.unlink()
+    assert said().endswith(": a file is missing or damaged")
+    assert vertical.activate() == 0, "the same release once more"
+    assert (compose.read_text(), said()) == (whole, "")
     path = (vertical.home / "hosts.env").resolve()
     path.write_bytes(b"")
     assert said() == f"vertical: {path}: missing or damaged"

@@ -71,6 +71,7 @@ def test_who_only_waits_for_the_failed_service_is_not_named(
     vertical.answer(f"{new(vertical)}.* ps -a --format json", stdout=sick)
     vertical.answer(f"{new(vertical)}.* up ", rc=1, stderr=COMPOSE)
     vertical.answer("logs .*construction", stdout='ERROR:    Could not import module "app".\n')
+    vertical.answer("docker inspect", stdout="URLError: <urlopen error [Errno 111] Connection refused>\n")
     vertical.answer("logs .*haproxy", stdout="\n".join(NO_SERVER))
     words = fails(vertical, capsys)
     assert (words.service, words.line) == ("construction", 'ERROR: Could not import module "app".')

@@ -169,7 +169,10 @@ class ZoneSetting(Document[Backend]):
         Source: https://github.com/pulumi/pulumi-cloudflare/issues/1319
         """
         if old.get("value") == new.get("value"):
-            raise CloudError(f"400 Bad Request: 1007 Invalid value for zone setting {resource_id}")
+            raise CloudError(
+                f"400 Bad Request: 1007 Invalid value for zone setting {resource_id}\n"
+                "hint: pulumi up --refresh; the provider forgot what it had set"
+            )
         return await super().update(job, resource_id, old, new, state)
 
     @override

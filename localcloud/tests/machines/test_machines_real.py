@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
@@ -230,19 +231,23 @@ def test_root_in_a_droplet_cannot_leave_by_an_address_of_its_own(machines: Machi
     inside(EDGE, "ip address delete 198.51.100.221/32 dev eth0")
 
 
-def test_a_droplet_reaches_no_service_of_the_machine(machines: Machines) -> None:
-    server = subprocess.Popen(
-        [sys.executable, "-m", "http.server", "18098", "--bind", "198.51.100.193"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+@contextmanager
+def serving(address: str, port: int, *inside: str) -> Iterator[None]:
+    """Start a web server, in a namespace if one is entered by `inside`; the machine itself reaches it."""
+    command = (*inside, sys.executable, "-m", "http.server", str(port), "--bind", address)
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        answers = "until (exec 3<>/dev/tcp/198.51.100.193/18098) 2>/dev/null; do sleep 0.1; done"
+        answers = f"until (exec 3<>/dev/tcp/{address}/{port}) 2>/dev/null; do sleep 0.1; done"
         assert run("timeout", "20", "bash", "-c", answers).returncode == 0
-        assert not reaches(from_droplet(EDGE), "198.51.100.193", 18098)
+        yield
     finally:
         server.kill()
         server.wait()
+
+
+def test_a_droplet_reaches_no_service_of_the_machine(machines: Machines) -> None:
+    with serving("198.51.100.193", 18098):
+        assert not reaches(from_droplet(EDGE), "198.51.100.193", 18098)
 
 
 def test_a_droplet_reaches_no_link_local_service_beside_the_machine(machines: Machines) -> None:
@@ -261,15 +266,8 @@ def test_a_droplet_reaches_no_link_local_service_beside_the_machine(machines: Ma
         for command in made:
             done = run(*command.split())
             assert done.returncode == 0, done.stderr
-        serve = ("ip", "netns", "exec", space, sys.executable, "-m", "http.server", "80", "--bind", "169.254.170.2")
-        server = subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            answers = "until (exec 3<>/dev/tcp/169.254.170.2/80) 2>/dev/null; do sleep 0.1; done"
-            assert run("timeout", "20", "bash", "-c", answers).returncode == 0
+        with serving("169.254.170.2", 80, "ip", "netns", "exec", space):
             assert not reaches(from_droplet(EDGE), "169.254.170.2", 80)
-        finally:
-            server.kill()
-            server.wait()
     finally:
         run("ip", "netns", "delete", space)
 
