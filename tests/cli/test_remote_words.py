@@ -32,8 +32,11 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
 
 @pytest.fixture
 def known() -> facts.Facts:
-    host = facts.Host(name="infra", ip="", private_ip="10.0.0.2", user="basec", role="infra", aliases=())
-    return facts.Facts(environment="local", domain="localhost", stand_in=None, hosts={"infra": host})
+    here = "infra"
+    host = facts.Host(
+        name=here, ip="", private_ip="10.0.0.2", user="basec", role=here, tier=here, services=(), aliases=()
+    )
+    return facts.Facts(environment="local", domain="localhost", stand_in=None, hosts={here: host})
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from topology.errors import UsageError
 
 
 def host(name: str, *aliases: str) -> Host:
-    return Host(name=name, ip="", private_ip="", user="basec", role=name, aliases=aliases, template="", machine=None)
+    return Host(name=name, ip="", private_ip="", user="basec", role=name, tier=name, services=(), aliases=aliases)
 
 
 KNOWN = Facts(
