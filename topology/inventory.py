@@ -340,7 +340,7 @@ def _role_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
         )
     for name, spec in inventory.droplets.items():
         first = next(other for other, known in inventory.droplets.items() if known.tier == spec.tier)
-        if first != name and not inventory.droplets[first].role == spec.role == EDGE_ROLE:
+        if first != name and spec.role != STORE_ROLE and {inventory.droplets[first].role, spec.role} != {EDGE_ROLE}:
             yield Problem(
                 file=file,
                 path=f"droplets.{name}",

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pulumi
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loop() -> None:
+    """Give the thread the event loop that the SDK asks it for: an asynchronous test before these has taken it away."""
+    asyncio.set_event_loop(asyncio.new_event_loop())
 
 
 @pytest.fixture(autouse=True)
