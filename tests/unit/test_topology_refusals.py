@@ -187,5 +187,6 @@ def test_keys_that_do_not_fit_together_are_reported_at_their_section(
 def test_role_that_is_taken_and_role_that_is_missing_are_both_reported(tmp_path: Path) -> None:
     assert _render(tmp_path, "inventory", "droplets.edge.role", "infra") == (
         "inventory.yaml: droplets: no droplet has the role edge\nhint: add one with `role: edge`\n"
-        "inventory.yaml: droplets.edge.role: 'infra' is already the role of infra\nhint: keep one: there is one PostgreSQL"
+        "inventory.yaml: droplets.edge.role: 'infra' is already the role of infra\n"
+        "hint: keep one: there is one PostgreSQL"
     )
