@@ -25,6 +25,7 @@ from topology.cloud_init import (
     SSHD_LIMITS,
     SSHD_PEERS_FILE,
 )
+from topology.fleet import DATA_MOUNT
 
 PEER_WAIT_S = 300
 """Seconds a peer may take from creation to sshd's greeting; DigitalOcean names 55 s for a create."""
@@ -79,7 +80,7 @@ class HostArgs:
                 volume_name=project.physical_name(volume.name),
                 size_gib=volume.size_gib,
                 label=volume.label,
-                mount=volume.mount,
+                mount=DATA_MOUNT,
             )
             if volume
             else None,

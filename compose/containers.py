@@ -42,8 +42,6 @@ TRIALS = {
     ),
 }
 """How a service tries its own configuration in a container that serves nobody, and what is decisive of what it says."""
-PROVEN = ("auth", "construction")
-"""Services whose health.py can ask what a release has to show beyond its health: pages, as visitors see them."""
 PROOF = "set -a; . /run/secrets/env; exec python3 /etc/basecommerce/health.py release"
 PROOF_DEADLINE = 30  # seconds
 HEALTH_OUTPUT = "{{if .State.Health}}{{range .State.Health.Log}}{{println .Output}}{{end}}{{end}}"
@@ -167,8 +165,12 @@ class Containers:
             raise ReleaseError(f"{self.tier}: health: {names}", LINES_ABOVE)
 
     def prove(self, release: Release) -> None:
-        """Asks each service for what its visitors will. Raises ReleaseError with what one of them does not show."""
-        for name in sorted(set(self.services(release)) & set(PROVEN)):
+        """Asks each service for what its visitors will. Raises ReleaseError with what one of them does not show.
+
+        Services that can show it have a folder of their name in the bundle, with a health.py.
+        """
+        folders = {path.parent.name for path in self.files.bundle(release).glob("*/health.py")}
+        for name in sorted(set(self.services(release)) & folders):
             try:
                 self.compose(release, "exec", "-T", name, "sh", "-c", PROOF, deadline=PROOF_DEADLINE)
             except ReleaseError as error:

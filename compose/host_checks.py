@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from programs import ReleaseError
-from tier_files import DATA_DIRECTORIES, Paths
+from tier_files import Description, Paths
 
 ADDRESS_WAIT = 60  # seconds; at boot the private address can come after Docker
 MIN_FREE_MIB = {"/": 1024, "data": 512}
@@ -21,11 +21,11 @@ MIN_FREE_MIB = {"/": 1024, "data": 512}
 PostgreSQL needs room for the log that it writes while a migration runs."""
 
 
-def check_disks(tier: str, paths: Paths) -> None:
+def check_disks(tier: str, paths: Paths, description: Description) -> None:
     """Refuses to begin a release on a disk that it could fill: nothing was touched then."""
     places = {paths.root: MIN_FREE_MIB["/"], Path("/var/lib/docker"): MIN_FREE_MIB["/"]}
-    if tier in DATA_DIRECTORIES:
-        places[paths.data] = MIN_FREE_MIB["data"]
+    if description.data:
+        places[description.mount] = MIN_FREE_MIB["data"]
     for path, wanted in places.items():
         there = next(p for p in (path, *path.parents) if p.exists())
         free = shutil.disk_usage(there).free // 2**20
@@ -58,16 +58,16 @@ def is_local(address: str) -> bool:
         return True
 
 
-def check_data_volume(tier: str, paths: Paths) -> None:
+def check_data_volume(tier: str, description: Description) -> None:
     """Refuses to go on without the tier's data volume; makes those of its directories that are not there yet."""
-    directories = DATA_DIRECTORIES.get(tier, {})
-    if directories and not paths.data.is_mount():
+    mount = description.mount
+    if description.data and not mount.is_mount():
         raise ReleaseError(
-            f"{tier}: {paths.data}: the data volume is not mounted; no database is started without it",
-            f"systemctl status '{str(paths.data).strip('/').replace('/', '-')}.mount'",
+            f"{tier}: {mount}: the data volume is not mounted; no database is started without it",
+            f"systemctl status '{str(mount).strip('/').replace('/', '-')}.mount'",
         )
-    for name, owner in directories.items():
-        path = paths.data / name
+    for name, owner in description.data.items():
+        path = mount / name
         if not path.exists():
             path.mkdir(mode=0o700)
             os.chown(path, owner, owner)

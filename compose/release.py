@@ -28,7 +28,7 @@ from typing import Any
 from containers import Containers
 from host_checks import check_address, check_data_volume, check_disks
 from programs import Programs, ReleaseError, say
-from tier_files import Paths, Release, TierFiles, read_payload, remove, time_text
+from tier_files import TIERS, Paths, Release, TierFiles, read_payload, remove, time_text
 
 LOCK_WAIT = 30  # seconds that `activate` waits for another run; then it names the holder
 UNIT_LOCK_WAIT = 400  # seconds for start and stop: an activation in progress ends first
@@ -91,7 +91,7 @@ class Tier:
         for secret in payload["secrets"].values():
             self.programs.hide(secret["content"])
         with self.lock(f"activate {self.name} {digest[:12]}", LOCK_WAIT):
-            check_disks(self.name, self.paths)
+            check_disks(self.name, self.paths, self.files.description(bundle))
             release = self.files.lay(digest, bundle, payload)
             if release.same(self.files.latest()) and not self.containers.unhealthy(release):
                 self.record(release)
@@ -149,7 +149,7 @@ class Tier:
     def check_host(self, release: Release) -> None:
         """Refuses to start containers that would find no address to listen on, or no data."""
         check_address(self.name, self.files.variables(release)["PRIVATE_ADDRESS"])
-        check_data_volume(self.name, self.paths)
+        check_data_volume(self.name, self.files.description(self.files.bundle(release)))
 
     def bring_up(self, release: Release) -> None:
         """Does everything between the pull and the record."""
@@ -208,7 +208,7 @@ class Tier:
         """Makes the release the active one, here and at the next boot."""
         self.files.record(release)
         unit = self.files.unit_name
-        if self.files.write_unit():
+        if self.files.write_unit(release):
             self.programs.run(["systemctl", "daemon-reload"], 60)
         if not self.files.unit_is_enabled():
             self.programs.run(["systemctl", "enable", unit], 60)
@@ -226,12 +226,14 @@ def main(argv: Sequence[str] | None = None, paths: Paths | None = None) -> int:
     """Runs one command; exit code 1 when it failed, 2 when it was called wrongly."""
     parser = argparse.ArgumentParser(prog="release.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("command", choices=["activate", "start", "stop", "retire", "check", "status"])
-    parser.add_argument("tier", choices=["infra", "vertical", "edge"])
+    parser.add_argument("tier", help="what runs here, such as infra")
     parser.add_argument("digest", nargs="?", default="", help="SHA-256 of the bundle, checked by the caller (activate)")
     parser.add_argument("--bundle", type=Path, help="directory of the unpacked bundle (activate)")
     parser.add_argument("--payload", type=Path, help="JSON with hosts and secrets (activate)")
     parser.add_argument("--json", action="store_true", help="status as JSON")
     options = parser.parse_args(argv)
+    if not TIERS.fullmatch(options.tier):
+        parser.error(f"{options.tier!r} is no name of a tier")
     tier = Tier(options.tier, paths or Paths())
     try:
         if options.command == "activate":

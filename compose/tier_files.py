@@ -37,10 +37,9 @@ from typing import Any
 from programs import ReleaseError, say
 
 NAMES = re.compile("[0-9a-f]+")  # of releases and of their variables: hashes
+TIERS = re.compile(r"[a-z][a-z0-9_-]*")  # names of tiers, and of their directories on the data volume
 KEEP = 3  # releases kept on the droplet, the active one among them
 KINDS = {"releases": 0o755, "files": 0o755, "hosts": 0o755, "secrets": 0o700}  # directories of a tier
-# Directories on the data volume: name -> owner (the ids of the images' users).
-DATA_DIRECTORIES = {"infra": {"postgres": 999, "redis": 999}}
 UNIT = """[Unit]
 Description=BaseCommerce {tier} containers
 # Wants, not Requires: a restart of Docker must not stop the containers (live-restore keeps them).
@@ -74,7 +73,14 @@ class Paths:
 
     root: Path = Path("/opt/basecommerce")
     units: Path = Path("/etc/systemd/system")
-    data: Path = Path("/mnt/data")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a tier has on its droplet, as `tier.json` of its bundle says; topology/fleet.py writes that."""
+
+    mount: Path  # of the data volume
+    data: Mapping[str, int]  # directories on that volume by name: their owner; empty for a tier without data
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,19 @@ class TierFiles:
     def bundle(self, release: Release) -> Path:
         """Names the directory of the release's files."""
         return self.directory / "releases" / release.digest
+
+    def description(self, bundle: Path) -> Description:
+        """Reads what the tier has, from the directory of a bundle. Raises ReleaseError for what is no such file."""
+        path = bundle / "tier.json"
+        try:
+            found = json.loads(path.read_bytes())
+            data = {str(name): int(owner) for name, owner in found["data"].items()}
+            if found["tier"] == self.tier and all(map(TIERS.fullmatch, data)):
+                return Description(Path(found["mount"]), data)
+            said = f"it is of {found['tier']}, with data {', '.join(data)}"
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            said = f"{type(error).__name__}: {error}"
+        raise ReleaseError(f"{self.tier}: {path}: missing or damaged: {said}", "run `basec up`: it lays the file anew")
 
     def variables_file(self, release: Release) -> Path:
         """Names the release's file of variables."""
@@ -254,15 +273,16 @@ class TierFiles:
 
     # ---- the unit --------------------------------------------------------------------------------------
 
-    def unit(self) -> bytes:
+    def unit(self, release: Release) -> bytes:
         """Gives the text of the tier's systemd unit."""
-        mounts = f"RequiresMountsFor={self.paths.data}\n" if self.tier in DATA_DIRECTORIES else ""
+        description = self.description(self.bundle(release))
+        mounts = f"RequiresMountsFor={description.mount}\n" if description.data else ""
         script = self.paths.root / "scripts" / "release.py"
         return UNIT.format(tier=self.tier, script=script, mounts=mounts).encode()
 
-    def write_unit(self) -> bool:
+    def write_unit(self, release: Release) -> bool:
         """Puts the unit in its place; says whether that changed it."""
-        return write(self.paths.units / self.unit_name, self.unit())
+        return write(self.paths.units / self.unit_name, self.unit(release))
 
     def unit_is_enabled(self) -> bool:
         """Says whether the unit starts at boot."""

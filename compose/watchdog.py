@@ -6,7 +6,7 @@ Run by a systemd timer as root with Debian's own Python: standard library only. 
 
 - a container that was stopped, by whomever: `docker ps` does not list it;
 - a tier whose lock is held: an activation, or a start, deals with its containers itself;
-- postgres: a restart in the middle of crash recovery starts the recovery anew. It is reported only;
+- a service whose compose file says `x-watchdog: report`: it is reported only;
 - a container whose own check says that it waits for another machine: a restart does not bring that back;
 - a container that it has restarted three times within an hour: then a restart is no cure.
 """
@@ -19,6 +19,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,14 @@ UNHEALTHY_S = 30
 RESTARTS = 3
 PERIOD_S = 3600
 """At most RESTARTS of one container within this time."""
-REPORTED_ONLY = frozenset({"postgres"})
 WAITING = "waits for the database"
 """How a check begins (`compose/*/*/health.py`) when the container is well, and the database does not answer it."""
-FRONTS = frozenset({"haproxy"})
-"""Healthy only if what stands behind it is: left alone while another container of the tier starts or failed its last
+REPORT, FRONT = "report", "front"
+"""What `tier.json` of the active release says of services that are not simply restarted (`x-watchdog`). A front is
+healthy only if what stands behind it is: it is left alone while another container of the tier starts or failed its last
 check. Its own checks may be the first to fail three times."""
-TIERS = ("infra", "vertical", "edge")
+Policies = Mapping[str, str]
+"""By service: REPORT or FRONT."""
 STOP_DEADLINE_S = 180
 """Seconds for one restart; the longest grace of a service is 90 s."""
 OUTPUT = 200
@@ -55,17 +57,16 @@ class Watchdog:
     def run(self, now: float) -> bool:
         """Look once, restart what is due, remember the rest; answer whether all could be looked at and restarted."""
         before, after = self.remembered(now), Memory()
-        for tier in TIERS:
-            # Damaged: nobody knows which release is active, but it runs.
-            if any((self.root / tier / name).exists() for name in ("state.json", "state.json.damaged")):
-                try:
-                    due = unhealthy(tier)
-                except Exception as error:
-                    self.failed(tier, error)
-                    after |= {name: known for name, known in before.items() if name.startswith(f"{tier}-")}
-                    continue
-                for container in due:
-                    after[container["name"]] = self.consider(tier, container, before.get(container["name"], {}), now)
+        # A damaged record: nobody knows which release is active, but it runs, and `current` names it.
+        for tier in sorted({path.parent.name for path in self.root.glob("*/state.json*")}):
+            try:
+                due = unhealthy(tier, policies(self.root / tier / "current" / "tier.json"))
+            except Exception as error:
+                self.failed(tier, error)
+                after |= {name: known for name, known in before.items() if name.startswith(f"{tier}-")}
+                continue
+            for container in due:
+                after[container["name"]] = self.consider(tier, container, before.get(container["name"], {}), now)
         # What recovered is forgotten, but not how often it was restarted: it may be unhealthy again in a minute.
         for name, known in before.items():
             if name not in after and known["restarts"]:
@@ -109,7 +110,7 @@ class Watchdog:
         name, output = container["name"], container["output"]
         if now - since < UNHEALTHY_S:
             return kept
-        if container["service"] in REPORTED_ONLY or output.startswith(WAITING):
+        if container["policy"] == REPORT or output.startswith(WAITING):
             say(f"{name}: unhealthy for {now - since:.0f} s, is not restarted: {output}")
             return kept
         if len(restarts) >= RESTARTS:
@@ -139,15 +140,24 @@ class Watchdog:
         return True
 
 
-def unhealthy(tier: str) -> list[dict[str, Any]]:
-    """Name, service and health of the tier's unhealthy containers that a restart could help now."""
-    found = checked(tier)
-    served = all(container["serves"] for container in found if container["service"] not in FRONTS)
-    return [each for each in found if each["unhealthy"] and (served or each["service"] not in FRONTS)]
+def policies(description: Path) -> Policies:
+    """Read what `tier.json` says of services. Raises OSError where there is none, ValueError for a damaged one."""
+    found = json.loads(description.read_bytes())
+    named = found.get("watchdog") if isinstance(found, dict) else None
+    if not isinstance(named, dict) or set(named.values()) - {REPORT, FRONT}:
+        raise ValueError(f"{description}: damaged: watchdog: {named!r}")
+    return named
 
 
-def checked(tier: str) -> list[dict[str, Any]]:
-    """Name, service and health of the tier's containers that run; none while no container of it is unhealthy."""
+def unhealthy(tier: str, known: Policies) -> list[dict[str, Any]]:
+    """Name, policy and health of the tier's unhealthy containers that a restart could help now."""
+    found = checked(tier, known)
+    served = all(container["serves"] for container in found if container["policy"] != FRONT)
+    return [each for each in found if each["unhealthy"] and (served or each["policy"] != FRONT)]
+
+
+def checked(tier: str, known: Policies) -> list[dict[str, Any]]:
+    """Name, policy and health of the tier's containers that run; none while no container of it is unhealthy."""
     listed = ("ps", "--filter", f"label=com.docker.compose.project={tier}", "--format", "{{.Names}}")
     if not docker(*listed, "--filter", "health=unhealthy"):
         return []
@@ -158,7 +168,7 @@ def checked(tier: str) -> list[dict[str, Any]]:
         found.append(
             {
                 "name": entry["Name"].removeprefix("/"),
-                "service": entry["Config"]["Labels"]["com.docker.compose.service"],
+                "policy": known.get(entry["Config"]["Labels"]["com.docker.compose.service"], ""),
                 "unhealthy": health.get("Status") == "unhealthy",
                 "serves": health.get("Status") != "starting" and not health.get("FailingStreak"),
                 "output": " ".join(log[-1]["Output"].split())[:OUTPUT],

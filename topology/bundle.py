@@ -15,6 +15,7 @@ import jinja2
 
 from topology.errors import ConfigurationError, Problem
 from topology.files import parse_yaml
+from topology.fleet import DATA_DIR, DATA_MOUNT, read_tier
 from topology.project import Project
 from topology.secret_texts import SECRET_TEXT
 from topology.secrets import quote, secret_files
@@ -100,22 +101,24 @@ def build_bundle(project: Project, droplet: str) -> Bundle:
     Raises ConfigurationError for a link, for a file that looks like a secret, for a template that does not render, and
     for a variable that the compose file requires and nothing gives.
     """
-    tier = project.droplet(droplet).tier
-    found = _files(project, tier)
+    spec = project.droplet(droplet)
+    found = _files(project, spec.tier)
     files = {
         name.with_suffix("") if name.suffix == ".j2" else name: (_content(project, project.root / path), executable)
         for path, (name, executable) in found.items()
     }
-    _check_unknown(project, tier, found)
+    _check_unknown(project, spec.tier, found)
     compose = files[PurePosixPath("compose.yaml")][0].decode()
-    known = _known_variables(project)
-    _check_variables(project, droplet, parse_yaml(f"compose/{tier}/compose.yaml", compose), files, known)
+    document = parse_yaml(f"compose/{spec.tier}/compose.yaml", compose)
+    known = _known_variables(project) | ({DATA_DIR: DATA_MOUNT} if spec.volume else {})
+    _check_variables(project, droplet, document, files, known)
+    files[PurePosixPath("tier.json")] = (read_tier(spec.tier, document).description.encode(), False)
     used = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]*)", compose))
     variables = {name: known[name] for name in sorted(used & set(known))}
     files[PurePosixPath(".env")] = ("".join(f"{key}={quote(variables[key])}\n" for key in variables).encode(), False)
     tar = pack(files)
     images = tuple(sorted({value for key, value in variables.items() if key.startswith(IMAGE_PREFIX)}))
-    return Bundle(tier=tier, digest=hashlib.sha256(tar).hexdigest(), tar=tar, images=images)
+    return Bundle(tier=spec.tier, digest=hashlib.sha256(tar).hexdigest(), tar=tar, images=images)
 
 
 def _files(project: Project, tier: str) -> dict[PurePosixPath, tuple[PurePosixPath, bool]]:

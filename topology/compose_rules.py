@@ -10,6 +10,7 @@ import yaml
 
 from topology.bundle import Bundle
 from topology.container_rules import confined, listed, mebibytes, project_faults, table
+from topology.fleet import DATA_MOUNT
 from topology.image_names import image_fault, major_version
 from topology.inventory import CLOUDFLARE
 from topology.policy_rules import RULES, Violation
@@ -56,7 +57,7 @@ def compose_violations(project: Project, droplet: str, document: Mapping[str, An
     """Judge the compose project that a droplet of the inventory runs."""
     spec = project.droplet(droplet)
     file = f"compose/{spec.tier}/compose.yaml"
-    data = spec.volume.mount if spec.volume else ""
+    data = DATA_MOUNT if spec.volume else ""
     services = {name: table(service) for name, service in table(document.get("services")).items()}
     if not services:
         yield _violation("BC18", file, ("no service", "YAML with the tier's services", f"git diff {file}"))

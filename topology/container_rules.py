@@ -147,9 +147,7 @@ _CHECKS: Sequence[Callable[[Mapping[str, Any]], Iterator[Finding]]] = (
 def _mounts(service: Mapping[str, Any], data: str) -> Iterator[Finding]:
     allowed = "a directory of the release, a secret" + (f", or a directory below {data}" if data else "")
     for mount in mounts(service):
-        kept = data and re.fullmatch(
-            rf"(\$\{{DATA_DIR:-{re.escape(data)}\}}|{re.escape(data)})/[a-z][\w-]*", mount.source
-        )
+        kept = data and re.fullmatch(rf"{re.escape(data)}/[a-z][\w-]*", mount.source)
         if "docker.sock" in mount.text:
             yield (
                 f"volumes: the Docker socket: {mount.text}",

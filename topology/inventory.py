@@ -120,13 +120,6 @@ class VolumeSpec(Section):
             )
         ),
     ]
-    mount: Annotated[
-        str,
-        BeforeValidator(
-            pattern("a mount point", r"/mnt/[a-z][a-z0-9_]*", "use a directory below /mnt, such as /mnt/data")
-        ),
-    ]
-    """One level of letters, digits and '_', so that the name of its systemd mount unit needs no escapes."""
 
 
 class DropletSpec(Section):

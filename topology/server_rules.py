@@ -193,7 +193,7 @@ def _kept(server: Server, directory: str) -> Iterator[Fault]:
     inside = f"{directory}/"
     targets = [mount.target.rstrip("/") for mount in mounts(server.service) if mount.writable]
     if not any(inside.startswith(f"{target}/") for target in targets):
-        yield "compose.yaml", f"volumes: nothing at {directory}", f"${{DATA_DIR:-/mnt/data}}/<name> at {directory}"
+        yield "compose.yaml", f"volumes: nothing at {directory}", f"${{DATA_DIR:?}}/<name> at {directory}"
 
 
 def _haproxy(server: Server) -> Iterator[Fault]:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from topology.errors import Problem
+from topology.fleet import DATA_DIR
 from topology.inventory import Inventory
 
 OWN_ADDRESS = "PRIVATE_ADDRESS"
@@ -62,6 +63,8 @@ def variable_problems(
         elif name.startswith("SECRET_"):
             message = f"{tier} has no such secret file, but " + (", ".join(sorted(secrets)) or "none")
             hint = _secret_hint(name, droplet, inventory)
+        elif name == DATA_DIR:
+            message, hint = f"{droplet} has no data volume", f"give `droplets.{droplet}` of inventory.yaml a `volume`"
         else:
             message = "neither an image, a setting nor a directory gives it"
             hint = "correct its name; an image is IMAGE_<SERVICE>, by the services of versions.yaml"

@@ -164,7 +164,7 @@ NAMED: Mapping[str, tuple[str, Edit]] = {
     "ssh-pwauth": ("BC22", text(USER_DATA, r"^ssh_pwauth: false", "ssh_pwauth: true")),
     "staging's-domain": ("BC23", of_staging("domain", "cloudflare.zone_name")),
     "staging's-zone": ("BC23", of_staging("cloudflare.zone_id")),
-    "volume-elsewhere": ("BC18", data(INVENTORY, "droplets.infra.volume.mount", "/mnt/store")),
+    "volume-elsewhere": ("BC18", service("infra", "redis.volumes", ["/mnt/store/redis:/data"])),
 }
 
 OWN: Mapping[str, tuple[str, Edit]] = {
@@ -209,7 +209,7 @@ OWN: Mapping[str, tuple[str, Edit]] = {
     ),
     "data-directory-made-anew": (
         "BC18",
-        service("infra", "redis.volumes", ["${DATA_DIR:-/mnt/data}/redis:/data"]),
+        service("infra", "redis.volumes", ["${DATA_DIR:?}/redis:/data"]),
     ),
     "tmpfs-exec": ("BC18", service("edge", "nginx.tmpfs", ["/tmp:size=64m,exec"])),
     "tmpfs-unlimited": ("BC18", service("edge", "nginx.tmpfs", ["/tmp"])),

@@ -23,6 +23,6 @@ def edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Droplet:
 @pytest.fixture
 def infra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Droplet:
     droplet = make_droplet(tmp_path, "infra", monkeypatch)
-    monkeypatch.setattr(Path, "is_mount", lambda path: path == droplet.paths.data)
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == droplet.volume)
     monkeypatch.setattr(os, "chown", lambda *_: None)
     return droplet

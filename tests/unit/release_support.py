@@ -48,9 +48,12 @@ FOR_EVER = 10**6
 PASSWORD = "a-password-of-26-letters-x"
 
 
-def bundle(tier: str, tag: str = "1", extra: Mapping[str, str] | None = None) -> bytes:
-    """A small bundle; another tag is another digest."""
+def bundle(tier: str, tag: str = "1", extra: Mapping[str, str] | None = None, volume: Path | None = None) -> bytes:
+    """A small bundle; another tag is another digest. With a data volume it has the directories of infra's stores."""
+    data = dict.fromkeys(("postgres", "redis"), os.getuid()) if volume else {}
+    description = {"tier": tier, "mount": str(volume or "/mnt/data"), "data": data, "watchdog": {}}
     content = {
+        "tier.json": json.dumps(description),
         "compose.yaml": "services: {}\n",
         ".env": f"DOMAIN='basecommerce.example'\nIMAGE_APP='registry.example/app:{tag}'\n",
         **{path.name: path.read_text() for path in COMPOSE.glob("*.py")},
@@ -78,10 +81,11 @@ class Droplet:
     def __init__(self, directory: Path, tier: str) -> None:
         self.tier = tier
         self.directory = directory
-        self.paths = tier_files.Paths(directory / "opt", directory / "units", directory / "data")
+        self.paths = tier_files.Paths(directory / "opt", directory / "units")
+        self.volume = directory / "data"
         self.home = self.paths.root / tier
         self.bin = directory / "bin"
-        for made in (self.bin, self.paths.units, self.paths.data):
+        for made in (self.bin, self.paths.units, self.volume):
             made.mkdir()
         for name in ("docker", "systemctl"):
             (self.bin / name).write_text(STAND_IN.format(python=sys.executable))
@@ -128,8 +132,14 @@ class Droplet:
         file.write_text(json.dumps(payload))
         return ("activate", self.tier, digest_of(tar), "--bundle", str(unpacked), "--payload", str(file))
 
+    def bundle(self, tag: str = "1", extra: Mapping[str, str] | None = None) -> bytes:
+        return bundle(self.tier, tag, extra, self.volume if self.tier == "infra" else None)
+
+    def digest(self, tag: str) -> str:
+        return digest_of(self.bundle(tag))
+
     def activate(self, tag: str = "1", *, extra: Mapping[str, str] | None = None, **payload: Any) -> int:
-        return self.run(*self.activation(bundle(self.tier, tag, extra), **payload))
+        return self.run(*self.activation(self.bundle(tag, extra), **payload))
 
     def run(self, *argv: str) -> int:
         code: int = release.main(argv, self.paths)

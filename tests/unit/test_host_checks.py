@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.unit.release_support import Droplet, host_checks, programs, tier_files
 
 
+def description(mount: Path, **data: int) -> Any:
+    return tier_files.Description(mount, data)
+
+
 def test_a_release_is_refused_on_a_disk_that_it_could_fill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = shutil.disk_usage(tmp_path)._replace(free=1023 * 2**20)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
-    paths = tier_files.Paths(root=tmp_path / "not/yet/there", data=tmp_path, units=tmp_path)
+    paths = tier_files.Paths(root=tmp_path / "not/yet/there", units=tmp_path)
     with pytest.raises(programs.ReleaseError, match="1023 MiB free, a release wants 1024") as refusal:
-        host_checks.check_disks("edge", paths)
+        host_checks.check_disks("edge", paths, description(tmp_path))
     assert str(refusal.value).startswith(f"edge: disk: {tmp_path}/not/yet/there")
 
 
@@ -31,10 +36,10 @@ def test_the_data_volume_is_looked_at_where_there_is_one(tmp_path: Path, monkeyp
     enough, little = (shutil.disk_usage(tmp_path)._replace(free=mib * 2**20) for mib in (5000, 100))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: little if path == tmp_path / "data" else enough)
     (tmp_path / "data").mkdir()
-    paths = tier_files.Paths(root=tmp_path, data=tmp_path / "data", units=tmp_path)
-    host_checks.check_disks("edge", paths)
+    paths = tier_files.Paths(root=tmp_path, units=tmp_path)
+    host_checks.check_disks("edge", paths, description(tmp_path / "data"))
     with pytest.raises(programs.ReleaseError, match="data: 100 MiB free, a release wants 512"):
-        host_checks.check_disks("infra", paths)
+        host_checks.check_disks("infra", paths, description(tmp_path / "data", postgres=999))
 
 
 def test_without_the_private_address_nothing_is_started(vertical: Droplet, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +63,7 @@ def test_without_the_data_volume_no_database_is_started(
     assert infra.activate() == 1
     assert "the data volume is not mounted" in capsys.readouterr().err
     assert infra.steps() == []
-    assert list(infra.paths.data.iterdir()) == []
+    assert list(infra.volume.iterdir()) == []
 
 
 def test_start_refuses_without_the_data_volume(infra: Droplet, monkeypatch: pytest.MonkeyPatch) -> None:

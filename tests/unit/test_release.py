@@ -32,7 +32,7 @@ def test_the_first_activation_starts_the_containers_and_installs_the_unit(vertic
 
 def test_infra_migrates_after_its_stores_are_healthy_and_before_all_is_started(infra: Droplet) -> None:
     assert infra.activate() == 0
-    at = f"infra@{digest_of(bundle('infra', '1'))[:8]}"
+    at = f"infra@{infra.digest('1')[:8]}"
     roles = f"docker compose {at} exec -T postgres psql -qX --single-transaction -Ubasecommerce -f -"
     assert infra.steps()[:6] == [
         f"docker compose {at} up -d --wait --wait-timeout 180 postgres redis",
@@ -55,12 +55,12 @@ def test_workers_are_stopped_while_redis_gets_other_passwords_and_only_then(infr
     infra.activate("2", **with_users("one"))
     assert not [step for step in infra.steps() if " stop " in step]
     infra.activate("3", **with_users("two"))
-    before = digest_of(bundle("infra", "2"))[:8]
+    before = infra.digest("2")[:8]
     assert infra.steps()[0] == f"docker compose infra@{before} stop relay engines"
-    infra.answer(f"{digest_of(bundle('infra', '4'))}.* up ", rc=1)
+    infra.answer(f"{infra.digest('4')}.* up ", rc=1)
     infra.activate("4", **with_users("three"))
     stops = [kind(step) for step in infra.steps() if " stop " in step]
-    assert stops == [f"infra@{digest_of(bundle('infra', tag))[:8]} stop" for tag in ("3", "4")]
+    assert stops == [f"infra@{infra.digest(tag)[:8]} stop" for tag in ("3", "4")]
 
 
 def test_retiring_old_logins_runs_the_active_releases_own_script(
@@ -69,7 +69,7 @@ def test_retiring_old_logins_runs_the_active_releases_own_script(
     infra.activate()
     infra.calls()
     assert infra.run("retire", "infra") == 0
-    at = f"infra@{digest_of(bundle('infra', '1'))[:8]}"
+    at = f"infra@{infra.digest('1')[:8]}"
     assert infra.steps() == [
         f"docker compose {at} up -d --wait --wait-timeout 180 postgres",
         f"docker compose {at} exec -T postgres psql -qX --single-transaction -Ubasecommerce -f -",
@@ -186,7 +186,9 @@ def test_status_shows_digest_time_and_health(vertical: Droplet, capsys: pytest.C
     ]
 
 
-@pytest.mark.parametrize("argv", [["activate", "vertical"], ["activate", "vertical", "abc"], ["start", "nowhere"], []])
+@pytest.mark.parametrize(
+    "argv", [["activate", "vertical"], ["activate", "vertical", "abc"], ["start", "../nowhere"], []]
+)
 def test_a_wrong_call_exits_2(vertical: Droplet, argv: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         vertical.run(*argv)

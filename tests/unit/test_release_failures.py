@@ -29,7 +29,7 @@ def test_a_failed_step_brings_the_previous_release_back(
     infra.activate("1")
     state, variables, target = infra.state(), infra.variables(), (infra.home / "current").readlink()
     infra.calls()
-    new = digest_of(bundle("infra", "2"))
+    new = infra.digest("2")
     infra.answer(f"{new}.*{failing}", rc=1, stderr="it broke\n")
     assert infra.activate("2", password="another-password-of-31-letters") == 1
     assert kind(infra.steps()[-1]) == f"infra@{state[0]['digest'][:8]} up"
@@ -75,10 +75,10 @@ def start_elsewhere(droplet: Droplet, tag: str) -> subprocess.Popen[bytes]:
     """The same activation as a process of its own."""
     program = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import release, tier_files as f;"
-        "d = Path(sys.argv[2]); sys.exit(release.main(sys.argv[3:], f.Paths(d / 'opt', d / 'units', d / 'data')))"
+        "d = Path(sys.argv[2]); sys.exit(release.main(sys.argv[3:], f.Paths(d / 'opt', d / 'units')))"
     )
     argv = [sys.executable, "-c", program, str(COMPOSE), str(droplet.directory)]
-    argv += droplet.activation(bundle(droplet.tier, tag))
+    argv += droplet.activation(droplet.bundle(tag))
     return subprocess.Popen(argv, stderr=subprocess.DEVNULL)
 
 

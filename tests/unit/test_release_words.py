@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from basec.engine.release_words import Words, decisive, read
-from tests.unit.release_support import Droplet, bundle, digest_of
+from tests.unit.release_support import Droplet
 from topology.fleet import tiers
 
 TIERS = tiers(Path(__file__).parents[2])
@@ -28,7 +28,7 @@ COMPOSE = " Container vertical-haproxy-1  Started\ncontainer vertical-haproxy-1 
 
 
 def new(droplet: Droplet) -> str:
-    return digest_of(bundle(droplet.tier, "2"))
+    return droplet.digest("2")
 
 
 def fails(droplet: Droplet, capsys: pytest.CaptureFixture[str], tag: str = "2", **changes: Any) -> Words:

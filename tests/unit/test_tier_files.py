@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.release_support import COMPOSE, PASSWORD, Droplet, bundle, digest_of, mode, tier_files
+from tests.unit.release_support import COMPOSE, PASSWORD, Droplet, bundle, digest_of, mode
 
 ONE = digest_of(bundle("vertical", "1"))
 TWO = digest_of(bundle("vertical", "2"))
@@ -137,15 +137,17 @@ def test_going_back_to_an_older_release_keeps_it_startable(vertical: Droplet) ->
 def test_the_unit_waits_for_the_data_volume_on_infra_only(infra: Droplet) -> None:
     assert infra.activate() == 0
     unit = (infra.paths.units / "basecommerce-infra.service").read_text()
-    assert f"RequiresMountsFor={infra.paths.data}\n" in unit
+    assert f"RequiresMountsFor={infra.volume}\n" in unit
     assert f"ExecStart=/usr/bin/python3 -B {infra.paths.root}/scripts/release.py start infra\n" in unit
-    assert b"RequiresMountsFor" not in tier_files.TierFiles("vertical", infra.paths).unit()
 
 
-def test_a_restart_of_docker_does_not_stop_the_containers() -> None:
-    unit = tier_files.TierFiles("edge", tier_files.Paths()).unit()
-    assert b"Wants=docker.service" in unit
-    assert b"Requires=docker.service" not in unit
+def test_the_unit_of_a_tier_without_data_waits_for_docker_and_no_volume(vertical: Droplet) -> None:
+    """A restart of Docker must not stop the containers."""
+    assert vertical.activate() == 0
+    unit = (vertical.paths.units / "basecommerce-vertical.service").read_text()
+    assert "RequiresMountsFor" not in unit
+    assert "Wants=docker.service" in unit
+    assert "Requires=docker.service" not in unit
 
 
 def test_the_active_releases_scripts_are_what_the_unit_runs(vertical: Droplet) -> None:

@@ -12,6 +12,8 @@ import pytest
 import watchdog
 
 from localcloud.tests.damaged import KINDS, damages
+from tests.unit.release_support import COMPOSE
+from topology.fleet import load_tier
 
 NAME = "vertical-construction-1"
 
@@ -62,9 +64,17 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 @pytest.fixture
 def dog(tmp_path: Path) -> watchdog.Watchdog:
-    (tmp_path / "vertical").mkdir()
-    (tmp_path / "vertical/state.json").write_text("{}")
+    active(tmp_path, "vertical")
     return watchdog.Watchdog(tmp_path, tmp_path / "memory.json")
+
+
+def active(root: Path, tier: str) -> Path:
+    """Give a tier an active release, with the description of the shipped one."""
+    (root / tier / "current").mkdir(parents=True)
+    (root / tier / "state.json").write_text("{}")
+    described = root / tier / "current" / "tier.json"
+    described.write_text(load_tier(COMPOSE.parent, tier).description)
+    return described
 
 
 def test_a_container_is_restarted_only_when_it_stays_unhealthy(dog: watchdog.Watchdog, engine: Engine) -> None:
@@ -127,8 +137,7 @@ def test_nothing_is_restarted_while_somebody_works_on_the_tier(
 def test_postgres_is_reported_and_not_restarted(
     dog: watchdog.Watchdog, engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "infra").mkdir()
-    (tmp_path / "infra/state.json").write_text("{}")
+    active(tmp_path, "infra")
     engine.unhealthy = {"infra-postgres-1": "postgres"}
     dog.run(0)
     dog.run(500)
@@ -220,8 +229,7 @@ def test_a_tier_that_cannot_be_looked_at_hides_no_other_and_keeps_its_counts(
     dog: watchdog.Watchdog, engine: Engine, tmp_path: Path, failure: str
 ) -> None:
     for tier in ("infra", "edge"):
-        (tmp_path / tier).mkdir()
-        (tmp_path / tier / "state.json").write_text("{}")
+        active(tmp_path, tier)
     engine.unhealthy = {"infra-relay-1": "relay", "edge-auth-1": "auth"}
     assert dog.run(0)
     engine.broken = {"inspect infra": FAILURES[failure]}
@@ -231,6 +239,29 @@ def test_a_tier_that_cannot_be_looked_at_hides_no_other_and_keeps_its_counts(
     engine.broken = {}
     dog.run(60)
     assert engine.restarted == ["edge-auth-1", "infra-relay-1"]
+
+
+@pytest.mark.parametrize("damage", [*KINDS, "an unknown word", "gone"])
+def test_without_a_tiers_description_none_of_its_containers_is_restarted_and_others_are(
+    dog: watchdog.Watchdog, engine: Engine, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """PostgreSQL must not be restarted for want of the word that says so."""
+    described = active(tmp_path, "infra")
+    engine.unhealthy = {"infra-postgres-1": "postgres", NAME: "construction"}
+    given = {**damages(described.read_bytes()), "an unknown word": b'{"watchdog": {"postgres": "spare"}}'}
+    described.unlink() if damage == "gone" else described.write_bytes(given[damage])
+    assert not dog.run(0)
+    assert not dog.run(60)
+    assert engine.restarted == [NAME]
+    assert "infra: " in capsys.readouterr().out
+
+
+def test_a_tier_of_any_name_is_looked_at(dog: watchdog.Watchdog, engine: Engine, tmp_path: Path) -> None:
+    active(tmp_path, "edge").parents[1].rename(tmp_path / "front")
+    engine.unhealthy = {"front-nginx-1": "nginx"}
+    dog.run(0)
+    dog.run(60)
+    assert engine.restarted == ["front-nginx-1"]
 
 
 def test_a_tier_whose_record_was_set_aside_is_looked_at(dog: watchdog.Watchdog, engine: Engine, tmp_path: Path) -> None:
