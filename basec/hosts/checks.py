@@ -159,7 +159,7 @@ class Shop:
 def public_checks(facts: Facts, tenant: str) -> list[Check]:
     """Give the checks that anybody on the internet could make."""
     shop = Shop(facts=facts, tenant=tenant)
-    edge, application = facts.bastion.name, facts.serving("construction").name
+    edge, application = facts.serving("nginx").name, facts.serving("construction").name
     paths = ("/health", "/tenant.json", "/web/dashboard")
     return [
         Check(name="health", host=edge, run=shop.health),

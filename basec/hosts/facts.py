@@ -5,7 +5,7 @@ With these, `smoke` and `ssh` need neither the engine nor, while the private age
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -65,26 +65,25 @@ class Facts:
         raise UsageError(f"basec: {self.environment}: unknown host {name!r}", f"one of {known}")
 
     @property
-    def bastion(self) -> Host:
-        """The way in, and where DNS points at: the first edge."""
-        return next(host for host in self.hosts.values() if host.role == EDGE_ROLE)
+    def bastion(self) -> Host | None:
+        """The way in, and where DNS points at: the first edge. None where an `up` ended before it had made that."""
+        return next((host for host in self.hosts.values() if host.role == EDGE_ROLE), None)
 
     @property
     def store(self) -> Host:
         """The host of PostgreSQL and Redis. Raises UsageError where there is none."""
-        for host in self.hosts.values():
-            if host.role == STORE_ROLE:
-                return host
-        raise UsageError(
-            f"basec: {self.environment}: no host has the role {STORE_ROLE}", "basec up writes the hosts anew"
-        )
+        return self._one(f"has the role {STORE_ROLE}", lambda host: host.role == STORE_ROLE)
 
     def serving(self, service: str) -> Host:
-        """Find the host where a service runs. Raises UsageError."""
+        """Find the host where a service runs. Raises UsageError where there is none."""
+        return self._one(f"runs {service}", lambda host: service in host.services)
+
+    def _one(self, what: str, fits: Callable[[Host], bool]) -> Host:
         for host in self.hosts.values():
-            if service in host.services:
+            if fits(host):
                 return host
-        raise UsageError(f"basec: {self.environment}: no host runs {service}", "basec up writes the hosts anew")
+        name = self.environment
+        raise UsageError(f"basec: {name}: no host that the last `up` left {what}", f"basec up --env {name}")
 
     def url(self, tenant: str) -> str:
         """Give a tenant's address as a person types it."""
@@ -123,7 +122,7 @@ def _read(environment: Environment, document: Any) -> Facts:
             user=host["user"],
             role=host["role"],
             tier=(tier := host.get("tier", host["role"])),
-            services=services_of(environment.root, tier),
+            services=tuple(host["services"]) if "services" in host else services_of(environment.root, tier),
             aliases=tuple(host.get("aliases", ())),
             template=host.get("template", ""),
             machine=Machine.read(host),
@@ -196,6 +195,7 @@ def _inventory(facts: Facts) -> str:
             "user": host.user,
             "role": host.role,
             "tier": host.tier,
+            "services": list(host.services),
             **({"aliases": list(host.aliases)} if host.aliases else {}),
             **({"template": host.template} if host.template else {}),
             **(asdict(host.machine) if host.machine else {}),
@@ -241,16 +241,17 @@ def _ssh_config(environment: Environment, facts: Facts) -> str:
         f"  ControlPath {_quoted(socket_path(environment).parent / 'ssh-%C')}",
         f"  ControlPersist {CONTROL_PERSIST_S}",
     ]
+    bastion = facts.bastion
     for host in facts.hosts.values():
         blocks += [
             "",
             f"Host {' '.join((host.name, *host.aliases))}",
-            f"  HostName {host.ip if host is facts.bastion else host.private_ip}",
+            f"  HostName {host.ip if host is bastion else host.private_ip}",
             f"  User {host.user}",
             f"  HostKeyAlias {host_alias(facts.environment, host.name)}",
         ]
-        if host is not facts.bastion:
-            blocks.append(f"  ProxyJump {facts.bastion.name}")
+        if bastion is not None and host is not bastion:
+            blocks.append(f"  ProxyJump {bastion.name}")
     return "\n".join(blocks) + "\n"
 
 

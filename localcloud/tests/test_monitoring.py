@@ -56,7 +56,7 @@ async def test_it_says_while_it_is_made_and_in_the_event_log_what_the_real_one_d
 async def test_it_is_found_as_it_was_last_declared_and_gone_after_a_delete(config: CloudConfig, type_name: str) -> None:
     handler, inputs = handler_of(type_name), VALID[type_name]
     work = job(config, [])
-    await work.backend.put_document("uptime_check", "urn:check", "c", {})
+    await work.backend.documents.put("uptime_check", "urn:check", "c", {})
     made = await handler.create(work, inputs)
     assert (await handler.create(work, inputs)).id == made.id, "a create after a crash adopts what is there"
     key = next(key for key in ("description", "target", "threshold", "resources") if key in inputs)
@@ -83,7 +83,7 @@ async def test_what_was_left_out_of_an_alert_for_a_check_that_is_down_is_filled_
     type_name = f"{DO}/uptimeAlert:UptimeAlert"
     left_out = {"name": "down", "checkId": "c", "type": "down_global", "period": "2m", "notifications": []}
     handler, work = handler_of(type_name), job(config, [])
-    await work.backend.put_document("uptime_check", "urn:check", "c", {})
+    await work.backend.documents.put("uptime_check", "urn:check", "c", {})
     for inputs in (left_out, {**left_out, "comparison": "less_than", "threshold": 1}):
         made = await handler.create(work, inputs)
         found = await handler.read(work, made.id, inputs, {})
@@ -95,12 +95,12 @@ async def test_an_alert_is_not_found_below_another_check(config: CloudConfig) ->
     type_name = f"{DO}/uptimeAlert:UptimeAlert"
     handler, work = handler_of(type_name), job(config, [])
     inputs = VALID[type_name]
-    await work.backend.put_document("uptime_check", "urn:check", "c", {})
+    await work.backend.documents.put("uptime_check", "urn:check", "c", {})
     made = await handler.create(work, inputs)
     with pytest.raises(CloudError, match=f"^PUT /v2/uptime/checks/other/alerts/{made.id}: 404 alert not found\nhint: "):
         await handler.update(work, made.id, inputs, {**inputs, "checkId": "other"}, {})
     assert await handler.read(work, made.id, inputs, {}) is not None
-    await work.backend.delete_document("uptime_check", "c")
+    await work.backend.documents.delete("uptime_check", "c")
     assert await handler.read(work, made.id, inputs, {}) is None
 
 

@@ -48,7 +48,7 @@ esac
 }
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA"
 REPOSITORY = Path(__file__).parents[2]
-DROPLETS = load_inventory(REPOSITORY / "inventory.yaml").droplets
+DROPLETS = dict(sorted(load_inventory(REPOSITORY / "inventory.yaml").droplets.items()))
 ROLES = tuple(DROPLETS)
 COMPOSE = """\
 x-service: &service {restart: unless-stopped}

@@ -33,12 +33,7 @@ def brought_up(root: Path, droplets: dict[str, dict[str, object]], name: str = "
         "droplets": droplets,
         "host_public_keys": {"edge": KEY},
     }
-    facts.write(
-        Environment(name=name, root=root),
-        outputs,
-        {each: spec for each, spec in DROPLETS.items() if each in droplets},
-        None,
-    )
+    facts.write(Environment(name=name, root=root), outputs, DROPLETS, None)
 
 
 def edit(root: Path, old: str, new: str, file: str = "inventory.yaml") -> None:

@@ -39,6 +39,7 @@ def stand_in(environment: Environment, http_port: int, https_port: int | None) -
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
     environment = Environment(name="local", root=tmp_path / "a clone")
+    shutil.copytree(REPOSITORY / "compose", environment.root / "compose")
     facts.write(environment, OUTPUTS, DROPLETS, stand_in(environment, 8080, 8443))
     return environment
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from basec.hosts.firewall import compare, declared, found
+from basec.session import Session
 from tests.cli import fake_droplets
 from tests.cli.conftest import Run
 from tests.unit.topology_support import ADDRESSES, project
@@ -110,7 +111,7 @@ def test_a_host_that_does_not_answer_is_named_and_hides_no_other_host(
     basec: Run, tmp_path: Path, clone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     droplets = fake_droplets.install(tmp_path / "droplets", clone, monkeypatch)
-    monkeypatch.setattr("basec.commands.firewall.current_project", lambda _environment: project())
+    monkeypatch.setattr(Session, "project", project())
     for host in ("edge", "infra"):
         (droplets / f"{host}.json").write_text(KERNEL)
     (droplets / "vertical.down").touch()

@@ -40,7 +40,7 @@ def test_each_command_of_the_local_cloud_is_told_namespace_and_cache(
     (tmp_path / "tell.py").write_text(
         "import os; print(os.environ['LOCALCLOUD_NAMESPACE'], os.environ['LOCALCLOUD_CACHE'])"
     )
-    monkeypatch.setattr("basec.programs.ROOT", tmp_path)
+    monkeypatch.setattr("basec.io.programs.ROOT", tmp_path)
     monkeypatch.setenv("BASECOMMERCE_CACHE", "/some/where")
     monkeypatch.delenv("LOCALCLOUD_NAMESPACE")
     monkeypatch.setenv("LOCALCLOUD_CACHE", "/else/where")

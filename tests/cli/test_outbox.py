@@ -37,10 +37,10 @@ def test_the_answer_becomes_a_lag_and_keeps_its_shape() -> None:
     "answer", ["", "{", "null", "[1]", "{}", "\0", json.dumps({**DOCUMENT, "more": 1}), json.dumps({"set_aside": 1})]
 )
 def test_any_other_answer_names_the_host(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "host_of", lambda _: "infra")
     monkeypatch.setattr("basec.hosts.remote.run_program", lambda *_, **__: answer)
 
     local: Any = SimpleNamespace(environment=SimpleNamespace(name="local"))
+    store: Any = SimpleNamespace(store=SimpleNamespace(name="infra"))
     with pytest.raises(RemoteError, match=r"^infra: its answer ") as caught:
-        outbox.lag(local, None)  # type: ignore[arg-type]
+        outbox.lag(local, store)
     assert caught.value.hint == "basec ssh infra --env local"

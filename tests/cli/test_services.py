@@ -6,11 +6,13 @@ import pytest
 
 from basec.hosts.facts import Facts, Host
 from basec.hosts.services import host_of, hosts_of
+from tests.cli.fake_droplets import running
 from topology.errors import UsageError
 
 
 def host(name: str, *aliases: str) -> Host:
-    return Host(name=name, ip="", private_ip="", user="basec", role=name, tier=name, services=(), aliases=aliases)
+    services = running()[name]
+    return Host(name=name, ip="", private_ip="", user="basec", role=name, tier=name, services=services, aliases=aliases)
 
 
 KNOWN = Facts(

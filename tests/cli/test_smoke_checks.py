@@ -14,9 +14,15 @@ import pytest
 
 from basec.environments import Environment
 from basec.hosts.checks import SECURITY_HEADERS, Result, public_checks, run_all
-from basec.hosts.facts import Facts
+from basec.hosts.facts import Facts, Host
 from basec.hosts.smoke import way_on
 from basec.local.cloud import StandIn
+from tests.cli.fake_droplets import running
+
+HOSTS = {
+    name: Host(name=name, ip="", private_ip="", user="basec", role=name, tier=name, services=services, aliases=())
+    for name, services in running().items()
+}
 
 
 @dataclass
@@ -70,7 +76,7 @@ def smoke() -> Iterator[Callable[[Shop], list[Result]]]:
     def run(shop: Shop) -> list[Result]:
         shops.append(shop)
         stand_in = StandIn(http_port=server.server_port, https_port=None, ca_file=Path("/none"))
-        known = Facts(environment="local", domain="localhost", stand_in=stand_in, hosts={})
+        known = Facts(environment="local", domain="localhost", stand_in=stand_in, hosts=HOSTS)
         return run_all(public_checks(known, "demo"))
 
     yield run
@@ -126,7 +132,7 @@ def test_a_name_without_a_certificate_is_told_in_a_line_with_the_way_to_one(monk
         raise error
 
     monkeypatch.setattr("basec.hosts.checks.get", refuse)
-    known = Facts(environment="local", domain="localhost", stand_in=None, hosts={})
+    known = Facts(environment="local", domain="localhost", stand_in=None, hosts=HOSTS)
     results = run_all(public_checks(known, "acme"))
     assert {result.problem for result in results} == {"no certificate that is good for this name: Hostname mismatch"}
     ways = [way_on(Environment(name=name), "acme", results) for name in ("local", "staging")]
