@@ -59,6 +59,7 @@ def bundle(tier: str, tag: str = "1", extra: Mapping[str, str] | None = None, vo
         **{path.name: path.read_text() for path in COMPOSE.glob("*.py")},
         "config/service.conf": "shared by all tags\n",
         **{f"database/{path.name}": path.read_text() for path in COMPOSE.glob(f"{tier}/database/*.sql")},
+        **{f"{path.parent.name}/health.py": path.read_text() for path in COMPOSE.glob(f"{tier}/*/health.py")},
         **(extra or {}),
     }
     buffer = io.BytesIO()

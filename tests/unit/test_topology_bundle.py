@@ -100,6 +100,7 @@ def test_entries_are_sorted_and_anonymous(root: Path) -> None:
         "nginx/reload.sh",
         "nginx/site.conf",
         "release.py",
+        "tier.json",
         "watchdog.py",
     ]
     for entry in entries.values():
@@ -111,7 +112,8 @@ def test_entries_are_sorted_and_anonymous(root: Path) -> None:
 
 def test_the_text_of_each_file_is_told_for_previews(root: Path) -> None:
     files = _build(root).files
-    assert set(files) == {".env", "compose.yaml", "nginx/reload.sh", "nginx/site.conf", "release.py", "watchdog.py"}
+    shipped = {"compose.yaml", "nginx/reload.sh", "nginx/site.conf", "release.py", "watchdog.py"}
+    assert set(files) == {*shipped, ".env", "tier.json"}
     assert files["compose.yaml"] == COMPOSE
     assert files["nginx/site.conf"].startswith("allow 173.245.48.0/20;\n"), "as rendered"
 
@@ -225,7 +227,7 @@ def test_bootstrap_unpacks_the_payload_runs_release_py_and_leaves_nothing(root: 
     result = _bootstrap(bundle, tmp_path)
     assert result.stderr == ""
     # Python's compiled files are not there: they would become files of the release.
-    files = [".env", "compose.yaml", "nginx", "release.py", "watchdog.py"]
+    files = [".env", "compose.yaml", "nginx", "release.py", "tier.json", "watchdog.py"]
     assert result.stdout == f"activate edge {bundle.digest} {files}\n"
     assert list((tmp_path / "run").iterdir()) == []
 
