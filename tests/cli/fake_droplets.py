@@ -48,7 +48,8 @@ esac
 }
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA"
 REPOSITORY = Path(__file__).parents[2]
-DROPLETS = dict(sorted(load_inventory(REPOSITORY / "inventory.yaml").droplets.items()))
+INVENTORY = load_inventory(REPOSITORY / "inventory.yaml").droplets
+DROPLETS = dict(sorted(INVENTORY.items()))
 ROLES = tuple(DROPLETS)
 COMPOSE = """\
 x-service: &service {restart: unless-stopped}
@@ -84,7 +85,7 @@ def install(directory: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 def running() -> dict[str, tuple[str, ...]]:
     """Name the services of each tier that always run."""
-    return {spec.tier: services_of(REPOSITORY, spec.tier) for spec in DROPLETS.values()}
+    return {spec.tier: services_of(REPOSITORY, spec.tier) for spec in INVENTORY.values()}
 
 
 def document(*services: str, **changes: Any) -> dict[str, Any]:

@@ -158,8 +158,8 @@ def start(clone: Path, *arguments: str, stdout: int = subprocess.PIPE, **environ
     [
         (
             "",
-            "\x1b[33minfra redis |\x1b[0m \x1b[2m01-31 08:02:00\x1b[0m redis at 2\r\n"
-            "\x1b[33minfra redis |\x1b[0m \x1b[2m01-31 08:03:00\x1b[0m \x1b[31m1:M # Fatal error\x1b[0m\r\n",
+            "\x1b[35minfra redis |\x1b[0m \x1b[2m01-31 08:02:00\x1b[0m redis at 2\r\n"
+            "\x1b[35minfra redis |\x1b[0m \x1b[2m01-31 08:03:00\x1b[0m \x1b[31m1:M # Fatal error\x1b[0m\r\n",
         ),
         ("1", "infra redis | 01-31 08:02:00 redis at 2\r\ninfra redis | 01-31 08:03:00 1:M # Fatal error\r\n"),
     ],
