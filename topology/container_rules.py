@@ -23,6 +23,7 @@ SERVICE_KEYS = frozenset(
         *("depends_on", "extra_hosts", "networks", "volumes", "tmpfs", "shm_size", "logging", "healthcheck"),
         *("restart", "stop_signal", "stop_grace_period", "profiles", "user", "read_only", "cap_drop", "security_opt"),
         *("mem_limit", "mem_reservation", "pids_limit", "cpus", "cpu_shares", "ulimits", "oom_score_adj", "expose"),
+        "x-watchdog",  # topology/fleet.py
     }
 )
 PROJECT_KEYS = frozenset({"services", "networks", "version"})

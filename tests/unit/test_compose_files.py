@@ -182,7 +182,7 @@ def test_no_secret_is_where_docker_inspect_shows_it(tier: str, name: str) -> Non
 def test_every_mount_but_the_data_is_read_only(tier: str, name: str) -> None:
     for volume in service(tier, name).get("volumes", []):
         if isinstance(volume, dict):
-            assert volume["source"].startswith("${DATA_DIR:-/mnt/data}/")
+            assert volume["source"].startswith("${DATA_DIR:?}/")
             assert volume["bind"] == {"create_host_path": False}
         else:
             assert volume.endswith(":ro")
