@@ -31,7 +31,6 @@ RENAME: Edits = (
     ("inventory.yaml", "  vertical: # one application\n", "  shop: # one application\n"),
     ("inventory.yaml", "droplet: vertical,", "droplet: shop,"),
     ("inventory.yaml", "from: [vertical", "from: [shop"),
-    ("compose/edge/compose.yaml", "VERTICAL_ADDRESS", "SHOP_ADDRESS"),
 )
 
 EVERYTHING = ["edge-droplet", "edge-reserved-ip", "infra-droplet", "infra-volume", "network-vpc", "vertical-droplet"]
