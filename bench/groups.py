@@ -16,6 +16,7 @@ from pathlib import Path
 from bench.measure import Figure, Run, in_turn, run, seconds, stage_figures
 from bench.peers import Peers
 from bench.stack import ENVIRONMENT, Stack
+from topology.inventory import load_inventory
 
 Group = Callable[[Stack], list[Figure]]
 
@@ -166,12 +167,13 @@ class Watcher(threading.Thread):
 def daily_commands(stack: Stack) -> list[Figure]:
     """`--help` beside a Python that does nothing, `status` beside one ssh through the same kept connections."""
     config = stack.root / ".basec" / ENVIRONMENT / "ssh_config"
+    host = load_inventory(stack.root / "inventory.yaml").store
     found = in_turn(
         10,
         {
             "python": lambda: run([sys.executable, "-c", "pass"], cwd=stack.root),
             "help": lambda: run(stack.argv("--help"), cwd=stack.root),
-            "ssh": lambda: run(["ssh", "-F", str(config), "infra", "true"], cwd=stack.root),
+            "ssh": lambda: run(["ssh", "-F", str(config), host, "true"], cwd=stack.root),
             "status": lambda: stack.basec("status"),
         },
     )
@@ -179,7 +181,7 @@ def daily_commands(stack: Stack) -> list[Figure]:
         Figure(name="`basec --help`", samples=seconds(found["help"]), promise=0.3),
         Figure(name="`python -c pass`", samples=seconds(found["python"])),
         Figure(name="`basec status`, three droplets", samples=seconds(found["status"]), promise=2),
-        Figure(name="`ssh infra true`, connection kept", samples=seconds(found["ssh"])),
+        Figure(name=f"`ssh {host} true`, connection kept", samples=seconds(found["ssh"])),
     ]
 
 

@@ -15,7 +15,6 @@ from bench.measure import Run, run
 from bench.stack import ENVIRONMENT, WORK, Stack
 
 FILES = Path(__file__).parent / "peer_files"
-TIERS = ("infra", "vertical", "edge")
 OLDER_KEY_EXCHANGE = (
     "echo KexAlgorithms mlkem768x25519-sha256,curve25519-sha256@libssh.org > /etc/ssh/sshd_config.d/05-peers.conf"
     " && systemctl reload ssh"
@@ -38,16 +37,18 @@ class Peers:
             subprocess.run([sys.executable, "-m", "venv", venv], check=True)
         requirements = ["--quiet", "--disable-pip-version-check", "--requirement", str(FILES / "requirements.txt")]
         subprocess.run([venv / "bin/pip", "install", *requirements], check=True)
-        for tier in TIERS:  # also lets the agent hold the key, and connections be kept
-            stack.basec("ssh", tier, "--", "sudo", "sh", "-c", OLDER_KEY_EXCHANGE)
+        hosts = yaml.safe_load((stack.root / ".basec" / ENVIRONMENT / "inventory.yaml").read_text())[ENVIRONMENT]
+        for host in hosts:  # also lets the agent hold the key, and connections be kept
+            stack.basec("ssh", host, "--", "sudo", "sh", "-c", OLDER_KEY_EXCHANGE)
         config = stack.root / ".basec" / ENVIRONMENT / "ssh_config"
         agent = next(line.split('"')[1] for line in config.read_text().splitlines() if "IdentityAgent" in line)
+        pyinfra = _pyinfra_ssh_config(config)
         (WORK / "pyinfra_inventory.py").write_text(
-            f"hosts = {json.dumps([[tier, _pyinfra_data(tier, _pyinfra_ssh_config(config))] for tier in TIERS])}\n"
+            f"hosts = {json.dumps([[name, _pyinfra_data(host['tier'], pyinfra)] for name, host in hosts.items()])}\n"
             "hosts = [tuple(host) for host in hosts]\n"
         )
-        hosts = {tier: {"tier": tier} for tier in TIERS}
-        (WORK / "ansible_inventory.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
+        tiers = {name: {"tier": host["tier"]} for name, host in hosts.items()}
+        (WORK / "ansible_inventory.yml").write_text(yaml.safe_dump({"all": {"hosts": tiers}}))
         ansible = {
             "ANSIBLE_SSH_ARGS": f"-F {config}",
             "ANSIBLE_PIPELINING": "1",

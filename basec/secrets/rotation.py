@@ -14,7 +14,9 @@ from basec.secrets.certificates import new_client_certificate, new_origin_key, o
 from basec.secrets.secret_values import generate
 from basec.secrets.stack_file import StackFile, full_key
 from topology.errors import UsageError
-from topology.settings import PASSWORD_KEYS
+from topology.inventory import load_inventory
+from topology.project import required_secrets
+from topology.settings import is_password
 from topology.tls import ORIGIN_CSR, ORIGIN_KEY, PULL_CERTIFICATE, PULL_KEY, pull_authorities, pull_leaf
 
 Step = dict[str, str]
@@ -30,9 +32,10 @@ BY_HAND = ("demo_password", "login_private_key", "host_key_", "digitalocean:toke
 """How secrets begin that need a person; docs/runbooks/rotate-secrets.md has a line for each."""
 
 
-def known() -> tuple[str, ...]:
-    """Name what can be rotated."""
-    return (*PASSWORD_KEYS, ORIGIN_KEY, PULL_CERTIFICATE)
+def known(environment: Environment) -> tuple[str, ...]:
+    """Name what can be rotated, by the applications of the inventory. Raises ConfigurationError."""
+    names = required_secrets(load_inventory(environment.root / "inventory.yaml"))
+    return (*filter(is_password, names), ORIGIN_KEY, PULL_CERTIFICATE)
 
 
 def check(environment: Environment, names: Sequence[str]) -> None:
@@ -42,7 +45,7 @@ def check(environment: Environment, names: Sequence[str]) -> None:
         partner = {ORIGIN_CSR: ORIGIN_KEY, PULL_KEY: PULL_CERTIFICATE}.get(name)
         if partner is not None:
             raise UsageError(f"basec: {name}: goes with {partner}", command.format(partner))
-        if name in known():
+        if name in known(environment):
             continue
         if name.startswith(BY_HAND):
             raise UsageError(f"basec: {name}: no command can rotate it", "docs/runbooks/rotate-secrets.md says how")
@@ -53,7 +56,7 @@ def check(environment: Environment, names: Sequence[str]) -> None:
 
 def steps(stack: StackFile, names: Sequence[str]) -> Iterator[Step]:
     """Yield the steps; each is made when the one before has gone out, and read from the file as it is then."""
-    first: Step = {name: generate(name) for name in names if name in PASSWORD_KEYS}
+    first: Step = {name: generate(name) for name in names if is_password(name)}
     domain = stack.domain or ""
     if ORIGIN_KEY in names:
         first[ORIGIN_KEY] = new_origin_key()

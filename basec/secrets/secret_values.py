@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from basec.secrets import certificates
-from topology.settings import PASSWORD_KEYS, TLS_KEYS
+from topology.settings import TLS_KEYS, is_password
 
 PASSWORD_BYTES = 24
 """192 bits; `token_urlsafe` gives letters, digits, `-` and `_`, the only ones that migrations take (contract 3.1)."""
@@ -40,18 +40,17 @@ def new_ed25519_key() -> str:
 
 
 GENERATORS: Mapping[str, Callable[[], str]] = {
-    **dict.fromkeys(PASSWORD_KEYS, new_password),
     "demo_password": new_password,
     "login_private_key": new_ed25519_key,
 }
-"""By name without `basecommerce:`; each droplet of the inventory has a `host_key_*` beside these."""
+"""By name without `basecommerce:`, beside passwords and the `host_key_*` of each droplet."""
 
 
 def generate(name: str) -> str:
     """Make a new value. Raises KeyError for what only a provider can give out."""
     if name.startswith(HOST_KEY_PREFIX):
         return new_ed25519_key()
-    return GENERATORS[name]()
+    return new_password() if is_password(name) else GENERATORS[name]()
 
 
 def make_missing(names: Collection[str], domain: str | None, read: Callable[[str], str]) -> dict[str, str]:
