@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from topology.costs import CENTS, bill, dollars, machines_of, total
 from topology.errors import Problem
@@ -69,6 +69,11 @@ def _zone_problems(file: str, prefix: str, settings: Settings) -> Iterator[Probl
         )
 
 
+def applications(inventory: Inventory) -> Mapping[str, str]:
+    """Name the images of our own services in `images.registry`: a further vertical's has the vertical's name."""
+    return {**APPLICATIONS, **{name: name for name in inventory.verticals if name not in APPLICATIONS}}
+
+
 def shared_problems(
     file: str, prefix: str, settings: Settings, inventory: Inventory | None, versions: Versions | None
 ) -> Iterator[Problem]:
@@ -82,7 +87,7 @@ def shared_problems(
         )
     if inventory:
         yield from _limit_problems(file, f"{prefix}.monthly_limit_usd", settings.monthly_limit_usd, inventory)
-    known = [*versions.images.services, *APPLICATIONS] if versions else []
+    known = [*versions.images.services, *(applications(inventory) if inventory else APPLICATIONS)] if versions else []
     for service in settings.images.services if versions else ():
         if service not in known:
             yield Problem(

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from topology.crosscheck import is_local, settings_problems, shared_problems
+from topology.crosscheck import applications, is_local, settings_problems, shared_problems
 from topology.errors import ConfigurationError, Problem
 from topology.files import check_model, read_yaml
 from topology.inventory import DropletSpec, Inventory, SizeSpec, load_inventory
 from topology.logins import database_password, database_services
-from topology.settings import APPLICATIONS, HOST_KEY, OPTIONAL_SECRET_KEYS, SECRET_KEYS, Settings, host_key_secret
+from topology.settings import HOST_KEY, OPTIONAL_SECRET_KEYS, SECRET_KEYS, Settings, host_key_secret
 from topology.versions import Versions, load_versions
 
 T = TypeVar("T")
@@ -61,14 +61,16 @@ class Project:
 
     def image(self, service: str) -> str:
         """Give the full image reference of a service. Raises KeyError for an unknown one."""
-        images = self.settings.images
-        if service in APPLICATIONS and service not in images.services:
-            return f"{images.registry}/{APPLICATIONS[service]}:{images.tag}"
+        images, ours = self.settings.images, applications(self.inventory)
+        if service in ours and service not in images.services:
+            return f"{images.registry}/{ours[service]}:{images.tag}"
         return {**self.versions.images.services, **images.services}[service]
 
     def images(self) -> dict[str, str]:
         """Give the image references of all services, by name."""
-        return {name: self.image(name) for name in sorted({*self.versions.images.services, *APPLICATIONS})}
+        return {
+            name: self.image(name) for name in sorted({*self.versions.images.services, *applications(self.inventory)})
+        }
 
 
 def settings_file(stack: str) -> str:

@@ -5,7 +5,7 @@ The dataclasses here are the shape of `basec status --json`, key by key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -225,7 +225,7 @@ def judge(host: Host, document: dict[str, Any]) -> HostStatus:
     memory = Memory(**document["memory"])
     limits_bytes = sum(container.memory.limit_bytes for container in containers)
     disks = [Disk(**disk) for disk in document["disks"]]
-    release = _release(document, containers)
+    release = _release(document, containers, {*APPLICATIONS, host.tier})
     outbox = Outbox(**document["outbox"]) if document["outbox"] and "relay" in found else None
     agent = MetricsAgent(**document["metrics_agent"])
     if release is None:
@@ -262,10 +262,12 @@ def _expected(compose: str) -> list[str]:
     return [name for name, service in services.items() if not service.get("profiles")]
 
 
-def _release(document: dict[str, Any], containers: Sequence[Container]) -> Release | None:
+def _release(
+    document: dict[str, Any], containers: Sequence[Container], applications: Collection[str]
+) -> Release | None:
     if not document["release"]:
         return None
-    ours = {each.image.tag for each in containers if each.image and each.image.tag and each.service in APPLICATIONS}
+    ours = {each.image.tag for each in containers if each.image and each.image.tag and each.service in applications}
     age_s = document["now"] - _epoch(document["release"]["since"])
     return Release(**document["release"], age_s=age_s, tags=sorted(ours))
 

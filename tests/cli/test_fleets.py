@@ -1,0 +1,78 @@
+"""A fleet of other names and more droplets comes up by inventory and compose folders alone, under the real engine.
+
+Dry: no machine runs here. docs/known-issues.md says what of it was never run.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cli.dry import DryStack, clone_of_the_program, local_stack
+
+pytestmark = pytest.mark.engine
+
+NAMES = {"infra": "store-1", "vertical": "shop", "edge": "front"}
+DROPLET = {"size": "s-1vcpu-1gb", "image": "debian-13-x64"}
+MORE_DROPLETS = {
+    "tools": {"role": "vertical", "vertical": "tools", **DROPLET},
+    "front-two": {"role": "edge", **DROPLET},
+}
+MORE_RULES = [
+    {"name": "tools-http", "droplet": "tools", "protocol": "tcp", "ports": [8000], "from": ["front", "front-two"]},
+    {"name": "tools-ssh", "droplet": "tools", "protocol": "tcp", "ports": [22], "from": ["front"]},
+    {"name": "front-two-ssh", "droplet": "front-two", "protocol": "tcp", "ports": [22], "from": ["front"]},
+    {"name": "front-two-http", "droplet": "front-two", "protocol": "tcp", "ports": [80, 443], "from": ["cloudflare"]},
+    {"name": "postgres-2", "droplet": "store-1", "protocol": "tcp", "ports": [5432], "from": ["tools", "front-two"]},
+]
+
+
+def other_fleet(path: Path) -> None:
+    """Give the three droplets other names, and put a second vertical and a second edge beside them."""
+    document = yaml.safe_load(path.read_text())
+    document["droplets"] = {NAMES[name]: spec for name, spec in document["droplets"].items()} | MORE_DROPLETS
+    for rule in document["firewall"]:
+        rule["droplet"] = NAMES[rule["droplet"]]
+        rule["from"] = [NAMES.get(source, source) for source in rule["from"]]
+    document["firewall"] += MORE_RULES
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+def second_vertical(root: Path) -> None:
+    """Write `compose/tools/`: construction's folder, for an application of another name."""
+    folder = root / "compose/tools"
+    shutil.copytree(root / "compose/vertical", folder)
+    (folder / "construction").rename(folder / "tools")
+    for path in (each for each in folder.rglob("*") if each.is_file()):
+        text = path.read_text().replace("construction", "tools").replace("CONSTRUCTION", "TOOLS")
+        path.write_text(
+            text.replace("[vertical]", "[tools]").replace("  vertical:", "  tools:").replace("bc-vertical", "bc-tools")
+        )
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DryStack]:
+    with clone_of_the_program(tmp_path_factory.mktemp("fleet")) as root:
+        other_fleet(root / "inventory.yaml")
+        second_vertical(root)
+        made = local_stack(root)
+        made.basec("up")
+        yield made
+
+
+def test_each_droplet_has_its_own_tier_secrets_and_place_in_the_order(stack: DryStack) -> None:
+    assert {record["name"].rpartition("local-dry-")[2] for record in stack.records("droplet").values()} == {
+        "store-1", "shop", "tools", "front", "front-two",
+    }  # fmt: skip
+    tiers = {each["urn"].rpartition("::")[2] for each in stack.resources() if "ComposeStack" in each["urn"]}
+    assert tiers == set()
+
+
+def test_a_second_up_changes_nothing(stack: DryStack) -> None:
+    before = stack.journal()
+    stack.basec("up")
+    assert stack.journal() == before
