@@ -9,7 +9,7 @@ from typing import Any
 from policy.checks import DROPLET, FIREWALL, Finding, of_type
 from policy.resources import Resource, Unknown
 from policy.stack import Stack
-from topology.inventory import CLOUDFLARE, SSH_PORT, SSH_SOURCES
+from topology.inventory import CLOUDFLARE, EDGE_ROLE, SSH_PORT, SSH_SOURCES
 
 WEB_PORTS = ("80", "443")
 EGRESS_PORTS = {"tcp": {"53", "80", "443"}, "udp": {"53", "123"}}
@@ -23,7 +23,7 @@ def no_public_ingress(resource: Resource, stack: Stack) -> Iterator[Finding]:
     if resource.type != FIREWALL:
         return
     for rule in resource.tables("inboundRules"):
-        allowed = _allowed_sources(stack, _port(rule)) if stack.edge_tag in resource.texts("tags") else ()
+        allowed = _allowed_sources(stack, stack.droplet_of_tags(resource.texts("tags")), _port(rule))
         strange = [
             str(network)
             for network in _networks(rule, "sourceAddresses")
@@ -84,12 +84,10 @@ def only_named_peers(resource: Resource, stack: Stack) -> Iterator[Finding]:
         wanted = "the tag of one droplet of inventory.yaml, such as " + stack.edge_tag
         yield Finding(found=f"tags: {tags}", wanted=wanted, fix="pass the tag as `tags`")
         return
-    table = {
-        (rule.protocol, port): rule.sources
-        for rule in inventory.rules
-        if rule.droplet == name
-        for port in (rule.ports or ("",))
-    }
+    table: dict[tuple[str, str], tuple[str, ...]] = {}
+    for line in (line for line in inventory.rules if line.droplet == name):
+        for port in line.ports or ("",):
+            table[line.protocol, port] = (*table.get((line.protocol, port), ()), *line.sources)
     for rule in resource.tables("inboundRules"):
         sources = table.get((str(rule.get("protocol")), _port(rule)))
         if sources is None:
@@ -174,11 +172,14 @@ def narrow_egress(resource: Resource, stack: Stack) -> Iterator[Finding]:
             yield Finding(found=f"{_text(rule)} to {_few(list(map(str, away)))}", wanted=wanted)
 
 
-def _allowed_sources(stack: Stack, port: str) -> tuple[IPv4Network, ...]:
-    settings = stack.project.settings
-    if port == str(SSH_PORT):
+def _allowed_sources(stack: Stack, droplet: str | None, port: str) -> tuple[IPv4Network, ...]:
+    """Give what the internet may reach of a droplet: SSH of the bastion alone, and the web ports of each edge."""
+    settings, inventory = stack.project.settings, stack.project.inventory
+    if port == str(SSH_PORT) and droplet == inventory.bastion:
         return tuple(settings.ssh.sources)
-    return tuple(settings.cloudflare.ranges) if port in WEB_PORTS else ()
+    if port in WEB_PORTS and droplet in inventory.by_role(EDGE_ROLE):
+        return tuple(settings.cloudflare.ranges)
+    return ()
 
 
 def _networks(rule: Mapping[str, Any], key: str) -> Iterator[Network]:
