@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from topology.bundle import Bundle
-from topology.container_rules import confined, listed, mebibytes, project_faults, table
+from topology.container_rules import confined, listed, project_faults, release_memory, table
 from topology.image_names import image_fault, major_version
 from topology.inventory import CLOUDFLARE
 from topology.policy_rules import RULES, Violation
@@ -69,10 +69,10 @@ def compose_violations(project: Project, droplet: str, document: Mapping[str, An
         for finding in confined(service, data):
             yield _violation("BC18", place, finding)
     yield from _clear(file, document)
-    total = sum(mebibytes(service.get("mem_limit")) for service in services.values())
+    total, counted = release_memory(document)
     limit = MEMORY_SHARE * project.size(droplet).memory_mib
     if total > limit:
-        found = f"memory limits add up to {total:.0f} MiB"
+        found = f"memory limits add up to {total:.0f} MiB{counted}"
         wanted = f"at most {limit:.0f} MiB: 80 % of {spec.size}"
         fix = f"lower a mem_limit in {file}, or give the droplet {droplet} a bigger `size` in inventory.yaml"
         yield _violation("BC18", file, (found, wanted, fix))

@@ -9,6 +9,12 @@ from typing import Any
 
 MOST_PROCESSES = 256
 """Of one container: PostgreSQL's 100 connections and room for its own. Source: CIS Docker 1.6, 5.29."""
+LEAST_MIB = 6
+"""Docker takes no smaller limit. Source: https://docs.docker.com/engine/containers/resource_constraints/"""
+COLOURS = "x-colours"
+"""Of a service: 2 where a release without a gap runs the new container beside the old one. Compose ignores it."""
+RESERVED = "x-reserved"
+"""Of a tier: the memory of what comes later, as `32m`. Compose ignores it."""
 UNITS_MIB = {"b": 1 / 1024**2, "k": 1 / 1024, "m": 1.0, "g": 1024.0}
 RESTARTS = ("always", "unless-stopped", "on-failure")
 SECURITY = ["no-new-privileges:true"]
@@ -23,6 +29,7 @@ SERVICE_KEYS = frozenset(
         *("depends_on", "extra_hosts", "networks", "volumes", "tmpfs", "shm_size", "logging", "healthcheck"),
         *("restart", "stop_signal", "stop_grace_period", "profiles", "user", "read_only", "cap_drop", "security_opt"),
         *("mem_limit", "mem_reservation", "pids_limit", "cpus", "cpu_shares", "ulimits", "oom_score_adj", "expose"),
+        COLOURS,
     }
 )
 PROJECT_KEYS = frozenset({"services", "networks", "version"})
@@ -63,12 +70,12 @@ def confined(service: Mapping[str, Any], data: str) -> Iterator[Finding]:
 
 def _bounded(service: Mapping[str, Any]) -> Iterator[Finding]:
     memory, processes = service.get("mem_limit"), service.get("pids_limit")
-    if mebibytes(memory) <= 0:
-        yield (
-            f"mem_limit: {_or_none(memory)}",
-            "a mem_limit above 0, such as 128m",
-            "write a `mem_limit` for this service",
-        )
+    if mebibytes(memory) < LEAST_MIB:
+        wanted = f"a mem_limit of {LEAST_MIB}m or more, such as 128m"
+        yield f"mem_limit: {_or_none(memory)}", wanted, "write a `mem_limit` for this service"
+    if COLOURS in service and (type(service[COLOURS]), service[COLOURS]) != (int, 2):
+        fix = f"write `{COLOURS}: 2`, or remove it where no release runs two"
+        yield f"{COLOURS}: {service[COLOURS]}", f"{COLOURS}: 2, or none", fix
     if isinstance(processes, bool) or not isinstance(processes, int) or not 0 < processes <= MOST_PROCESSES:
         wanted = f"a pids_limit from 1 to {MOST_PROCESSES}"
         yield f"pids_limit: {_or_none(processes)}", wanted, "write a `pids_limit` for this service"
@@ -204,11 +211,26 @@ def project_faults(document: Mapping[str, Any]) -> Iterator[Finding]:
         if key not in PROJECT_KEYS and not key.startswith("x-"):
             wanted = "services, networks and x-* alone: what another file or volume brings is not judged"
             yield f"{key}: {document.get(key)}", wanted, f"write it into this file's services, and remove `{key}`"
+    if RESERVED in document and mebibytes(document[RESERVED]) < LEAST_MIB:
+        fix = f"write `{RESERVED}` with its unit, or remove it"
+        yield f"{RESERVED}: {document[RESERVED]}", f"a size of {LEAST_MIB}m or more, such as 32m", fix
     for name, network in table(document.get("networks")).items():
         strange = sorted(set(table(network)) - NETWORK_KEYS)
         options = set(table(table(network).get("driver_opts"))) - {BRIDGE_NAME}
         for key in (*strange, *options):
             yield f"networks.{name}.{key}", "a bridge of the tier's own", f"remove `{key}`"
+
+
+def release_memory(document: Mapping[str, Any]) -> tuple[float, str]:
+    """Add up in MiB what may run during a release, and say what was counted besides one container of each service."""
+    services = [table(service) for service in table(document.get("services")).values()]
+    # Whatever `x-colours` says: a wrong value must not lower the sum.
+    limits = [mebibytes(service.get("mem_limit")) * (2 if COLOURS in service else 1) for service in services]
+    reserved = mebibytes(document.get(RESERVED))
+    counted = ["both colours"] if any(COLOURS in service for service in services) else []
+    if reserved:
+        counted.append(f"{reserved:.0f} MiB in reserve")
+    return sum(limits) + reserved, f" with {' and '.join(counted)}" if counted else ""
 
 
 def table(value: object) -> Mapping[str, Any]:
@@ -225,9 +247,7 @@ def listed(value: object) -> Sequence[Any]:
 
 def mebibytes(limit: object) -> float:
     """Read a size as compose does, e.g. `128m`, `1.5g`, 134217728; 0 for what is none."""
-    if isinstance(limit, int) and not isinstance(limit, bool):
-        return limit / 1024**2
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([bkmg]?)b?", str(limit if limit is not None else "").lower())
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([bkmg]?)b?", str(limit).lower())
     return float(match[1]) * UNITS_MIB[match[2] or "b"] if match else 0.0
 
 

@@ -224,6 +224,7 @@ OWN: Mapping[str, tuple[str, Edit]] = {
     "never-started": ("BC18", service("infra", "redis.profiles", ["later"])),
     "no-restart": ("BC18", service("edge", "auth.restart", "no")),
     "memory-above-the-droplet": ("BC18", service("edge", "auth.mem_limit", "4g")),
+    "memory-for-one-colour": ("BC18", service("vertical", "construction.mem_limit", "784m")),
     "database-host-forged": ("BC18", service("edge", "auth.extra_hosts", {"infra.internal": "203.0.113.9"})),
     # Images and ports
     "tag-of-a-series": (

@@ -19,7 +19,7 @@ from tests.unit.topology_support import with_value
 from topology import host_rules
 from topology.bundle import Bundle, build_bundle, pack
 from topology.compose_rules import compose_violations, read_bundle
-from topology.container_rules import SERVICE_KEYS
+from topology.container_rules import SERVICE_KEYS, release_memory
 from topology.errors import ConfigurationError, Problem
 from topology.host_rules import host_violations
 from topology.policy_rules import RULES, Violation
@@ -59,6 +59,9 @@ COMPOSE: list[tuple[str, str, str, object, str]] = [
     ("BC18", "infra", "redis.mem_limit", None, "mem_limit: none"),
     ("BC18", "infra", "redis.pids_limit", None, "pids_limit: none"),
     ("BC18", "infra", "redis.mem_limit", "1g", "memory limits add up to"),
+    ("BC18", "vertical", "construction.mem_limit", "784m", "add up to 1600 MiB with both colours"),
+    ("BC18", "infra", "redis.mem_limit", "5m", "mem_limit: 5m"),
+    *(("BC18", "edge", "auth.x-colours", value, f"x-colours: {value}") for value in (0, -1, "two", True, 1.5, 3, None)),
     ("BC18", "infra", "redis.user", "0:0", "user: 0:0"),
     ("BC18", "infra", "redis.cap_drop", ["NET_RAW"], "cap_drop: ['NET_RAW']"),
     ("BC18", "infra", "redis.cap_add", ["SYS_ADMIN"], "cap_add: ['SYS_ADMIN']"),
@@ -104,6 +107,19 @@ def test_the_fix_is_the_one_for_what_was_found(droplet: str, path: str, value: o
     document = with_value(compose(droplet), f"services.{path}", value)
     found = list(compose_violations(stack().project, droplet, document))
     assert [violation.fix for violation in found if says in violation.found] == [MENDS[says]]
+
+
+@pytest.mark.parametrize("value", [0, -1, "two", True, 1.5, 32, "-32m", None, [32]], ids=repr)
+def test_a_reserve_without_a_size_is_refused_and_lowers_no_sum(value: object) -> None:
+    document = with_value(compose("infra"), "x-reserved", value)
+    (found,) = compose_violations(stack().project, "infra", document)
+    assert (found.rule.id, found.found) == ("BC18", f"x-reserved: {value}")
+    assert release_memory(document)[0] >= 1632
+
+
+@pytest.mark.parametrize("value", [0, -1, "two", True, 1.5, None, 1], ids=repr)
+def test_whatever_x_colours_says_the_second_container_is_counted(value: object) -> None:
+    assert release_memory(with_value(compose("vertical"), "services.construction.x-colours", value))[0] == 800
 
 
 def test_the_anchor_mends_each_finding_that_is_answered_with_it() -> None:
