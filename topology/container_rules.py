@@ -16,12 +16,11 @@ COLOURS = "x-colours"
 RESERVED = "x-reserved"
 """Of a tier: the memory of what comes later, as `32m`. Compose ignores it."""
 UNITS_MIB = {"b": 1 / 1024**2, "k": 1 / 1024, "m": 1.0, "g": 1024.0}
-RESTARTS = ("always", "unless-stopped", "on-failure")
 SECURITY = ["no-new-privileges:true"]
-LOG_OPTIONS = frozenset({"max-size", "max-file", "compress"})
-HEALTH_KEYS = frozenset({"test", "interval", "timeout", "retries", "start_period", "start_interval", "disable"})
-NO_CHECK = re.compile(r"(NONE|(CMD(-SHELL)? )?(/bin/)?(true|:|exit 0|sh -c (true|:|exit 0)))")
-"""A test that cannot fail."""
+LOG_OPTIONS = {"max-size": ("10m",), "max-file": ("2", "3", "4", "5"), "compress": ("true", "false")}
+HEALTH_KEYS = frozenset({"test", "interval", "timeout", "retries", "start_period", "start_interval"})
+CHECK = re.compile(r"CMD (?!(/bin/)?(true|:|exit 0|sh -c (true|:|exit 0))$).+", re.DOTALL)
+"""A test that can fail, without a shell of Docker's own."""
 TMPFS_OPTIONS = re.compile(r"(size=[1-9]\d*[kmg]?|mode=0?[0-7]{3,4}|[ug]id=\d+|rw|noexec|nosuid|nodev)")
 SERVICE_KEYS = frozenset(
     {
@@ -80,13 +79,13 @@ def _bounded(service: Mapping[str, Any]) -> Iterator[Finding]:
         wanted = f"a pids_limit from 1 to {MOST_PROCESSES}"
         yield f"pids_limit: {_or_none(processes)}", wanted, "write a `pids_limit` for this service"
     logging = service.get("logging")
-    logs = table(logging)
-    if (
-        logs.get("driver") != "local"
-        or set(logs) - {"driver", "options"}
-        or set(table(logs.get("options"))) - LOG_OPTIONS
-    ):
-        yield f"logging: {'the default' if logging is None else logging}", "driver: local, which rotates", ""
+    options = table(table(logging).get("options"))
+    rotates = {"max-size", "max-file"} <= set(options) <= set(LOG_OPTIONS) and all(
+        str(value).lower() in LOG_OPTIONS[key] for key, value in options.items()
+    )
+    if table(logging) != {"driver": "local", "options": options} or not rotates:
+        wanted = "driver: local, which rotates, with a max-size of 10m and a max-file from 2 to 5"
+        yield f"logging: {'the default' if logging is None else logging}", wanted, ""
     for key in ("shm_size", "mem_reservation"):
         if key in service and mebibytes(service[key]) <= 0:
             yield f"{key}: {service[key]}", "a size above 0, such as 64m", f"write `{key}` with its unit, or remove it"
@@ -106,19 +105,22 @@ def _unprivileged(service: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _kept_alive(service: Mapping[str, Any]) -> Iterator[Finding]:
-    restart, health = service.get("restart", "no"), service.get("healthcheck")
+    restart, health = service.get("restart", "no"), table(service.get("healthcheck"))
     if "profiles" in service:  # runs when asked for, and ends
         if str(restart) not in ("no", "False"):
             fix = 'remove `profiles`; a program that runs once has `restart: "no"`'
             yield f"profiles: {service['profiles']}", "a service that starts with its tier", fix
         return
-    if str(restart).partition(":")[0] not in RESTARTS:
+    if restart != "unless-stopped":
         yield f"restart: {restart}", "restart: unless-stopped", ""
-    test = table(health).get("test")
+    test = health.get("test")
     words = " ".join(map(str, test)) if isinstance(test, list) else str(test or "")
-    if not words or table(health).get("disable") or set(table(health)) - HEALTH_KEYS or NO_CHECK.fullmatch(words):
-        fix = "write a `healthcheck` with a `test`, without `disable`"
-        yield f"healthcheck: {words or 'none'}", "a check that tells whether it serves, and that can fail", fix
+    if not isinstance(test, list) or not CHECK.fullmatch(words) or set(health) - HEALTH_KEYS:
+        wanted = "a check that tells whether it serves, and that can fail, as [CMD, ...]"
+        yield f"healthcheck: {words or 'none'}", wanted, "write a `healthcheck` with a `test`, without `disable`"
+    elif missing := sorted(HEALTH_KEYS - set(health)):
+        fix = "write them, as the other services do: Docker's own waits are longer"
+        yield f"healthcheck: no {', '.join(missing)}", f"all of {', '.join(sorted(HEALTH_KEYS))}", fix
 
 
 def _memory_files(service: Mapping[str, Any]) -> Iterator[Finding]:
@@ -142,12 +144,22 @@ def _peers(service: Mapping[str, Any]) -> Iterator[Finding]:
             yield f"extra_hosts: {name}: {address}", wanted, f"write {name}: ${{INFRA_ADDRESS:?}}, or remove it"
 
 
+def _connected(service: Mapping[str, Any]) -> Iterator[Finding]:
+    if not service.get("networks"):
+        wanted = "the network of its tier, whose addresses are known"
+        yield f"networks: {_or_none(service.get('networks'))}", wanted, "write `networks` as the other services do"
+    for key in sorted(set(service) - {"volumes"}):  # those are judged as mounts
+        if "docker.sock" in str(service[key]):
+            yield f"{key}: the Docker socket", "no Docker socket: it is root on the droplet", f"remove it from `{key}`"
+
+
 _CHECKS: Sequence[Callable[[Mapping[str, Any]], Iterator[Finding]]] = (
     _bounded,
     _unprivileged,
     _kept_alive,
     _memory_files,
     _peers,
+    _connected,
 )
 
 

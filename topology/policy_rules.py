@@ -203,7 +203,7 @@ _TABLE = (
         ("settings",),
         MANDATORY,
         why="A tag that moves changes without a commit, and a droplet never pulls a name twice; PostgreSQL's files are "
-        "of one major version; a published port goes around UFW.",
+        "of one major version; a published port goes around UFW, and one below 1024 is the edge's or the host's.",
         fix="pin the image in versions.yaml or the settings, write `${PRIVATE_ADDRESS:?}:` before the port, and put "
         "the port into inventory.yaml",
         source="CIS Docker 1.6: 5.8, 5.9, 5.14",

@@ -15,7 +15,7 @@ from policy import stack_rules
 from policy.pack import judge_files
 from policy.stack import Stack
 from tests.policy.fixtures import PASSWORD, stack
-from tests.unit.topology_support import with_value
+from tests.unit.topology_support import REMOVED, with_value
 from topology import host_rules
 from topology.bundle import Bundle, build_bundle, pack
 from topology.compose_rules import compose_violations, read_bundle
@@ -56,6 +56,9 @@ COMPOSE: list[tuple[str, str, str, object, str]] = [
     ("BC17", "infra", "postgres.ports", ["${PRIVATE_ADDRESS:?}:9000:9000"], "9000:9000"),
     ("BC17", "vertical", "haproxy.ports", ["0.0.0.0:8000:8000"], "ports: 0.0.0.0:8000"),
     ("BC17", "edge", "nginx.ports", ["0.0.0.0:8001:8001"], "ports: 0.0.0.0:8001"),
+    ("BC17", "infra", "postgres.ports", ["127.0.0.1:5432:5432"], "ports: 127.0.0.1:5432:5432"),
+    ("BC17", "infra", "postgres.ports", ["${PRIVATE_ADDRESS:?}:22:5432"], ":22:5432"),
+    ("BC17", "infra", "postgres.ports", ["${PRIVATE_ADDRESS:?}:5432:80/tcp"], ":5432:80/tcp"),
     ("BC18", "infra", "redis.mem_limit", None, "mem_limit: none"),
     ("BC18", "infra", "redis.pids_limit", None, "pids_limit: none"),
     ("BC18", "infra", "redis.mem_limit", "1g", "memory limits add up to"),
@@ -68,11 +71,31 @@ COMPOSE: list[tuple[str, str, str, object, str]] = [
     ("BC18", "infra", "redis.security_opt", [], "security_opt: []"),
     ("BC18", "infra", "redis.read_only", False, "read_only: off"),
     ("BC18", "infra", "redis.logging", {"driver": "json-file"}, "json-file"),
+    ("BC18", "infra", "redis.logging.driver", "json-file", "logging: {'driver': 'json-file', 'options'"),
+    ("BC18", "infra", "redis.logging.options.max-size", "100m", "'max-size': '100m'"),
+    *(("BC18", "infra", "redis.logging.options.max-file", count, f"'max-file': {count!r}") for count in ("1", "6", 6)),
+    ("BC18", "infra", "redis.logging.options", {"max-size": "10m"}, "'options': {'max-size': '10m'}"),
+    ("BC18", "infra", "redis.logging.options", {"max-file": "3"}, "'options': {'max-file': '3'}"),
     ("BC18", "infra", "redis.volumes", ["/var/run/docker.sock:/var/run/docker.sock"], "the Docker socket"),
     ("BC18", "infra", "redis.privileged", True, "privileged: True"),
     ("BC18", "infra", "redis.network_mode", "host", "network_mode: host"),
-    ("BC18", "infra", "redis.restart", "no", "restart: no"),
+    *(("BC18", "infra", "redis.restart", word, f"restart: {word}") for word in ("no", "always", "on-failure:5")),
     ("BC18", "infra", "redis.healthcheck", {"disable": True}, "healthcheck: none"),
+    ("BC18", "infra", "redis.healthcheck.test", "redis-cli ping", "healthcheck: redis-cli ping"),
+    ("BC18", "infra", "redis.healthcheck.test", ["CMD-SHELL", "redis-cli ping"], "healthcheck: CMD-SHELL redis-cli"),
+    ("BC18", "infra", "redis.healthcheck.test", ["CMD", "sh", "-c", "true"], "healthcheck: CMD sh -c true"),
+    *(
+        ("BC18", "infra", f"redis.healthcheck.{key}", REMOVED, f"healthcheck: no {key}")
+        for key in ("interval", "timeout", "retries", "start_period", "start_interval")
+    ),
+    ("BC18", "infra", "redis.networks", REMOVED, "networks: none"),
+    (
+        "BC18",
+        "infra",
+        "redis.environment",
+        {"DOCKER_HOST": "unix:///run/docker.sock"},
+        "environment: the Docker socket",
+    ),
 ]
 
 
