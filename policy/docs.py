@@ -105,11 +105,9 @@ def benchmark_page() -> str:
 
 
 def _here(item: Item) -> str:
-    return (
-        f"**waived**: {item.waiver}"
-        if item.waiver
-        else f"held by [{item.rule}](policies.md#{item.rule.lower()}): {item.holds}"
-    )
+    if item.waiver:
+        return f"**waived**: {item.waiver}"
+    return f"held by [{item.rule}](policies.md#{item.rule.lower()}): {item.holds}"
 
 
 def pages() -> Mapping[str, str]:

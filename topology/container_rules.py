@@ -19,8 +19,8 @@ UNITS_MIB = {"b": 1 / 1024**2, "k": 1 / 1024, "m": 1.0, "g": 1024.0}
 SECURITY = ["no-new-privileges:true"]
 LOG_OPTIONS = {"max-size": ("10m",), "max-file": ("2", "3", "4", "5"), "compress": ("true", "false")}
 HEALTH_KEYS = frozenset({"test", "interval", "timeout", "retries", "start_period", "start_interval"})
-CHECK = re.compile(r"CMD (?!(/bin/)?(true|:|exit 0|sh -c (true|:|exit 0))$).+", re.DOTALL)
-"""A test that can fail, without a shell of Docker's own."""
+NO_CHECK = re.compile(r"CMD( (/bin/)?(true|:|exit 0|sh -c (true|:|exit 0)))?")
+"""A test that cannot fail."""
 TMPFS_OPTIONS = re.compile(r"(size=[1-9]\d*[kmg]?|mode=0?[0-7]{3,4}|[ug]id=\d+|rw|noexec|nosuid|nodev)")
 SERVICE_KEYS = frozenset(
     {
@@ -72,7 +72,7 @@ def _bounded(service: Mapping[str, Any]) -> Iterator[Finding]:
     if mebibytes(memory) < LEAST_MIB:
         wanted = f"a mem_limit of {LEAST_MIB}m or more, such as 128m"
         yield f"mem_limit: {_or_none(memory)}", wanted, "write a `mem_limit` for this service"
-    if COLOURS in service and (type(service[COLOURS]), service[COLOURS]) != (int, 2):
+    if service.get(COLOURS, 2) != 2:
         fix = f"write `{COLOURS}: 2`, or remove it where no release runs two"
         yield f"{COLOURS}: {service[COLOURS]}", f"{COLOURS}: 2, or none", fix
     if isinstance(processes, bool) or not isinstance(processes, int) or not 0 < processes <= MOST_PROCESSES:
@@ -113,9 +113,9 @@ def _kept_alive(service: Mapping[str, Any]) -> Iterator[Finding]:
         return
     if restart != "unless-stopped":
         yield f"restart: {restart}", "restart: unless-stopped", ""
-    test = health.get("test")
-    words = " ".join(map(str, test)) if isinstance(test, list) else str(test or "")
-    if not isinstance(test, list) or not CHECK.fullmatch(words) or set(health) - HEALTH_KEYS:
+    test = list(listed(health.get("test")))
+    words = " ".join(map(str, test))
+    if test[:1] != ["CMD"] or NO_CHECK.fullmatch(words) or set(health) - HEALTH_KEYS:
         wanted = "a check that tells whether it serves, and that can fail, as [CMD, ...]"
         yield f"healthcheck: {words or 'none'}", wanted, "write a `healthcheck` with a `test`, without `disable`"
     elif missing := sorted(HEALTH_KEYS - set(health)):
@@ -148,8 +148,8 @@ def _connected(service: Mapping[str, Any]) -> Iterator[Finding]:
     if not service.get("networks"):
         wanted = "the network of its tier, whose addresses are known"
         yield f"networks: {_or_none(service.get('networks'))}", wanted, "write `networks` as the other services do"
-    for key in sorted(set(service) - {"volumes"}):  # those are judged as mounts
-        if "docker.sock" in str(service[key]):
+    for key, value in service.items():
+        if key != "volumes" and "docker.sock" in str(value):  # volumes are judged as mounts
             yield f"{key}: the Docker socket", "no Docker socket: it is root on the droplet", f"remove it from `{key}`"
 
 

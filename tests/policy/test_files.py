@@ -84,6 +84,8 @@ COMPOSE: list[tuple[str, str, str, object, str]] = [
     ("BC18", "infra", "redis.healthcheck.test", "redis-cli ping", "healthcheck: redis-cli ping"),
     ("BC18", "infra", "redis.healthcheck.test", ["CMD-SHELL", "redis-cli ping"], "healthcheck: CMD-SHELL redis-cli"),
     ("BC18", "infra", "redis.healthcheck.test", ["CMD", "sh", "-c", "true"], "healthcheck: CMD sh -c true"),
+    ("BC18", "infra", "redis.healthcheck.test", ["CMD"], "healthcheck: CMD"),
+    ("BC18", "infra", "redis.1", "x", "1: x"),
     *(
         ("BC18", "infra", f"redis.healthcheck.{key}", REMOVED, f"healthcheck: no {key}")
         for key in ("interval", "timeout", "retries", "start_period", "start_interval")

@@ -13,7 +13,7 @@ import yaml
 from tests.unit.topology_support import project
 from topology.bundle import build_bundle
 from topology.compose_rules import compose_violations, read_bundle
-from topology.container_rules import release_memory
+from topology.container_rules import mebibytes, release_memory
 
 COMPOSE = Path(__file__).parents[2] / "compose"
 TIERS = {tier: yaml.safe_load((COMPOSE / tier / "compose.yaml").read_text()) for tier in ("infra", "vertical", "edge")}
@@ -35,11 +35,6 @@ USERS = {
 def service(tier: str, name: str) -> dict[str, Any]:
     found: dict[str, Any] = TIERS[tier]["services"][name]
     return found
-
-
-def mib(limit: str) -> int:
-    assert limit.endswith("m"), limit
-    return int(limit[:-1])
 
 
 @pytest.mark.parametrize("tier", TIERS)
@@ -66,7 +61,7 @@ def test_postgresql_fits_its_limit_with_all_connections_in_use() -> None:
     settings = dict(re.findall(r"^(\w+) = '?([^'#\s]+)", text, re.MULTILINE))
     shared, connections = int(settings["shared_buffers"][:-2]), int(settings["max_connections"])
     workers = int(settings["autovacuum_max_workers"]) * int(settings["autovacuum_work_mem"][:-2])
-    assert shared + workers + connections * 5 <= mib(service("infra", "postgres")["mem_limit"])
+    assert shared + workers + connections * 5 <= mebibytes(service("infra", "postgres")["mem_limit"])
 
 
 def test_connections_suffice_for_both_colours() -> None:
@@ -156,7 +151,7 @@ def test_no_applications_log_file_counts_against_its_memory(tier: str, name: str
 def test_a_worker_with_a_full_tmp_and_a_health_check_fits_its_limit(name: str) -> None:
     sizes = [int(size) for entry in service("infra", name)["tmpfs"] for size in re.findall(r"size=(\d+)m", entry)]
     at_rest, check = 50, 20  # measured
-    assert at_rest + check + sum(sizes) <= 0.8 * mib(service("infra", name)["mem_limit"])
+    assert at_rest + check + sum(sizes) <= 0.8 * mebibytes(service("infra", name)["mem_limit"])
 
 
 @pytest.mark.parametrize(("tier", "name"), SERVICES)
