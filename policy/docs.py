@@ -66,9 +66,9 @@ BENCHMARK_HEAD = """\
 
 <!-- Made by `python -m policy.docs` from policy/docker_benchmark.py; edits are lost. -->
 
-The items of CIS Docker 1.6 that matter on these droplets: each one holds, and a test looks at the file that makes it
-so, or it is waived here with its reason. Section 1 and 3 ask about hosts, 2 about the daemon, 4 about images, 5 about
-containers.
+The items of CIS Docker 1.6 that matter on these droplets: each one is held by a [rule](policies.md), which refuses
+files that loosen it, or it is waived here with its reason. Section 1 and 3 ask about hosts, 2 about the daemon, 4 about
+images, 5 about containers: BC17 and BC18 judge every service of `compose/*/compose.yaml`.
 
 | item | asks for | here |
 | --- | --- | --- |
@@ -105,7 +105,9 @@ def benchmark_page() -> str:
 
 
 def _here(item: Item) -> str:
-    return f"**waived**: {item.waiver}" if item.waiver else f"holds: {item.holds}"
+    if item.waiver:
+        return f"**waived**: {item.waiver}"
+    return f"held by [{item.rule}](policies.md#{item.rule.lower()}): {item.holds}"
 
 
 def pages() -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from topology.bundle import Bundle
-from topology.container_rules import confined, listed, mebibytes, project_faults, table
+from topology.container_rules import confined, listed, project_faults, release_memory, table
 from topology.fleet import DATA_MOUNT
 from topology.image_names import image_fault, major_version
 from topology.inventory import CLOUDFLARE
@@ -23,7 +23,9 @@ UNREADABLE = (yaml.YAMLError, AttributeError, LookupError, RecursionError, TypeE
 """What PyYAML raises for no YAML, for a day that does not exist, and for a value that does not fit its own tag."""
 MEMORY_SHARE = 0.8
 """Of the droplet's memory, for all containers together; the rest is for the system and its page cache."""
-PRIVATE = ("${PRIVATE_ADDRESS:?}", "127.0.0.1")
+PRIVATE = "${PRIVATE_ADDRESS:?}"
+PRIVILEGED = re.compile(r"0*(\d{1,3}|10[01]\d|102[0-3])\b")
+"""A port below 1024, with or without a protocol behind it."""
 DATA_MAJORS = {"postgres": 17}
 """Of servers whose files are of one major version: another one does not start on them, and no release converts them."""
 DOWNLOADED = re.compile(r"\b(curl|wget)\b[^\n;&]*\|\s*(sudo\s+(-\S+\s+)*)?(ba|da|z)?sh\b")
@@ -70,10 +72,10 @@ def compose_violations(project: Project, droplet: str, document: Mapping[str, An
         for finding in confined(service, data):
             yield _violation("BC18", place, finding)
     yield from _clear(file, document)
-    total = sum(mebibytes(service.get("mem_limit")) for service in services.values())
+    total, counted = release_memory(document)
     limit = MEMORY_SHARE * project.size(droplet).memory_mib
     if total > limit:
-        found = f"memory limits add up to {total:.0f} MiB"
+        found = f"memory limits add up to {total:.0f} MiB{counted}"
         wanted = f"at most {limit:.0f} MiB: 80 % of {spec.size}"
         fix = f"lower a mem_limit in {file}, or give the droplet {droplet} a bigger `size` in inventory.yaml"
         yield _violation("BC18", file, (found, wanted, fix))
@@ -89,15 +91,18 @@ def _fixed(project: Project, droplet: str, name: str, service: Mapping[str, Any]
     rules = {port: rule for rule in project.inventory.rules if rule.droplet == droplet for port in rule.ports}
     for published in listed(service.get("ports")):
         address, _, ports = str(published).rpartition(":")[0].rpartition(":")
-        port = ports or address
+        port, target = ports or address, str(published).rpartition(":")[2]
+        public = port in rules and CLOUDFLARE in rules[port].sources
         if port not in rules:
             fix = f"do not publish it, or open it for {droplet} in the table `firewall` of inventory.yaml"
             wanted = f"ports that inventory.yaml opens on {droplet}: {', '.join(rules)}"
             yield "BC17", f"ports: {published}", wanted, fix
-        elif not _bound(address if ports else "", public=CLOUDFLARE in rules[port].sources):
+        elif not _bound(address if ports else "", public=public):
             wanted = "a private address before the port, such as ${PRIVATE_ADDRESS:?}"
-            target = str(published).rpartition(":")[2]
             yield "BC17", f"ports: {published}", wanted, f"write ${{PRIVATE_ADDRESS:?}}:{port}:{target}"
+        elif not public and (PRIVILEGED.match(port) or PRIVILEGED.match(target)):
+            wanted = "ports above 1023, but for those that Cloudflare asks for"
+            yield "BC17", f"ports: {published}", wanted, "let the service listen on a port above 1023, and publish that"
 
 
 def _image(name: str, image: str) -> Iterator[Broken]:
@@ -113,7 +118,7 @@ def _image(name: str, image: str) -> Iterator[Broken]:
 
 
 def _bound(address: str, *, public: bool) -> bool:
-    return address in PRIVATE or (public and address == "0.0.0.0")  # noqa: S104 - the one public service; walls are before it
+    return address == PRIVATE or (public and address == "0.0.0.0")  # noqa: S104 - the one public service; walls are before it
 
 
 def _clear(file: str, document: Mapping[str, Any]) -> Iterator[Violation]:

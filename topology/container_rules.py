@@ -9,12 +9,17 @@ from typing import Any
 
 MOST_PROCESSES = 256
 """Of one container: PostgreSQL's 100 connections and room for its own. Source: CIS Docker 1.6, 5.29."""
+LEAST_MIB = 6
+"""Docker takes no smaller limit. Source: https://docs.docker.com/engine/containers/resource_constraints/"""
+COLOURS = "x-colours"
+"""Of a service: 2 where a release without a gap runs the new container beside the old one. Compose ignores it."""
+RESERVED = "x-reserved"
+"""Of a tier: the memory of what comes later, as `32m`. Compose ignores it."""
 UNITS_MIB = {"b": 1 / 1024**2, "k": 1 / 1024, "m": 1.0, "g": 1024.0}
-RESTARTS = ("always", "unless-stopped", "on-failure")
 SECURITY = ["no-new-privileges:true"]
-LOG_OPTIONS = frozenset({"max-size", "max-file", "compress"})
-HEALTH_KEYS = frozenset({"test", "interval", "timeout", "retries", "start_period", "start_interval", "disable"})
-NO_CHECK = re.compile(r"(NONE|(CMD(-SHELL)? )?(/bin/)?(true|:|exit 0|sh -c (true|:|exit 0)))")
+LOG_OPTIONS = {"max-size": ("10m",), "max-file": ("2", "3", "4", "5"), "compress": ("true", "false")}
+HEALTH_KEYS = frozenset({"test", "interval", "timeout", "retries", "start_period", "start_interval"})
+NO_CHECK = re.compile(r"CMD( (/bin/)?(true|:|exit 0|sh -c (true|:|exit 0)))?")
 """A test that cannot fail."""
 TMPFS_OPTIONS = re.compile(r"(size=[1-9]\d*[kmg]?|mode=0?[0-7]{3,4}|[ug]id=\d+|rw|noexec|nosuid|nodev)")
 SERVICE_KEYS = frozenset(
@@ -23,6 +28,7 @@ SERVICE_KEYS = frozenset(
         *("depends_on", "extra_hosts", "networks", "volumes", "tmpfs", "shm_size", "logging", "healthcheck"),
         *("restart", "stop_signal", "stop_grace_period", "profiles", "user", "read_only", "cap_drop", "security_opt"),
         *("mem_limit", "mem_reservation", "pids_limit", "cpus", "cpu_shares", "ulimits", "oom_score_adj", "expose"),
+        COLOURS,
         "x-watchdog",  # topology/fleet.py
     }
 )
@@ -64,23 +70,23 @@ def confined(service: Mapping[str, Any], data: str) -> Iterator[Finding]:
 
 def _bounded(service: Mapping[str, Any]) -> Iterator[Finding]:
     memory, processes = service.get("mem_limit"), service.get("pids_limit")
-    if mebibytes(memory) <= 0:
-        yield (
-            f"mem_limit: {_or_none(memory)}",
-            "a mem_limit above 0, such as 128m",
-            "write a `mem_limit` for this service",
-        )
+    if mebibytes(memory) < LEAST_MIB:
+        wanted = f"a mem_limit of {LEAST_MIB}m or more, such as 128m"
+        yield f"mem_limit: {_or_none(memory)}", wanted, "write a `mem_limit` for this service"
+    if service.get(COLOURS, 2) != 2:
+        fix = f"write `{COLOURS}: 2`, or remove it where no release runs two"
+        yield f"{COLOURS}: {service[COLOURS]}", f"{COLOURS}: 2, or none", fix
     if isinstance(processes, bool) or not isinstance(processes, int) or not 0 < processes <= MOST_PROCESSES:
         wanted = f"a pids_limit from 1 to {MOST_PROCESSES}"
         yield f"pids_limit: {_or_none(processes)}", wanted, "write a `pids_limit` for this service"
     logging = service.get("logging")
-    logs = table(logging)
-    if (
-        logs.get("driver") != "local"
-        or set(logs) - {"driver", "options"}
-        or set(table(logs.get("options"))) - LOG_OPTIONS
-    ):
-        yield f"logging: {'the default' if logging is None else logging}", "driver: local, which rotates", ""
+    options = table(table(logging).get("options"))
+    rotates = {"max-size", "max-file"} <= set(options) <= set(LOG_OPTIONS) and all(
+        str(value).lower() in LOG_OPTIONS[key] for key, value in options.items()
+    )
+    if table(logging) != {"driver": "local", "options": options} or not rotates:
+        wanted = "driver: local, which rotates, with a max-size of 10m and a max-file from 2 to 5"
+        yield f"logging: {'the default' if logging is None else logging}", wanted, ""
     for key in ("shm_size", "mem_reservation"):
         if key in service and mebibytes(service[key]) <= 0:
             yield f"{key}: {service[key]}", "a size above 0, such as 64m", f"write `{key}` with its unit, or remove it"
@@ -100,19 +106,22 @@ def _unprivileged(service: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _kept_alive(service: Mapping[str, Any]) -> Iterator[Finding]:
-    restart, health = service.get("restart", "no"), service.get("healthcheck")
+    restart, health = service.get("restart", "no"), table(service.get("healthcheck"))
     if "profiles" in service:  # runs when asked for, and ends
         if str(restart) not in ("no", "False"):
             fix = 'remove `profiles`; a program that runs once has `restart: "no"`'
             yield f"profiles: {service['profiles']}", "a service that starts with its tier", fix
         return
-    if str(restart).partition(":")[0] not in RESTARTS:
+    if restart != "unless-stopped":
         yield f"restart: {restart}", "restart: unless-stopped", ""
-    test = table(health).get("test")
-    words = " ".join(map(str, test)) if isinstance(test, list) else str(test or "")
-    if not words or table(health).get("disable") or set(table(health)) - HEALTH_KEYS or NO_CHECK.fullmatch(words):
-        fix = "write a `healthcheck` with a `test`, without `disable`"
-        yield f"healthcheck: {words or 'none'}", "a check that tells whether it serves, and that can fail", fix
+    test = list(listed(health.get("test")))
+    words = " ".join(map(str, test))
+    if test[:1] != ["CMD"] or NO_CHECK.fullmatch(words) or set(health) - HEALTH_KEYS:
+        wanted = "a check that tells whether it serves, and that can fail, as [CMD, ...]"
+        yield f"healthcheck: {words or 'none'}", wanted, "write a `healthcheck` with a `test`, without `disable`"
+    elif missing := sorted(HEALTH_KEYS - set(health)):
+        fix = "write them, as the other services do: Docker's own waits are longer"
+        yield f"healthcheck: no {', '.join(missing)}", f"all of {', '.join(sorted(HEALTH_KEYS))}", fix
 
 
 def _memory_files(service: Mapping[str, Any]) -> Iterator[Finding]:
@@ -136,12 +145,22 @@ def _peers(service: Mapping[str, Any]) -> Iterator[Finding]:
             yield f"extra_hosts: {name}: {address}", wanted, f"write {name}: ${{INFRA_ADDRESS:?}}, or remove it"
 
 
+def _connected(service: Mapping[str, Any]) -> Iterator[Finding]:
+    if not service.get("networks"):
+        wanted = "the network of its tier, whose addresses are known"
+        yield f"networks: {_or_none(service.get('networks'))}", wanted, "write `networks` as the other services do"
+    for key, value in service.items():
+        if key != "volumes" and "docker.sock" in str(value):  # volumes are judged as mounts
+            yield f"{key}: the Docker socket", "no Docker socket: it is root on the droplet", f"remove it from `{key}`"
+
+
 _CHECKS: Sequence[Callable[[Mapping[str, Any]], Iterator[Finding]]] = (
     _bounded,
     _unprivileged,
     _kept_alive,
     _memory_files,
     _peers,
+    _connected,
 )
 
 
@@ -203,11 +222,26 @@ def project_faults(document: Mapping[str, Any]) -> Iterator[Finding]:
         if key not in PROJECT_KEYS and not key.startswith("x-"):
             wanted = "services, networks and x-* alone: what another file or volume brings is not judged"
             yield f"{key}: {document.get(key)}", wanted, f"write it into this file's services, and remove `{key}`"
+    if RESERVED in document and mebibytes(document[RESERVED]) < LEAST_MIB:
+        fix = f"write `{RESERVED}` with its unit, or remove it"
+        yield f"{RESERVED}: {document[RESERVED]}", f"a size of {LEAST_MIB}m or more, such as 32m", fix
     for name, network in table(document.get("networks")).items():
         strange = sorted(set(table(network)) - NETWORK_KEYS)
         options = set(table(table(network).get("driver_opts"))) - {BRIDGE_NAME}
         for key in (*strange, *options):
             yield f"networks.{name}.{key}", "a bridge of the tier's own", f"remove `{key}`"
+
+
+def release_memory(document: Mapping[str, Any]) -> tuple[float, str]:
+    """Add up in MiB what may run during a release, and say what was counted besides one container of each service."""
+    services = [table(service) for service in table(document.get("services")).values()]
+    # Whatever `x-colours` says: a wrong value must not lower the sum.
+    limits = [mebibytes(service.get("mem_limit")) * (2 if COLOURS in service else 1) for service in services]
+    reserved = mebibytes(document.get(RESERVED))
+    counted = ["both colours"] if any(COLOURS in service for service in services) else []
+    if reserved:
+        counted.append(f"{reserved:.0f} MiB in reserve")
+    return sum(limits) + reserved, f" with {' and '.join(counted)}" if counted else ""
 
 
 def table(value: object) -> Mapping[str, Any]:
@@ -224,9 +258,7 @@ def listed(value: object) -> Sequence[Any]:
 
 def mebibytes(limit: object) -> float:
     """Read a size as compose does, e.g. `128m`, `1.5g`, 134217728; 0 for what is none."""
-    if isinstance(limit, int) and not isinstance(limit, bool):
-        return limit / 1024**2
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([bkmg]?)b?", str(limit if limit is not None else "").lower())
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([bkmg]?)b?", str(limit).lower())
     return float(match[1]) * UNITS_MIB[match[2] or "b"] if match else 0.0
 
 

@@ -115,8 +115,8 @@ def _files(document: Mapping[str, Any], user: str) -> Iterator[Fault]:
     for path, file in written.items():
         if not FILES.fullmatch(path):
             yield f"write_files: {path}", "our own files below /etc/basecommerce, sshd_config.d, docker, systemd"
-        if re.search(r"[2367]$", str(file.get("permissions", "0644"))):
-            yield f"write_files: {path}: {file.get('permissions')}", "a file that not everybody may write"
+        if re.search(r"[2367].?$", str(file.get("permissions", "0644"))):
+            yield f"write_files: {path}: {file.get('permissions')}", "a file that its owner alone may write"
     contents = {path: str(file.get("content", "")) for path, file in written.items()}
     yield from _sshd([contents[path] for path in sorted(contents) if "sshd_config.d" in path], user)
     yield from _daemon(contents.get("/etc/docker/daemon.json", "{}"))

@@ -203,7 +203,7 @@ _TABLE = (
         ("settings",),
         MANDATORY,
         why="A tag that moves changes without a commit, and a droplet never pulls a name twice; PostgreSQL's files are "
-        "of one major version; a published port goes around UFW.",
+        "of one major version; a published port goes around UFW, and one below 1024 is the edge's or the host's.",
         fix="pin the image in versions.yaml or the settings, write `${PRIVATE_ADDRESS:?}:` before the port, and put "
         "the port into inventory.yaml",
         source="CIS Docker 1.6: 5.8, 5.9, 5.14",
@@ -213,10 +213,12 @@ _TABLE = (
         "containers are confined, bounded, checked and restarted",
         ("settings",),
         MANDATORY,
-        why="A service that is taken over or runs wild must not take the droplet with it: limits (together at most 80 "
-        "% of its memory), no capabilities, no root, no Docker socket, read-only files. Keys, security options and "
-        "sources of mounts are those of a list: `include` and `extends` are not on it, as what another file brings "
-        "would be judged by nobody.",
+        why="A service that is taken over or runs wild must not take the droplet with it: limits, no capabilities, no "
+        "root, no Docker socket, read-only files. The memory limits of all that may run during a release are together "
+        "at most 80 % of the droplet's: a service with `x-colours: 2` counts twice, as the new container of a release "
+        "without a gap runs beside the old one, and `x-reserved` of the tier is what comes later. Keys, security "
+        "options and sources of mounts are those of a list: `include` and `extends` are not on it, as what another "
+        "file brings would be judged by nobody.",
         fix="start from the anchor `x-service` of the tier's compose.yaml",
         source="CIS Docker 1.6: 5.x",
     ),

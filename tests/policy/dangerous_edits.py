@@ -224,6 +224,7 @@ OWN: Mapping[str, tuple[str, Edit]] = {
     "never-started": ("BC18", service("infra", "redis.profiles", ["later"])),
     "no-restart": ("BC18", service("edge", "auth.restart", "no")),
     "memory-above-the-droplet": ("BC18", service("edge", "auth.mem_limit", "4g")),
+    "memory-for-one-colour": ("BC18", service("vertical", "construction.mem_limit", "784m")),
     "database-host-forged": ("BC18", service("edge", "auth.extra_hosts", {"infra.internal": "203.0.113.9"})),
     # Images and ports
     "tag-of-a-series": (
@@ -342,6 +343,7 @@ OWN: Mapping[str, tuple[str, Edit]] = {
     "match-of-sshd": ("BC22", text(USER_DATA, r"^      X11Forwarding no", "      Match Address 203.0.113.9")),
     "user-in-docker's-group": ("BC22", text(USER_DATA, r"^    gecos:", "    groups: docker\n    gecos:")),
     "forwarding": ("BC22", text(USER_DATA, r"AllowTcpForwarding no", "AllowTcpForwarding yes")),
+    "file-for-its-group": ("BC22", text(USER_DATA, r'permissions: "0644"', 'permissions: "0664"')),
     "file-for-everybody": ("BC22", text(USER_DATA, r'permissions: "0644"', 'permissions: "0666"')),
     "password-at-first-boot": ("BC22", text(USER_DATA, r"^    set -eu$", "    set -eu\n    PASSWORD=hunter2hunter2")),
     "no-user-data": ("BC22", text(USER_DATA, r"^users:$", "users: [")),

@@ -40,13 +40,20 @@ EXPORTER = {
     "user": "59000:59000",
     "mem_limit": "6m",
     "pids_limit": 16,
-    "healthcheck": {"test": ["CMD", "/redis_exporter", "--version"], "interval": "1m"},
+    "healthcheck": {
+        "test": ["CMD", "/redis_exporter", "--version"],
+        "interval": "1m",
+        "timeout": "5s",
+        "retries": 3,
+        "start_period": "1m",
+        "start_interval": "1s",
+    },
     "restart": "unless-stopped",
     "read_only": True,
     "cap_drop": ["ALL"],
     "security_opt": ["no-new-privileges:true"],
     "networks": ["infra"],
-    "logging": {"driver": "local", "options": {"max-size": "10m"}},
+    "logging": {"driver": "local", "options": {"max-size": "10m", "max-file": "3"}},
 }
 """The anchor's keys, and what each service must say itself."""
 

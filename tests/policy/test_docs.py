@@ -1,16 +1,18 @@
-"""The made pages are current, and each item of the Docker benchmark holds where the page says so."""
+"""The made pages are current, and each item of the Docker benchmark is held by the rule that the page names."""
 
 from __future__ import annotations
 
 import pytest
-import yaml
 
-from policy.docker_benchmark import ITEMS, Files, Item
+from policy.docker_benchmark import ITEMS, Item
 from policy.docs import EXAMPLE, NAIVE, ROOT, pages
+from policy.stack_rules import shipped_files
 from tests.policy.fixtures import NAIVE_RULES, stack
-from tests.unit.topology_support import private_key
-from topology.cloud_init import render_user_data
-from topology.keys import public_key
+from topology import host_rules
+from topology.bundle import build_bundle
+from topology.cloud_init import sample_user_data
+from topology.compose_rules import compose_violations, read_bundle
+from topology.host_rules import host_violations
 from topology.policy_rules import RULES, Violation
 
 WANTED = """
@@ -18,16 +20,7 @@ WANTED = """
 5.30 5.31 5.32
 """
 """What a reviewer of these droplets asks for."""
-
-
-def files(droplet: str) -> Files:
-    user_data = render_user_data(stack().project, droplet, public_key(private_key(1)), private_key(2))
-    services = {
-        f"{tier}/{name}": service
-        for tier in ("infra", "vertical", "edge")
-        for name, service in yaml.safe_load((ROOT / "compose" / tier / "compose.yaml").read_text())["services"].items()
-    }
-    return Files(user_data=user_data, services=services)
+HELD = [item for item in ITEMS if item.rule]
 
 
 @pytest.mark.parametrize("name", sorted(pages()))
@@ -54,14 +47,11 @@ def test_the_rules_are_numbered_each_with_a_reason_and_a_fix() -> None:
 def test_every_item_that_matters_is_answered() -> None:
     answered = {number for item in ITEMS for number in item.id.split(", ")}
     assert set(WANTED.split()) <= answered
-    assert all(bool(item.check) != bool(item.waiver) for item in ITEMS)
+    assert all(bool(item.rule) != bool(item.waiver) for item in ITEMS)
 
 
-@pytest.mark.parametrize("droplet", ["infra", "vertical", "edge"])
-@pytest.mark.parametrize("item", [item for item in ITEMS if item.check], ids=lambda item: item.id)
-def test_the_item_holds(item: Item, droplet: str) -> None:
-    assert item.check
-    assert item.check(files(droplet)), item.holds
+def test_no_tier_and_no_host_breaks_the_rule_of_an_item() -> None:
+    assert {item.rule for item in HELD} & {violation.rule.id for violation in shipped_files(stack())} == set()
 
 
 BREAKS = {
@@ -94,15 +84,17 @@ LOOSE: dict[str, dict[str, object]] = {
 }
 
 
-@pytest.mark.parametrize("item", [item for item in ITEMS if item.check], ids=lambda item: item.id)
-def test_the_item_fails_when_its_line_is_loosened(item: Item) -> None:
-    held = files("infra")
+@pytest.mark.parametrize("item", HELD, ids=lambda item: item.id)
+def test_the_rule_refuses_what_loosens_the_item(item: Item, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = stack().project
     if item.id in BREAKS:
+        user_data = sample_user_data(project, "infra")
         old, new = BREAKS[item.id]
-        assert old in held.user_data
-        broken = Files(user_data=held.user_data.replace(old, new, 1), services=held.services)
+        assert old in user_data
+        monkeypatch.setattr(host_rules, "sample_user_data", lambda *_: user_data.replace(old, new, 1))
+        broken = host_violations(project, "infra")
     else:
-        redis = {**held.services["infra/redis"], **LOOSE[item.id]}
-        broken = Files(user_data=held.user_data, services={**held.services, "infra/redis": redis})
-    assert item.check
-    assert not item.check(broken)
+        document = read_bundle(build_bundle(project, "infra"))
+        document["services"]["redis"] |= LOOSE[item.id]
+        broken = compose_violations(project, "infra", document)
+    assert {violation.rule.id for violation in broken} == {item.rule}

@@ -15,11 +15,11 @@ from policy import stack_rules
 from policy.pack import judge_files
 from policy.stack import Stack
 from tests.policy.fixtures import PASSWORD, stack
-from tests.unit.topology_support import with_value
+from tests.unit.topology_support import REMOVED, with_value
 from topology import host_rules
 from topology.bundle import Bundle, build_bundle, pack
 from topology.compose_rules import compose_violations, read_bundle
-from topology.container_rules import SERVICE_KEYS
+from topology.container_rules import SERVICE_KEYS, release_memory
 from topology.errors import ConfigurationError, Problem
 from topology.host_rules import host_violations
 from topology.policy_rules import RULES, Violation
@@ -56,20 +56,48 @@ COMPOSE: list[tuple[str, str, str, object, str]] = [
     ("BC17", "infra", "postgres.ports", ["${PRIVATE_ADDRESS:?}:9000:9000"], "9000:9000"),
     ("BC17", "vertical", "haproxy.ports", ["0.0.0.0:8000:8000"], "ports: 0.0.0.0:8000"),
     ("BC17", "edge", "nginx.ports", ["0.0.0.0:8001:8001"], "ports: 0.0.0.0:8001"),
+    ("BC17", "infra", "postgres.ports", ["127.0.0.1:5432:5432"], "ports: 127.0.0.1:5432:5432"),
+    ("BC17", "infra", "postgres.ports", ["${PRIVATE_ADDRESS:?}:22:5432"], ":22:5432"),
+    ("BC17", "infra", "postgres.ports", ["${PRIVATE_ADDRESS:?}:5432:80/tcp"], ":5432:80/tcp"),
     ("BC18", "infra", "redis.mem_limit", None, "mem_limit: none"),
     ("BC18", "infra", "redis.pids_limit", None, "pids_limit: none"),
     ("BC18", "infra", "redis.mem_limit", "1g", "memory limits add up to"),
+    ("BC18", "vertical", "construction.mem_limit", "784m", "add up to 1600 MiB with both colours"),
+    ("BC18", "infra", "redis.mem_limit", "5m", "mem_limit: 5m"),
+    *(("BC18", "edge", "auth.x-colours", value, f"x-colours: {value}") for value in (0, -1, "two", True, 1.5, 3, None)),
     ("BC18", "infra", "redis.user", "0:0", "user: 0:0"),
     ("BC18", "infra", "redis.cap_drop", ["NET_RAW"], "cap_drop: ['NET_RAW']"),
     ("BC18", "infra", "redis.cap_add", ["SYS_ADMIN"], "cap_add: ['SYS_ADMIN']"),
     ("BC18", "infra", "redis.security_opt", [], "security_opt: []"),
     ("BC18", "infra", "redis.read_only", False, "read_only: off"),
     ("BC18", "infra", "redis.logging", {"driver": "json-file"}, "json-file"),
+    ("BC18", "infra", "redis.logging.driver", "json-file", "logging: {'driver': 'json-file', 'options'"),
+    ("BC18", "infra", "redis.logging.options.max-size", "100m", "'max-size': '100m'"),
+    *(("BC18", "infra", "redis.logging.options.max-file", count, f"'max-file': {count!r}") for count in ("1", "6", 6)),
+    ("BC18", "infra", "redis.logging.options", {"max-size": "10m"}, "'options': {'max-size': '10m'}"),
+    ("BC18", "infra", "redis.logging.options", {"max-file": "3"}, "'options': {'max-file': '3'}"),
     ("BC18", "infra", "redis.volumes", ["/var/run/docker.sock:/var/run/docker.sock"], "the Docker socket"),
     ("BC18", "infra", "redis.privileged", True, "privileged: True"),
     ("BC18", "infra", "redis.network_mode", "host", "network_mode: host"),
-    ("BC18", "infra", "redis.restart", "no", "restart: no"),
+    *(("BC18", "infra", "redis.restart", word, f"restart: {word}") for word in ("no", "always", "on-failure:5")),
     ("BC18", "infra", "redis.healthcheck", {"disable": True}, "healthcheck: none"),
+    ("BC18", "infra", "redis.healthcheck.test", "redis-cli ping", "healthcheck: redis-cli ping"),
+    ("BC18", "infra", "redis.healthcheck.test", ["CMD-SHELL", "redis-cli ping"], "healthcheck: CMD-SHELL redis-cli"),
+    ("BC18", "infra", "redis.healthcheck.test", ["CMD", "sh", "-c", "true"], "healthcheck: CMD sh -c true"),
+    ("BC18", "infra", "redis.healthcheck.test", ["CMD"], "healthcheck: CMD"),
+    ("BC18", "infra", "redis.1", "x", "1: x"),
+    *(
+        ("BC18", "infra", f"redis.healthcheck.{key}", REMOVED, f"healthcheck: no {key}")
+        for key in ("interval", "timeout", "retries", "start_period", "start_interval")
+    ),
+    ("BC18", "infra", "redis.networks", REMOVED, "networks: none"),
+    (
+        "BC18",
+        "infra",
+        "redis.environment",
+        {"DOCKER_HOST": "unix:///run/docker.sock"},
+        "environment: the Docker socket",
+    ),
 ]
 
 
@@ -104,6 +132,19 @@ def test_the_fix_is_the_one_for_what_was_found(droplet: str, path: str, value: o
     document = with_value(compose(droplet), f"services.{path}", value)
     found = list(compose_violations(stack().project, droplet, document))
     assert [violation.fix for violation in found if says in violation.found] == [MENDS[says]]
+
+
+@pytest.mark.parametrize("value", [0, -1, "two", True, 1.5, 32, "-32m", None, [32]], ids=repr)
+def test_a_reserve_without_a_size_is_refused_and_lowers_no_sum(value: object) -> None:
+    document = with_value(compose("infra"), "x-reserved", value)
+    (found,) = compose_violations(stack().project, "infra", document)
+    assert (found.rule.id, found.found) == ("BC18", f"x-reserved: {value}")
+    assert release_memory(document)[0] >= 1632
+
+
+@pytest.mark.parametrize("value", [0, -1, "two", True, 1.5, None, 1], ids=repr)
+def test_whatever_x_colours_says_the_second_container_is_counted(value: object) -> None:
+    assert release_memory(with_value(compose("vertical"), "services.construction.x-colours", value))[0] == 800
 
 
 def test_the_anchor_mends_each_finding_that_is_answered_with_it() -> None:

@@ -1,4 +1,4 @@
-"""The compose files as data: limits, hardening, ports, networks and secrets of every service."""
+"""The compose files as data: they break no rule, and named services have what only they need."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.unit.topology_support import project
+from topology.bundle import build_bundle
+from topology.compose_rules import compose_violations, read_bundle
+from topology.container_rules import mebibytes, release_memory
+
 COMPOSE = Path(__file__).parents[2] / "compose"
 TIERS = {tier: yaml.safe_load((COMPOSE / tier / "compose.yaml").read_text()) for tier in ("infra", "vertical", "edge")}
 SERVICES = [(tier, name) for tier, content in TIERS.items() for name in content["services"]]
 LASTING = [(tier, name) for tier, name in SERVICES if "profiles" not in TIERS[tier]["services"][name]]
-DROPLET_MIB = {"infra": 2048, "vertical": 1024, "edge": 1024}  # s-1vcpu-2gb, s-1vcpu-1gb
-# A release without a gap runs both colours side by side.
-COLOURS = {"construction": 2, "auth": 2}
-# Limit of what comes later: auth's own HAProxy.
-RESERVED_MIB = {"infra": 0, "vertical": 0, "edge": 32}
 USERS = {
     "postgres": "999:999",
     "redis": "999:999",
@@ -37,15 +37,18 @@ def service(tier: str, name: str) -> dict[str, Any]:
     return found
 
 
-def mib(limit: str) -> int:
-    assert limit.endswith("m"), limit
-    return int(limit[:-1])
-
-
 @pytest.mark.parametrize("tier", TIERS)
-def test_memory_limits_with_both_colours_are_at_most_80_percent_of_the_droplet(tier: str) -> None:
-    limits = {name: mib(s["mem_limit"]) * COLOURS.get(name, 1) for name, s in TIERS[tier]["services"].items()}
-    assert sum(limits.values()) + RESERVED_MIB[tier] <= 0.8 * DROPLET_MIB[tier]
+def test_a_tiers_containers_break_no_rule(tier: str) -> None:
+    stack = project()
+    document = read_bundle(build_bundle(stack, tier))
+    assert [found.render() for found in compose_violations(stack, tier, document)] == []
+
+
+def test_what_may_run_during_a_release_takes_the_memory_of_the_budget() -> None:
+    found = {tier: release_memory(content)[0] for tier, content in TIERS.items()}
+    assert found == {"infra": 1632, "vertical": 800, "edge": 704}
+    assert TIERS["edge"]["x-reserved"] == "32m"
+    assert [name for tier, name in SERVICES if "x-colours" in service(tier, name)] == ["construction", "auth"]
 
 
 def test_construction_and_haproxy_have_the_limits_of_the_budget() -> None:
@@ -58,7 +61,7 @@ def test_postgresql_fits_its_limit_with_all_connections_in_use() -> None:
     settings = dict(re.findall(r"^(\w+) = '?([^'#\s]+)", text, re.MULTILINE))
     shared, connections = int(settings["shared_buffers"][:-2]), int(settings["max_connections"])
     workers = int(settings["autovacuum_max_workers"]) * int(settings["autovacuum_work_mem"][:-2])
-    assert shared + workers + connections * 5 <= mib(service("infra", "postgres")["mem_limit"])
+    assert shared + workers + connections * 5 <= mebibytes(service("infra", "postgres")["mem_limit"])
 
 
 def test_connections_suffice_for_both_colours() -> None:
@@ -69,34 +72,14 @@ def test_connections_suffice_for_both_colours() -> None:
     assert int(found[1]) >= 2 * 30 + 2 * 15 + 1 + 2 + 1 + 3
 
 
-@pytest.mark.parametrize(("tier", "name"), SERVICES)
-def test_every_service_is_confined(tier: str, name: str) -> None:
-    found = service(tier, name)
-    assert found["user"] == USERS[name]
-    assert found["cap_drop"] == ["ALL"]
-    assert "cap_add" not in found
-    assert found["security_opt"] == ["no-new-privileges:true"]
-    assert found["read_only"] is True
-    assert 0 < found["pids_limit"] <= 256
-    assert not {"privileged", "network_mode", "pid", "ipc", "devices", "env_file", "container_name"} & set(found)
-    assert "docker.sock" not in str(found)
-
-
-@pytest.mark.parametrize(("tier", "name"), SERVICES)
-def test_every_log_is_bounded_by_the_local_driver(tier: str, name: str) -> None:
-    logging = service(tier, name)["logging"]
-    assert logging["driver"] == "local"
-    assert logging["options"]["max-size"] == "10m"
-    assert 1 < int(logging["options"]["max-file"]) <= 5
+def test_every_service_runs_as_the_user_that_its_image_is_made_for() -> None:
+    assert {name: service(tier, name)["user"] for tier, name in SERVICES} == USERS
 
 
 @pytest.mark.parametrize(("tier", "name"), LASTING)
-def test_every_lasting_service_restarts_and_has_a_health_check(tier: str, name: str) -> None:
-    found = service(tier, name)
-    assert found["restart"] == "unless-stopped"
-    assert {"test", "interval", "timeout", "retries", "start_period", "start_interval"} <= set(found["healthcheck"])
-    assert found["healthcheck"]["test"][0] == "CMD"
-    assert "curl" not in found["healthcheck"]["test"]  # in neither Debian's nor the official nginx and HAProxy images
+def test_no_health_check_asks_curl(tier: str, name: str) -> None:
+    """It is in neither Debian's nor the official nginx and HAProxy images."""
+    assert "curl" not in service(tier, name)["healthcheck"]["test"]
 
 
 def test_every_lasting_service_has_the_time_to_stop_that_it_needs() -> None:
@@ -168,7 +151,7 @@ def test_no_applications_log_file_counts_against_its_memory(tier: str, name: str
 def test_a_worker_with_a_full_tmp_and_a_health_check_fits_its_limit(name: str) -> None:
     sizes = [int(size) for entry in service("infra", name)["tmpfs"] for size in re.findall(r"size=(\d+)m", entry)]
     at_rest, check = 50, 20  # measured
-    assert at_rest + check + sum(sizes) <= 0.8 * mib(service("infra", name)["mem_limit"])
+    assert at_rest + check + sum(sizes) <= 0.8 * mebibytes(service("infra", name)["mem_limit"])
 
 
 @pytest.mark.parametrize(("tier", "name"), SERVICES)
@@ -176,16 +159,6 @@ def test_no_secret_is_where_docker_inspect_shows_it(tier: str, name: str) -> Non
     found = service(tier, name)
     shown = str([found.get(key) for key in ("environment", "command", "entrypoint", "healthcheck", "labels")])
     assert "SECRET_" not in shown
-
-
-@pytest.mark.parametrize(("tier", "name"), SERVICES)
-def test_every_mount_but_the_data_is_read_only(tier: str, name: str) -> None:
-    for volume in service(tier, name).get("volumes", []):
-        if isinstance(volume, dict):
-            assert volume["source"].startswith("${DATA_DIR:?}/")
-            assert volume["bind"] == {"create_host_path": False}
-        else:
-            assert volume.endswith(":ro")
 
 
 def test_networks_are_named_disjoint_and_keep_auths_address() -> None:

@@ -102,7 +102,9 @@ def _fingerprints(files: Files) -> dict[str, str]:
     for name, definition in services.items():
         if definition.get("profiles"):
             continue  # no container stays of it
-        text = json.dumps(definition, sort_keys=True)
+        # Compose leaves extensions out of what it compares.
+        own = {key: value for key, value in definition.items() if not str(key).startswith("x-")}
+        text = json.dumps(own, sort_keys=True)
         used = sorted(set(VARIABLE.findall(text)))
         values = {variable: variables.get(variable, "") for variable in used}
         folders = [variable.removesuffix("_DIR").lower() for variable in used if variable.endswith("_DIR")]
