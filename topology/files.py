@@ -12,8 +12,8 @@ import yaml
 from pydantic import ValidationError
 
 from topology.errors import ConfigurationError, Problem
+from topology.fields import Section
 from topology.problems import problems_of
-from topology.rules import Section
 
 M = TypeVar("M", bound=Section)
 

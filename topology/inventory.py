@@ -5,37 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Literal, Self, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, WithJsonSchema, model_validator
 
 from topology.errors import Problem
+from topology.fields import Day, Expected, Name, Section, Some, Table, Unique, refuse
 from topology.files import read_model
-from topology.rules import (
-    Day,
-    Flag,
-    Frozen,
-    Listed,
-    Name,
-    Number,
-    Section,
-    Table,
-    choice,
-    no_repeats,
-    not_empty,
-    pattern,
-    refuse,
-    whole_number,
-)
 
-STORE_ROLE, APPLICATION_ROLE, EDGE_ROLE = "infra", "vertical", "edge"
-ROLES = (STORE_ROLE, APPLICATION_ROLE, EDGE_ROLE)
+Role = Literal["infra", "vertical", "edge"]
+STORE_ROLE: Final = "infra"
+APPLICATION_ROLE: Final = "vertical"
+EDGE_ROLE: Final = "edge"
+ROLES: tuple[Role, ...] = get_args(Role)
 """In the order of the work: each finds what it speaks to."""
-PROTOCOLS = ("tcp", "udp", "icmp")
+Protocol = Literal["tcp", "udp", "icmp"]
 SSH_SOURCES = "ssh_sources"
 CLOUDFLARE = "cloudflare"
-INTERNET = "internet"
-VPC = "vpc"
+INTERNET: Final = "internet"
+VPC: Final = "vpc"
 MEANT_OTHERWISE = {
     CLOUDFLARE: "Cloudflare's ranges in the rule table",
     "private": "a droplet's own address in compose files, PRIVATE_ADDRESS",
@@ -46,21 +34,15 @@ HIGHEST_PORT = 65535
 
 Slug = Annotated[
     str,
-    BeforeValidator(
-        pattern(
-            "a DigitalOcean slug",
-            r"[a-z0-9]+(-[a-z0-9]+)*",
-            "use lower-case letters, digits and '-', as `doctl compute size list` does",
-        )
-    ),
+    Field(pattern="^[a-z0-9]+(-[a-z0-9]+)*$"),
+    Expected("a DigitalOcean slug", "use lower-case letters, digits and '-', as `doctl compute size list` does"),
 ]
 PORTS_HINT = "write a port such as 22, or a range such as 8000-8010"
 
 
 def _ports(value: object) -> str:
-    """A port or a range of ports: such as `22` or `8000-8010`."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(text, str) or not re.fullmatch(r"\d{1,5}(-\d{1,5})?", text):
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,5}(-[0-9]{1,5})?", text):
         refuse(f"{value!r} is not a port or a range of ports", PORTS_HINT)
     numbers = [int(part) for part in text.split("-")]
     if not all(1 <= number <= HIGHEST_PORT for number in numbers):
@@ -70,11 +52,23 @@ def _ports(value: object) -> str:
     return "-".join(str(number) for number in numbers)
 
 
-Ports = Annotated[str, BeforeValidator(_ports)]
-PortList = Annotated[tuple[Ports, ...], Listed, AfterValidator(no_repeats("ports"))]
+Ports = Annotated[
+    str,
+    BeforeValidator(_ports),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": HIGHEST_PORT},
+                {"type": "string", "pattern": "^[0-9]{1,5}(-[0-9]{1,5})?$"},
+            ],
+            "patternErrorMessage": PORTS_HINT,
+        }
+    ),
+]
+"""One port, or a range of them."""
 
 
-def _ports_fit_protocol(protocol: str, ports: tuple[str, ...]) -> None:
+def _ports_fit_protocol(protocol: Protocol, ports: tuple[str, ...]) -> None:
     """DigitalOcean wants ports for tcp and udp, and refuses them for icmp."""
     if protocol == "icmp" and ports:
         refuse(f"icmp has no ports, but ports is [{', '.join(ports)}]", "remove `ports`")
@@ -83,48 +77,58 @@ def _ports_fit_protocol(protocol: str, ports: tuple[str, ...]) -> None:
 
 
 class SizeSpec(Section):
-    """One droplet size. Source: https://www.digitalocean.com/pricing/droplets (basic, regular CPU)."""
+    """One droplet size (basic, regular CPU)."""
 
-    memory_mib: Annotated[Number, AfterValidator(whole_number("an amount of memory in MiB", 512, 1_048_576))]
-    vcpus: Annotated[Number, AfterValidator(whole_number("a number of virtual CPUs", 1, 128))]
-    disk_gib: Annotated[Number, AfterValidator(whole_number("a disk size in GiB", 10, 20_000))]
-    price_usd: Annotated[Number, AfterValidator(whole_number("a price in USD a month", 1, 10_000))]
+    # Source: https://www.digitalocean.com/pricing/droplets
+    memory_mib: Annotated[StrictInt, Field(ge=512, le=1_048_576)]
+    """Memory in MiB."""
+    vcpus: Annotated[StrictInt, Field(ge=1, le=128)]
+    """Number of virtual CPUs."""
+    disk_gib: Annotated[StrictInt, Field(ge=10, le=20_000)]
+    """The root disk in GiB."""
+    price_usd: Annotated[StrictInt, Field(ge=1, le=10_000)]
+    """In USD a month."""
+
+
+Cents = Annotated[StrictInt, Field(ge=0, le=100_000)]
 
 
 class PriceSpec(Section):
     """Prices of what is no droplet size, in whole cents, and the day of every price in the file."""
 
     date: Day
-    volume_gib_cents: Annotated[Number, AfterValidator(whole_number("a price in cents a month", 0, 100_000))]
-    """Source: https://docs.digitalocean.com/products/volumes/details/pricing/"""
-    uptime_check_cents: Annotated[Number, AfterValidator(whole_number("a price in cents a month", 0, 100_000))]
-    """Of one check. Source: https://docs.digitalocean.com/products/uptime/details/pricing/"""
-    reserved_ip_cents: Annotated[Number, AfterValidator(whole_number("a price in cents a month", 0, 100_000))]
-    """Of an assigned one. Source: https://docs.digitalocean.com/products/networking/reserved-ips/details/pricing/"""
+    """When the prices were copied, those of `sizes` too."""
+    # Source: https://docs.digitalocean.com/products/volumes/details/pricing/
+    volume_gib_cents: Cents
+    """Of one GiB of a volume, in USD cents a month."""
+    # Source: https://docs.digitalocean.com/products/uptime/details/pricing/
+    uptime_check_cents: Cents
+    """Of one uptime check, in USD cents a month."""
+    # Source: https://docs.digitalocean.com/products/networking/reserved-ips/details/pricing/
+    reserved_ip_cents: Cents
+    """Of an assigned reserved IP, in USD cents a month."""
 
 
 class VolumeSpec(Section):
     """A block volume of a droplet; it outlives the droplet."""
 
     name: Name
-    size_gib: Annotated[Number, AfterValidator(whole_number("a volume size in GiB", 1, 16_384))]
-    """DigitalOcean sells 1 GiB to 16 TiB. Source: https://docs.digitalocean.com/products/volumes/details/limits/"""
-    filesystem: Annotated[str, BeforeValidator(choice("a file system", "ext4"))]
+    """DigitalOcean knows it as `basecommerce-<stack>-<name>`."""
+    # Source: https://docs.digitalocean.com/products/volumes/details/limits/
+    size_gib: Annotated[StrictInt, Field(ge=1, le=16_384)]
+    """DigitalOcean sells 1 GiB to 16 TiB."""
+    filesystem: Literal["ext4"]
+    """What it is formatted with, once."""
     label: Annotated[
         str,
-        BeforeValidator(
-            pattern(
-                "a file system label",
-                r"[A-Za-z0-9_-]{1,16}",
-                "use at most 16 letters, digits, '_' and '-' (the limit of ext4)",
-            )
-        ),
+        Field(pattern="^[A-Za-z0-9_-]{1,16}$"),
+        Expected("a file system label", "use at most 16 letters, digits, '_' and '-' (the limit of ext4)"),
     ]
+    """By which the droplet finds it."""
     mount: Annotated[
         str,
-        BeforeValidator(
-            pattern("a mount point", r"/mnt/[a-z][a-z0-9_]*", "use a directory below /mnt, such as /mnt/data")
-        ),
+        Field(pattern="^/mnt/[a-z][a-z0-9_]*$"),
+        Expected("a mount point", "use a directory below /mnt, such as /mnt/data"),
     ]
     """One level of letters, digits and '_', so that the name of its systemd mount unit needs no escapes."""
 
@@ -132,21 +136,21 @@ class VolumeSpec(Section):
 class DropletSpec(Section):
     """One droplet. Its role decides which compose project (tier) and which user data it gets."""
 
-    role: Annotated[str, BeforeValidator(choice("a role", *ROLES))]
+    role: Role
     """Decides the user data, the secrets, and the place in the order of the work."""
     size: Slug
     """One of `sizes`."""
     image: Slug
     """One of `images`. A change is for new machines only."""
-    aliases: Annotated[tuple[Name, ...], Listed, AfterValidator(no_repeats("aliases"))] = ()
+    aliases: Unique[Name] = ()
     """Other names that operators may use for it."""
     vertical: Name | None = None
     """The vertical (application) that a droplet of role `vertical` runs."""
     compose: Name | None = None
     """The folder below `compose/`, where it has another name than the vertical or the role."""
-    reserved_ip: Flag = False
+    reserved_ip: StrictBool = False
     """Whether it has an address that outlives it; the first edge needs one, as DNS points at it."""
-    volume: Annotated[VolumeSpec, Table] | None = None
+    volume: VolumeSpec | None = None
 
     @property
     def tier(self) -> str:
@@ -169,19 +173,18 @@ class FirewallRule(Section):
     """What messages and comments of the rules call it."""
     droplet: Name
     """Whose ports these are."""
-    protocol: Annotated[str, BeforeValidator(choice("a protocol", *PROTOCOLS))]
-    ports: PortList = ()
+    protocol: Protocol
+    """Of the traffic that is let through."""
+    ports: Unique[Ports] = ()
     """Of tcp and udp; icmp has none."""
     sources: Annotated[
-        tuple[
+        Some[
             Annotated[
                 str,
-                BeforeValidator(pattern("a source", r"[a-z][a-z0-9_-]*", "name ssh_sources, cloudflare or a droplet")),
-            ],
-            ...,
+                Field(pattern="^[a-z][a-z0-9_-]*$"),
+                Expected("a source", "name ssh_sources, cloudflare or a droplet"),
+            ]
         ],
-        Listed,
-        AfterValidator(not_empty("sources")),
         Field(alias="from"),
     ]
     """Droplets, `ssh_sources` (setting `ssh.sources`) or `cloudflare` (setting `cloudflare.ranges`)."""
@@ -195,10 +198,12 @@ class FirewallRule(Section):
 class EgressRule(Section):
     """One line of what every droplet may open; no line means no way out."""
 
-    protocol: Annotated[str, BeforeValidator(choice("a protocol", *PROTOCOLS))]
-    ports: PortList = ()
+    protocol: Protocol
+    """Of the traffic that is let through."""
+    ports: Unique[Ports] = ()
     """Of tcp and udp; icmp has none."""
-    to: Annotated[str, BeforeValidator(choice("a destination", INTERNET, VPC))]
+    to: Literal["internet", "vpc"]
+    """Anywhere, or the other droplets only."""
 
     @model_validator(mode="after")
     def _check_ports(self) -> Self:
@@ -209,19 +214,20 @@ class EgressRule(Section):
 class Inventory(Section):
     """Everything of `inventory.yaml`."""
 
-    sizes: Annotated[Mapping[Slug, Annotated[SizeSpec, Table]], Table, Frozen]
+    sizes: Table[Slug, SizeSpec]
     """Sizes that droplets may name."""
-    prices: Annotated[PriceSpec, Table]
+    prices: PriceSpec
     """What the rest costs by the month, and when it was looked up."""
-    regions: Annotated[tuple[Slug, ...], Listed, AfterValidator(not_empty("regions"))]
+    regions: Some[Slug]
     """Regions that settings may name: those with VPC, volumes and reserved IPs."""
-    images: Annotated[tuple[Slug, ...], Listed, AfterValidator(not_empty("images"))]
+    images: Some[Slug]
     """Images that droplets may name."""
-    droplets: Annotated[Mapping[Name, Annotated[DropletSpec, Table]], Table, Frozen]
-    rules: Annotated[
-        tuple[Annotated[FirewallRule, Table], ...], Listed, AfterValidator(not_empty("rules")), Field(alias="firewall")
-    ]
-    egress: Annotated[tuple[Annotated[EgressRule, Table], ...], Listed, AfterValidator(no_repeats("egress rules"))]
+    droplets: Table[Name, DropletSpec]
+    """In the order in which they are made within a role."""
+    rules: Annotated[Some[FirewallRule], Field(alias="firewall")]
+    """The one rule table: what is not in it is closed."""
+    egress: Unique[EgressRule]
+    """What every droplet may open."""
 
     def resolve(self, name: str) -> str:
         """Give the droplet that `name` or alias means, e.g. `platform` -> `infra`. Raises KeyError."""

@@ -154,7 +154,7 @@ def test_the_program_refuses_what_only_the_engine_takes_for_a_number(tmp_path: P
     (root / "Pulumi.staging.yaml").write_text(text)
     with pytest.raises(ConfigurationError) as caught:
         load_project(root, "staging", raw_settings(), SECRET_KEYS)  # where the engine has made a 40 of it
-    assert "Pulumi.staging.yaml: line 12, column 24: `0o50` is not the same value" in caught.value.render()
+    assert "Pulumi.staging.yaml: line 13, column 24: `0o50` is not the same value" in caught.value.render()
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("compose/*/compose.yaml")), ids=lambda path: path.parent.name)

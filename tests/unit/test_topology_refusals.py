@@ -128,7 +128,7 @@ def _required() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("file", "key"), _required())
 def test_missing_key_is_reported(tmp_path: Path, file: str, key: str) -> None:
     name = key.rsplit(".", maxsplit=1)[-1]
-    expected = _expected(file, key, "is missing", f"add `{name}`; docs/topology.md lists every key")
+    expected = _expected(file, key, "is missing", f"add `{name}`; docs/settings.md lists every key")
     assert expected in _render(tmp_path, file, key, REMOVED)
 
 
@@ -186,6 +186,9 @@ def test_keys_that_do_not_fit_together_are_reported_at_their_section(
 
 def test_role_that_is_taken_and_role_that_is_missing_are_both_reported(tmp_path: Path) -> None:
     assert _render(tmp_path, "inventory", "droplets.edge.role", "infra") == (
-        "inventory.yaml: droplets.edge.role: 'infra' is already the role of infra\nhint: one droplet a role, for now\n"
-        "inventory.yaml: droplets: no droplet has the role edge\nhint: add one with `role: edge`"
+        "inventory.yaml: droplets: no droplet has the role edge\nhint: add one with `role: edge`\n"
+        "inventory.yaml: droplets.edge.role: 'infra' is already the role of infra\n"
+        "hint: keep one: there is one PostgreSQL\n"
+        "inventory.yaml: droplets.edge: its tier 'infra' runs on infra already\n"
+        "hint: give it another `vertical`, with a folder below compose/"
     )
