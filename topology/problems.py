@@ -48,12 +48,12 @@ def _problem(file: str, model: type[BaseModel], details: Any, prefix: str) -> Pr
         **context,
         "msg": details["msg"].lower(),
         "input": value,
-        "got": _got(value),
+        "got": got(value),
         "key": location[-1] if location else "",
         "value": f" (value {value!r})" if isinstance(value, str | int | float | bool) else "",
         "unlike": f"{value!r} is not {context.get('what')}"
         if isinstance(value, str)
-        else f"expected {context.get('what')}, got {_got(value)}",
+        else f"expected {context.get('what')}, got {got(value)}",
         "choices": ", ".join(re.findall("'([^']*)'", context.get("expected", ""))),
         "nearest": _nearest(model, location) if details["type"] == "extra_forbidden" else "",
     }
@@ -61,7 +61,8 @@ def _problem(file: str, model: type[BaseModel], details: Any, prefix: str) -> Pr
     return Problem(file=file, path=path, message=message.format_map(words), hint=hint.format_map(words))
 
 
-def _got(value: object) -> str:
+def got(value: object) -> str:
+    """Return what a value is, in words, and the value."""
     if value is None:
         return "nothing"
     return str(value).lower() if isinstance(value, bool) else KINDS.get(type(value), "{!r}").format(value)
