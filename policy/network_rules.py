@@ -84,7 +84,7 @@ def only_named_peers(resource: Resource, stack: Stack) -> Iterator[Finding]:
         wanted = "the tag of one droplet of inventory.yaml, such as " + stack.edge_tag
         yield Finding(found=f"tags: {tags}", wanted=wanted, fix="pass the tag as `tags`")
         return
-    table = {
+    table: dict[tuple[str, str], tuple[str, ...]] = {
         (rule.protocol, port): rule.sources
         for rule in inventory.rules
         if rule.droplet == name
