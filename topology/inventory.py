@@ -236,7 +236,7 @@ class Inventory(Section):
                 return droplet
         raise KeyError(name)
 
-    def by_role(self, role: str) -> tuple[str, ...]:
+    def by_role(self, role: Role) -> tuple[str, ...]:
         """Name the droplets of a role, in the order of the file."""
         return tuple(name for name, spec in self.droplets.items() if spec.role == role)
 
@@ -272,111 +272,73 @@ def load_inventory(path: Path) -> Inventory:
     return read_model(path, Inventory, _inventory_problems)
 
 
+Found = Iterator[tuple[str, str, str]]
+"""Key, what is wrong, and the hint."""
+
+
 def _inventory_problems(file: str, inventory: Inventory) -> tuple[Problem, ...]:
     """Check what no single key of `inventory.yaml` can know."""
-    return (
-        *_droplet_problems(file, inventory),
-        *_name_problems(file, inventory),
-        *_role_problems(file, inventory),
-        *_rule_problems(file, inventory),
-    )
+    checks = (_droplet_problems, _name_problems, _role_problems, _rule_problems)
+    found = (problem for check in checks for problem in check(inventory))
+    return tuple(Problem(file=file, path=path, message=message, hint=hint) for path, message, hint in found)
 
 
-def _droplet_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
+def _droplet_problems(inventory: Inventory) -> Found:
     for name, spec in inventory.droplets.items():
+        key = f"droplets.{name}"
         if spec.size not in inventory.sizes:
-            yield Problem(
-                file=file,
-                path=f"droplets.{name}.size",
-                message=f"'{spec.size}' is not in the table of sizes",
-                hint="use one of: " + ", ".join(inventory.sizes) + "; or add it to `sizes`",
-            )
+            hint = "use one of: " + ", ".join(inventory.sizes) + "; or add it to `sizes`"
+            yield f"{key}.size", f"'{spec.size}' is not in the table of sizes", hint
         if spec.image not in inventory.images:
-            yield Problem(
-                file=file,
-                path=f"droplets.{name}.image",
-                message=f"'{spec.image}' is not among the allowed images",
-                hint="use one of: " + ", ".join(inventory.images),
-            )
+            hint = "use one of: " + ", ".join(inventory.images)
+            yield f"{key}.image", f"'{spec.image}' is not among the allowed images", hint
         if name in inventory.by_role(EDGE_ROLE)[:1] and not spec.reserved_ip:
-            yield Problem(
-                file=file,
-                path=f"droplets.{name}.reserved_ip",
-                message="is false, but DNS points at the edge's reserved IP",
-                hint="write `reserved_ip: true`",
-            )
+            message = "is false, but DNS points at the edge's reserved IP"
+            yield f"{key}.reserved_ip", message, "write `reserved_ip: true`"
 
 
-def _name_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
+def _name_problems(inventory: Inventory) -> Found:
     taken: dict[str, str] = {name: name for name in inventory.droplets}
-    for special in (SSH_SOURCES, CLOUDFLARE):
-        taken[special] = "the rule table"
+    taken |= dict.fromkeys((SSH_SOURCES, CLOUDFLARE), "the rule table")
     for name, meaning in MEANT_OTHERWISE.items():
         if name in inventory.droplets:
-            message, hint = f"'{name}' already means {meaning}", "choose another name"
-            yield Problem(file=file, path=f"droplets.{name}", message=message, hint=hint)
+            yield f"droplets.{name}", f"'{name}' already means {meaning}", "choose another name"
     for name, spec in inventory.droplets.items():
         for index, alias in enumerate(spec.aliases):
             if alias in taken:
-                yield Problem(
-                    file=file,
-                    path=f"droplets.{name}.aliases.{index}",
-                    message=f"'{alias}' already means {taken[alias]}",
-                    hint="choose another alias",
+                yield (
+                    f"droplets.{name}.aliases.{index}",
+                    f"'{alias}' already means {taken[alias]}",
+                    "choose another alias",
                 )
             taken.setdefault(alias, name)
 
 
-def _role_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
+def _role_problems(inventory: Inventory) -> Found:
     for role in ROLES:
-        names = inventory.by_role(role)
-        if not names:
-            yield Problem(
-                file=file,
-                path="droplets",
-                message=f"no droplet has the role {role}",
-                hint=f"add one with `role: {role}`",
-            )
+        if not inventory.by_role(role):
+            yield "droplets", f"no droplet has the role {role}", f"add one with `role: {role}`"
     for name in inventory.by_role(STORE_ROLE)[1:]:
-        yield Problem(
-            file=file,
-            path=f"droplets.{name}.role",
-            message=f"'{STORE_ROLE}' is already the role of {inventory.store}",
-            hint="keep one: there is one PostgreSQL",
-        )
+        message = f"'{STORE_ROLE}' is already the role of {inventory.store}"
+        yield f"droplets.{name}.role", message, "keep one: there is one PostgreSQL"
     for name, spec in inventory.droplets.items():
         first = next(other for other, known in inventory.droplets.items() if known.tier == spec.tier)
         if first != name and not inventory.droplets[first].role == spec.role == EDGE_ROLE:
-            yield Problem(
-                file=file,
-                path=f"droplets.{name}",
-                message=f"its tier '{spec.tier}' runs on {first} already",
-                hint="give it another `vertical`, with a folder below compose/",
-            )
+            hint = "give it another `vertical`, with a folder below compose/"
+            yield f"droplets.{name}", f"its tier '{spec.tier}' runs on {first} already", hint
 
 
-def _rule_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
+def _rule_problems(inventory: Inventory) -> Found:
     droplets = ", ".join(inventory.droplets)
     names: set[str] = set()
     for index, rule in enumerate(inventory.rules):
-        path = f"firewall.{index}"
+        key = f"firewall.{index}"
         if rule.name in names:
-            yield Problem(
-                file=file, path=f"{path}.name", message=f"'{rule.name}' is already a rule", hint="choose another name"
-            )
+            yield f"{key}.name", f"'{rule.name}' is already a rule", "choose another name"
         names.add(rule.name)
         if rule.droplet not in inventory.droplets:
-            yield Problem(
-                file=file,
-                path=f"{path}.droplet",
-                message=f"'{rule.droplet}' is not a droplet",
-                hint=f"use one of: {droplets}",
-            )
+            yield f"{key}.droplet", f"'{rule.droplet}' is not a droplet", f"use one of: {droplets}"
         for position, source in enumerate(rule.sources):
             if source not in (SSH_SOURCES, CLOUDFLARE) and source not in inventory.droplets:
-                yield Problem(
-                    file=file,
-                    path=f"{path}.from.{position}",
-                    message=f"'{source}' is not a source",
-                    hint=f"use {SSH_SOURCES}, {CLOUDFLARE} or one of: {droplets}",
-                )
+                hint = f"use {SSH_SOURCES}, {CLOUDFLARE} or one of: {droplets}"
+                yield f"{key}.from.{position}", f"'{source}' is not a source", hint

@@ -16,12 +16,11 @@ REFERENCE = "docs/settings.md lists every key"
 MAPPING = ("expected a mapping, got {got}", "write one `key: value` a line below it")
 WORDS: Mapping[str, tuple[str, str]] = {
     RULE: ("{message}", "{hint}"),
-    EXPECTED: ("{unlike}", "{hint}"),
+    EXPECTED: ("expected {what}, got {got}", "{hint}"),
     "missing": ("is missing", "add `{key}`; " + REFERENCE),
     "extra_forbidden": ("is not a known key{value}", "{nearest}"),
     "invalid_key": ("expected a string as key, got {got}", "put the key in quotes"),
     "model_type": MAPPING,
-    "mapping_type": MAPPING,
     "dict_type": MAPPING,
     "tuple_type": ("expected a list, got {got}", "write [{input}]"),
     "bool_type": ("expected true or false, got {got}", "write true or false, without quotes"),
@@ -51,13 +50,12 @@ def _problem(file: str, model: type[BaseModel], details: Any, prefix: str) -> Pr
         "got": got(value),
         "key": location[-1] if location else "",
         "value": f" (value {value!r})" if isinstance(value, str | int | float | bool) else "",
-        "unlike": f"{value!r} is not {context.get('what')}"
-        if isinstance(value, str)
-        else f"expected {context.get('what')}, got {got(value)}",
         "choices": ", ".join(re.findall("'([^']*)'", context.get("expected", ""))),
         "nearest": _nearest(model, location) if details["type"] == "extra_forbidden" else "",
     }
     message, hint = WORDS.get(details["type"], UNKNOWN)
+    if details["type"] == EXPECTED and isinstance(value, str):
+        message = "{input!r} is not {what}"
     return Problem(file=file, path=path, message=message.format_map(words), hint=hint.format_map(words))
 
 
