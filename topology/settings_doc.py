@@ -44,7 +44,7 @@ that are named in their first lines.
 
 
 class Sealed(Section):
-    """A secret, encrypted: `basec secrets set` writes it."""
+    """A secret, encrypted: `basec init` writes it, `basec secrets rotate` renews it."""
 
     secure: str
 
