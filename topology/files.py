@@ -12,8 +12,8 @@ import yaml
 from pydantic import ValidationError
 
 from topology.errors import ConfigurationError, Problem
-from topology.problems import problems_of
-from topology.rules import Section
+from topology.fields import Section
+from topology.problems import got, problems_of
 
 M = TypeVar("M", bound=Section)
 
@@ -64,9 +64,9 @@ def _mapping(loader: _StrictLoader, node: yaml.MappingNode, deep: bool = False) 
     for key_node, _ in node.value:
         line = key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode):
-            raise _Refused(key_node, "a key is a table or a list", "put a value that begins with { or [ in quotes")
+            raise _Refused(key_node, "a key is a mapping or a list", "put a value that begins with { or [ in quotes")
         if key_node.value in seen:
-            message = f"the key {key_node.value!r} is twice in this table, first in line {seen[key_node.value]}"
+            message = f"the key {key_node.value!r} is in this mapping twice, first in line {seen[key_node.value]}"
             raise yaml.constructor.ConstructorError(None, None, message, key_node.start_mark)
         seen[key_node.value] = line
     return loader.construct_mapping(node, deep=deep)
@@ -105,7 +105,7 @@ def _plainly(text: str) -> str:
 
 def _ambiguous(node: yaml.ScalarNode, instead: str = "") -> _Refused:
     quoted = f'"{node.value}" in quotes'
-    hint = f"{instead}or {quoted} if a text is meant" if instead else f"write {quoted}"
+    hint = f"{instead}or {quoted} if a string is meant" if instead else f"write {quoted}"
     return _Refused(node, f"`{node.value}` is not the same value for every reader of YAML", hint)
 
 
@@ -181,7 +181,7 @@ def check_model(
 ) -> M:
     """Turn raw data into a model; `prefix` is the key that the data stands under. Raises ConfigurationError."""
     if not isinstance(raw, dict):
-        what = "is empty" if raw is None else f"holds {type(raw).__name__} {raw!r} instead of a table"
+        what = "is empty" if raw is None else f"expected a mapping, got {got(raw)}"
         raise ConfigurationError([Problem(file=file, path=prefix, message=what, hint="write one `key: value` a line")])
     try:
         value = model.model_validate(raw)

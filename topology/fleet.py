@@ -95,7 +95,10 @@ def _service(tier: str, name: str, service: Mapping[str, Any]) -> Service:
         file, path = f"compose/{tier}/compose.yaml", f"services.{name}.{WATCHDOG}"
         hint = "use one of: " + ", ".join(POLICIES)
         raise ConfigurationError([Problem(file=file, path=path, message=f"{policy!r} is no policy", hint=hint)])
-    found = [re.fullmatch(rf"(?:\$\{{{DATA_DIR}:\?\}}|{DATA_MOUNT})/([a-z][\w-]*)", mount.source) for mount in mounts(service)]
+    found = [
+        re.fullmatch(rf"(?:\$\{{{DATA_DIR}:\?\}}|{DATA_MOUNT})/([a-z][\w-]*)", mount.source)
+        for mount in mounts(service)
+    ]
     return Service(
         owner=int(user[1]) if user else 0,
         is_lasting=not service.get("profiles"),

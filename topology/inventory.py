@@ -5,37 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Literal, Self, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, WithJsonSchema, model_validator
 
 from topology.errors import Problem
+from topology.fields import Day, Expected, Name, Section, Some, Table, Unique, refuse
 from topology.files import read_model
-from topology.rules import (
-    Day,
-    Flag,
-    Frozen,
-    Listed,
-    Name,
-    Number,
-    Section,
-    Table,
-    choice,
-    no_repeats,
-    not_empty,
-    pattern,
-    refuse,
-    whole_number,
-)
 
-STORE_ROLE, APPLICATION_ROLE, EDGE_ROLE = "infra", "vertical", "edge"
-ROLES = (STORE_ROLE, APPLICATION_ROLE, EDGE_ROLE)
+Role = Literal["infra", "vertical", "edge"]
+STORE_ROLE: Final = "infra"
+APPLICATION_ROLE: Final = "vertical"
+EDGE_ROLE: Final = "edge"
+ROLES: tuple[Role, ...] = get_args(Role)
 """In the order of the work: each finds what it speaks to."""
-PROTOCOLS = ("tcp", "udp", "icmp")
+Protocol = Literal["tcp", "udp", "icmp"]
 SSH_SOURCES = "ssh_sources"
 CLOUDFLARE = "cloudflare"
-INTERNET = "internet"
-VPC = "vpc"
+INTERNET: Final = "internet"
+VPC: Final = "vpc"
 MEANT_OTHERWISE = {
     CLOUDFLARE: "Cloudflare's ranges in the rule table",
     "private": "a droplet's own address in compose files, PRIVATE_ADDRESS",
@@ -46,21 +34,15 @@ HIGHEST_PORT = 65535
 
 Slug = Annotated[
     str,
-    BeforeValidator(
-        pattern(
-            "a DigitalOcean slug",
-            r"[a-z0-9]+(-[a-z0-9]+)*",
-            "use lower-case letters, digits and '-', as `doctl compute size list` does",
-        )
-    ),
+    Field(pattern="^[a-z0-9]+(-[a-z0-9]+)*$"),
+    Expected("a DigitalOcean slug", "use lower-case letters, digits and '-', as `doctl compute size list` does"),
 ]
 PORTS_HINT = "write a port such as 22, or a range such as 8000-8010"
 
 
 def _ports(value: object) -> str:
-    """A port or a range of ports: such as `22` or `8000-8010`."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(text, str) or not re.fullmatch(r"\d{1,5}(-\d{1,5})?", text):
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,5}(-[0-9]{1,5})?", text):
         refuse(f"{value!r} is not a port or a range of ports", PORTS_HINT)
     numbers = [int(part) for part in text.split("-")]
     if not all(1 <= number <= HIGHEST_PORT for number in numbers):
@@ -70,11 +52,23 @@ def _ports(value: object) -> str:
     return "-".join(str(number) for number in numbers)
 
 
-Ports = Annotated[str, BeforeValidator(_ports)]
-PortList = Annotated[tuple[Ports, ...], Listed, AfterValidator(no_repeats("ports"))]
+Ports = Annotated[
+    str,
+    BeforeValidator(_ports),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": HIGHEST_PORT},
+                {"type": "string", "pattern": "^[0-9]{1,5}(-[0-9]{1,5})?$"},
+            ],
+            "patternErrorMessage": PORTS_HINT,
+        }
+    ),
+]
+"""One port, or a range of them."""
 
 
-def _ports_fit_protocol(protocol: str, ports: tuple[str, ...]) -> None:
+def _ports_fit_protocol(protocol: Protocol, ports: tuple[str, ...]) -> None:
     """DigitalOcean wants ports for tcp and udp, and refuses them for icmp."""
     if protocol == "icmp" and ports:
         refuse(f"icmp has no ports, but ports is [{', '.join(ports)}]", "remove `ports`")
@@ -83,63 +77,74 @@ def _ports_fit_protocol(protocol: str, ports: tuple[str, ...]) -> None:
 
 
 class SizeSpec(Section):
-    """One droplet size. Source: https://www.digitalocean.com/pricing/droplets (basic, regular CPU)."""
+    """One droplet size (basic, regular CPU)."""
 
-    memory_mib: Annotated[Number, AfterValidator(whole_number("an amount of memory in MiB", 512, 1_048_576))]
-    vcpus: Annotated[Number, AfterValidator(whole_number("a number of virtual CPUs", 1, 128))]
-    disk_gib: Annotated[Number, AfterValidator(whole_number("a disk size in GiB", 10, 20_000))]
-    price_usd: Annotated[Number, AfterValidator(whole_number("a price in USD a month", 1, 10_000))]
+    # Source: https://www.digitalocean.com/pricing/droplets
+    memory_mib: Annotated[StrictInt, Field(ge=512, le=1_048_576)]
+    """Memory in MiB."""
+    vcpus: Annotated[StrictInt, Field(ge=1, le=128)]
+    """Number of virtual CPUs."""
+    disk_gib: Annotated[StrictInt, Field(ge=10, le=20_000)]
+    """The root disk in GiB."""
+    price_usd: Annotated[StrictInt, Field(ge=1, le=10_000)]
+    """In USD a month."""
+
+
+Cents = Annotated[StrictInt, Field(ge=0, le=100_000)]
 
 
 class PriceSpec(Section):
     """Prices of what is no droplet size, in whole cents, and the day of every price in the file."""
 
     date: Day
-    volume_gib_cents: Annotated[Number, AfterValidator(whole_number("a price in cents a month", 0, 100_000))]
-    """Source: https://docs.digitalocean.com/products/volumes/details/pricing/"""
-    uptime_check_cents: Annotated[Number, AfterValidator(whole_number("a price in cents a month", 0, 100_000))]
-    """Of one check. Source: https://docs.digitalocean.com/products/uptime/details/pricing/"""
-    reserved_ip_cents: Annotated[Number, AfterValidator(whole_number("a price in cents a month", 0, 100_000))]
-    """Of an assigned one. Source: https://docs.digitalocean.com/products/networking/reserved-ips/details/pricing/"""
+    """When the prices were copied, those of `sizes` too."""
+    # Source: https://docs.digitalocean.com/products/volumes/details/pricing/
+    volume_gib_cents: Cents
+    """Of one GiB of a volume, in USD cents a month."""
+    # Source: https://docs.digitalocean.com/products/uptime/details/pricing/
+    uptime_check_cents: Cents
+    """Of one uptime check, in USD cents a month."""
+    # Source: https://docs.digitalocean.com/products/networking/reserved-ips/details/pricing/
+    reserved_ip_cents: Cents
+    """Of an assigned reserved IP, in USD cents a month."""
 
 
 class VolumeSpec(Section):
     """A block volume of a droplet; it outlives the droplet."""
 
     name: Name
-    size_gib: Annotated[Number, AfterValidator(whole_number("a volume size in GiB", 1, 16_384))]
-    """DigitalOcean sells 1 GiB to 16 TiB. Source: https://docs.digitalocean.com/products/volumes/details/limits/"""
-    filesystem: Annotated[str, BeforeValidator(choice("a file system", "ext4"))]
+    """DigitalOcean knows it as `basecommerce-<stack>-<name>`."""
+    # Source: https://docs.digitalocean.com/products/volumes/details/limits/
+    size_gib: Annotated[StrictInt, Field(ge=1, le=16_384)]
+    """DigitalOcean sells 1 GiB to 16 TiB."""
+    filesystem: Literal["ext4"]
+    """What it is formatted with, once."""
     label: Annotated[
         str,
-        BeforeValidator(
-            pattern(
-                "a file system label",
-                r"[A-Za-z0-9_-]{1,16}",
-                "use at most 16 letters, digits, '_' and '-' (the limit of ext4)",
-            )
-        ),
+        Field(pattern="^[A-Za-z0-9_-]{1,16}$"),
+        Expected("a file system label", "use at most 16 letters, digits, '_' and '-' (the limit of ext4)"),
     ]
+    """By which the droplet finds it."""
 
 
 class DropletSpec(Section):
     """One droplet. Its role decides which compose project (tier) and which user data it gets."""
 
-    role: Annotated[str, BeforeValidator(choice("a role", *ROLES))]
+    role: Role
     """Decides the user data, the secrets, and the place in the order of the work."""
     size: Slug
     """One of `sizes`."""
     image: Slug
     """One of `images`. A change is for new machines only."""
-    aliases: Annotated[tuple[Name, ...], Listed, AfterValidator(no_repeats("aliases"))] = ()
+    aliases: Unique[Name] = ()
     """Other names that operators may use for it."""
     vertical: Name | None = None
     """The vertical (application) that a droplet of role `vertical` runs."""
     compose: Name | None = None
     """The folder below `compose/`, where it has another name than the vertical or the role."""
-    reserved_ip: Flag = False
+    reserved_ip: StrictBool = False
     """Whether it has an address that outlives it; the first edge needs one, as DNS points at it."""
-    volume: Annotated[VolumeSpec, Table] | None = None
+    volume: VolumeSpec | None = None
 
     @property
     def tier(self) -> str:
@@ -162,19 +167,18 @@ class FirewallRule(Section):
     """What messages and comments of the rules call it."""
     droplet: Name
     """Whose ports these are."""
-    protocol: Annotated[str, BeforeValidator(choice("a protocol", *PROTOCOLS))]
-    ports: PortList = ()
+    protocol: Protocol
+    """Of the traffic that is let through."""
+    ports: Unique[Ports] = ()
     """Of tcp and udp; icmp has none."""
     sources: Annotated[
-        tuple[
+        Some[
             Annotated[
                 str,
-                BeforeValidator(pattern("a source", r"[a-z][a-z0-9_-]*", "name ssh_sources, cloudflare or a droplet")),
-            ],
-            ...,
+                Field(pattern="^[a-z][a-z0-9_-]*$"),
+                Expected("a source", "name ssh_sources, cloudflare or a droplet"),
+            ]
         ],
-        Listed,
-        AfterValidator(not_empty("sources")),
         Field(alias="from"),
     ]
     """Droplets, `ssh_sources` (setting `ssh.sources`) or `cloudflare` (setting `cloudflare.ranges`)."""
@@ -188,10 +192,12 @@ class FirewallRule(Section):
 class EgressRule(Section):
     """One line of what every droplet may open; no line means no way out."""
 
-    protocol: Annotated[str, BeforeValidator(choice("a protocol", *PROTOCOLS))]
-    ports: PortList = ()
+    protocol: Protocol
+    """Of the traffic that is let through."""
+    ports: Unique[Ports] = ()
     """Of tcp and udp; icmp has none."""
-    to: Annotated[str, BeforeValidator(choice("a destination", INTERNET, VPC))]
+    to: Literal["internet", "vpc"]
+    """Anywhere, or the other droplets only."""
 
     @model_validator(mode="after")
     def _check_ports(self) -> Self:
@@ -202,19 +208,20 @@ class EgressRule(Section):
 class Inventory(Section):
     """Everything of `inventory.yaml`."""
 
-    sizes: Annotated[Mapping[Slug, Annotated[SizeSpec, Table]], Table, Frozen]
+    sizes: Table[Slug, SizeSpec]
     """Sizes that droplets may name."""
-    prices: Annotated[PriceSpec, Table]
+    prices: PriceSpec
     """What the rest costs by the month, and when it was looked up."""
-    regions: Annotated[tuple[Slug, ...], Listed, AfterValidator(not_empty("regions"))]
+    regions: Some[Slug]
     """Regions that settings may name: those with VPC, volumes and reserved IPs."""
-    images: Annotated[tuple[Slug, ...], Listed, AfterValidator(not_empty("images"))]
+    images: Some[Slug]
     """Images that droplets may name."""
-    droplets: Annotated[Mapping[Name, Annotated[DropletSpec, Table]], Table, Frozen]
-    rules: Annotated[
-        tuple[Annotated[FirewallRule, Table], ...], Listed, AfterValidator(not_empty("rules")), Field(alias="firewall")
-    ]
-    egress: Annotated[tuple[Annotated[EgressRule, Table], ...], Listed, AfterValidator(no_repeats("egress rules"))]
+    droplets: Table[Name, DropletSpec]
+    """In the order in which they are made within a role."""
+    rules: Annotated[Some[FirewallRule], Field(alias="firewall")]
+    """The one rule table: what is not in it is closed."""
+    egress: Unique[EgressRule]
+    """What every droplet may open."""
 
     def resolve(self, name: str) -> str:
         """Give the droplet that `name` or alias means, e.g. `platform` -> `infra`. Raises KeyError."""
@@ -223,7 +230,7 @@ class Inventory(Section):
                 return droplet
         raise KeyError(name)
 
-    def by_role(self, role: str) -> tuple[str, ...]:
+    def by_role(self, role: Role) -> tuple[str, ...]:
         """Name the droplets of a role, in the order of the file."""
         return tuple(name for name, spec in self.droplets.items() if spec.role == role)
 
@@ -259,111 +266,73 @@ def load_inventory(path: Path) -> Inventory:
     return read_model(path, Inventory, _inventory_problems)
 
 
+Found = Iterator[tuple[str, str, str]]
+"""Key, what is wrong, and the hint."""
+
+
 def _inventory_problems(file: str, inventory: Inventory) -> tuple[Problem, ...]:
     """Check what no single key of `inventory.yaml` can know."""
-    return (
-        *_droplet_problems(file, inventory),
-        *_name_problems(file, inventory),
-        *_role_problems(file, inventory),
-        *_rule_problems(file, inventory),
-    )
+    checks = (_droplet_problems, _name_problems, _role_problems, _rule_problems)
+    found = (problem for check in checks for problem in check(inventory))
+    return tuple(Problem(file=file, path=path, message=message, hint=hint) for path, message, hint in found)
 
 
-def _droplet_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
+def _droplet_problems(inventory: Inventory) -> Found:
     for name, spec in inventory.droplets.items():
+        key = f"droplets.{name}"
         if spec.size not in inventory.sizes:
-            yield Problem(
-                file=file,
-                path=f"droplets.{name}.size",
-                message=f"'{spec.size}' is not in the table of sizes",
-                hint="use one of: " + ", ".join(inventory.sizes) + "; or add it to `sizes`",
-            )
+            hint = "use one of: " + ", ".join(inventory.sizes) + "; or add it to `sizes`"
+            yield f"{key}.size", f"'{spec.size}' is not in the table of sizes", hint
         if spec.image not in inventory.images:
-            yield Problem(
-                file=file,
-                path=f"droplets.{name}.image",
-                message=f"'{spec.image}' is not among the allowed images",
-                hint="use one of: " + ", ".join(inventory.images),
-            )
+            hint = "use one of: " + ", ".join(inventory.images)
+            yield f"{key}.image", f"'{spec.image}' is not among the allowed images", hint
         if name in inventory.by_role(EDGE_ROLE)[:1] and not spec.reserved_ip:
-            yield Problem(
-                file=file,
-                path=f"droplets.{name}.reserved_ip",
-                message="is false, but DNS points at the edge's reserved IP",
-                hint="write `reserved_ip: true`",
-            )
+            message = "is false, but DNS points at the edge's reserved IP"
+            yield f"{key}.reserved_ip", message, "write `reserved_ip: true`"
 
 
-def _name_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
+def _name_problems(inventory: Inventory) -> Found:
     taken: dict[str, str] = {name: name for name in inventory.droplets}
-    for special in (SSH_SOURCES, CLOUDFLARE):
-        taken[special] = "the rule table"
+    taken |= dict.fromkeys((SSH_SOURCES, CLOUDFLARE), "the rule table")
     for name, meaning in MEANT_OTHERWISE.items():
         if name in inventory.droplets:
-            message, hint = f"'{name}' already means {meaning}", "choose another name"
-            yield Problem(file=file, path=f"droplets.{name}", message=message, hint=hint)
+            yield f"droplets.{name}", f"'{name}' already means {meaning}", "choose another name"
     for name, spec in inventory.droplets.items():
         for index, alias in enumerate(spec.aliases):
             if alias in taken:
-                yield Problem(
-                    file=file,
-                    path=f"droplets.{name}.aliases.{index}",
-                    message=f"'{alias}' already means {taken[alias]}",
-                    hint="choose another alias",
+                yield (
+                    f"droplets.{name}.aliases.{index}",
+                    f"'{alias}' already means {taken[alias]}",
+                    "choose another alias",
                 )
             taken.setdefault(alias, name)
 
 
-def _role_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
+def _role_problems(inventory: Inventory) -> Found:
     for role in ROLES:
-        names = inventory.by_role(role)
-        if not names:
-            yield Problem(
-                file=file,
-                path="droplets",
-                message=f"no droplet has the role {role}",
-                hint=f"add one with `role: {role}`",
-            )
+        if not inventory.by_role(role):
+            yield "droplets", f"no droplet has the role {role}", f"add one with `role: {role}`"
     for name in inventory.by_role(STORE_ROLE)[1:]:
-        yield Problem(
-            file=file,
-            path=f"droplets.{name}.role",
-            message=f"'{STORE_ROLE}' is already the role of {inventory.store}",
-            hint="keep one: there is one PostgreSQL",
-        )
+        message = f"'{STORE_ROLE}' is already the role of {inventory.store}"
+        yield f"droplets.{name}.role", message, "keep one: there is one PostgreSQL"
     for name, spec in inventory.droplets.items():
         first = next(other for other, known in inventory.droplets.items() if known.tier == spec.tier)
         if first != name and spec.role != STORE_ROLE and {inventory.droplets[first].role, spec.role} != {EDGE_ROLE}:
-            yield Problem(
-                file=file,
-                path=f"droplets.{name}",
-                message=f"its tier '{spec.tier}' runs on {first} already",
-                hint="give it another `vertical`, with a folder below compose/",
-            )
+            hint = "give it another `vertical`, with a folder below compose/"
+            yield f"droplets.{name}", f"its tier '{spec.tier}' runs on {first} already", hint
 
 
-def _rule_problems(file: str, inventory: Inventory) -> Iterator[Problem]:
+def _rule_problems(inventory: Inventory) -> Found:
     droplets = ", ".join(inventory.droplets)
     names: set[str] = set()
     for index, rule in enumerate(inventory.rules):
-        path = f"firewall.{index}"
+        key = f"firewall.{index}"
         if rule.name in names:
-            yield Problem(
-                file=file, path=f"{path}.name", message=f"'{rule.name}' is already a rule", hint="choose another name"
-            )
+            yield f"{key}.name", f"'{rule.name}' is already a rule", "choose another name"
         names.add(rule.name)
         if rule.droplet not in inventory.droplets:
-            yield Problem(
-                file=file,
-                path=f"{path}.droplet",
-                message=f"'{rule.droplet}' is not a droplet",
-                hint=f"use one of: {droplets}",
-            )
+            yield f"{key}.droplet", f"'{rule.droplet}' is not a droplet", f"use one of: {droplets}"
         for position, source in enumerate(rule.sources):
             if source not in (SSH_SOURCES, CLOUDFLARE) and source not in inventory.droplets:
-                yield Problem(
-                    file=file,
-                    path=f"{path}.from.{position}",
-                    message=f"'{source}' is not a source",
-                    hint=f"use {SSH_SOURCES}, {CLOUDFLARE} or one of: {droplets}",
-                )
+                hint = f"use {SSH_SOURCES}, {CLOUDFLARE} or one of: {droplets}"
+                yield f"{key}.from.{position}", f"'{source}' is not a source", hint

@@ -4,30 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ipaddress import IPv4Network
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, Field, StrictBool, StrictInt
 
+from topology.fields import Cidr, Day, Expected, Fqdn, Image, ImageTag, Name, Section, Some, Table, refuse
 from topology.logins import DATABASE_SERVICES, REDIS_COMMANDS, database_password, redis_password
-from topology.rules import (
-    Cidr,
-    Day,
-    Flag,
-    Frozen,
-    Listed,
-    Name,
-    Number,
-    Section,
-    Table,
-    choice,
-    fqdn,
-    image_reference,
-    image_tag,
-    not_empty,
-    pattern,
-    refuse,
-    whole_number,
-)
 from topology.system_names import SYSTEM_NAMES
 
 TLS_KEYS = ("origin_private_key", "origin_csr", "origin_pull_certificate", "origin_pull_private_key")
@@ -83,7 +65,6 @@ MOST_OF_THE_INTERNET = 8
 
 
 def _vpc_range(network: IPv4Network) -> IPv4Network:
-    """A private network: private, /16 to /28, clear of what DigitalOcean and Docker use."""
     if not LARGEST_RANGE <= network.prefixlen <= SMALLEST_RANGE:
         refuse(f"'{network}' is not between /{LARGEST_RANGE} and /{SMALLEST_RANGE}", "use a /20, such as 10.80.0.0/20")
     if not any(network.subnet_of(private) for private in PRIVATE_RANGES):
@@ -95,7 +76,6 @@ def _vpc_range(network: IPv4Network) -> IPv4Network:
 
 
 def _proxy_range(network: IPv4Network) -> IPv4Network:
-    """A range of Cloudflare: none wider than /8."""
     if network.prefixlen < MOST_OF_THE_INTERNET:
         refuse(
             f"'{network}' is too wide for a range of Cloudflare",
@@ -104,59 +84,64 @@ def _proxy_range(network: IPv4Network) -> IPv4Network:
     return network
 
 
-def _login_user(value: object) -> str:
-    """A login name: a new one, no user or group that the image brings."""
-    hint = "use a new name such as basec"
+def _new_user(name: str) -> str:
+    if name in SYSTEM_NAMES:
+        refuse(f"'{name}' is a user or group that the image brings", USER_HINT)
+    return name
+
+
+USER_HINT = "use a new name such as basec"
+LoginUser = Annotated[
+    str,
     # Names with `_` in front are for Debian's packages: https://www.debian.org/doc/debian-policy/ch-opersys.html#users-and-groups
-    text = pattern("a login name", r"[a-z][a-z0-9_-]{0,31}", hint)(value)
-    if text in SYSTEM_NAMES:
-        refuse(f"'{text}' is a user or group that the image brings", hint)
-    return text
-
-
-def _registry(value: object) -> str:
-    """An image registry: host and path without a tag."""
-    hint = "write host and path without a tag, such as ghcr.io/procopio420/basecommerce"
-    return pattern(
-        "an image registry", r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::\d{1,5})?(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*", hint
-    )(value)
+    Field(pattern="^[a-z][a-z0-9_-]{0,31}$"),
+    Expected("a login name", USER_HINT),
+    AfterValidator(_new_user),
+]
+ZoneId = Annotated[
+    str,
+    Field(pattern="^[0-9a-f]{32}$"),
+    Expected("a zone id", "copy the 32 hexadecimal digits from the zone's overview page, and put them in quotes"),
+]
+Registry = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*(:[0-9]{1,5})?(/[a-z0-9]+([._-][a-z0-9]+)*)*$"),
+    Expected("an image registry", "write host and path without a tag, such as ghcr.io/procopio420/basecommerce"),
+]
+Email = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9._%+-]{1,64}@([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$"),
+    Expected(
+        "an e-mail address", "write an address such as ops@basecommerce.com.br; the account must have verified it"
+    ),
+]
+Percent = Annotated[StrictInt, Field(ge=1, le=99)]
 
 
 class SshSettings(Section):
     """Who may log in, and from where."""
 
-    user: Annotated[str, BeforeValidator(_login_user)]
-    """The user of every droplet that operators and `up` log in as; root by `sudo`."""
-    sources: Annotated[tuple[Cidr, ...], Listed, AfterValidator(not_empty("sources"))]
+    user: LoginUser
+    """The user of every droplet that operators and `up` log in as, root by `sudo`: none that the image brings."""
+    sources: Some[Cidr]
     """Who may reach port 22 of the edge. 0.0.0.0/0 is allowed: keys only, and hosted CI has no fixed address."""
 
 
 class CloudflareSettings(Section):
     """The zone in front of the edge."""
 
-    zone_id: Annotated[
-        str,
-        BeforeValidator(
-            pattern(
-                "a zone id",
-                r"[0-9a-f]{32}",
-                "copy the 32 hexadecimal digits from the zone's overview page, and put them in quotes",
-            )
-        ),
-    ]
+    zone_id: ZoneId
     """The zone at Cloudflare in which records and TLS are set; no secret."""
-    zone_name: Annotated[str, BeforeValidator(fqdn)]
-    """The zone's apex: `domain` itself, or a parent of it."""
-    certificate: Annotated[str, BeforeValidator(choice("a kind of certificate", "universal", "advanced"))] = "universal"
+    zone_name: Fqdn
+    """The zone's apex: `domain` itself, or a parent of it with `certificate: advanced`."""
+    certificate: Literal["universal", "advanced"] = "universal"
     """What Cloudflare shows visitors: `universal` covers apex and one level, `advanced` what was ordered by hand."""
-    ssl: Annotated[str, BeforeValidator(choice("a mode of TLS to the origin", "flexible", "strict"))]
-    """How Cloudflare speaks with the edge: `strict` by checked TLS, `flexible` in clear."""
-    ranges: Annotated[
-        tuple[Annotated[Cidr, AfterValidator(_proxy_range)], ...], Listed, AfterValidator(not_empty("ranges"))
-    ]
-    """The only sources of ports 80 and 443."""
+    ssl: Literal["flexible", "strict"]
+    """How Cloudflare speaks with the edge: `strict` by checked TLS; `flexible` in clear, on local stacks only."""
+    ranges: Some[Annotated[Cidr, AfterValidator(_proxy_range)]]
+    """The only sources of ports 80 and 443: Cloudflare's published ranges, none wider than /8."""
     ranges_date: Day
-    """When `ranges` was copied from https://www.cloudflare.com/ips-v4."""
+    """When `ranges` was copied; `basec cloudflare ranges --refresh` renews both, and preview warns after 90 days."""
 
 
 APPLICATIONS = {
@@ -171,28 +156,18 @@ APPLICATIONS = {
 class ImageSettings(Section):
     """Where the applications' images come from, and their tag."""
 
-    registry: Annotated[str, BeforeValidator(_registry)]
+    registry: Registry
     """Where droplets pull auth, construction, relay and engines from."""
-    tag: Annotated[str, BeforeValidator(image_tag)]
-    """Which build of auth, construction, relay and engines runs; another one here is a release."""
-    services: Annotated[Mapping[Name, Annotated[str, BeforeValidator(image_reference)]], Table, Frozen]
+    tag: ImageTag
+    """Which build of the applications runs: a commit, a day, a whole version. What moves (`latest`) is refused."""
+    services: Table[Name, Image]
     """Instead of `<registry>/<application>:<tag>`, or of the images of `versions.yaml`, by service name."""
-
-
-EMAIL = pattern(
-    "an e-mail address",
-    r"[A-Za-z0-9._%+-]{1,64}@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}",
-    "write an address such as ops@basecommerce.com.br; the account must have verified it",
-)
-Percent = Annotated[Number, AfterValidator(whole_number("a percentage to alert at", 1, 99))]
 
 
 class AlertSettings(Section):
     """Who is told, and when: a droplet short of something for five minutes, or a shop that is down or slow."""
 
-    emails: Annotated[
-        tuple[Annotated[str, BeforeValidator(EMAIL)], ...], Listed, AfterValidator(not_empty("addresses"))
-    ]
+    emails: Some[Email]
     """Addresses of the DigitalOcean team's members, each verified: the API refuses others."""
     cpu_percent: Percent
     """Of all CPUs of a droplet."""
@@ -200,29 +175,29 @@ class AlertSettings(Section):
     """Of a droplet's memory; the tiers are planned to take 79 % of it."""
     disk_percent: Percent
     """Of a droplet's root disk; DigitalOcean does not watch volumes."""
-    latency_ms: Annotated[Number, AfterValidator(whole_number("a time to answer in ms", 100, 60_000))]
+    latency_ms: Annotated[StrictInt, Field(ge=100, le=60_000)]
     """How long the health page may take, from DigitalOcean's probes to Cloudflare and the edge."""
 
 
 class Settings(Section):
     """The object `basecommerce:settings` of one stack."""
 
-    domain: Annotated[str, BeforeValidator(fqdn)]
+    domain: Fqdn
     """Tenants are its direct children; `localhost` on local stacks, and only there."""
-    environment: Annotated[str, BeforeValidator(choice("an environment", "production", "staging", "development"))]
+    environment: Literal["production", "staging", "development"]
     """Given to auth as ENVIRONMENT; only in `development` the applications' descriptions (`/docs`) are answered."""
     region: Name
     """Where droplets, volume and address are: one of the inventory's `regions`."""
     vpc_ip_range: Annotated[Cidr, AfterValidator(_vpc_range)]
-    """Of the stack's own network; no other stack of the account may overlap it."""
-    protect: Flag
+    """Of the stack's own network: private, /16 to /28, clear of the ranges of DigitalOcean, Docker, other stacks."""
+    protect: StrictBool
     """Whether the engine refuses to delete droplets, volume and reserved IP."""
-    monthly_limit_usd: Annotated[Number, AfterValidator(whole_number("a limit in USD a month", 1, 100_000))]
-    """What the stack may cost; the prices are those of `inventory.yaml`."""
-    ssh: Annotated[SshSettings, Table]
-    cloudflare: Annotated[CloudflareSettings, Table]
-    images: Annotated[ImageSettings, Table]
-    alerts: Annotated[AlertSettings, Table]
+    monthly_limit_usd: Annotated[StrictInt, Field(ge=1, le=100_000)]
+    """What the stack may cost, at least what its inventory costs by the prices of `inventory.yaml`."""
+    ssh: SshSettings
+    cloudflare: CloudflareSettings
+    images: ImageSettings
+    alerts: AlertSettings
 
 
 STRICT_ZONE: Mapping[str, str] = {"ssl": "strict", "always_use_https": "on", "min_tls_version": "1.2"}

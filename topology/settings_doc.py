@@ -1,48 +1,94 @@
-"""Write docs/settings.md from the typed tree: `python -m topology.settings_doc`.
+"""Write docs/settings.md and topology/schemas/ from the typed tree: `python -m topology.settings_doc`.
 
-Nothing is listed by hand: keys, types and defaults are the models' own, rules are the validators' words
-(`topology/rules.py`), meanings are the texts below the fields, and examples are what the tracked files hold.
+Nothing is listed by hand: the page is made of the same JSON schemas by which editors complete our YAML. Types, ranges
+and defaults in them are the models' own, meanings are the texts below fields, and rules are the hints of
+`topology/fields.py`. Examples are what the tracked files hold.
 """
 
 from __future__ import annotations
 
-import ast
-import datetime
-import inspect
-import itertools
+import json
 import re
-import textwrap
-from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Network
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
 
+from topology.fields import Section
 from topology.inventory import Inventory
-from topology.project import SETTINGS_KEY
-from topology.settings import Settings
+from topology.project import PROJECT, SETTINGS_KEY
+from topology.settings import SECRET_KEYS, Settings
+from topology.stack_file import MADE_KEY
 from topology.versions import Versions
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGET = ROOT / "docs" / "settings.md"
+PAGE = Path("docs/settings.md")
+SCHEMAS = Path("topology/schemas")
 EXAMPLE_WIDTH = 60
 """Characters of an example; a longer list is cut."""
 
-PLAIN = {str: "text", int: "whole number", bool: "true or false", IPv4Network: "IPv4 range", datetime.date: "day"}
+Schema = dict[str, Any]
+PLAIN = {"string": "string", "integer": "whole number", "boolean": "true or false", "object": "section"}
+FORMATS = {"ipv4network": "IPv4 range", "date": "day"}
 HEAD = """# Settings
 
 Every key of the three files that describe the platform. Made from the code by `python -m topology.settings_doc`: do not
 edit this page. [Topology](topology.md) says how the files play together, and lists the secrets. A key that is not here
 is an error, and so is a missing one without a default. `<name>` is a key of your choice, `[]` an entry of a list;
-examples are from the tracked files.
+examples are from the tracked files. Editors complete and check the files by the [JSON schemas](../topology/schemas)
+that are named in their first lines.
 """
 
 
-def render() -> str:
-    """Give the whole document."""
+class Sealed(Section):
+    """A secret, encrypted: `basec init` writes it, `basec secrets rotate` renews it."""
+
+    secure: str
+
+
+class _Untitled(GenerateJsonSchema):
+    """Without pydantic's titles, which only repeat the keys."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - called by pydantic
+        return False
+
+
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON schema of a part of the tree."""
+    return model.model_json_schema(schema_generator=_Untitled)
+
+
+def stack_schema() -> dict[str, Any]:
+    """Return the JSON schema of a stack's file: our settings, and that no secret stands there in clear."""
+    settings = schema_of(Settings)
+    sealed = schema_of(Sealed)
+    config = {
+        "type": "object",
+        "properties": {
+            SETTINGS_KEY: {key: value for key, value in settings.items() if key != "$defs"},
+            MADE_KEY: {"type": "object", "additionalProperties": {"type": "string"}},
+            **{key: sealed for key in SECRET_KEYS if ":" in key},
+        },
+        "patternProperties": {f"^{PROJECT}:(?!(settings|made)$)": sealed},
+        "required": [SETTINGS_KEY],
+    }
+    return {"$defs": settings["$defs"], "type": "object", "properties": {"config": config}, "required": ["config"]}
+
+
+def rendered() -> dict[Path, str]:
+    """Return every file that is made from the typed tree, by its path in the repository."""
+    schemas = {"stack": stack_schema(), "inventory": schema_of(Inventory), "versions": schema_of(Versions)}
+    dialect = {"$schema": GenerateJsonSchema.schema_dialect}
+    return {
+        PAGE: _page(),
+        **{SCHEMAS / f"{name}.json": json.dumps(dialect | schema, indent=1) + "\n" for name, schema in schemas.items()},
+    }
+
+
+def _page() -> str:
     stack = _load("Pulumi.production.yaml")["config"][SETTINGS_KEY]
     parts = [
         _file(f"`Pulumi.<stack>.yaml`, below `{SETTINGS_KEY}`", Settings, stack),
@@ -57,124 +103,94 @@ def _load(name: str) -> Any:
 
 
 def _file(title: str, model: type[BaseModel], data: Any) -> str:
+    schema = schema_of(model)
     lines = [f"## {title}", ""]
-    for prefix, section, example in _sections(model, data):
-        words = _without_source((inspect.getdoc(section) or "").splitlines()[0])
+    for prefix, section, examples in _sections(schema, schema.get("$defs", {}), [data]):
         heading = [f"### `{prefix.removesuffix('.')}`", ""] if prefix else []
-        lines += [*heading, words, "", "| key | type | rule | meaning | example |", "| --- | --- | --- | --- | --- |"]
-        lines += [_row(prefix, name, field, section, example) for name, field in section.model_fields.items()]
+        lines += [*heading, section["description"].partition("\n")[0], ""]
+        lines += ["| key | type | rule | meaning | example |", "| --- | --- | --- | --- | --- |"]
+        required = section.get("required", ())
+        lines += [_row(prefix, key, field, key in required, examples) for key, field in section["properties"].items()]
         lines.append("")
     return "\n".join(lines)
 
 
-def _sections(model: type[BaseModel], data: Any, prefix: str = "") -> Iterator[tuple[str, type[BaseModel], Any]]:
-    """List a model and those inside it, with the prefix of their keys and an example of their values."""
-    yield prefix, model, data
-    for name, field in model.model_fields.items():
-        key = field.alias or name
-        for path, section in _models(field.annotation):
-            values = [item[key] for item in _examples(data) if isinstance(item, Mapping) and key in item]
-            yield from _sections(section, _merged(values, path), f"{prefix}{key}{path}.")
+def _sections(
+    section: Schema, known: Schema, examples: list[Any], prefix: str = ""
+) -> Iterator[tuple[str, Schema, list[Any]]]:
+    """List a section and those inside it, with the prefix of their keys and examples of their values."""
+    yield prefix, section, examples
+    for key, field in section["properties"].items():
+        values = [each[key] for each in examples if key in each]
+        path, inner = _below(field)
+        for step in re.findall(r"\[\]|\.<name>", path):
+            values = [each for value in values for each in (value if step == "[]" else value.values())]
+        if "$ref" in inner:
+            found = known[inner["$ref"].rpartition("/")[2]]
+            yield from _sections(found, known, values, f"{prefix}{key}{path}.")
 
 
-def _models(annotation: Any, path: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield path, annotation
-        return
-    step = {tuple: "[]", Mapping: ".<name>"}.get(_origin(annotation), "")
-    for argument in get_args(annotation):
-        yield from _models(argument, path + step)
+def _below(field: Schema) -> tuple[str, Schema]:
+    """Return what a list or a mapping is made of, and the path to it; of anything else the field itself."""
+    field = _given(field)
+    for path, inner in (("[]", field.get("items")), (".<name>", _values(field))):
+        if inner:
+            deeper, found = _below(inner)
+            return path + deeper, found
+    return "", field
 
 
-def _origin(annotation: Any) -> Any:
-    origin = get_origin(annotation)
-    return Mapping if isinstance(origin, type) and issubclass(origin, Mapping) else origin
+def _given(field: Schema) -> Schema:
+    """Return the schema of a field that is given, where it may be left empty as well."""
+    choices = [each for each in field.get("anyOf", ()) if each.get("type") != "null"]
+    if len(choices) != 1:
+        return field
+    return {key: value for key, value in (field | choices[0]).items() if key != "anyOf"}
 
 
-def _examples(data: Any) -> list[Any]:
-    return data if isinstance(data, list) else [data]
+def _values(field: Schema) -> Schema | None:
+    values = field.get("additionalProperties") or next(iter(field.get("patternProperties", {}).values()), None)
+    return values if isinstance(values, dict) else None
 
 
-def _merged(values: list[Any], path: str) -> list[Any]:
-    """Flatten the entries of tables and lists, so that a key of a later entry has an example, too."""
-    for step in re.findall(r"\[\]|\.<name>", path):
-        values = [item for value in values for item in (value if step == "[]" else value.values())]
-    return values
-
-
-def _row(prefix: str, name: str, field: FieldInfo, section: type[BaseModel], data: Any) -> str:
-    key = field.alias or name
-    words = [text for text in (_validator_words(item) for item in _validators(field)) if text]
-    rules = list(dict.fromkeys(rule for _, rule in words if rule))
-    if not field.is_required():
-        rules.append(f"default {_shown(field.default)}" if field.default not in (None, ()) else "may be left out")
-    values = [item[key] for item in _examples(data) if isinstance(item, Mapping) and key in item]
-    is_section = any(True for _ in _models(field.annotation))
+def _row(prefix: str, key: str, field: Schema, required: bool, examples: list[Any]) -> str:
+    rules = list(dict.fromkeys([*_rules(_given(field)), *_rules(_below(field)[1])]))
+    if not required:
+        rules.append("may be left out" if field.get("default") in (None, []) else f"default {_shown(field['default'])}")
+    values = [each[key] for each in examples if key in each]
+    is_section = "$ref" in _below(field)[1]
     example = "" if is_section or not values else _shown(values[0])
-    meaning = meaning_of(section, name)
-    if is_section:
-        meaning = meaning or "see below"
-    cells = (f"`{prefix}{key}`", _type_name(field.annotation), "; ".join(rules), meaning, example)
+    meaning = field.get("description", "see below" if is_section else "")
+    cells = (f"`{prefix}{key}`", _type(field), "; ".join(rules), meaning, example)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def described(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, object, str]]:
-    """Give key, value and meaning of each field that is no section, in the order of the fields."""
-    for name, value in section:
-        if isinstance(value, BaseModel):
-            yield from described(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value, meaning_of(type(section), name)
+def _rules(field: Schema) -> Iterator[str]:
+    if choices := field.get("enum", [field["const"]] if "const" in field else []):
+        yield "one of: " + ", ".join(f"`{choice}`" for choice in choices)
+    if "minimum" in field:
+        yield f"{field['minimum']} to {field['maximum']}"
+    if "minItems" in field:
+        yield "at least one"
+    if "uniqueItems" in field:
+        yield "none twice"
+    if "patternErrorMessage" in field:
+        yield field["patternErrorMessage"]
 
 
-def meaning_of(section: type[BaseModel], name: str) -> str:
-    """Give the text below a field, else what its validator says that it is."""
-    told = (_validator_words(item) for item in _validators(section.model_fields[name]))
-    return docstrings(section).get(name) or next((_sentence(words[0]) for words in told if words), "")
-
-
-def _type_name(annotation: Any) -> str:
-    if isinstance(annotation, type):
-        return "section" if issubclass(annotation, BaseModel) else PLAIN[annotation]
-    arguments = [item for item in get_args(annotation) if item is not type(None) and item is not Ellipsis]
-    origin = _origin(annotation)
-    if origin is tuple:
-        return f"list of {_plural(_type_name(arguments[0]))}"
-    if origin is Mapping:
-        return f"table of {_plural(_type_name(arguments[1]))} by name"
-    return _type_name(arguments[0])
+def _type(field: Schema) -> str:
+    field = _given(field)
+    if "anyOf" in field:
+        return " or ".join(map(_type, field["anyOf"]))
+    if "items" in field:
+        return f"list of {_plural(_type(field['items']))}"
+    if values := _values(field):
+        return f"mapping of {_plural(_type(values))} by name"
+    return "section" if "$ref" in field else FORMATS.get(field.get("format", ""), PLAIN[field["type"]])
 
 
 def _plural(name: str) -> str:
-    return name if name.startswith(("list", "table", "true")) else f"{name}s"
-
-
-def _validators(field: FieldInfo) -> Iterator[Any]:
-    """Give the rules of a field, then those of its elements."""
-    yield from field.metadata
-    yield from _inner(field.annotation)
-
-
-def _inner(annotation: Any) -> Iterator[Any]:
-    yield from getattr(annotation, "__metadata__", ())
-    arguments = get_args(annotation)
-    # A table's keys have rules as well, but they are those of every name.
-    for argument in arguments[1:] if _origin(annotation) is Mapping else arguments:
-        if not (isinstance(argument, type) and issubclass(argument, BaseModel)):
-            yield from _inner(argument)
-
-
-def _validator_words(item: Any) -> tuple[str, str] | None:
-    """Give what a validator wants and by which rule: the `what: rule` of its docstring."""
-    if not isinstance(item, BeforeValidator | AfterValidator):
-        return None
-    first = (inspect.getdoc(item.func) or "").partition("\n")[0]
-    what, colon, rule = first.partition(": ")
-    return (what, rule.rstrip(".")) if colon else None
-
-
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}."
+    return " or ".join(f"{each}s" for each in name.split(" or "))
 
 
 def _shown(value: Any) -> str:
@@ -188,26 +204,20 @@ def _shown(value: Any) -> str:
     return f"`{text}`"
 
 
-def docstrings(section: type[BaseModel]) -> dict[str, str]:
-    """Read the texts below a model's fields. Links at their end are for readers of the code."""
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(section))).body
-    body = tree.body if isinstance(tree, ast.ClassDef) else []
-    found: dict[str, str] = {}
-    for field, text in itertools.pairwise(body):
-        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
-            words = " ".join(str(text.value.value).split())
-            found[ast.unparse(field.target)] = _without_source(words)
-    return found
-
-
-def _without_source(words: str) -> str:
-    return re.sub(r" ?Source: .*$", "", words)
+def described(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, object, str]]:
+    """Return key, value and meaning of each field that is no section, in the order of the fields."""
+    for name, value in section:
+        if isinstance(value, BaseModel):
+            yield from described(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value, type(section).model_fields[name].description or ""
 
 
 def main() -> None:
-    """Write the document."""
-    TARGET.write_text(render())
-    print(f"settings_doc: wrote {TARGET.relative_to(ROOT)}")  # noqa: T201 - its output is its interface
+    """Write the files."""
+    for path, text in rendered().items():
+        (ROOT / path).write_text(text)
+        print(f"settings_doc: wrote {path}")  # noqa: T201 - its output is its interface
 
 
 if __name__ == "__main__":

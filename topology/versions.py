@@ -2,51 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import Field
 
+from topology.fields import Expected, Image, Name, Section, Table
 from topology.files import read_model
-from topology.rules import Frozen, Name, Section, Table, choice, image_reference, pattern
+
+Version = Annotated[
+    str,
+    Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$"),
+    Expected("a version", "write all three numbers, such as 3.259.0"),
+]
 
 
 class DebianVersion(Section):
     """The Debian release of droplets and of the images that we build."""
 
-    suite: Annotated[str, BeforeValidator(choice("a Debian suite that the user data is written for", "trixie"))]
+    suite: Literal["trixie"]
+    """The one that the user data is written for."""
 
 
 class PulumiVersion(Section):
     """Pulumi's engine; the SDK in requirements.txt has the same version."""
 
-    version: Annotated[
-        str, BeforeValidator(pattern("a version", r"\d+\.\d+\.\d+", "write all three numbers, such as 3.259.0"))
-    ]
+    version: Version
+    """Of the command line, which brings the engine."""
 
 
 class ActionlintVersion(Section):
     """The linter of GitHub's workflows; its Go module in `toolchain/actionlint/` has the same version."""
 
-    version: Annotated[
-        str, BeforeValidator(pattern("a version", r"\d+\.\d+\.\d+", "write all three numbers, such as 1.7.12"))
-    ]
+    version: Version
+    """Of its release on GitHub."""
 
 
 class ImageVersions(Section):
     """Images of others, by service name."""
 
-    services: Annotated[Mapping[Name, Annotated[str, BeforeValidator(image_reference)]], Table, Frozen]
+    services: Table[Name, Image]
+    """With a tag that does not move, or a digest."""
 
 
 class Versions(Section):
     """Everything of `versions.yaml`."""
 
-    debian: Annotated[DebianVersion, Table]
-    pulumi: Annotated[PulumiVersion, Table]
-    actionlint: Annotated[ActionlintVersion, Table]
-    images: Annotated[ImageVersions, Table]
+    debian: DebianVersion
+    pulumi: PulumiVersion
+    actionlint: ActionlintVersion
+    images: ImageVersions
 
 
 def load_versions(path: Path) -> Versions:

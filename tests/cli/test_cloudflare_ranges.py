@@ -131,10 +131,10 @@ def test_a_refresh_keeps_encrypted_secrets(basec: Run, clone: Path, published: P
     [
         (503, "", "basec: {url}: answers 503 Service Unavailable"),
         (302, "", "basec: {url}: answers 302 Found"),
-        (200, "", "{url}: ranges: is an empty list of ranges"),
+        (200, "", "{url}: ranges: is an empty list"),
         (200, "<html>\n", "{url}: ranges.0: '<html>' is not an IPv4 range"),
         (200, "173.245.48.0/20\n0.0.0.0/0\n", "{url}: ranges.1: '0.0.0.0/0' is too wide for a range of Cloudflare"),
-        (200, "173.245.48.0/20\n" * 2, "{url}: ranges: '173.245.48.0/20' is twice in the list of ranges"),
+        (200, "173.245.48.0/20\n" * 2, "{url}: ranges: '173.245.48.0/20' is in the list twice"),
         (200, "x" * 20_000, "basec: {url}: answers more than 16384 bytes, which is no list of ranges"),
     ],
 )

@@ -53,7 +53,8 @@ def test_the_engine_reads_what_we_seal_and_we_read_what_it_seals(tmp_path: Path)
         pytest.skip("no Pulumi CLI: set BASECOMMERCE_PULUMI to what `python -m toolchain` prints")
     environment = Environment(name="local", root=tmp_path)
     write_private(environment.passphrase_file, "a passphrase\n")
-    write_private(environment.stack_file, "config: {}\n")
+    schema = "# yaml-language-server: $schema=topology/schemas/stack.json\n"
+    write_private(environment.stack_file, f"{schema}config: {{}}\n")
     write_private(environment.work_dir / "Pulumi.yaml", "name: basecommerce\nruntime: python\n")
     (environment.work_dir / "state").mkdir()
     variables = {
@@ -81,3 +82,4 @@ def test_the_engine_reads_what_we_seal_and_we_read_what_it_seals(tmp_path: Path)
     again = StackFile(environment)
     assert again.secret("basecommerce:redis_password") == "sealed-by-the-engine"
     assert again.secret(KEY) == "sealed by basec: ü\nsecond line\n"
+    assert environment.stack_file.read_text().startswith(schema), "neither writer takes the editors' schema away"

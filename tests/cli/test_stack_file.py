@@ -36,7 +36,7 @@ def test_a_key_that_is_twice_is_refused_with_both_lines(environment: Environment
     environment.stack_file.write_text("config:\n  basecommerce:a: {secure: x}\n  basecommerce:a: {secure: y}\n")
     text = refusal(environment.stack_file)
     assert text.startswith("Pulumi.local.yaml: is not valid YAML: line 3, column 3: ")
-    assert "the key 'basecommerce:a' is twice in this table, first in line 2" in text
+    assert "the key 'basecommerce:a' is in this mapping twice, first in line 2" in text
     assert "\nhint: " in text
 
 

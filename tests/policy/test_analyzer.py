@@ -132,7 +132,7 @@ def test_wrong_settings_are_refused_with_their_problems(tmp_path: Path, monkeypa
     file = tmp_path / "Pulumi.staging.yaml"
     file.write_text("config:\n  basecommerce:settings: {domain: 7}\n")
     monkeypatch.setenv(STACK_FILE_VARIABLE, str(file))
-    with pytest.raises(NoStackError, match=r"basecommerce:settings.domain: 7 is not a text"):
+    with pytest.raises(NoStackError, match=r"basecommerce:settings.domain: expected a domain name, got the number 7"):
         load_stack("staging", {})
 
 

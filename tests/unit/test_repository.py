@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LINES_MAX = 400
 LONGER = {
+    "topology/schemas/inventory.json": "written by `python -m topology.settings_doc`, for editors; nobody reads it",
     "toolchain/go.sum": "written by Go, two lines for each module; nobody reads it",
     **{
         f"tests/program/golden/{stack}.yaml": "written by `make golden`: all that a stack registers; its diff is read"

@@ -8,9 +8,8 @@ import pytest
 
 from tests.unit.topology_support import ROOT, raw_settings, tree_copy, with_value
 from topology.errors import ConfigurationError
-from topology.inventory import Inventory
 from topology.project import load_project
-from topology.settings import SECRET_KEYS, AlertSettings, CloudflareSettings, ImageSettings, Settings, SshSettings
+from topology.settings import SECRET_KEYS
 
 DOCUMENT = (ROOT / "docs" / "topology.md").read_text()
 
@@ -37,32 +36,6 @@ def test_report_of_seven_mistakes_is_the_one_that_is_shown(tmp_path: Path) -> No
     report = _report(root, settings, set(SECRET_KEYS) - {"token_key"})
     assert report.count("hint: ") == 7
     assert f"```text\n{report}\n```" in DOCUMENT
-
-
-def test_report_of_a_misspelt_droplet_is_the_one_that_is_shown(tmp_path: Path) -> None:
-    root = tree_copy(tmp_path)
-    _edit(root / "inventory.yaml", "from: [vertical, edge]", "from: [vertical, egde]")
-    assert f"```text\n{_report(root, raw_settings(), set(SECRET_KEYS))}\n```" in DOCUMENT
-
-
-@pytest.mark.parametrize(
-    ("prefix", "model"),
-    [
-        ("", Settings),
-        ("ssh.", SshSettings),
-        ("cloudflare.", CloudflareSettings),
-        ("images.", ImageSettings),
-        ("alerts.", AlertSettings),
-    ],
-)
-def test_every_setting_is_explained(prefix: str, model: type[Settings]) -> None:
-    sections = {"ssh", "cloudflare", "images", "alerts"}
-    assert [key for key in model.model_fields if key not in sections and f"`{prefix}{key}`" not in DOCUMENT] == []
-
-
-@pytest.mark.parametrize("key", [field.alias or name for name, field in Inventory.model_fields.items()])
-def test_every_table_of_the_inventory_is_explained(key: str) -> None:
-    assert f"`{key}`" in DOCUMENT or f"`{key}.<" in DOCUMENT
 
 
 @pytest.mark.parametrize("key", SECRET_KEYS)

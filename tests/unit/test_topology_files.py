@@ -61,7 +61,7 @@ def _refusal(text: str) -> str:
 def test_a_word_with_two_meanings_is_refused_with_what_to_write(written: str, meant: str) -> None:
     assert _refusal(f"a: 1\nb: [x, {written}]\n") == (
         f"inventory.yaml: line 2, column 8: `{written}` is not the same value for every reader of YAML\n"
-        f'hint: write {meant}, or "{written}" in quotes if a text is meant'
+        f'hint: write {meant}, or "{written}" in quotes if a string is meant'
     )
 
 
@@ -136,7 +136,7 @@ def test_bytes_that_are_no_text_are_refused_with_their_line(tmp_path: Path) -> N
 def test_a_merge_key_takes_over_what_the_table_does_not_say_itself() -> None:
     text = "base: &base {image: debian-13-x64, size: small}\nb: {<<: *base, size: big}\n"
     assert parse_yaml("x.yaml", text)["b"] == {"image": "debian-13-x64", "size": "big"}
-    assert "the key '<<' is twice" in _refusal("b: {<<: {a: 1}, <<: {c: 2}}\n")
+    assert "the key '<<' is in this mapping twice" in _refusal("b: {<<: {a: 1}, <<: {c: 2}}\n")
 
 
 def test_a_droplet_may_be_written_with_a_merge_key(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_the_program_refuses_what_only_the_engine_takes_for_a_number(tmp_path: P
     (root / "Pulumi.staging.yaml").write_text(text)
     with pytest.raises(ConfigurationError) as caught:
         load_project(root, "staging", raw_settings(), SECRET_KEYS)  # where the engine has made a 40 of it
-    assert "Pulumi.staging.yaml: line 12, column 24: `0o50` is not the same value" in caught.value.render()
+    assert "Pulumi.staging.yaml: line 13, column 24: `0o50` is not the same value" in caught.value.render()
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("compose/*/compose.yaml")), ids=lambda path: path.parent.name)

@@ -87,7 +87,7 @@ def test_missing_file_is_one_problem_with_a_hint(tmp_path: Path) -> None:
         ("a: 1\n  b: 2\n", "is not valid YAML: line 2, column 4: mapping values are not allowed here"),
         (
             "pulumi: {version: 3.259.0}\ndebian: {suite: trixie}\npulumi: {version: 3.1.0}\n",
-            "is not valid YAML: line 3, column 1: the key 'pulumi' is twice in this table, first in line 1",
+            "is not valid YAML: line 3, column 1: the key 'pulumi' is in this mapping twice, first in line 1",
         ),
         ("debian: !!python/object:os.system {}\n", None),
     ],
@@ -100,7 +100,7 @@ def test_text_that_is_not_strict_yaml_is_refused_with_its_line(tmp_path: Path, t
     assert report.endswith("\nhint: correct the line; indent with two spaces")
 
 
-@pytest.mark.parametrize(("text", "message"), [("", "is empty"), ("- 1\n", "holds list [1] instead of a table")])
+@pytest.mark.parametrize(("text", "message"), [("", "is empty"), ("- 1\n", "expected a mapping, got the list [1]")])
 def test_file_without_a_table_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tree_copy(tmp_path) / "versions.yaml").write_text(text)
     assert _report(tmp_path) == f"versions.yaml: {message}\nhint: write one `key: value` a line"
