@@ -30,6 +30,8 @@ Source: gopkg.in/yaml.v3 (resolve.go).
 """
 DAY_TAG = "tag:yaml.org,2002:timestamp"
 NUMBER_TAG = "tag:yaml.org,2002:float"
+NO_FOLD = 1 << 20
+"""Columns: no line is broken, however long a sealed value is."""
 WORDS = {"true": True, "false": False}
 SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
@@ -51,7 +53,13 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """YAML's safe dumper, but it also puts texts in quotes that the engine would take for numbers or times."""
+    """YAML's safe dumper, but it also puts texts in quotes that the engine would take for numbers or times.
+
+    Lists are indented as in the files that people write, so that a later edit changes no other line.
+    """
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        return super().increase_indent(flow, indentless=False)
 
 
 for _reader in (_StrictLoader, _Dumper):
@@ -158,7 +166,7 @@ def parse_yaml(file: str, text: str) -> Any:
 
 def dump_yaml(document: Any) -> str:
     """Write a document so that the engine reads what was meant."""
-    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120)
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=NO_FOLD, allow_unicode=True)
 
 
 def _line(text: str | bytes, position: int) -> int:

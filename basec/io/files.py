@@ -23,6 +23,7 @@ def write_private(path: Path, text: str, mode: int = PRIVATE) -> None:
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as handle:
+        os.fchmod(handle.fileno(), mode)  # a tracked file keeps the mode that it had, whatever the umask is
         handle.write(text)
         handle.flush()
         os.fsync(handle.fileno())

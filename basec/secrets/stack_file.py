@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import datetime
 import re
-import stat
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from ruamel.yaml.comments import CommentedMap
+
 from basec.environments import PROJECT, Environment
 from basec.io.files import PRIVATE, write_private
 from basec.secrets import passphrase_file
 from basec.secrets.passphrase import Crypter, WrongPassphraseError
 from basec.secrets.secret_values import make_missing
-from basec.secrets.yaml_text import add_entries, drop_entries
+from basec.secrets.yaml_edit import edit_yaml, put
 from topology.errors import ConfigurationError, Problem
 from topology.files import dump_yaml, read_yaml
 from topology.stack_file import MADE_KEY, SALT_KEY
@@ -84,22 +85,17 @@ class StackFile:
         if not values:
             return
         sealed = {full_key(name): self.crypter.encrypt(value) for name, value in values.items()}
-        text = self.environment.stack_file.read_text()
         today = datetime.datetime.now(datetime.UTC).date()
-        try:
-            text = drop_entries(text, ["config"], sealed)
-            text = add_entries(
-                text, ["config"], [line for key, one in sealed.items() for line in (f"{key}:", f"  secure: {one}")]
-            )
-            text = drop_entries(text, ["config", MADE_KEY], sealed)
-            text = add_entries(
-                text, ["config", MADE_KEY], [f"{key}: {today} {_mark(one)}" for key, one in sealed.items()]
-            )
-        except ValueError as error:
-            raise self._problem(str(error), "cannot be added to", "write it as in Pulumi.production.yaml") from None
-        if not self.document.get(SALT_KEY):
-            text = add_entries(text, [], [f"{SALT_KEY}: {self.crypter.state}"])
-        write_private(self.environment.stack_file, text, stat.S_IMODE(self.environment.stack_file.stat().st_mode))
+
+        def seal(document: CommentedMap) -> None:
+            for key, one in sealed.items():
+                put(document, ["config", key], {"secure": one})
+            for key, one in sealed.items():
+                put(document, ["config", MADE_KEY, key], f"{today} {_mark(one)}")
+            if not self.document.get(SALT_KEY):
+                put(document, [SALT_KEY], self.crypter.state)
+
+        edit_yaml(self.environment.stack_file, seal)
         self.document = read_mapping(self.environment.stack_file)
 
     def made(self) -> dict[str, datetime.date]:

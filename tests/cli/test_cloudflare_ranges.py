@@ -17,7 +17,6 @@ import yaml
 from basec.secrets import cloudflare_ranges
 from tests.cli.conftest import Run
 from tests.unit.topology_support import project
-from topology.errors import ConfigurationError
 from topology.upkeep import warnings
 
 
@@ -159,20 +158,26 @@ def test_a_page_that_is_not_there_changes_nothing(basec: Run, clone: Path, publi
 
 
 @pytest.mark.parametrize(
-    "layout",
+    ("layout", "wanted"),
     [
-        "[173.245.48.0/20, 103.21.244.0/22]",
-        "&list\n        - 173.245.48.0/20\n        -\n          103.21.244.0/22",
+        ("[173.245.48.0/20, 103.21.244.0/22]", " [103.21.244.0/22, 198.18.0.0/15]"),
+        (
+            "&list\n        - 173.245.48.0/20\n        -\n          103.21.244.0/22",
+            "\n        - 103.21.244.0/22\n        - 198.18.0.0/15",
+        ),
     ],
     ids=["one line", "a dash alone"],
 )
-def test_a_file_of_another_layout_is_refused_and_not_spoilt(layout: str) -> None:
-    text = (
-        f'config:\n  basecommerce:settings:\n    cloudflare:\n      ranges: {layout}\n      ranges_date: "2026-11-01"\n'
-    )
-    ranges = cloudflare_ranges.Ranges(networks=("198.18.0.0/15",), day=datetime.date(2026, 12, 1))
-    with pytest.raises(ConfigurationError, match="is not laid out as one range a line"):
-        cloudflare_ranges.edited(text, FILE, ranges)
+def test_a_list_of_another_layout_is_renewed_as_well(
+    basec: Run, clone: Path, published: Published, layout: str, wanted: str
+) -> None:
+    path = clone / FILE
+    head, _, rest = path.read_text().partition("      ranges:\n")
+    tail = rest[rest.index("      ranges_date:") :]
+    path.write_text(f"{head}      ranges: {layout}\n{tail}")
+    published.body = "103.21.244.0/22\n198.18.0.0/15\n"
+    assert basec("cloudflare", "ranges", "--refresh", "--env", "production").code == 0
+    assert path.read_text() == f"{head}      ranges:{wanted}\n{tail.replace('2026-11-01', today())}"
 
 
 def test_a_refresh_wants_its_environment_by_name(basec: Run, monkeypatch: pytest.MonkeyPatch) -> None:

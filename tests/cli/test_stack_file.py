@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -175,9 +176,45 @@ def test_a_value_that_is_made_anew_takes_the_place_of_the_old_one(environment: E
 def test_a_file_that_secrets_cannot_be_added_to_is_refused_and_kept(staging: Environment) -> None:
     passphrase_file.make(staging)
     staging.stack_file.write_text("config: {a: 1}\n")
-    with pytest.raises(ConfigurationError, match="config: is no table with one `key: value` a line"):
+    with pytest.raises(ConfigurationError) as caught:
         StackFile(staging).add_secrets({"token_key": "one"})
+    assert caught.value.render() == (
+        "Pulumi.staging.yaml: config: cannot be edited: line 1: is no table with one `key: value` a line\n"
+        "hint: write one `key: value` a line, as in Pulumi.production.yaml, and comments above or behind it"
+    )
     assert staging.stack_file.read_text() == "config: {a: 1}\n"
+
+
+def test_a_value_in_clear_is_replaced_by_the_sealed_one_in_its_place(staging: Environment) -> None:
+    passphrase_file.make(staging)
+    staging.stack_file.write_text("config:\n  basecommerce:token_key: clear # why\n  # below\n  a: b\n")
+    StackFile(staging).add_secrets({"token_key": "one"})
+    lines = staging.stack_file.read_text().splitlines()
+    assert [line.partition("#")[0].rstrip() for line in lines[:2]] == ["config:", "  basecommerce:token_key:"]
+    assert lines[1].endswith(" # why")
+    assert lines[2].startswith("    secure: v1:")
+    assert lines[3:5] == ["  # below", "  a: b"]
+    assert StackFile(staging).secret("basecommerce:token_key") == "one"
+
+
+def test_a_value_that_is_made_anew_changes_its_own_lines_alone(environment: Environment) -> None:
+    StackFile(environment).add_secrets({"token_key": "one", "redis_password": "two"})
+    before = environment.stack_file.read_text().replace("  basecommerce:redis", "  # which\n  basecommerce:redis", 1)
+    environment.stack_file.write_text(before)
+    StackFile(environment).add_secrets({"token_key": "three"})
+    lines = zip(before.splitlines(), environment.stack_file.read_text().splitlines(), strict=True)
+    assert [old.partition(":")[0].strip() for old, new in lines if old != new] == ["secure", "basecommerce"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_an_edit_keeps_the_mode_of_the_file_whatever_the_umask(environment: Environment, umask: int) -> None:
+    environment.stack_file.chmod(0o664)
+    before = os.umask(umask)
+    try:
+        StackFile(environment).add_secrets({"token_key": "one"})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(environment.stack_file.stat().st_mode) == 0o664
 
 
 def test_a_write_is_the_owners_and_replaces_the_file_as_a_whole(tmp_path: Path) -> None:
