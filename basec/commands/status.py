@@ -14,6 +14,7 @@ from basec.hosts import facts
 from basec.hosts.status import Container, HostStatus, Report, read
 from basec.io.console import answer, coloured, print_json, table
 from basec.io.console import show as show_table
+from basec.io.known_issues import pointer
 from basec.session import Session
 
 MIB = 1024 * 1024
@@ -49,7 +50,8 @@ def show(report: Report, *, wide: bool) -> None:
     answer("")
     for host in report.hosts:
         for problem in host.problems:
-            answer(f"{host.name}: {problem}")
+            more = pointer(problem)
+            answer(f"{host.name}: {problem}" + (f"; more: {more}" if more else ""))
         if host.is_of_older_template:
             answer(f"{host.name}: made from an older template than a new machine would be")
     answer(verdict(report))
