@@ -23,7 +23,7 @@ app = typer.Typer(
     name="basec",
     cls=RootGroup,
     help="Bring the BaseCommerce platform up, look at it, reach its hosts, take it down.",
-    epilog="Docs: docs/infra-cli.md (commands), docs/runbooks/README.md (what to do when).\n\n"
+    epilog="Docs: docs/infra-cli.md (commands), docs/runbooks/ (what to do when).\n\n"
     f"Exit codes: {'. '.join(f'{code} {meaning}' for code, meaning in MEANINGS.items())}.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: rich alone would take longer than all the rest

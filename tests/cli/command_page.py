@@ -16,8 +16,8 @@ HEAD = """\
 
 <!-- Made by `python -m tests.cli.command_page` from the command line; edits are lost. -->
 
-`basec COMMAND --help` has the same, with each option's meaning and examples. [The operators' commands](infra-cli.md) says
-what holds for all of them. All but `explain` take `--env NAME` (`-e`); below it is left out.
+`basec COMMAND --help` has the same, with each option's meaning and examples. [The operators' commands](infra-cli.md)
+says what holds for all of them. All but `explain` take `--env NAME` (`-e`), which is left out below.
 """
 
 
