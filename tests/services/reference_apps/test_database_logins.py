@@ -44,7 +44,7 @@ class Store:
     def by_hand(self, line: str, content: bytes = b"") -> bytes:
         """Run a line as `basec exec` does in the container, by the socket; give what it prints."""
         program, *arguments = line.split()
-        done = subprocess.run(
+        done: subprocess.CompletedProcess[bytes] = subprocess.run(
             [self.server.programs / program, *arguments],
             input=content,
             stdout=subprocess.PIPE,
