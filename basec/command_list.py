@@ -27,6 +27,7 @@ GROUPS = {
     },
     "Look": {
         "status": "Show how hosts and services are.",
+        "explain": "Show what a message's id means and what to do.",
         "smoke": "Check what a tenant sees and what the hosts run.",
         "logs": "Show the services' log lines in time order.",
         "cost": "Price an environment by the month.",
@@ -62,14 +63,14 @@ SHORT = 50
 
 INSTEAD = {
     "apply": "basec up --env NAME",
-    "backup": "not there yet: docs/known-issues.md#not-built-yet",
+    "backup": "not there yet; by hand: docs/runbooks/README.md#back-up-and-restore-by-hand",
     "config": "basec settings --env NAME",
     "deploy": "set images.tag in Pulumi.NAME.yaml, then: basec up --env NAME",
     "destroy": "basec down --env NAME",
     "migrate": "nothing to type: `up` migrates before it starts the applications",
     "plan": "basec preview --env NAME",
     "redeploy": "basec up --env NAME; to start containers anew: basec compose restart HOST --env NAME",
-    "restore": "not there yet: docs/known-issues.md#not-built-yet",
+    "restore": "not there yet; by hand: docs/runbooks/README.md#back-up-and-restore-by-hand",
     "rollback": "git revert the change, then: basec up --env NAME",
     "ssl": "nothing to type, `cloudflare.ssl` of the settings says it: docs/topology.md#tls-to-the-edge",
     "tenants": "not there yet; by SQL: docs/runbooks/first-deployment.md#6-a-first-tenant-and-the-smoke-test",

@@ -15,6 +15,7 @@ import typer
 
 from basec.command_list import RootGroup
 from basec.environments import ROOT, cache_directory
+from basec.io.known_issues import with_pointers
 from basec.io.verbosity import Verbosity
 from topology.errors import MEANINGS, BasecommerceError, ExitCode
 
@@ -22,7 +23,7 @@ app = typer.Typer(
     name="basec",
     cls=RootGroup,
     help="Bring the BaseCommerce platform up, look at it, reach its hosts, take it down.",
-    epilog="Docs: docs/infra-cli.md (commands), docs/known-issues.md (messages).\n\n"
+    epilog="Docs: docs/infra-cli.md (commands), docs/runbooks/ (what to do when).\n\n"
     f"Exit codes: {'. '.join(f'{code} {meaning}' for code, meaning in MEANINGS.items())}.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: rich alone would take longer than all the rest
@@ -78,7 +79,7 @@ def invoke(arguments: list[str] | None = None) -> int:
     except BasecommerceError as error:
         if Verbosity.on:
             raise
-        _console().complain(error.render())
+        _console().complain(with_pointers(error.render()))
         return int(error.exit_code)
     except KeyboardInterrupt:
         _console().say(INTERRUPTED)

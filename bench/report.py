@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.measure import BenchError, Figure
 
 COLUMNS = ("what", "median", "min", "max", "runs", "at most", "")
+PROMISES = re.compile(r"(<!-- promises -->\n).*?(<!-- end -->)", re.DOTALL)
 GENERATED = re.compile(r"(<!-- figures: (?P<group>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -58,7 +59,10 @@ def markdown(figures: Sequence[Figure], where: str) -> str:
 
 
 def write(page: Path, groups: Mapping[str, Sequence[Figure]], where: str) -> None:
-    """Replace the measured groups' tables in the page. Raises BenchError for a group that has no place there."""
+    """Replace the measured groups' tables in the page, and its list of all promises.
+
+    Raises BenchError for a group that has no place there.
+    """
     text = page.read_text()
     places = {match["group"] for match in GENERATED.finditer(text)}
     if missing := set(groups) - places:
@@ -68,7 +72,19 @@ def write(page: Path, groups: Mapping[str, Sequence[Figure]], where: str) -> Non
         figures = groups.get(match["group"])
         return match[0] if figures is None else f"{match[1]}{markdown(figures, where)}{match[3]}"
 
-    page.write_text(GENERATED.sub(fill, text))
+    text = GENERATED.sub(fill, text)
+    page.write_text(PROMISES.sub(lambda place: f"{place[1]}{promises(text)}{place[2]}", text))
+
+
+def promises(text: str) -> str:
+    """List the seconds that the page's tables promise, with the medians that stand there."""
+    cells = [line.strip("| ").split(" | ") for match in GENERATED.finditer(text) for line in match[0].splitlines()]
+    rows = [
+        f"| {each[0]} | {each[-2]} | {each[1]} | {each[-1]} |\n"
+        for each in cells
+        if len(each) == len(COLUMNS) and each[-2].endswith(" s")
+    ]
+    return "| promise | at most | measured, s |  |\n| --- | --: | --: | --- |\n" + "".join(rows)
 
 
 def _says(*argv: str) -> str:

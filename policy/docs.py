@@ -16,39 +16,29 @@ RULES_HEAD = """\
 
 <!-- Made by `python -m policy.docs` from topology/policy_rules.py; edits are lost. -->
 
-Every `basec preview` and `basec up` judges the stack by these {count} rules before anything is touched. A mandatory
-rule that is broken ends the preview with exit code 5 and a block for each case; advice is one line and stops nothing.
+Every `basec preview` and `basec up` checks the stack against these {count} rules before anything is touched. A broken
+mandatory rule ends the preview with exit code 5 and a block for each case. Advice is one line and stops nothing.
+`basec explain BC05` shows a rule in your terminal.
 
 ```text
 {example}
 ```
 
-| where | told from | when |
+| where | checked in | when |
 | --- | --- | --- |
 | settings | tracked files; `compose/` and `cloud-init/` as they would be shipped | at preview, by the pack |
 | pack | inputs of resources, `protect`, ignored changes, what is secret | at preview, and in `up` before each create |
 | plan | the steps: what would be replaced or destroyed | after preview, by `basec` ([more](dangerous-edits.md)) |
 
-Files are judged by lists of what is allowed, and by values: a key of a service, a security option or a source of a
-mount that is not on the list in `topology/container_rules.py` is refused, whatever it does. Is it needed? Add it there,
-with a reason. `tests/policy/dangerous_edits.py` is a table of edits that must be refused, and the test beside it has
-harmless ones that must pass.
-
-The ceiling of the price is checked with all other settings, before the engine is started: exit code 2.
-
-    make policy                               # the three stacks, dry: no account, no secret of yours
-    bin/basec preview --env staging --json   # violations are in the document, too
-
-With plain `pulumi`, inside the virtual environment: `pulumi preview --policy-pack policy/basecommerce`. Always preview
-first: a rule about the whole stack can speak only at the end of an `up`, when all is made.
-
-What only `up` can know (an id, an address, and each text that holds one) is judged by `up`, before that resource is
-made: on the very first preview these are the texts and connections of remote commands. The pack reads the file that
-`BASECOMMERCE_STACK_FILE` names, which `basec` sets; without it, `.local/<stack>/Pulumi.<stack>.yaml` or
-`Pulumi.<stack>.yaml`. A stack without a file is refused, never passed over. Secrets reach the pack in clear, since it
-compares with them; no message holds one.
-
-The naive program in `tests/policy/naive_program/` breaks {naive} of the {count}; the tests hold that figure.
+- Files are checked against lists of what is allowed. A key of a service, a security option or a source of a mount that
+  is not in `topology/container_rules.py` is refused. If you need one, add it there, with a reason.
+- Values known only after creation (ids, addresses, and texts that hold one) are checked during `up`, before that
+  resource is made. The ceiling of the price is a setting, checked before the engine starts: exit code 2.
+- `make policy` checks the three stacks without an account or a secret of yours. `basec preview --json` has violations.
+- With plain `pulumi`, in the virtual environment: `pulumi preview --policy-pack policy/basecommerce`. Always preview
+  first: rules about the whole stack come only at the end of an `up`. The pack reads the stack's file (or the one that
+  `BASECOMMERCE_STACK_FILE` names), and refuses a stack without one. It sees secrets in clear; no message holds one.
+- `tests/policy/dangerous_edits.py` has edits that must be refused. A naive program breaks {naive} of the {count}.
 
 | rule | title | where | severity |
 | --- | --- | --- | --- |
@@ -90,13 +80,9 @@ def _severity(rule: RuleSpec) -> str:
 
 
 def _section(rule: RuleSpec) -> str:
-    lines = [f"\n## {rule.id}\n", f"**{rule.title[0].upper()}{rule.title[1:]}.** {rule.why}\n"]
-    if rule.advice:
-        lines.append(f"- advice only: {rule.advice}")
-    lines.append(f"- fix: {rule.fix}")
-    if rule.source:
-        lines.append(f"- source: {rule.source}")
-    return "\n".join(lines) + "\n"
+    text = f"**{rule.title[0].upper()}{rule.title[1:]}.** {rule.why}"
+    facts = {"advice only": rule.advice, "fix": rule.fix, "source": rule.source}
+    return "\n".join([f"\n## {rule.id}\n", text, *(f"- {name}: {said}" for name, said in facts.items() if said)]) + "\n"
 
 
 def benchmark_page() -> str:

@@ -113,7 +113,7 @@ def _image(name: str, image: str) -> Iterator[Broken]:
     major = major_version(image)
     if name in DATA_MAJORS and major is not None and major != DATA_MAJORS[name]:
         wanted = f"version {DATA_MAJORS[name]}: the data directory is of it, and no release converts one"
-        fix = f"stay with {DATA_MAJORS[name]}.x; a new major version is a dump and a restore (docs/known-issues.md)"
+        fix = f"stay with {DATA_MAJORS[name]}.x; a new major version is a dump and a restore (basec explain BC-E092)"
         yield "BC17", f"image: {image}", wanted, fix
 
 

@@ -7,7 +7,7 @@ import typer
 from basec.commands.arguments import AS_JSON, LOCAL_ENV
 from basec.environments import resolve
 from basec.io.console import print_json, show, table
-from basec.local.doctor import check_host
+from basec.local.doctor import check_host, remedy_of
 from topology.errors import HostCheckError, UsageError
 
 
@@ -30,7 +30,7 @@ def doctor(
     if as_json:
         print_json(environment.name, {"findings": findings})
     else:
-        rows = [(finding["check"], finding["status"], finding["message"], finding["remedy"]) for finding in findings]
+        rows = [(finding["check"], finding["status"], finding["message"], remedy_of(finding)) for finding in findings]
         show(table(f"doctor: {environment.name}", ("check", "status", "finding", "remedy"), rows))
     if any(finding["status"] == "failed" for finding in findings):
         raise typer.Exit(int(HostCheckError.exit_code))

@@ -9,6 +9,7 @@ from basec.environments import Environment, resolve
 from basec.hosts import facts, firewall
 from basec.hosts.services import host_of, hosts_of
 from basec.io.console import answer, coloured, print_json, say, show, table
+from basec.io.known_issues import with_pointers
 from basec.session import Session
 from topology.errors import ExitCode, RemoteError
 
@@ -37,7 +38,7 @@ def status(
     elif lines:
         _show(environment, lines)
     for error in silent:
-        say(error.render())
+        say(with_pointers(error.render()))
     if silent:
         raise typer.Exit(int(ExitCode.REMOTE))
     if any(line.state != "same" for line in lines):

@@ -19,6 +19,7 @@ from basec.hosts.facts import Facts
 from basec.hosts.logs import DEFAULT_TAIL, Line, Logs, Query, parse_since
 from basec.hosts.services import hosts_of, services_of
 from basec.io.console import say
+from basec.io.known_issues import with_pointers
 from basec.session import Session
 from topology.errors import ExitCode
 
@@ -68,7 +69,7 @@ def logs(  # noqa: PLR0917 - each is an option of the command line
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     for error in failed:
-        say(error.render())
+        say(with_pointers(error.render()))
     if failed:
         raise typer.Exit(int(ExitCode.REMOTE))
 

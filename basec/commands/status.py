@@ -14,6 +14,7 @@ from basec.hosts import facts
 from basec.hosts.status import Container, HostStatus, Report, read
 from basec.io.console import answer, coloured, print_json, table
 from basec.io.console import show as show_table
+from basec.io.known_issues import HINT, pointer
 from basec.session import Session
 
 MIB = 1024 * 1024
@@ -53,11 +54,15 @@ def show(report: Report, *, wide: bool) -> None:
         if host.is_of_older_template:
             answer(f"{host.name}: made from an older template than a new machine would be")
     answer(verdict(report))
+    more = "; ".join(dict.fromkeys(filter(None, (pointer(each) for host in report.hosts for each in host.problems))))
     if report.verdict == "unreachable":
-        answer(
-            f"hint: basec preview --env {report.environment} asks the cloud whether the machine is gone; "
+        lost = (
+            f"basec preview --env {report.environment} asks the cloud whether the machine is gone; "
             f"then basec up --refresh --env {report.environment} makes it anew"
         )
+        more = f"{lost}; more: {more}" if more else lost
+    if more:
+        answer(f"{HINT}{more}")
 
 
 def verdict(report: Report) -> str:

@@ -30,9 +30,10 @@ class PolicyError(BasecommerceError):
 
     def __init__(self, name: str, violations: Sequence[Violation]) -> None:
         self.violations = tuple(violations)
+        first = min(violation.rule for violation in violations if violation.is_mandatory)
         super().__init__(
             f"basec: {name}: refused by the rules, nothing was touched\n{blocks(violations)}",
-            "do what each `fix` says; docs/policies.md explains the rules",
+            f"do what each `fix` says; more: basec explain {first}",
         )
 
 

@@ -120,9 +120,10 @@ def table(
     return result
 
 
-def print_json(environment: str, document: Mapping[str, object]) -> None:
-    """Print a document for a script: always one object, which names its environment."""
-    sys.stdout.write(json.dumps({**document, "environment": environment}, indent=2, sort_keys=True) + "\n")
+def print_json(environment: str | None, document: Mapping[str, object]) -> None:
+    """Print a document for a script: always one object, which names the environment that it is about, if any."""
+    named = {} if environment is None else {"environment": environment}
+    sys.stdout.write(json.dumps({**document, **named}, indent=2, sort_keys=True) + "\n")
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from basec.environments import Environment
 from basec.io.console import say
+from basec.io.known_issues import pointer
 from basec.io.programs import Program
 from topology.errors import HostCheckError
 
@@ -30,6 +32,13 @@ def check_host(environment: Environment, *, repair: bool) -> list[dict[str, str]
     return findings
 
 
+def remedy_of(finding: Mapping[str, str]) -> str:
+    """Give what to do about a finding, and the command that shows its known issue; nothing for one that is well."""
+    if finding["status"] == "ok":
+        return finding["remedy"]
+    return "; ".join(filter(None, (finding["remedy"], pointer(finding["message"]))))
+
+
 def require_host(environment: Environment) -> None:
     """Check the host before a bring-up: say what is wrong or was repaired. Raises HostCheckError."""
     failed: list[str] = []
@@ -37,7 +46,7 @@ def require_host(environment: Environment) -> None:
         if finding["status"] == "failed":
             failed.append(f"doctor: {finding['check']}: {finding['message']}\nhint: {finding['remedy']}")
         elif finding["status"] != "ok":
-            remedy = f" ({finding['remedy']})" if finding["remedy"] else ""
+            remedy = f" ({known})" if (known := remedy_of(finding)) else ""
             say(f"{finding['check']}: {finding['status']}: {finding['message']}{remedy}")
     if failed:
         raise HostCheckError("\n".join(failed))

@@ -46,7 +46,7 @@ BY_HAND = (
     "Firefox: about:preferences#privacy, Certificates, View Certificates, Authorities: Import; tick websites",
     "curl: --cacert FILE",
 )
-HINT = "by hand: docs/local-cloud.md#trust-it"
+HINT = "by hand: docs/trust.md"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Edit a YAML file that people wrote: comments, order, quotes and blank lines of everything else stay as they are.
 
 ruamel.yaml keeps a comment with the value ABOVE it. What is added below that value, or takes its place, would part the
-two: so the lines below a value are moved along here. docs/adr/0014 says why this library.
+two: so the lines below a value are moved along here. docs/adr/0015 says why this library.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def test_of_two_runs_in_one_clone_the_second_leaves_at_once_and_changes_nothing(
         second = refused_quickly(clone)
         assert second.code == 1
         assert second.stderr.startswith(f"basec: staging: locked by process {first.pid} of ")
-        assert second.stderr.endswith("hint: wait for it to end, and run the same command again\n")
+        assert second.stderr.endswith("run the same command again; more: basec explain BC-E053\n")
         assert "==" not in second.stderr, "it had begun with a stage"
 
 

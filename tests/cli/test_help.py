@@ -1,4 +1,4 @@
-"""Every command teaches: what it does, two examples that are right, and its place on the operators' page."""
+"""Every command teaches: what it does, two examples that are right, and its place on the page of commands."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from typer.core import TyperGroup
 
-from basec.command_list import GROUPS, LINES, SHORT
+from basec.command_list import GROUPS, INSTEAD, LINES, SHORT
+from tests.cli.command_page import PAGE, page
 from tests.cli.commands import Command, all_commands, check, examples_of, root
 from tests.cli.conftest import Run
 from topology.errors import MEANINGS, ExitCode
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs/infra-cli.md").read_text()
+PAGES = ("docs/infra-cli.md", "docs/looking.md", "docs/services.md", "docs/runbooks/README.md")
+WITHOUT_ENVIRONMENT = {"explain"}
 COMMANDS = all_commands()
 SUBGROUPS = [name for name, command in root().commands.items() if isinstance(command, TyperGroup)]
 
@@ -36,12 +38,12 @@ def test_help_says_what_it_does_and_has_two_examples_that_parse(command: Command
 @pytest.mark.parametrize("command", COMMANDS, ids=words_of)
 def test_every_command_names_its_environment_the_same_way(command: Command) -> None:
     options = {option for parameter in command.definition.params for option in parameter.opts}
-    assert {"--env", "-e"} <= options
+    assert ({"--env", "-e"} <= options) != (command.words in WITHOUT_ENVIRONMENT)
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=words_of)
-def test_every_command_is_on_the_operators_page(command: Command) -> None:
-    assert f"basec {command.words}" in PAGE
+def test_the_page_of_commands_is_the_command_lines_own() -> None:
+    assert PAGE.read_text() == page(), "run: python -m tests.cli.command_page"
+    assert all(f"| `basec {command.words}" in page() for command in COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=words_of)
@@ -74,14 +76,24 @@ def test_the_list_has_the_first_sentence_of_each_commands_own_help(name: str) ->
 def test_the_list_of_commands_has_its_groups_and_names_the_docs(basec: Run) -> None:
     lines = basec("-h").stdout.splitlines()
     assert [line for line in lines if line.rstrip(":") in GROUPS] == [f"{title}:" for title in GROUPS]
-    assert "  Docs: docs/infra-cli.md (commands), docs/known-issues.md (messages)." in lines
+    assert "  Docs: docs/infra-cli.md (commands), docs/runbooks/ (what to do when)." in lines
 
 
-def test_every_command_line_of_the_operators_page_parses() -> None:
-    lines = re.findall(r"^\$ (?:\.venv/bin/)?(basec .+)$", PAGE, re.MULTILINE)
-    assert len(lines) > 10
+@pytest.mark.parametrize("name", PAGES)
+def test_every_command_line_of_the_operators_pages_parses(name: str) -> None:
+    lines = re.findall(r"^\$ (?:\.venv/bin/)?(basec .+)$", (ROOT / name).read_text(), re.MULTILINE)
+    assert len(lines) > 5
     for line in lines:
-        check(line)
+        check(re.split(" [<>] ", line)[0].replace("HOST", "edge").replace("NAME", "local"))
+
+
+def test_every_command_of_the_runbook_index_parses() -> None:
+    commands = re.findall(r"`(basec [^`]+)`", (ROOT / "docs/runbooks/README.md").read_text())
+    whole = [words for words in commands if "--env" in words or words.startswith("basec explain")]
+    assert len(whole) > 8
+    assert {words.split()[1] for words in commands} <= {*LINES, *INSTEAD}
+    for words in whole:
+        check(words.replace("HOST", "edge").replace("NAME", "local"))
 
 
 def test_a_command_line_that_is_wrong_does_not_parse() -> None:

@@ -80,7 +80,7 @@ def test_a_lost_passphrase_is_named(basec: Run, clone: Path) -> None:
     outcome = basec("init", "--env", NAME)
     assert outcome.code == 2
     problem = f"Pulumi.{NAME}.yaml: encryptionsalt: the passphrase does not fit this file"
-    assert outcome.stderr == f"{problem}\nhint: name the right passphrase file\n"
+    assert outcome.stderr == f"{problem}\nhint: name the right passphrase file; more: basec explain BC-E058\n"
 
 
 def test_a_wrong_setting_is_refused_before_anything_is_touched(basec: Run, clone: Path) -> None:

@@ -105,7 +105,7 @@ def test_status_of_a_host_that_is_not_reached_says_how_to_get_it_back(basec: Run
     assert outcome.code == 4
     assert outcome.stdout.splitlines()[-1] == (
         "hint: basec preview --env local asks the cloud whether the machine is gone; "
-        "then basec up --refresh --env local makes it anew"
+        "then basec up --refresh --env local makes it anew; more: basec explain BC-E067"
     )
 
 

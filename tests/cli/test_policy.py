@@ -60,6 +60,7 @@ def test_a_refusal_is_a_block_for_each_case_in_the_order_of_rules() -> None:
         f"  fix: {RULES['BC05'].fix}",
     ]
     assert lines[-1].startswith("hint: ")
+    assert lines[-1].endswith("; more: basec explain BC05")
 
 
 def test_advice_is_one_line_of_the_preview_and_refuses_nothing() -> None:

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from basec.hosts.onhost import status as onhost
 from basec.hosts.status import Report, image_of
+from basec.io.known_issues import pointer
 from tests.cli.conftest import REPOSITORY, Run
 from tests.cli.fake_droplets import document, install, running, say
 
@@ -89,7 +90,9 @@ def test_what_is_not_well_is_named_and_ends_with_1(basec: Run, droplets: Path, p
     lines = outcome.stdout.splitlines()
     assert outcome.code == 1
     assert f"edge: {problem}" in lines
-    assert lines[-1].startswith("not well: 1 problem (3 hosts, ")
+    end = lines[lines.index(f"edge: {problem}") + 1 :]
+    assert end[0].startswith("not well: 1 problem (3 hosts, ")
+    assert end[1:] == ([f"hint: {pointer(problem)}"] if pointer(problem) else [])
 
 
 def test_events_that_wait_for_more_than_a_minute_are_a_problem(basec: Run, droplets: Path) -> None:

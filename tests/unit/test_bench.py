@@ -71,6 +71,18 @@ def test_a_page_keeps_its_words_and_the_tables_that_were_not_measured(tmp_path: 
         report.write(page, {"cold": [figure]}, "")
 
 
+def test_a_page_lists_the_seconds_that_all_its_tables_promise(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    places = ("<!-- promises -->\nold", "<!-- figures: warm -->", "<!-- figures: memory -->")
+    page.write_text("".join(f"{place}\n<!-- end -->\n" for place in places))
+    warm = [Figure(name="warm up", samples=(58.0, 61.0), promise=60), Figure(name="warm: doctor", samples=(1.0,))]
+    report.write(page, {"warm": warm}, "A machine.")
+    report.write(page, {"memory": [Figure(name="of nginx", samples=(7.0,), promise=160, unit="MiB")]}, "A machine.")
+    listed = page.read_text().split("<!-- end -->")[0]
+    assert listed.splitlines()[3:] == ["| warm up | 60 s | 59.5 | kept |"]
+    assert "old" not in listed
+
+
 def test_the_measured_stack_is_named_before_a_remote_command(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
 

@@ -25,9 +25,10 @@ def _prose(path: Path) -> str:
 
 
 def _anchors(path: Path) -> set[str]:
-    """List a document's headings as GitHub names them."""
+    """List a document's headings as GitHub names them, and the anchors of rows."""
     headings = re.findall(r"^#+ (.+)$", _prose(path), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    named = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return named | set(re.findall(r'<a id="([^"]+)">', _prose(path)))
 
 
 def _broken(path: Path) -> list[str]:
