@@ -73,14 +73,18 @@ def main() -> None:
         ]
         for name, machine in machines.items()
     }
-    needs[bastion].append(origin_tls)  # Cloudflare holds its client certificate before the edge asks for it
-    http_args = OriginHttpArgs.from_config(config, machines[bastion])
-    plain_http = partial(OriginHttp, f"{bastion}-http", http_args)
-    if http_args.serves:  # before Cloudflare is told to speak it
-        needs[bastion].append(plain_http(after(*needs[bastion])))
+    edges = project.inventory.edges
+    plain_http = {
+        edge: partial(OriginHttp, f"{edge}-http", OriginHttpArgs.from_config(config, machines[edge])) for edge in edges
+    }
+    for edge in edges:
+        needs[edge].append(origin_tls)  # Cloudflare holds its client certificate before the edge asks for it
+        if config.serves_plain_http:  # before Cloudflare is told to speak it
+            needs[edge].append(plain_http[edge](after(*needs[edge])))
 
     # The tiers, stage by stage: each finds what it speaks to.
-    issued = {bastion: {ORIGIN_CERTIFICATE: origin_tls.certificate, PULL_AUTHORITIES: origin_tls.authorities}}
+    certificates = {ORIGIN_CERTIFICATE: origin_tls.certificate, PULL_AUTHORITIES: origin_tls.authorities}
+    issued = dict.fromkeys(edges, certificates)
     tiers: dict[str, ComposeStack] = {}
     for stage in stages:
         earlier = tuple(tiers.values())
@@ -92,8 +96,10 @@ def main() -> None:
 
     # The world: how Cloudflare speaks to the edge, the names, and who is told when they do not answer.
     zone = ZoneSettings("zone", ZoneSettingsArgs.from_config(config), after(*tiers.values()))
-    spoken = zone if http_args.serves else plain_http(after(zone))  # closed when Cloudflare does not speak it any more
-    dns = Dns("dns", DnsArgs.from_config(config, address=droplets[bastion].address), after(spoken))
+    spoken: list[pulumi.Resource] = [zone]
+    if not config.serves_plain_http:  # closed when Cloudflare does not speak it any more
+        spoken = [close(after(zone)) for close in plain_http.values()]
+    dns = Dns("dns", DnsArgs.from_config(config, address=droplets[bastion].address), after(*spoken))
     # Last: a check of a name that does not exist yet would send mail.
     Monitoring("monitoring", MonitoringArgs.from_config(config, tags=list(firewall.tags.values())), after(dns))
     urns = [urn for droplet in droplets.values() for urn in droplet.urns]

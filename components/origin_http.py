@@ -30,7 +30,7 @@ class OriginHttpArgs:
     @classmethod
     def from_config(cls, config: StackConfig, machine: Machine) -> Self:
         """Plan port 80 as the mode of TLS wants it."""
-        return cls(machine=machine, serves=config.project.settings.cloudflare.ssl == "flexible")
+        return cls(machine=machine, serves=config.serves_plain_http)
 
 
 class OriginHttp(pulumi.ComponentResource):

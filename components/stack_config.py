@@ -34,6 +34,11 @@ class StackConfig:
     """Public keys, as are those of `login_key`: derived from secrets, but none themselves."""
     login_key: pulumi.Output[str]
 
+    @property
+    def serves_plain_http(self) -> bool:
+        """Whether Cloudflare speaks plain HTTP to the edges."""
+        return self.project.settings.cloudflare.ssl == "flexible"
+
 
 def load_stack_config(root: Path) -> StackConfig:
     """Read the stack's settings and the files below `root`.

@@ -9,7 +9,7 @@ from typing import Any
 from policy.checks import DROPLET, FIREWALL, Finding, of_type
 from policy.resources import Resource, Unknown
 from policy.stack import Stack
-from topology.inventory import CLOUDFLARE, EDGE_ROLE, SSH_PORT, SSH_SOURCES
+from topology.inventory import CLOUDFLARE, SSH_PORT, SSH_SOURCES
 
 WEB_PORTS = ("80", "443")
 EGRESS_PORTS = {"tcp": {"53", "80", "443"}, "udp": {"53", "123"}}
@@ -177,7 +177,7 @@ def _allowed_sources(stack: Stack, droplet: str | None, port: str) -> tuple[IPv4
     settings, inventory = stack.project.settings, stack.project.inventory
     if port == str(SSH_PORT) and droplet == inventory.bastion:
         return tuple(settings.ssh.sources)
-    if port in WEB_PORTS and droplet in inventory.by_role(EDGE_ROLE):
+    if port in WEB_PORTS and droplet in inventory.edges:
         return tuple(settings.cloudflare.ranges)
     return ()
 

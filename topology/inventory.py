@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, get_args
 
@@ -256,9 +256,20 @@ class Inventory(Section):
         return self.by_role(STORE_ROLE)[0]
 
     @property
+    def edges(self) -> tuple[str, ...]:
+        """The droplets that Cloudflare speaks to."""
+        return self.by_role(EDGE_ROLE)
+
+    @property
     def bastion(self) -> str:
         """The droplet that DNS points at, and the way in for SSH: the first edge."""
-        return self.by_role(EDGE_ROLE)[0]
+        return self.edges[0]
+
+
+def droplet_of(resource: str, droplets: Iterable[str]) -> str:
+    """Name the droplet that a resource's name is about, or answer an empty text; `front-two-host` is not `front`'s."""
+    named = [name for name in droplets if re.search(rf"(^|-){re.escape(name)}(-|$)", resource)]
+    return max(named, key=len, default="")
 
 
 def load_inventory(path: Path) -> Inventory:

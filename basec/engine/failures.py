@@ -16,7 +16,7 @@ from basec.environments import Environment
 from basec.hosts import facts
 from topology.errors import BasecommerceError
 from topology.fleet import tiers
-from topology.inventory import load_inventory
+from topology.inventory import droplet_of, load_inventory
 from topology.plan import OTHER_DEFAULT
 
 LINES = 10
@@ -82,7 +82,7 @@ class Names:
 
     def host_of(self, resource: str) -> str:
         """Find the host that a resource's name is about, or answer an empty text."""
-        return next((host for host in self.hosts if re.search(rf"(^|-){re.escape(host)}(-|$)", resource)), "")
+        return droplet_of(resource, self.hosts)
 
     def clean(self, text: str) -> str:
         """Write names for URNs and addresses."""

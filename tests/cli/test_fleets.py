@@ -5,6 +5,7 @@ Dry: no machine runs here. docs/known-issues.md says what of it was never run.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,12 +65,41 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DryStack]:
         yield made
 
 
-def test_each_droplet_has_its_own_tier_secrets_and_place_in_the_order(stack: DryStack) -> None:
-    assert {record["name"].rpartition("local-dry-")[2] for record in stack.records("droplet").values()} == {
-        "store-1", "shop", "tools", "front", "front-two",
-    }  # fmt: skip
-    tiers = {each["urn"].rpartition("::")[2] for each in stack.resources() if "ComposeStack" in each["urn"]}
-    assert tiers == set()
+def stage_of(stack: DryStack, droplet: str) -> set[str]:
+    """Name the droplets whose releases this one's waits for."""
+    (tier,) = (each for each in stack.resources() if each["urn"].endswith(f"::{droplet}-stack"))
+    waits = {urn.rpartition("::")[2] for urn in tier["dependencies"]}
+    return {match[1] for name in waits if (match := re.fullmatch(r"(.+)-stack(-activation)?", name))}
+
+
+def test_droplets_of_a_stage_stand_side_by_side_and_each_stage_waits_for_the_one_before(stack: DryStack) -> None:
+    assert stage_of(stack, "store-1") == set()
+    assert stage_of(stack, "shop") == stage_of(stack, "tools") == {"store-1"}
+    assert stage_of(stack, "front") == stage_of(stack, "front-two") == {"store-1", "shop", "tools"}
+
+
+def test_each_application_has_a_bundle_and_secrets_of_its_own(stack: DryStack) -> None:
+    tiers = {
+        name: re.search(r"# activate (\S+)", each["inputs"]["create"])[1]
+        for each in stack.resources()
+        if (name := each["urn"].rpartition("::")[2]).endswith("-stack-activation")
+    }
+    assert tiers == {
+        "store-1-stack-activation": "infra",
+        "shop-stack-activation": "vertical",
+        "tools-stack-activation": "tools",
+        "front-stack-activation": "edge",
+        "front-two-stack-activation": "edge",
+    }
+    uses = {line.split()[0]: line for line in stack.basec("secrets list").stdout.splitlines() if line.strip()}
+    assert "tools: tools.env" in uses["database_password_tools"]
+    assert "vertical" not in uses["database_password_tools"]
+    assert "tools" not in uses["database_password_construction"]
+
+
+def test_every_host_is_reached_through_the_first_edge(stack: DryStack) -> None:
+    config = (stack.root / ".basec" / stack.name / "ssh_config").read_text()
+    assert config.count("  ProxyJump front\n") == config.count("  ProxyJump ") == 4
 
 
 def test_a_second_up_changes_nothing(stack: DryStack) -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from tests.unit.topology_support import ROOT, project, raw_settings, tree_copy, with_value
 from topology.errors import ConfigurationError, ExitCode, Problem
-from topology.inventory import load_inventory
+from topology.inventory import droplet_of, load_inventory
 from topology.project import load_project, required_secrets
 from topology.settings import SECRET_KEYS
 from topology.versions import load_versions
@@ -249,3 +249,18 @@ def test_one_application_may_have_another_image_than_the_rest() -> None:
 
 def test_pulumi_version_equals_the_installed_sdk() -> None:
     assert load_versions(ROOT / "versions.yaml").pulumi.version == version("pulumi")
+
+
+@pytest.mark.parametrize(
+    ("resource", "droplet"),
+    [
+        ("front-droplet", "front"),
+        ("front-two-droplet", "front-two"),
+        ("cloud-firewall-front-two", "front-two"),
+        ("cloud-firewall-front-two-tag", "front-two"),
+        ("zone-ssl", ""),
+        ("storefront-host", ""),
+    ],
+)
+def test_a_resource_is_of_the_droplet_with_the_longest_name_in_its_own(resource: str, droplet: str) -> None:
+    assert droplet_of(resource, ["front", "front-two", "store"]) == droplet

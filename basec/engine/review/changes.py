@@ -13,13 +13,14 @@ from basec.engine.review import effects
 from basec.engine.review.effects import Effect
 from basec.engine.review.releases import Files, ReleaseChange, compare_releases
 from basec.engine.review.values import PropertyChange, compare
+from topology.inventory import droplet_of
 from topology.plan import DELETE_OPS, REPLACE_OPS, Step
 
 COMPOSE_STACK = "basecommerce:compose:ComposeStack"
 """The component that tells the files of its release."""
 ACTIVATION = "-activation"
 """How the one command of that component is called, behind the component's name."""
-DIGEST = re.compile(r"^# activate \w+ (\w+)$", re.MULTILINE)
+DIGEST = re.compile(r"^# activate [\w-]+ (\w+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ def review(steps: Iterable[Step], releases: Mapping[str, tuple[Files, Files]], h
 
 
 def _change(order: int, step: Step, releases: Mapping[str, tuple[Files, Files]], hosts: Collection[str]) -> Change:
-    host = next((host for host in hosts if re.search(rf"(^|-){re.escape(host)}(-|$)", step.name)), "")
+    host = droplet_of(step.name, hosts)
     if step.op == "create" or step.op in DELETE_OPS:
         return Change(order=order, step=step, host=host, effect=effects.of_resource(step.type, step.op, ()))
     properties = tuple(compare(step.old_inputs, step.new_inputs, step.differs))
