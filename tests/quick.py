@@ -119,7 +119,10 @@ def choose(sources: Mapping[str, Source], changed: set[str]) -> list[str]:
     for name in changed:
         for test, distance in _near(sources, name).items():
             near[test] = min(distance, near.get(test, distance))
-    return sorted(near, key=lambda test: (near[test], test))
+    stems = [PurePosixPath(name).stem for name in changed]
+    return sorted(
+        near, key=lambda test: (near[test], not any(stem in PurePosixPath(test).stem for stem in stems), test)
+    )
 
 
 def _near(sources: Mapping[str, Source], changed: str) -> Mapping[str, int]:

@@ -30,6 +30,10 @@ def rows(text: str) -> dict[str, list[str]]:
     return {cells[0].strip("`"): [cell.strip() for cell in cells[1:]] for cells in found}
 
 
+def test_the_page_is_where_messages_and_runbooks_say() -> None:
+    assert str(PAGE) == "docs/settings.md"
+
+
 @pytest.mark.parametrize("path", rendered(), ids=str)
 def test_page_and_schemas_are_the_ones_that_the_code_gives(path: Any) -> None:
     """On a failure run `python -m topology.settings_doc` and read the difference."""
