@@ -16,7 +16,6 @@ from pathlib import Path
 from bench.measure import Figure, Run, in_turn, run, seconds, stage_figures
 from bench.peers import Peers
 from bench.stack import ENVIRONMENT, Stack
-from topology.inventory import load_inventory
 
 Group = Callable[[Stack], list[Figure]]
 
@@ -167,7 +166,7 @@ class Watcher(threading.Thread):
 def daily_commands(stack: Stack) -> list[Figure]:
     """`--help` beside a Python that does nothing, `status` beside one ssh through the same kept connections."""
     config = stack.root / ".basec" / ENVIRONMENT / "ssh_config"
-    host = load_inventory(stack.root / "inventory.yaml").store
+    host = next(name for name, known in stack.hosts.items() if "postgres" in known["services"])
     found = in_turn(
         10,
         {

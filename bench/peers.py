@@ -37,7 +37,7 @@ class Peers:
             subprocess.run([sys.executable, "-m", "venv", venv], check=True)
         requirements = ["--quiet", "--disable-pip-version-check", "--requirement", str(FILES / "requirements.txt")]
         subprocess.run([venv / "bin/pip", "install", *requirements], check=True)
-        hosts = yaml.safe_load((stack.root / ".basec" / ENVIRONMENT / "inventory.yaml").read_text())[ENVIRONMENT]
+        hosts = stack.hosts
         for host in hosts:  # also lets the agent hold the key, and connections be kept
             stack.basec("ssh", host, "--", "sudo", "sh", "-c", OLDER_KEY_EXCHANGE)
         config = stack.root / ".basec" / ENVIRONMENT / "ssh_config"

@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from bench.measure import BenchError, Run, run
 
@@ -26,6 +29,12 @@ class Stack:
     """The clone, and `basec` in it."""
 
     root: Path
+
+    @property
+    def hosts(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the last `up` left of each host, by name."""
+        document = yaml.safe_load((self.root / ".basec" / ENVIRONMENT / "inventory.yaml").read_text())
+        return dict(document[ENVIRONMENT])
 
     def argv(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "basec", *arguments]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Activates a release of one tier on its droplet, and starts, stops and shows the active one.
 
-The order of things, the lock and the command line. How each step is done lies beside it: tier_files.py (the disk),
+The order of things, the lock and the command line. How each step is done lies beside it: tier_files.py and atomic_files.py (the disk),
 containers.py (Docker), host_checks.py (the host), programs.py (running a program). Shipped in every bundle and run as
 root by Debian's own Python: standard library only.
 
@@ -25,10 +25,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from atomic_files import remove
 from containers import Containers
 from host_checks import check_address, check_data_volume, check_disks
 from programs import Programs, ReleaseError, say
-from tier_files import TIERS, Paths, Release, TierFiles, read_payload, remove, time_text
+from tier_files import TIERS, Paths, Release, TierFiles, read_payload, time_text
 
 LOCK_WAIT = 30  # seconds that `activate` waits for another run; then it names the holder
 UNIT_LOCK_WAIT = 400  # seconds for start and stop: an activation in progress ends first

@@ -80,7 +80,7 @@ def test_droplets_of_a_stage_stand_side_by_side_and_each_stage_waits_for_the_one
 
 def test_each_application_has_a_bundle_and_secrets_of_its_own(stack: DryStack) -> None:
     tiers = {
-        name: re.search(r"# activate (\S+)", each["inputs"]["create"])[1]
+        name: "".join(re.findall(r"# activate (\S+)", each["inputs"]["create"]))
         for each in stack.resources()
         if (name := each["urn"].rpartition("::")[2]).endswith("-stack-activation")
     }

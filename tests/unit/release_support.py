@@ -20,6 +20,7 @@ import pytest
 
 COMPOSE = Path(__file__).parents[2] / "compose"
 sys.path.insert(0, str(COMPOSE))  # as on the droplet, where the scripts lie side by side
+atomic_files: Any = importlib.import_module("atomic_files")
 release: Any = importlib.import_module("release")
 containers: Any = importlib.import_module("containers")
 host_checks: Any = importlib.import_module("host_checks")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from localcloud.tests.damaged import KINDS, damages
-from tests.unit.release_support import Droplet, bundle, digest_of, kind, programs, tier_files
+from tests.unit.release_support import Droplet, atomic_files, bundle, digest_of, kind, programs, tier_files
 
 ONE = digest_of(bundle("vertical", "1"))
 TWO = digest_of(bundle("vertical", "2"))
@@ -287,7 +287,7 @@ def test_what_cannot_be_removed_is_told_and_keeps_nothing_else_from_it(
     (tmp_path / "directory").mkdir()
     gone, there, directory = tmp_path / "gone", tmp_path / "there", tmp_path / "directory"
     there.touch()
-    tier_files.remove([gone, there, directory])
+    atomic_files.remove([gone, there, directory])
     assert not there.exists()
     assert not directory.exists()
     assert capsys.readouterr().err == f"release: {gone}: cannot be removed: No such file or directory\n"

@@ -128,7 +128,7 @@ def _required() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("file", "key"), _required())
 def test_missing_key_is_reported(tmp_path: Path, file: str, key: str) -> None:
     name = key.rsplit(".", maxsplit=1)[-1]
-    expected = _expected(file, key, "is missing", f"add `{name}`; docs/topology.md lists every key")
+    expected = _expected(file, key, "is missing", f"add `{name}`; docs/settings.md lists every key")
     assert expected in _render(tmp_path, file, key, REMOVED)
 
 
