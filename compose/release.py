@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Activates a release of one tier on its droplet, and starts, stops and shows the active one.
 
-The order of things, the lock and the command line. How each step is done lies beside it: tier_files.py and atomic_files.py (the disk),
-containers.py (Docker), host_checks.py (the host), programs.py (running a program). Shipped in every bundle and run as
-root by Debian's own Python: standard library only.
+The order of things, the lock and the command line. How each step is done lies beside it: tier_files.py and
+atomic_files.py (the disk), containers.py (Docker), host_checks.py (the host), programs.py (running a program). Shipped
+in every bundle and run as root by Debian's own Python: standard library only.
 
 Order of `activate`: disks, lay, pull, try out, (PostgreSQL and Redis, roles, migrate, roles), up, health gate, record,
 prune. A failure exits 1; after the trial it brings the previous release back, before it touches nothing that runs.
