@@ -133,6 +133,20 @@ def test_long_texts_are_told_as_lines_that_go_and_come_with_two_around_them() ->
         ),
         ({**FILES, ".env": FILES[".env"].replace("sha-1111111", "sha-2222222")}, [".env +1 -1"], ("auth",)),
         ({name: text for name, text in FILES.items() if name != "release.py"}, ["release.py +0 -1"], ()),
+        (
+            {**FILES, "compose.yaml": COMPOSE.replace("unless-stopped", "${RESTART:-unless-stopped}")},
+            ["compose.yaml +1 -1"],
+            (),
+        ),
+        (
+            {
+                **FILES,
+                "compose.yaml": COMPOSE.replace("unless-stopped", "${RESTART:?}"),
+                ".env": FILES[".env"] + "RESTART='unless-stopped'\n",
+            },
+            [".env +1 -0", "compose.yaml +1 -1"],
+            (),
+        ),
         (FILES, [], ()),
     ],
 )

@@ -15,7 +15,7 @@ from basec.engine.review.values import line_diff
 Files = Mapping[str, str]
 """The files of a bundle, by name."""
 COMPOSE, VARIABLES = "compose.yaml", ".env"
-VARIABLE = re.compile(r"\$\{?([A-Z][A-Z0-9_]*)[^}]*\}?")
+VARIABLE = re.compile(r"\$\{(?P<name>[A-Z]\w*)(?::?-(?P<otherwise>[^}]*)|:?[?+][^}]*)?\}")
 IMAGE = re.compile(r"^IMAGE_(?P<service>\w+)='?(?P<image>[^'\n]*)'?$", re.MULTILINE)
 
 
@@ -96,7 +96,10 @@ def _fingerprints(files: Files) -> dict[str, str]:
 
     `compose/tier_files.py` mounts a directory of the bundle by the digest of all its files (`NGINX_DIR`).
     """
-    variables = dict(line.split("=", 1) for line in files.get(VARIABLES, "").splitlines() if "=" in line)
+    variables = {
+        name: value.strip("'")
+        for name, _, value in (line.partition("=") for line in files.get(VARIABLES, "").splitlines())
+    }
     services = _services(files.get(COMPOSE, ""))
     found = {}
     for name, definition in services.items():
@@ -105,11 +108,11 @@ def _fingerprints(files: Files) -> dict[str, str]:
         # Compose leaves extensions out of what it compares.
         own = {key: value for key, value in definition.items() if not str(key).startswith("x-")}
         text = json.dumps(own, sort_keys=True)
-        used = sorted(set(VARIABLE.findall(text)))
-        values = {variable: variables.get(variable, "") for variable in used}
-        folders = [variable.removesuffix("_DIR").lower() for variable in used if variable.endswith("_DIR")]
+        used = {match["name"] for match in VARIABLE.finditer(text)}
+        folders = sorted(variable.removesuffix("_DIR").lower() for variable in used if variable.endswith("_DIR"))
         mounted = {file: files[file] for file in sorted(files) for folder in folders if file.startswith(f"{folder}/")}
-        found[name] = json.dumps([text, values, mounted], sort_keys=True)
+        filled = VARIABLE.sub(lambda match: variables.get(match["name"], match["otherwise"] or match[0]), text)
+        found[name] = json.dumps([filled, mounted], sort_keys=True)
     return found
 
 
