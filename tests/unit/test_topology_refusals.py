@@ -139,7 +139,7 @@ def test_missing_key_is_reported(tmp_path: Path, file: str, key: str) -> None:
         ("settings", "ssh.port", "remove it; known keys: user, sources"),
         ("settings", "cloudflare.zone", "did you mean `zone_id`?"),
         ("inventory", "droplets.edge.sise", "did you mean `size`?"),
-        ("inventory", "droplets.infra.volume.zone", "remove it; known keys: name, size_gib, filesystem, label, mount"),
+        ("inventory", "droplets.infra.volume.zone", "remove it; known keys: name, size_gib, filesystem, label"),
         ("inventory", "firewall.0.form", "did you mean `from`?"),
         ("versions", "images.applications", "remove it; known keys: services"),
     ],
