@@ -129,7 +129,8 @@ def test_a_file_that_an_edit_would_spoil_is_refused_with_its_line(text: str, sai
 
 
 def test_a_damaged_file_is_refused_like_everywhere_else() -> None:
-    with pytest.raises(ConfigurationError, match="is not valid YAML: line 2, column 1: the key 'a' is in this mapping twice"):
+    said = "is not valid YAML: line 2, column 1: the key 'a' is in this mapping twice"
+    with pytest.raises(ConfigurationError, match=said):
         edited(FILE, "a: 1\na: 2\n", nothing)
 
 
