@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -149,6 +150,11 @@ def route_attack(exposure: Exposure) -> set[tuple[str, int]]:
     return found
 
 
+def works(attack: Callable[[], object]) -> bool:
+    """Whether it gets through in one of three tries: a busy machine may not answer within a connect's second."""
+    return any(attack() for _ in range(3))
+
+
 def test_a_neighbour_that_routes_into_the_container_networks_gets_nothing_through_either_ring(
     exposure: Exposure,
 ) -> None:
@@ -157,7 +163,7 @@ def test_a_neighbour_that_routes_into_the_container_networks_gets_nothing_throug
     with rings.without_cloud_firewall(stack):
         assert route_attack(exposure) == set()
         with rings.without_host_firewall(stack):
-            assert route_attack(exposure) != set(), "with nothing in its way the attack must work, or it proves nothing"
+            assert works(lambda: route_attack(exposure)), "with nothing in its way the attack must work"
     with rings.without_host_firewall(stack):
         assert route_attack(exposure) == set()
 
@@ -185,7 +191,9 @@ def test_a_neighbour_that_aims_at_a_port_published_on_loopback_gets_nothing(expo
             aimed = [("127.0.0.1", PORT), (gateway, PORT)]
             assert Vantage(neighbour).open_ports(aimed) == set()
             with rings.without_host_firewall(stack):
-                assert Vantage(neighbour).open_ports(aimed), "with nothing in its way the attack must work"
+                assert works(lambda: Vantage(neighbour).open_ports(aimed)), (
+                    "with nothing in its way the attack must work"
+                )
         with rings.without_host_firewall(stack):
             assert Vantage(neighbour).open_ports(aimed) == set()
     finally:
