@@ -17,6 +17,13 @@ Files = Mapping[str, tuple[bytes, int]]
 """By name below a directory: content and mode, 0o755 or 0o644."""
 
 
+def same(path: Path, content: bytes) -> bool:
+    """Says whether the file is there with this content."""
+    with contextlib.suppress(OSError):
+        return path.read_bytes() == content
+    return False
+
+
 def write(path: Path, content: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> bool:
     """Replaces the file at once, and only when content, mode or owner differ; says whether it did."""
     with contextlib.suppress(OSError):

@@ -32,7 +32,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from atomic_files import Files, lay_directory, link, read_files, write
+from atomic_files import Files, lay_directory, link, read_files, same, write
 from programs import ReleaseError
 
 NAMES = re.compile("[0-9a-f]+")  # of releases and of their variables: hashes
@@ -246,10 +246,15 @@ class TierFiles:
         link(self.directory / "current", f"releases/{release.digest}")
         link(self.directory / "hosts.env", f"hosts/{release.hosts}.env")
         (self.paths.root / "backups").mkdir(mode=0o700, exist_ok=True)
-        scripts = self.paths.root / "scripts"
-        # release.py last: if the run is killed on the way, the old one still finds what it imports.
-        for script in sorted(self.bundle(release).glob("*.py"), key=lambda path: path.name == "release.py"):
-            write(scripts / script.name, script.read_bytes(), 0o755)
+        scripts = self.paths.root / "scripts"  # Host keeps some of its own there
+        new = {path: path.read_bytes() for path in self.bundle(release).glob("*.py")}
+        changed = {
+            scripts / path.name: content for path, content in new.items() if not same(scripts / path.name, content)
+        }
+        for path, content in changed.items():
+            write(path.with_suffix(".next"), content, 0o755)
+        for path in changed:  # one after the other at once: those of two releases may not find what they import
+            path.with_suffix(".next").rename(path)
         (scripts / "release_files.py").unlink(missing_ok=True)  # laid until November 2026; nothing imports it now
 
     def _write_history(self, releases: Iterable[Release]) -> None:

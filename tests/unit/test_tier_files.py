@@ -160,3 +160,15 @@ def test_the_active_releases_scripts_are_what_the_unit_runs(vertical: Droplet) -
     assert sorted(path.name for path in scripts.iterdir()) == sorted(path.name for path in COMPOSE.glob("*.py"))
     command = [sys.executable, "-B", str(scripts / "release.py"), "--help"]
     assert subprocess.run(command, capture_output=True, check=True).stdout.startswith(b"usage: release.py")
+
+
+def test_scripts_of_the_host_stay_beside_those_of_a_release(vertical: Droplet) -> None:
+    vertical.activate()
+    scripts = vertical.paths.root / "scripts"
+    (scripts / "prune.sh").write_text("#!/bin/sh\n")
+    (scripts / "watchdog.py").write_text("older")
+    vertical.activate("2")
+    assert (scripts / "prune.sh").read_text() == "#!/bin/sh\n"
+    assert (scripts / "watchdog.py").read_text() == (COMPOSE / "watchdog.py").read_text()
+    assert mode(scripts / "watchdog.py") == 0o755
+    assert not list(scripts.glob("*.next"))
