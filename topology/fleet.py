@@ -85,7 +85,8 @@ def tiers(root: Path) -> Mapping[str, Sequence[str]]:
 
 def _services(document: Any) -> Mapping[str, Mapping[str, Any]]:
     services = document.get("services") if isinstance(document, dict) else None
-    return services if isinstance(services, dict) and all(isinstance(each, dict) for each in services.values()) else {}
+    found = services.items() if isinstance(services, dict) else ()
+    return {name: service for name, service in found if isinstance(service, dict)}
 
 
 def _service(tier: str, name: str, service: Mapping[str, Any]) -> Service:
@@ -96,7 +97,7 @@ def _service(tier: str, name: str, service: Mapping[str, Any]) -> Service:
         hint = "use one of: " + ", ".join(POLICIES)
         raise ConfigurationError([Problem(file=file, path=path, message=f"{policy!r} is no policy", hint=hint)])
     found = [
-        re.fullmatch(rf"(?:\$\{{{DATA_DIR}:\?\}}|{DATA_MOUNT})/([a-z][\w-]*)", mount.source)
+        re.fullmatch(rf"(?:\$\{{{DATA_DIR}(?::?\?[^}}]*)?\}}|{DATA_MOUNT})/([a-z][\w-]*)", mount.source)
         for mount in mounts(service)
     ]
     return Service(

@@ -46,6 +46,15 @@ def test_a_new_service_with_data_is_one_entry() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "source", ["${DATA_DIR:?}", "${DATA_DIR?}", "${DATA_DIR}", "${DATA_DIR:?no volume}", "/mnt/data"]
+)
+def test_data_is_found_in_every_way_to_write_its_place(source: str) -> None:
+    volume = {**DATA, "source": f"{source}/ledger"}
+    tier = read_tier("shop", {"services": {"ledger": {"user": "1234:1234", "volumes": [volume]}, "empty": None}})
+    assert json.loads(tier.description)["data"] == {"ledger": 1234}
+
+
 @pytest.mark.parametrize("policy", ["ignore", "", None, True, 5, ["report"], {"report": 1}])
 def test_a_word_that_the_watchdog_does_not_know_is_refused(policy: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"compose/shop/compose\.yaml: services\.web\.x-watchdog: ") as refusal:
