@@ -84,10 +84,7 @@ def only_named_peers(resource: Resource, stack: Stack) -> Iterator[Finding]:
         wanted = "the tag of one droplet of inventory.yaml, such as " + stack.edge_tag
         yield Finding(found=f"tags: {tags}", wanted=wanted, fix="pass the tag as `tags`")
         return
-    table: dict[tuple[str, str], tuple[str, ...]] = {}
-    for line in (line for line in inventory.rules if line.droplet == name):
-        for port in line.ports or ("",):
-            table[line.protocol, port] = (*table.get((line.protocol, port), ()), *line.sources)
+    table = inventory.open_ports(name)
     for rule in resource.tables("inboundRules"):
         sources = table.get((str(rule.get("protocol")), _port(rule)))
         if sources is None:

@@ -88,11 +88,15 @@ def _violation(rule: str, place: str, finding: tuple[str, str, str]) -> Violatio
 
 def _fixed(project: Project, droplet: str, name: str, service: Mapping[str, Any]) -> Iterator[Broken]:
     yield from _image(name, str(service.get("image") or "none"))
-    rules = {port: rule for rule in project.inventory.rules if rule.droplet == droplet for port in rule.ports}
+    rules = {
+        port: sources
+        for (protocol, port), sources in project.inventory.open_ports(droplet).items()
+        if protocol == "tcp"
+    }
     for published in listed(service.get("ports")):
         address, _, ports = str(published).rpartition(":")[0].rpartition(":")
         port, target = ports or address, str(published).rpartition(":")[2]
-        public = port in rules and CLOUDFLARE in rules[port].sources
+        public = port in rules and CLOUDFLARE in rules[port]
         if port not in rules:
             fix = f"do not publish it, or open it for {droplet} in the table `firewall` of inventory.yaml"
             wanted = f"ports that inventory.yaml opens on {droplet}: {', '.join(rules)}"

@@ -29,6 +29,15 @@ MEANT_OTHERWISE = {
     "private": "a droplet's own address in compose files, PRIVATE_ADDRESS",
 }
 """Words that are no name of a droplet."""
+OURS = frozenset(
+    {
+        *("auth", "engines", "migrate", "postgres", "redis", "relay", "haproxy", "nginx"),  # services of other tiers
+        "private",  # PRIVATE_ADDRESS is a droplet's own
+        *("backups", "scripts"),  # beside the tiers' directories on a droplet
+        *("metadata", "prune", "scrub", "swap", "watchdog"),  # units of the host have the same prefix
+    }
+)
+"""Words that are no name of a vertical or of its folder."""
 SSH_PORT = 22
 HIGHEST_PORT = 65535
 
@@ -128,7 +137,7 @@ class VolumeSpec(Section):
 
 
 class DropletSpec(Section):
-    """One droplet. Its role decides which compose project (tier) and which user data it gets."""
+    """One droplet. Its role decides which user data it gets, and its tier which compose project."""
 
     role: Role
     """Decides the user data, the secrets, and the place in the order of the work."""
@@ -157,6 +166,8 @@ class DropletSpec(Section):
             refuse("role vertical needs to know which vertical it runs", "add `vertical: construction`")
         if self.role != APPLICATION_ROLE and self.vertical is not None:
             refuse(f"role {self.role} runs no vertical, but vertical is '{self.vertical}'", "remove `vertical`")
+        if self.role != APPLICATION_ROLE and self.compose is not None:
+            refuse(f"role {self.role} has its folder, but compose is '{self.compose}'", "remove `compose`")
         return self
 
 
@@ -255,6 +266,14 @@ class Inventory(Section):
         """The droplet of PostgreSQL and Redis."""
         return self.by_role(STORE_ROLE)[0]
 
+    def open_ports(self, droplet: str) -> Mapping[tuple[str, str], tuple[str, ...]]:
+        """Give the sources that the rule table names for a droplet, by protocol and port; lines for one port add up."""
+        found: dict[tuple[str, str], tuple[str, ...]] = {}
+        for rule in (rule for rule in self.rules if rule.droplet == droplet):
+            for port in rule.ports or ("",):
+                found[rule.protocol, port] = (*found.get((rule.protocol, port), ()), *rule.sources)
+        return found
+
     @property
     def edges(self) -> tuple[str, ...]:
         """The droplets that Cloudflare speaks to."""
@@ -268,7 +287,8 @@ class Inventory(Section):
 
 def droplet_of(resource: str, droplets: Iterable[str]) -> str:
     """Name the droplet that a resource's name is about, or answer an empty text; `front-two-host` is not `front`'s."""
-    named = [name for name in droplets if re.search(rf"(^|-){re.escape(name)}(-|$)", resource)]
+    about = resource.removeprefix("cloud-firewall-")
+    named = [name for name in droplets if about == name or about.startswith(f"{name}-")]
     return max(named, key=len, default="")
 
 
@@ -327,10 +347,17 @@ def _role_problems(inventory: Inventory) -> Found:
         message = f"'{STORE_ROLE}' is already the role of {inventory.store}"
         yield f"droplets.{name}.role", message, "keep one: there is one PostgreSQL"
     for name, spec in inventory.droplets.items():
+        key = "compose" if spec.compose else "vertical"
+        if spec.role == APPLICATION_ROLE and spec.tier in (*OURS, STORE_ROLE, EDGE_ROLE):
+            hint = f"write another `{key}`, and rename the folder below compose/"
+            yield f"droplets.{name}.{key}", f"'{spec.tier}' already means something on a droplet", hint
+        if spec.vertical in OURS and key == "compose":
+            hint = "write another `vertical`: logins and images are named by it"
+            yield f"droplets.{name}.vertical", f"'{spec.vertical}' is a service of the platform", hint
         first = next(other for other, known in inventory.droplets.items() if known.tier == spec.tier)
-        if first != name and spec.role != STORE_ROLE and {inventory.droplets[first].role, spec.role} != {EDGE_ROLE}:
-            hint = "give it another `vertical`, with a folder below compose/"
-            yield f"droplets.{name}", f"its tier '{spec.tier}' runs on {first} already", hint
+        if first != name and spec.role == APPLICATION_ROLE:
+            hint = f"write another `{key}`, with a folder below compose/"
+            yield f"droplets.{name}.{key}", f"'{spec.tier}' runs on {first} already", hint
 
 
 def _rule_problems(inventory: Inventory) -> Found:

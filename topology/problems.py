@@ -54,6 +54,8 @@ def _problem(file: str, model: type[BaseModel], details: Any, prefix: str) -> Pr
         "nearest": _nearest(model, location) if details["type"] == "extra_forbidden" else "",
     }
     message, hint = WORDS.get(details["type"], UNKNOWN)
+    if details["type"] == "tuple_type" and not isinstance(value, str | int | float):
+        hint = "write a list, such as [a, b]"
     if details["type"] == EXPECTED and isinstance(value, str):
         message = "{input!r} is not {what}"
     return Problem(file=file, path=path, message=message.format_map(words), hint=hint.format_map(words))

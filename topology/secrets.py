@@ -137,7 +137,7 @@ def secret_uses(project: Project, samples: Mapping[str, str]) -> dict[str, tuple
     uses["digitalocean:token"].append("provider digitalocean")
     uses["cloudflare:apiToken"].append("provider cloudflare")
     uses["demo_password"] = ["the demo tenant's admin"]
-    return {name: tuple(places) for name, places in uses.items()}
+    return {name: tuple(dict.fromkeys(places)) for name, places in uses.items()}
 
 
 def _infra(project: Project, _spec: DropletSpec, values: Mapping[str, str]) -> dict[str, SecretFile]:

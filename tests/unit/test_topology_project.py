@@ -260,7 +260,19 @@ def test_pulumi_version_equals_the_installed_sdk() -> None:
         ("cloud-firewall-front-two-tag", "front-two"),
         ("zone-ssl", ""),
         ("storefront-host", ""),
+        ("store-host-ready", "store"),
+        ("store-stack-activation", "store"),
+        ("dns-record", ""),
+        ("network-vpc", ""),
     ],
 )
 def test_a_resource_is_of_the_droplet_with_the_longest_name_in_its_own(resource: str, droplet: str) -> None:
-    assert droplet_of(resource, ["front", "front-two", "store"]) == droplet
+    assert droplet_of(resource, ["front", "front-two", "host", "stack", "store", "vpc"]) == droplet
+
+
+def test_lines_of_the_rule_table_for_one_port_add_up() -> None:
+    inventory = load_inventory(ROOT / "inventory.yaml")
+    line = inventory.rules[0].model_copy(update={"name": "more", "sources": ("vertical",), "ports": ("80",)})
+    more = inventory.model_copy(update={"rules": (*inventory.rules, line)})
+    assert more.open_ports("edge")["tcp", "80"] == ("cloudflare", "vertical")
+    assert more.open_ports("edge")["tcp", "443"] == ("cloudflare",)

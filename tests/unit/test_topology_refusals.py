@@ -174,6 +174,12 @@ def test_refused_name_of_a_table_entry_is_reported_at_its_key(tmp_path: Path) ->
             "droplets.vertical",
             ("role vertical needs to know which vertical it runs", "add `vertical: construction`"),
         ),
+        (
+            "droplets.infra.compose",
+            "store",
+            "droplets.infra",
+            ("role infra has its folder, but compose is 'store'", "remove `compose`"),
+        ),
         ("firewall.0.protocol", "icmp", "firewall.0", ("icmp has no ports, but ports is [80, 443]", "remove `ports`")),
         ("egress.0.ports", REMOVED, "egress.0", ("tcp needs ports", "add `ports: [...]`")),
     ],
@@ -189,4 +195,31 @@ def test_role_that_is_taken_and_role_that_is_missing_are_both_reported(tmp_path:
         "inventory.yaml: droplets: no droplet has the role edge\nhint: add one with `role: edge`\n"
         "inventory.yaml: droplets.edge.role: 'infra' is already the role of infra\n"
         "hint: keep one: there is one PostgreSQL"
+    )
+
+
+OTHER_VERTICAL = {"role": "vertical", "size": "s-1vcpu-1gb", "image": "debian-13-x64"}
+
+
+@pytest.mark.parametrize(
+    "name", ["postgres", "nginx", "auth", "migrate", "private", "scripts", "backups", "watchdog", "infra", "edge"]
+)
+def test_a_vertical_has_no_name_that_means_something_on_a_droplet_or_in_the_stores(tmp_path: Path, name: str) -> None:
+    report = _render(tmp_path, "inventory", "droplets.shop", {**OTHER_VERTICAL, "vertical": name})
+    assert f"inventory.yaml: droplets.shop.vertical: '{name}' already means something on a droplet\n" in report
+    assert "hint: write another `vertical`, and rename the folder below compose/" in report
+
+
+def test_a_folder_of_another_name_does_not_give_a_vertical_the_login_of_a_service(tmp_path: Path) -> None:
+    report = _render(tmp_path, "inventory", "droplets.shop", {**OTHER_VERTICAL, "vertical": "migrate", "compose": "s"})
+    assert "inventory.yaml: droplets.shop.vertical: 'migrate' is a service of the platform\n" in report
+
+
+def test_two_droplets_with_one_tier_are_refused_with_the_key_that_says_so(tmp_path: Path) -> None:
+    copied = {**OTHER_VERTICAL, "vertical": "shop", "compose": "vertical"}
+    assert _render(tmp_path, "inventory", "droplets.shop", copied) == _expected(
+        "inventory",
+        "droplets.shop.compose",
+        "'vertical' runs on vertical already",
+        "write another `compose`, with a folder below compose/",
     )
