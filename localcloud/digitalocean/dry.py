@@ -24,11 +24,9 @@ from localcloud.digitalocean.backend import (
 )
 from localcloud.dry import Documents, Record, Table, existing, find, next_id
 from localcloud.errors import CloudError
+from localcloud.machine.addresses import DROPLETS_FROM, public_address, reserved_address
 
 VPC, DROPLET, FIREWALL, VOLUME, RESERVED_IP = "vpc", "droplet", "firewall", "volume", "reserved_ip"
-FIRST_DROPLET_ADDRESS = 8
-FIRST_RESERVED_ADDRESS = 24
-"""Offsets in the public slice; below are the gateway, the Cloudflare stand-in and the registry."""
 POWER_S = 0.5
 """Seconds that a droplet is off for a new size."""
 
@@ -93,11 +91,11 @@ class Droplets:
             if droplet_id is None:
                 droplet_id = next_id(data)
                 private = [d["state"]["ipv4_address_private"] for d in droplets.values()]
-                public = [d["state"]["ipv4_address"] for d in droplets.values()]
+                public = [IPv4Address(d["state"]["ipv4_address"]) for d in droplets.values()]
                 state = {
                     "id": droplet_id,
-                    "ipv4_address": _free(self._config.public_subnet, FIRST_DROPLET_ADDRESS, public),
-                    "ipv4_address_private": _free(IPv4Network(vpc["spec"]["ip_range"]), FIRST_DROPLET_ADDRESS, private),
+                    "ipv4_address": str(public_address(self._config.public_subnet, public)),
+                    "ipv4_address_private": _free(IPv4Network(vpc["spec"]["ip_range"]), private),
                     "status": "active",
                 }
                 droplets[droplet_id] = {"urn": urn, "state": state}
@@ -207,7 +205,8 @@ class ReservedIps:
             addresses: Record = data.setdefault(RESERVED_IP, {})
             address = find(addresses, urn)
             if address is None:
-                address = _free(self._config.public_subnet, FIRST_RESERVED_ADDRESS, list(addresses))
+                taken = [IPv4Address(each) for each in addresses]
+                address = str(reserved_address(self._config.public_subnet, taken))
                 addresses[address] = {"urn": urn}
             addresses[address]["spec"] = {"region": region}
             return address
@@ -261,12 +260,12 @@ def _unpoint(table: Table, record_id: str, droplet_id: str) -> None:
             record["droplet_id"] = None
 
 
-def _free(network: IPv4Network, first: int, taken: list[str]) -> str:
-    for offset in range(first, network.num_addresses - 1):
-        address = IPv4Address(int(network.network_address) + offset)
-        if str(address) not in taken:
-            return str(address)
-    raise CloudError(f"no free address in {network}")
+def _free(network: IPv4Network, taken: list[str]) -> str:
+    """Choose an address of a droplet in its VPC, whose size nothing limits here."""
+    for offset in range(DROPLETS_FROM, network.num_addresses - 1):
+        if str(network[offset]) not in taken:
+            return str(network[offset])
+    raise CloudError(f"no free address in {network}\nhint: delete a droplet of this cloud")
 
 
 def _rule(rule: Record) -> FirewallRule:

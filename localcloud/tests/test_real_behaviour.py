@@ -160,3 +160,12 @@ async def test_the_end_of_an_assignment_whose_droplet_is_gone_is_the_end_of_the_
     assert await handler.read(job, "x", state, state) is None, "a refresh heals"
     await cloud.reserved_ips.delete(address)
     await handler.delete(job, "x", state, state)
+
+
+async def test_no_droplet_of_a_dry_cloud_gets_a_reserved_address(cloud: Backend) -> None:
+    spec = await droplet(cloud)
+    reserved = await cloud.reserved_ips.create("urn:ip", "nyc3")
+    given = [(await cloud.droplets.create(f"urn:{number}", spec, silent)).ipv4_address for number in range(16)]
+    assert len({*given, reserved}) == 17
+    with pytest.raises(CloudError, match="no address is left\nhint: delete a droplet"):
+        await cloud.droplets.create("urn:16", spec, silent)
