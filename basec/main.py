@@ -5,7 +5,6 @@ Pulumi and its SDKs take seconds to import, so nothing on the way to `--help` ma
 
 from __future__ import annotations
 
-import importlib.metadata
 import signal
 import subprocess
 import sys
@@ -45,7 +44,9 @@ def _show_version(context: typer.Context, wanted: bool) -> None:
         check=False,
     )
     typer.echo(f"basec    {described.stdout.strip() or 'no git clone'}")
-    typer.echo(f"Pulumi   {importlib.metadata.version('pulumi')}")
+    from importlib.metadata import version  # noqa: PLC0415 - on the way to every --help otherwise, a tenth of it
+
+    typer.echo(f"Pulumi   {version('pulumi')}")
     typer.echo(f"cache    {cache_directory()}")
     raise typer.Exit
 

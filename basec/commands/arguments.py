@@ -101,10 +101,9 @@ CHANGE_ENV = typer.Option(
 LOCAL_ENV = typer.Option(
     "local", "--env", "-e", help="The local stack whose port and subnets are checked.", autocompletion=_local_stacks
 )
-HOST = typer.Argument(..., metavar="HOST", help="edge, vertical, infra, or an alias of one.", autocompletion=_hosts)
-ANY_HOST = typer.Argument(
-    "", metavar="HOST", help="edge, vertical, infra, or an alias; without one, all.", autocompletion=_hosts
-)
+A_HOST = "A host of the environment, such as edge, or an alias"
+HOST = typer.Argument(..., metavar="HOST", help=f"{A_HOST}.", autocompletion=_hosts)
+ANY_HOST = typer.Argument("", metavar="HOST", help=f"{A_HOST}; without one, all.", autocompletion=_hosts)
 HOST_OR_ALL = typer.Argument(
     "all", metavar="HOST", help="Only the checks of this host; `all`: of each.", autocompletion=_hosts_or_all
 )

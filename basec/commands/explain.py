@@ -18,6 +18,8 @@ from topology.policy_rules import RULES, RuleSpec
 
 RULES_PAGE = "docs/policies.md"
 ISSUE = re.compile(r"(?:BC-?)?E(\d+)", re.IGNORECASE)
+PRINTED = re.compile(r"\bBC-E(\d+)\b", re.IGNORECASE)
+"""An id in a message that was pasted as it was printed."""
 RULE = re.compile(r"BC-?(\d+)", re.IGNORECASE)
 WORDS = typer.Argument(
     None, metavar="ID | WORDS...", help="An id such as BC-E035 or BC17, or words of a message; without any, all ids."
@@ -77,7 +79,7 @@ def _found(known: Mapping[str, Row], text: str) -> list[Row]:
 
 def _identifier(text: str) -> str:
     """Read an id as people type it, `e35` too, or answer an empty text. A number alone is a status, such as 526."""
-    if issue := ISSUE.fullmatch(text):
+    if issue := ISSUE.fullmatch(text) or PRINTED.search(text):
         return f"BC-E{int(issue[1]):03d}"
     rule = RULE.fullmatch(text)
     return f"BC{int(rule[1]):02d}" if rule else ""

@@ -171,3 +171,12 @@ def test_a_link_of_the_page_is_written_from_the_root() -> None:
 
 def test_what_is_not_built_is_not_answered_with_a_page_alone() -> None:
     assert all("by hand: " in INSTEAD[word] for word in ("backup", "restore"))
+
+
+@pytest.mark.parametrize(
+    "printed", ["hint: mend the cause, then basec up; more: basec explain BC-E035", "BC-E035:", "(BC-E035)"]
+)
+def test_an_id_is_found_in_what_was_printed(basec: Run, printed: str) -> None:
+    outcome = basec("explain", printed)
+    assert outcome.code == 0
+    assert outcome.stdout.startswith("BC-E035")

@@ -19,6 +19,7 @@ import typer
 
 from bench.measure import additions
 from bench.report import machine
+from tests import local_cloud  # noqa: F401 - the local cloud is told namespace and cache
 from tests.nightly import results
 from tests.nightly.notes import Notes
 from tests.nightly.parts import Part
