@@ -124,7 +124,8 @@ def build_bundle(project: Project, droplet: str) -> Bundle:
 def _files(project: Project, tier: str) -> dict[PurePosixPath, tuple[PurePosixPath, bool]]:
     """Give the files of a tier by path: the name that each has in the bundle, and whether it is executable."""
     folder = PurePosixPath("compose", tier)
-    for needed in (folder / "compose.yaml", SCRIPTS / "release.py"):
+    needed_files = {folder / "compose.yaml": folder, SCRIPTS / "release.py": SCRIPTS / "release.py"}
+    for needed in needed_files:
         if not (project.root / needed).is_file():
             raise _refusal(project, project.root / needed, "there is no such file", "restore it with `git checkout`")
     found = {}
@@ -140,6 +141,11 @@ def _files(project: Project, tier: str) -> dict[PurePosixPath, tuple[PurePosixPa
                 "put the file itself here",
             )
         found[path] = (path.relative_to(SCRIPTS if script else folder), executable)
+    for needed, whole in needed_files.items():
+        if needed not in found:
+            raise _refusal(
+                project, project.root / needed, "is not known to git, so no release has it", f"git add {whole}"
+            )
     return found
 
 

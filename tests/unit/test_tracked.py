@@ -152,6 +152,12 @@ def test_a_new_file_that_a_known_one_names_is_not_forgotten(clone: Path, name: s
     assert build_bundle(project(root=clone), "edge")
 
 
+def test_a_folder_that_git_does_not_know_yet_is_refused_with_what_adds_it(clone: Path) -> None:
+    git(clone, "rm", "--quiet", "-r", "--cached", "compose/edge")
+    refusal = "compose/edge/compose.yaml: is not known to git, so no release has it\nhint: git add compose/edge"
+    assert _refusal(clone) == refusal
+
+
 def test_a_new_file_of_one_tier_stops_no_other(clone: Path) -> None:
     _write(clone, "compose/edge/nginx/limits.conf")
     _write(clone, "compose/edge/nginx/nginx.conf", "include limits.conf;")
