@@ -6,13 +6,13 @@ Dry: no machine runs here. docs/known-issues.md says what of it was never run.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from bench.fleet import copy_application
 from tests.cli.dry import DryStack, clone_of_the_program, local_stack
 
 pytestmark = pytest.mark.engine
@@ -43,23 +43,11 @@ def other_fleet(path: Path) -> None:
     path.write_text(yaml.safe_dump(document, sort_keys=False))
 
 
-def second_vertical(root: Path) -> None:
-    """Write `compose/tools/`: construction's folder, for an application of another name."""
-    folder = root / "compose/tools"
-    shutil.copytree(root / "compose/vertical", folder)
-    (folder / "construction").rename(folder / "tools")
-    for path in (each for each in folder.rglob("*") if each.is_file()):
-        text = path.read_text().replace("construction", "tools").replace("CONSTRUCTION", "TOOLS")
-        path.write_text(
-            text.replace("[vertical]", "[tools]").replace("  vertical:", "  tools:").replace("bc-vertical", "bc-tools")
-        )
-
-
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DryStack]:
     with clone_of_the_program(tmp_path_factory.mktemp("fleet")) as root:
         other_fleet(root / "inventory.yaml")
-        second_vertical(root)
+        copy_application(root, "tools")
         made = local_stack(root)
         made.basec("up")
         yield made
