@@ -36,12 +36,12 @@ PROJECT_KEYS = frozenset({"services", "networks", "version"})
 NETWORK_KEYS = frozenset({"name", "driver_opts", "ipam", "internal", "labels"})
 BRIDGE_NAME = "com.docker.network.bridge.name"
 
-RELEASE = re.compile(r"(\$\{[A-Z]+_DIR:-\.(/[a-z][\w-]*)+\}|\.(/[a-z][\w.-]*)+)")
+RELEASE = re.compile(r"(\$\{[A-Z][A-Z0-9_]*_DIR:-\.(/[a-z][\w-]*)+\}|\.(/[a-z][\w.-]*)+)")
 """A directory of the release, and its variable: release.py lays it by the digest of its files."""
 SECRET = re.compile(r"\$\{SECRET_[A-Z0-9_]+:\?[^}]*\}")
 OF_THE_HOST = ("/opt/basecommerce/edge/http", "/dev/null")
 """A directory of one file that Host keeps (components/scripts/origin-http.sh), and what hides a file of an image."""
-ADDRESS = re.compile(r"\$\{[A-Z]+_ADDRESS:\?[^}]*\}")
+ADDRESS = re.compile(r"\$\{[A-Z][A-Z0-9_]*_ADDRESS:\?[^}]*\}")
 
 Finding = tuple[str, str, str]
 """What was found, what was wanted, and what mends it: empty where the rule's own words do."""

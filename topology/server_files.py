@@ -152,7 +152,7 @@ def words_of(service: Mapping[str, Any], key: str) -> list[str]:
 def shipped(service: Mapping[str, Any], path: str) -> str:
     """Name the file of the bundle that a service finds at a path; empty when it is none of the release."""
     for mount in mounts(service):
-        folder = re.fullmatch(r"(?:\$\{[A-Z]+_DIR:-)?\./([\w./-]+?)\}?", mount.source)
+        folder = re.fullmatch(r"(?:\$\{[A-Z][A-Z0-9_]*_DIR:-)?\./([\w./-]+?)\}?", mount.source)
         if folder and path.startswith(f"{mount.target}/"):
             return f"{folder[1]}/{path.removeprefix(mount.target + '/')}"
     return ""

@@ -30,7 +30,7 @@ _LEAST_LINE = 20
 """Characters of a line of a secret that is masked; a shorter one could be anything."""
 _DIGEST = re.compile(r"\b([0-9a-f]{64}|[0-9a-f]{12})\b")
 _REPEATED = re.compile(r"^(<\w+>)(\n\1)+$", re.MULTILINE)
-_VARIABLE = re.compile(r"^([A-Z_]+)=", re.MULTILINE)
+_VARIABLE = re.compile(r"^([A-Z][A-Z0-9_]*)=", re.MULTILINE)
 
 
 class _Blocks(yaml.SafeDumper):
