@@ -12,7 +12,7 @@ from basec.local.cloud import LocalCloud, not_initialised
 from basec.local.images import keep_images, kept_images
 from basec.local.rendering import TEMPLATE, render_project, settings_of
 from basec.secrets.stack_file import StackFile, read_mapping
-from topology.bundle import build_bundle
+from topology.bundle import build_bundles
 from topology.inventory import load_inventory
 from topology.project import Project, load_project, required_secrets
 
@@ -72,8 +72,7 @@ class Session:
     def project(self) -> Project:
         """Inventory and settings, checked as far as that is possible without a cloud."""
         project = self._load(self.settings, self.stack_file.secret_names)
-        for droplet in project.inventory.droplets:
-            build_bundle(project, droplet)
+        build_bundles(project)
         return project
 
     @cached_property

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pulumi
 
-from topology.bundle import Bundle, build_bundle
+from topology.bundle import Bundle, build_bundles
 from topology.errors import ConfigurationError
 from topology.inventory import load_inventory
 from topology.keys import public_key
@@ -47,7 +47,7 @@ def load_stack_config(root: Path) -> StackConfig:
     """
     try:
         project = _load_project(root)
-        bundles = {name: build_bundle(project, name) for name in project.inventory.droplets}
+        bundles = build_bundles(project)
     except ConfigurationError as error:
         raise pulumi.RunError(error.render()) from None
     config = pulumi.Config(PROJECT)

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent import futures
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -23,7 +24,7 @@ from typing_extensions import override
 
 from policy.pack import judge, judge_files, judge_stack
 from policy.resources import Resource, has_secret, plain
-from policy.stack import NoStackError, Stack, load_stack
+from policy.stack import ROOT, NoStackError, Stack, load_stack
 from topology.errors import ConfigurationError
 from topology.policy_rules import MANDATORY, RULES, Violation
 from topology.project import PROJECT
@@ -37,7 +38,10 @@ LARGEST_MESSAGE = 400 * 1024 * 1024
 class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     """Answers the engine. An error of ours ends its operation: no rule is ever passed over in silence."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path = ROOT, stack_file: str = "") -> None:
+        """Nothing is read yet. `root` is the repository whose files are judged; the stack's own may be elsewhere."""
+        self._root = root
+        self._stack_file = stack_file
         self._stacks: dict[str, Stack] = {}
         self._files: dict[str, tuple[Violation, ...]] = {}
         self._secrets: dict[str, str] = {}
@@ -123,7 +127,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     def _load(self, name: str) -> Stack:
         with self._loading:
             if name not in self._stacks:
-                self._stacks[name] = load_stack(name, self._secrets)
+                self._stacks[name] = load_stack(name, self._secrets, self._root, self._stack_file)
             return self._stacks[name]
 
     def _stack(self, urns: Sequence[str], context: Any) -> Stack:
@@ -179,6 +183,18 @@ def _level(severity: str) -> Any:
     return wire.EnforcementLevel.MANDATORY if severity == MANDATORY else wire.EnforcementLevel.ADVISORY
 
 
+def start(analyzer: Analyzer) -> tuple[grpc.Server, int]:
+    """Start to serve on a free port of 127.0.0.1; return the server and its port."""
+    server = grpc.server(
+        futures.ThreadPoolExecutor(max_workers=4),
+        options=[("grpc.max_receive_message_length", LARGEST_MESSAGE)],
+    )
+    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(analyzer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    return server, port
+
+
 def serve() -> None:
     """Serve the engine that started this process, until it is gone."""
     analyzer = Analyzer()
@@ -189,13 +205,7 @@ def serve() -> None:
             os._exit(0)
 
     signal.signal(signal.SIGINT, on_interrupt)
-    server = grpc.server(
-        futures.ThreadPoolExecutor(max_workers=4),
-        options=[("grpc.max_receive_message_length", LARGEST_MESSAGE)],
-    )
-    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(analyzer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
+    _server, port = start(analyzer)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     # The engine holds the other end of standard input. When it is killed, this is the only sign of it.

@@ -68,10 +68,10 @@ class Stack:
         return dict(re.findall(r"^pulumi-([a-z]+)==([0-9.]+)$", text, re.MULTILINE))
 
 
-def find_file(stack: str, root: Path = ROOT) -> Path:
-    """Find the settings file of a stack. Raises NoStackError."""
+def find_file(stack: str, root: Path = ROOT, given: str = "") -> Path:
+    """Find the settings file of a stack, where it is not `given`. Raises NoStackError."""
     name = f"Pulumi.{stack}.yaml"
-    given = os.environ.get(STACK_FILE_VARIABLE)
+    given = given or os.environ.get(STACK_FILE_VARIABLE, "")
     if given:
         path = Path(given)
         if path.name != name:
@@ -91,9 +91,9 @@ def find_file(stack: str, root: Path = ROOT) -> Path:
     )
 
 
-def load_stack(stack: str, secrets: Mapping[str, str], root: Path = ROOT) -> Stack:
+def load_stack(stack: str, secrets: Mapping[str, str], root: Path = ROOT, file: str = "") -> Stack:
     """Read and check what the stack is meant to be. Raises NoStackError with every problem."""
-    path = find_file(stack, root)
+    path = find_file(stack, root, file)
     try:
         document = read_yaml(path)
         config = document.get("config") if isinstance(document, dict) else None

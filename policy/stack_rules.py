@@ -9,7 +9,7 @@ from policy.checks import DROPLET, FIREWALL, SSH_KEY, TAG, VOLUME, VPC, Finding
 from policy.machine_rules import CHECK, CHECK_ALERT
 from policy.resources import Resource, Unknown
 from policy.stack import Stack
-from topology.bundle import build_bundle
+from topology.bundle import build_bundle, list_sources
 from topology.compose_rules import clear_lines, compose_violations, read_bundle
 from topology.container_rules import table
 from topology.errors import ConfigurationError, Problem
@@ -30,10 +30,15 @@ CLOUD_FILES = ("Pulumi.staging.yaml", "Pulumi.production.yaml")
 def shipped_files(stack: Stack) -> Iterator[Violation]:
     """BC17, BC18, BC19, BC22: every tier as it would be shipped, and every droplet as it would be born."""
     project = stack.project
+    try:
+        sources = list_sources(project.root)
+    except ConfigurationError as error:
+        yield from map(_unshippable, error.problems)
+        return
     for name, spec in project.inventory.droplets.items():
         yield from host_violations(project, name)
         try:
-            bundle = build_bundle(project, name)
+            bundle = build_bundle(project, name, sources)
         except ConfigurationError as error:
             yield from map(_unshippable, error.problems)
             continue

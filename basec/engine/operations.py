@@ -26,6 +26,7 @@ from basec.engine.workspace import EngineCommand, open_stack
 from basec.io.console import say, stderr
 from basec.secrets import passphrase_file
 from basec.session import Session
+from policy.analyzer import Analyzer, start
 from topology.errors import BasecommerceError
 from topology.plan import DROPLET, STATEFUL, VPC, Step
 
@@ -198,7 +199,8 @@ class Engine:
         view = ProgressView(stderr(), preview=preview, hosts=hosts)
         options: dict[str, Any] = {"on_event": view.on_event, "color": "never"}
         self._command.extra = extra
-        if name in policy.JUDGED:
+        judged = name in policy.JUDGED
+        if judged:
             options["policy_packs"] = [str(self.environment.root / policy.PACK)]
         if self._verbose:
             options["on_output"] = _Echo()
@@ -215,7 +217,7 @@ class Engine:
         # A thread of its own: Python delivers signals to the main one, which must stay free to pass them on.
         worker = threading.Thread(target=work, name=name)
         self._command.allow()
-        with view, self._interruptible() as interrupted:
+        with view, self._judge(judged), self._interruptible() as interrupted:
             worker.start()
             while worker.is_alive():
                 worker.join(0.1)
@@ -243,6 +245,20 @@ class Engine:
         say(f"{self.environment.name}: cleared the lock of {held[0]}, which is gone")
         self.stack.cancel()
         return True
+
+    @contextmanager
+    def _judge(self, judged: bool) -> Iterator[None]:
+        """Serve the rules to the engine meanwhile: a process of their own would import all of this anew."""
+        if not judged:
+            yield
+            return
+        server, port = start(Analyzer(self.environment.root, str(self.environment.stack_file)))
+        self._command.variables = {policy.PORT_VARIABLE: str(port)}
+        try:
+            yield
+        finally:
+            self._command.variables = {}
+            server.stop(None)
 
     @contextmanager
     def _interruptible(self) -> Iterator[threading.Event]:

@@ -20,6 +20,8 @@ PACK = Path("policy") / "basecommerce"
 """Below the repository's root: the pack reads inventory and settings of the same clone."""
 JUDGED = ("preview", "up")
 """Operations that declare resources. In `up` it is the second line: a rule about the whole stack speaks at its end."""
+PORT_VARIABLE = "BASECOMMERCE_POLICY_PORT"
+"""Where this process judges; `policy/basecommerce`, which the engine starts, passes it on."""
 PARTS = ("resource", "found", "wanted", "fix")
 
 

@@ -57,6 +57,8 @@ class EngineCommand(automation.PulumiCommand):
         self._starting = threading.Lock()
         self.extra: tuple[str, ...] = ()
         """Options of the operation's own command that the Automation API does not know."""
+        self.variables: Mapping[str, str] = {}
+        """Variables of the operation's own, beside those of the environment."""
         self._interrupted = False
         self.operating = False
         """Whether an operation runs; exports and failures are then read from its events."""
@@ -74,6 +76,7 @@ class EngineCommand(automation.PulumiCommand):
         environment = {
             **os.environ,
             **additional_env,
+            **self.variables,
             "PULUMI_AUTOMATION_API": "true",
             RUN_VARIABLE: str(os.getpid()),
         }

@@ -20,7 +20,7 @@ ROOMS = {
 ALLOWED = {
     "topology": set[str](),
     "components": {"topology"},
-    "basec": {"topology"},
+    "basec": {"topology", "policy"},
     "localcloud": set[str](),
     "policy": {"topology"},
     "reference_apps": set[str](),
