@@ -20,7 +20,7 @@ from pulumi import automation
 from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
-from basec.engine.backend import described
+from basec.engine.backend import described, state_of
 from basec.engine.locks import RUN_VARIABLE
 from basec.engine.variables import variables
 from basec.environments import PROJECT, Environment
@@ -33,6 +33,7 @@ NOTHING_TOLD: Mapping[tuple[str, ...], str] = {
     ' "environment": {}, "config": {}, "result": "succeeded"}]',
 }
 """What the SDK asks the CLI after each operation, for a result that nobody here reads: 1 to 2 s of an `up`."""
+SELECT = ["stack", "select"]
 OnLine = Callable[[str], Any]
 
 
@@ -59,6 +60,8 @@ class EngineCommand(automation.PulumiCommand):
         """Options of the operation's own command that the Automation API does not know."""
         self.variables: Mapping[str, str] = {}
         """Variables of the operation's own, beside those of the environment."""
+        self.is_known = False
+        """Whether the stack was seen in its state directory, so that nobody needs to select it."""
         self._interrupted = False
         self.operating = False
         """Whether an operation runs; exports and failures are then read from its events."""
@@ -73,6 +76,8 @@ class EngineCommand(automation.PulumiCommand):
     ) -> automation.CommandResult:
         if self.operating and (told := NOTHING_TOLD.get(tuple(args[:2]))):
             return automation.CommandResult(stdout=told, stderr="", code=0)
+        if self.is_known and args[:2] == SELECT:
+            return automation.CommandResult(stdout="", stderr="", code=0)
         environment = {
             **os.environ,
             **additional_env,
@@ -170,6 +175,7 @@ def open_stack(
         "opts": options,
     }
     if environment.is_contained:
+        command.is_known = state_of(environment) is not None
         return automation.create_or_select_stack(**chosen)
     try:
         return automation.select_stack(**chosen)
