@@ -18,7 +18,8 @@ from basec.session import Session
 from topology.errors import BasecommerceError, ExitCode, UsageError
 
 UNJUDGED = {"up": "up", "update": "up", "destroy": "down", "down": "down", "dn": "down", "watch": "up"}
-"""Pulumi's commands, and their other names, that walk past `topology/plan.py`, with the command of basec instead."""
+"""Pulumi's commands, and their other names, that walk past `topology/dangerous_edits.py`, with the command of
+basec instead."""
 JUDGED_BY_RULES = ("preview", "pre", "up", "update", "watch")
 """Those that take a policy pack."""
 UNLOCKS = "cancel"

@@ -26,8 +26,8 @@ from basec.engine.workspace import EngineCommand, open_stack
 from basec.io.console import say, stderr
 from basec.secrets import passphrase_file
 from basec.session import Session
+from topology.dangerous_edits import DROPLET, STATEFUL, VPC, Step
 from topology.errors import BasecommerceError
-from topology.plan import DROPLET, STATEFUL, VPC, Step
 
 OPEN_DEADLINE_S = 30
 """For one question to the back-end; a bucket behind a dead address would be asked for minutes."""
@@ -128,7 +128,7 @@ class Engine:
         """Find what `up` would do, and write it to the file `plan`; the resources of `replace` are made anew.
 
         `refresh` asks the cloud what is there first, and leaves the state as it is. With protection the engine would
-        end here with its first complaint; `topology/plan.py` judges all of them.
+        end here with its first complaint; `topology/dangerous_edits.py` judges all of them.
         """
         options = _options(plan, replace, refresh=refresh)
         run = lambda **more: self.stack.preview(**options, **more)  # noqa: E731

@@ -17,7 +17,7 @@ from basec.engine.review.changes import COMPOSE_STACK
 from basec.engine.review.releases import Files
 from basec.engine.review.sentences import ACCOUNT
 from basec.engine.run_log import RunLog
-from topology.plan import STATEFUL, VPC, Step
+from topology.dangerous_edits import STATEFUL, VPC, Step
 
 STAGES = {  # a component's area and type, in its URN: the stage a person knows it by
     "network": "network",
@@ -111,7 +111,7 @@ class ProgressView:
         self.violations: list[Violation] = []
         """What broke a rule of the policy pack."""
         self.stateful: list[Step] = []
-        """The steps of what holds data or addresses, unchanged ones too: what `topology/plan.py` judges."""
+        """The steps of what holds data or addresses, unchanged ones too: what `topology/dangerous_edits.py` judges."""
         self.exports_before: Mapping[str, Any] = {}
         self.exports_after: Mapping[str, Any] = {}
         self.violation = ""

@@ -14,7 +14,7 @@ from tests.cli.conftest import Run
 from tests.cli.fake_droplets import DROPLETS
 from tests.cli.test_facts import KEY
 from topology.costs import Machine
-from topology.plan import Step
+from topology.dangerous_edits import Step
 
 DROPLET = {"public_ip": "198.51.100.8", "private_ip": "10.77.0.8"}
 BILLED = {

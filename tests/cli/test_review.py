@@ -16,7 +16,7 @@ from basec.engine.review.changes import Review, review
 from basec.engine.review.releases import compare_releases
 from basec.engine.review.sentences import by_host
 from basec.engine.review.values import LATER, SECRET, UNKNOWN, PropertyChange, compare, line_diff
-from topology.plan import Step
+from topology.dangerous_edits import Step
 
 HEAD = "urn:pulumi:staging::basecommerce::"
 DROPLET = HEAD + "basecommerce:droplet:Droplet$digitalocean:index/droplet:Droplet::infra-droplet"

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from tests.unit.topology_support import project
-from topology.plan import (
+from topology.dangerous_edits import (
     BUCKET,
     DROPLET,
     RESERVED_IP,
