@@ -18,12 +18,10 @@ from topology.crosscheck import is_local
 from topology.errors import BasecommerceError, ConfigurationError
 from topology.files import read_yaml
 from topology.inventory import load_inventory
-from topology.project import SETTINGS_KEY, Project, load_project, required_secrets
+from topology.names import ALLOW_VARIABLE, SETTINGS_KEY, STACK_FILE_VARIABLE
+from topology.project import Project, load_project, required_secrets
 
 ROOT = Path(__file__).resolve().parent.parent
-STACK_FILE_VARIABLE = "BASECOMMERCE_STACK_FILE"
-ALLOW_VARIABLE = "BASECOMMERCE_ALLOW_REPLACE"
-"""Names or URNs, separated by blanks, of what the operator let lose its protection with `--allow-replace`."""
 
 
 class NoStackError(BasecommerceError):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from topology.costs import CENTS, bill, dollars, machines_of, total
 from topology.errors import Problem
 from topology.inventory import Inventory
+from topology.names import LOCAL_STACK
 from topology.settings import APPLICATIONS, REGION_RANGES, Settings
 from topology.versions import Versions
 
@@ -114,4 +115,4 @@ def _limit_problems(file: str, path: str, limit_usd: int, inventory: Inventory) 
 
 def is_local(stack: str) -> bool:
     """Tell whether a stack lives in a local cloud: `local` or `local-<suffix>`."""
-    return stack == "local" or stack.startswith("local-")
+    return stack == LOCAL_STACK or stack.startswith(f"{LOCAL_STACK}-")

@@ -21,6 +21,7 @@ from basec.local.rendering import asked_tag
 from basec.local.way_in import WayIn
 from basec.session import Session
 from topology.errors import BasecommerceError
+from topology.names import DEMO_PASSWORD, PROJECT
 from topology.project import Project
 from topology.upkeep import warnings
 
@@ -79,7 +80,7 @@ def _prepare_machine(session: Session, stages: Stages) -> tuple[Path, Mapping[st
 def _finish_local(session: Session, known: facts.Facts, stages: Stages) -> WayIn:
     environment = session.environment
     # Opening a secret takes as long as the checks, on the other core.
-    password = ThreadPoolExecutor(1).submit(session.stack_file.secret, "basecommerce:demo_password")
+    password = ThreadPoolExecutor(1).submit(session.stack_file.secret, f"{PROJECT}:{DEMO_PASSWORD}")
     agent.ensure_key(session, fresh=True)
     with stages.stage("containers"):
         of_hosts = smoke.settle(lambda: checks.run_all(list(checks.host_checks(session, known))))

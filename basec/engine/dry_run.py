@@ -29,10 +29,10 @@ from basec.io.programs import Program
 from basec.io.temporary import temporary_directory
 from basec.local.rendering import fill_secrets, render_project
 from basec.secrets import passphrase_file
-from basec.secrets.stack_file import SETTINGS_KEY, StackFile
+from basec.secrets.stack_file import StackFile, plain_config
 from basec.session import Session
 from topology.errors import BasecommerceError, ConfigurationError, UsageError
-from topology.stack_file import plain_config
+from topology.names import SETTINGS_KEY
 
 
 @contextmanager

@@ -26,8 +26,9 @@ from basec.engine.workspace import EngineCommand, open_stack
 from basec.io.console import say, stderr
 from basec.secrets import passphrase_file
 from basec.session import Session
-from topology.dangerous_edits import DROPLET, STATEFUL, VPC, Step
+from topology.dangerous_edits import STATEFUL, Step
 from topology.errors import BasecommerceError
+from topology.names import DROPLET, VPC
 
 OPEN_DEADLINE_S = 30
 """For one question to the back-end; a bucket behind a dead address would be asked for minutes."""

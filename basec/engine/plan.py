@@ -26,8 +26,9 @@ from basec.io.console import Stages, say, show
 from basec.io.files import NO_DOCUMENT, damaged
 from basec.io.temporary import temporary_directory
 from topology.costs import Machine
-from topology.dangerous_edits import DROPLET, RefusedPlanError, Step, Verdict, judge, template_notes
+from topology.dangerous_edits import RefusedPlanError, Step, Verdict, judge, template_notes
 from topology.errors import ExitCode, UsageError
+from topology.names import DROPLET
 from topology.project import Project
 
 if TYPE_CHECKING:  # the engine takes a second to import: it comes in while other programs run (opening.py)

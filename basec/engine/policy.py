@@ -14,6 +14,7 @@ from typing import Any
 
 from basec.environments import Environment
 from topology.errors import BasecommerceError, ExitCode
+from topology.names import ALLOW_VARIABLE, STACK_FILE_VARIABLE
 from topology.policy_rules import MANDATORY, RULES
 
 PACK = Path("policy") / "basecommerce"
@@ -97,10 +98,10 @@ def as_json(violations: Sequence[Violation]) -> list[dict[str, str]]:
 
 def allow(names: Sequence[str]) -> None:
     """Let resources that the operator named lose their protection; the engine passes this on to the pack."""
-    os.environ["BASECOMMERCE_ALLOW_REPLACE"] = " ".join(names)
+    os.environ[ALLOW_VARIABLE] = " ".join(names)
 
 
 def variables(environment: Environment) -> Mapping[str, str]:
     """Give what the engine passes on to the pack: its interpreter, first on PATH, and the stack's file."""
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
-    return {"PATH": path, "BASECOMMERCE_STACK_FILE": str(environment.stack_file)}
+    return {"PATH": path, STACK_FILE_VARIABLE: str(environment.stack_file)}

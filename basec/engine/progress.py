@@ -13,11 +13,11 @@ from rich.status import Status
 from rich.text import Text
 
 from basec.engine.policy import Violation
-from basec.engine.review.changes import COMPOSE_STACK
 from basec.engine.review.releases import Files
 from basec.engine.review.sentences import ACCOUNT
 from basec.engine.run_log import RunLog
-from topology.dangerous_edits import STATEFUL, VPC, Step
+from topology.dangerous_edits import STATEFUL, Step
+from topology.names import COMPOSE_STACK, PROJECT, VPC
 
 STAGES = {  # a component's area and type, in its URN: the stage a person knows it by
     "network": "network",
@@ -47,7 +47,7 @@ COUNTED = {
     "delete": ("to delete", "deleted"),
 }
 """How operations are counted, before and after; an operation that is not listed is named as the engine names it."""
-UNTOLD = ("basecommerce:", "pulumi:")
+UNTOLD = (f"{PROJECT}:", "pulumi:")
 """Types that make nothing themselves: components, which are done once declared, the stack, and providers."""
 STACK = "pulumi:pulumi:Stack"
 """The type of the stack itself; its outputs are the program's exports."""
@@ -76,7 +76,7 @@ def stage_of(urn: str) -> str:
     """Answer the stage that a resource belongs to, e.g. `droplets`."""
     types = urn.split("::")[2] if urn.count("::") >= 2 else ""
     for part in types.split("$"):
-        if part.startswith("basecommerce:"):
+        if part.startswith(f"{PROJECT}:"):
             _, area, noun = part.split(":", 2)
             return STAGES.get(area) or STAGES.get(f"{area}:{noun}") or area
     return "stack"

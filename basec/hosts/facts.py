@@ -13,15 +13,16 @@ from typing import Any
 
 import yaml
 
-from basec.environments import PROJECT, Environment
+from basec.environments import Environment
 from basec.hosts.agent import socket_path
 from basec.io.files import NO_DOCUMENT, damaged, write_private
-from basec.local.cloud import HTTP_PORT, HTTPS_PORT, StandIn
+from basec.local.cloud import StandIn
 from basec.session import Session
 from topology.costs import Machine
 from topology.errors import UsageError
 from topology.fleet import services_of
 from topology.inventory import EDGE_ROLE, STORE_ROLE, DropletSpec
+from topology.names import HTTP_PORT, HTTPS_PORT, PROJECT
 
 CONTROL_PERSIST_S = 60
 CONNECT_TIMEOUT_S = 10

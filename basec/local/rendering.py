@@ -13,17 +13,17 @@ from typing import Any
 
 import yaml
 
-from basec.environments import PROJECT, Environment
+from basec.environments import Environment
 from basec.io.files import write_private
 from basec.io.programs import LOCAL_CLOUD
 from basec.local.cloud import LocalCloud
 from basec.secrets.secret_values import FAKE_TOKENS
-from basec.secrets.stack_file import SETTINGS_KEY, StackFile
+from basec.secrets.stack_file import StackFile
 from topology.inventory import load_inventory
+from topology.names import PROJECT, SETTINGS_KEY
 from topology.project import required_secrets
 from topology.settings import OPTIONAL_SECRET_KEYS
 
-TEMPLATE = "Pulumi.local.yaml"
 PLUGIN_VERSIONS = {"digitalocean": "4.84.1", "cloudflare": "6.23.1", "command": "1.2.1"}
 """What the SDKs of requirements.txt ask the engine for."""
 

@@ -13,10 +13,11 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap
 
 from basec.environments import Environment
-from basec.secrets.stack_file import SETTINGS_KEY, read_mapping
+from basec.secrets.stack_file import read_mapping
 from basec.secrets.yaml_edit import edit_yaml, replace_items
 from topology.errors import BasecommerceError, UsageError
 from topology.files import check_model
+from topology.names import SETTINGS_KEY
 from topology.settings import CloudflareSettings, Settings
 
 PUBLISHED = "https://www.cloudflare.com/ips-v4"

@@ -15,6 +15,7 @@ from basec.secrets.secret_values import generate
 from basec.secrets.stack_file import StackFile, full_key
 from topology.errors import UsageError
 from topology.inventory import load_inventory
+from topology.names import CLOUDFLARE_TOKEN, DEMO_PASSWORD, DIGITALOCEAN_TOKEN, HOST_KEY, LOGIN_KEY
 from topology.project import required_secrets
 from topology.settings import is_password
 from topology.tls import ORIGIN_CSR, ORIGIN_KEY, PULL_CERTIFICATE, PULL_KEY, pull_authorities, pull_leaf
@@ -28,7 +29,7 @@ NOTES = {
     "edge forgets the old authority",
 }
 """What a person should know before, by name."""
-BY_HAND = ("demo_password", "login_private_key", "host_key_", "digitalocean:token", "cloudflare:apiToken")
+BY_HAND = (DEMO_PASSWORD, LOGIN_KEY, HOST_KEY, DIGITALOCEAN_TOKEN, CLOUDFLARE_TOKEN)
 """How secrets begin that need a person; docs/runbooks/rotate-secrets.md has a line for each."""
 
 

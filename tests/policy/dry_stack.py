@@ -18,11 +18,11 @@ import yaml
 from basec.engine import policy
 from basec.engine.policy import Violation
 from basec.secrets.secret_values import make_missing
+from basec.secrets.stack_file import plain_config
 from localcloud.tests.engine_stack import PACKAGES, ROOT, EngineStack
 from tests import local_cloud  # noqa: F401 - it finds the CLI for EngineStack
 from topology.inventory import load_inventory
 from topology.project import required_secrets
-from topology.stack_file import plain_config
 
 PACK = ROOT / policy.PACK
 STACKS = ("local", "staging", "production")

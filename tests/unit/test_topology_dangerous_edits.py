@@ -8,11 +8,6 @@ import pytest
 
 from tests.unit.topology_support import project
 from topology.dangerous_edits import (
-    BUCKET,
-    DROPLET,
-    RESERVED_IP,
-    VOLUME,
-    VPC,
     RefusedPlanError,
     Step,
     judge,
@@ -20,6 +15,7 @@ from topology.dangerous_edits import (
     powered_off,
     template_notes,
 )
+from topology.names import BUCKET, DROPLET, RESERVED_IP, VOLUME, VPC
 
 HEAD = "urn:pulumi:staging::basecommerce::basecommerce:droplet:Droplet$"
 MACHINE = f"{HEAD}{DROPLET}::infra-droplet"

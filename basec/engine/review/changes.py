@@ -16,8 +16,6 @@ from basec.engine.review.values import PropertyChange, compare
 from topology.dangerous_edits import DELETE_OPS, REPLACE_OPS, Step
 from topology.inventory import droplet_of
 
-COMPOSE_STACK = "basecommerce:compose:ComposeStack"
-"""The component that tells the files of its release."""
 ACTIVATION = "-activation"
 """How the one command of that component is called, behind the component's name."""
 DIGEST = re.compile(r"^# activate [\w-]+ (\w+)$", re.MULTILINE)
