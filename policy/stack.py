@@ -7,7 +7,6 @@ The engine tells a pack that is an executable neither directory nor environment 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +19,7 @@ from topology.files import read_yaml
 from topology.inventory import load_inventory
 from topology.names import ALLOW_VARIABLE, SETTINGS_KEY, STACK_FILE_VARIABLE
 from topology.project import Project, load_project, required_secrets
+from topology.versions import provider_pins
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,8 +62,7 @@ class Stack:
     @cached_property
     def pins(self) -> Mapping[str, str]:
         """The exact versions of the providers' SDKs, e.g. `{"digitalocean": "4.84.1"}`."""
-        text = (self.project.root / "requirements.txt").read_text()
-        return dict(re.findall(r"^pulumi-([a-z]+)==([0-9.]+)$", text, re.MULTILINE))
+        return provider_pins(self.project.root)
 
 
 def find_file(stack: str, root: Path = ROOT) -> Path:
