@@ -41,7 +41,7 @@ class Ranges:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class RangesChange:
     """What a refresh does to a file."""
 
     before: Ranges
@@ -67,7 +67,7 @@ def read(environment: Environment) -> Ranges:
     return _ranges(settings.cloudflare)
 
 
-def refresh(environment: Environment, today: datetime.date, url: str = PUBLISHED) -> Change:
+def refresh(environment: Environment, today: datetime.date, url: str = PUBLISHED) -> RangesChange:
     """Put the published list and its day into the stack's file. Raises BasecommerceError, with nothing changed."""
     if environment.is_local:
         raise UsageError(
@@ -83,7 +83,7 @@ def refresh(environment: Environment, today: datetime.date, url: str = PUBLISHED
         section["ranges_date"] = str(after.day)
 
     edit_yaml(environment.stack_file, renew)
-    return Change(before=before, after=after)
+    return RangesChange(before=before, after=after)
 
 
 def fetch(url: str) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from basec.environments import Environment
-from basec.secrets.certificates import new_client_certificate, new_origin_key, origin_csr
+from basec.secrets.origin_certificates import new_client_certificate, new_origin_key, origin_csr
 from basec.secrets.secret_values import generate
 from basec.secrets.stack_file import StackFile, full_key
 from topology.errors import UsageError

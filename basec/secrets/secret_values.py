@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from basec.secrets import certificates
+from basec.secrets import origin_certificates
 from topology.names import CLOUDFLARE_TOKEN, DEMO_PASSWORD, DIGITALOCEAN_TOKEN, HOST_KEY, LOGIN_KEY
 from topology.settings import TLS_KEYS, is_password
 
@@ -62,7 +62,7 @@ def make_missing(names: Collection[str], domain: str | None, read: Callable[[str
     made = {name: generate(name) for name in names if name not in TOKENS and name not in TLS_KEYS}
     if domain is None or not set(names) & set(TLS_KEYS):
         return made
-    return {**made, **certificates.fill(names, read, domain)}
+    return {**made, **origin_certificates.fill(names, read, domain)}
 
 
 @dataclass(frozen=True, kw_only=True)

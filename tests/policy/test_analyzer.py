@@ -11,7 +11,7 @@ import pytest
 from google.protobuf import struct_pb2
 from pulumi.runtime.proto import analyzer_pb2 as wire
 
-from basec.engine.policy import allow
+from basec.engine.policy_pack import allow
 from policy import analyzer as analyzer_module
 from policy.analyzer import Analyzer, read
 from policy.resources import SECRET, SIGNATURE, UNKNOWN, has_secret, plain

@@ -29,7 +29,7 @@ class PolicyError(BasecommerceError):
 
     exit_code = ExitCode.REFUSED
 
-    def __init__(self, name: str, violations: Sequence[Violation]) -> None:
+    def __init__(self, name: str, violations: Sequence[ReportedViolation]) -> None:
         self.violations = tuple(violations)
         first = min(violation.rule for violation in violations if violation.is_mandatory)
         super().__init__(
@@ -39,7 +39,7 @@ class PolicyError(BasecommerceError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Violation:
+class ReportedViolation:
     """What the pack found, as the engine passed it on."""
 
     rule: str
@@ -51,7 +51,7 @@ class Violation:
     fix: str
 
     @classmethod
-    def from_event(cls, event: Any) -> Violation:
+    def from_event(cls, event: Any) -> ReportedViolation:
         """Read an event of the engine: the rule's title, then a line for each part."""
         lines = dict(line.split(": ", 1) for line in event.message.splitlines() if ": " in line)
         return cls(
@@ -75,7 +75,7 @@ class Violation:
         return f"{self.rule} {self.resource}: {self.found}; wanted: {self.wanted}"
 
 
-def blocks(violations: Sequence[Violation]) -> str:
+def blocks(violations: Sequence[ReportedViolation]) -> str:
     """Give all mandatory ones, rule by rule; the engine tells them in the order of its own work."""
     mandatory = [violation for violation in violations if violation.is_mandatory]
     rules = {violation.rule for violation in mandatory}
@@ -88,11 +88,11 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def refused(violations: Sequence[Violation]) -> bool:
+def refused(violations: Sequence[ReportedViolation]) -> bool:
     return any(violation.is_mandatory for violation in violations)
 
 
-def as_json(violations: Sequence[Violation]) -> list[dict[str, str]]:
+def as_json(violations: Sequence[ReportedViolation]) -> list[dict[str, str]]:
     return [asdict(violation) for violation in violations]
 
 
