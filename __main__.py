@@ -29,7 +29,7 @@ from components.stack_config import StackConfig, load_stack_config
 from components.ufw_firewall import UfwFirewall, UfwFirewallArgs
 from components.zone_settings import ZoneSettings, ZoneSettingsArgs
 from topology.cloud_init import template_digest
-from topology.costs import machines_of as billed_machines
+from topology.costs import billed_machines
 from topology.secrets import ORIGIN_CERTIFICATE, PULL_AUTHORITIES
 
 ROOT = Path(__file__).resolve().parent

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def scale(stack: Stack) -> list[Figure]:
     fleets = {f"{size} droplets": fleet_of(size, WORK / f"fleet-{size}") for size in SIZES}
     try:
         argv = stack.argv("preview", "--dry", "--env", "staging")
-        found = in_turn(3, {name: lambda root=root: run(argv, cwd=root) for name, root in fleets.items()})
+        found = in_turn(3, {name: partial(run, argv, cwd=root) for name, root in fleets.items()})
     finally:
         for root in fleets.values():
             shutil.rmtree(root)

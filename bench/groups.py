@@ -27,7 +27,7 @@ COLD_S = 3600
 REST_S = 310
 """Between `down` and a measured `up`: ext4 without a journal keeps away from inodes that were deleted within the last
 300 s, which makes everything that is unpacked then slower (`recently_deleted` in fs/ext4/ialloc.c)."""
-UNJUDGED = "from basec import main; from basec.engine import policy; policy.JUDGED = (); main.run()"
+UNJUDGED = "from basec import main; from basec.engine import policy_pack; policy_pack.JUDGED = (); main.run()"
 IMPORTED = """
 import time
 from pathlib import Path

@@ -21,6 +21,7 @@ from components.machine import Machine
 from components.remote import command
 from components.stack_config import StackConfig
 from topology.bundle import Bundle
+from topology.names import COMPOSE_STACK
 from topology.secrets import SecretFile, service_secrets
 from topology.tier_variables import host_variables
 
@@ -78,7 +79,7 @@ class ComposeStack(pulumi.ComponentResource):
     files: pulumi.Output[dict[str, str]]
 
     def __init__(self, name: str, args: ComposeStackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("basecommerce:compose:ComposeStack", name, {}, opts)
+        super().__init__(COMPOSE_STACK, name, {}, opts)
         bundle, machine = args.bundle, args.machine
 
         def stdin(values: Mapping[str, Mapping[str, str]]) -> str:

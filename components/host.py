@@ -14,7 +14,7 @@ from typing import Self
 import pulumi
 
 from components.machine import Machine
-from components.remote import READINESS_DIALS, SSH_PORT, command, read_script
+from components.remote import READINESS_DIALS, command, read_script
 from components.stack_config import StackConfig
 from topology.cloud_init import (
     METADATA_UNIT,
@@ -26,6 +26,7 @@ from topology.cloud_init import (
     SSHD_PEERS_FILE,
 )
 from topology.fleet import DATA_MOUNT
+from topology.names import SSH_PORT
 
 PEER_WAIT_S = 300
 """Seconds a peer may take from creation to sshd's greeting; DigitalOcean names 55 s for a create."""

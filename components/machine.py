@@ -13,6 +13,7 @@ import pulumi
 
 from components.droplet import Droplet
 from components.stack_config import StackConfig
+from topology.names import LOGIN_KEY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ def machines_of(config: StackConfig, droplets: Mapping[str, Droplet]) -> dict[st
             name=name,
             droplet_id=droplet.id,
             user=config.project.settings.ssh.user,
-            private_key=config.secrets["login_private_key"],
+            private_key=config.secrets[LOGIN_KEY],
             addresses=addresses,
             target=entry if name == bastion else Endpoint(address=addresses[name], host_key=config.host_keys[name]),
             bastion=None if name == bastion else entry,

@@ -18,8 +18,7 @@ import pulumi
 from pulumi_command import remote
 
 from components.machine import Machine
-
-SSH_PORT = 22
+from topology.names import SSH_PORT
 
 SCRIPTS = Path(__file__).parent / "scripts"
 

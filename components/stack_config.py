@@ -17,7 +17,8 @@ from topology.bundle import Bundle, build_bundles
 from topology.errors import ConfigurationError
 from topology.inventory import load_inventory
 from topology.keys import public_key
-from topology.project import PROJECT, Project, load_project, required_secrets
+from topology.names import LOGIN_KEY, PROJECT
+from topology.project import Project, load_project, required_secrets
 from topology.secrets import check_secrets
 from topology.settings import OPTIONAL_SECRET_KEYS, SECRET_KEYS, host_key_secret
 
@@ -61,7 +62,7 @@ def load_stack_config(root: Path) -> StackConfig:
         secrets=secrets,
         host_private_keys=host_private_keys,
         host_keys={name: _public(key) for name, key in host_private_keys.items()},
-        login_key=_public(secrets["login_private_key"]),
+        login_key=_public(secrets[LOGIN_KEY]),
     )
 
 

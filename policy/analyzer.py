@@ -26,8 +26,8 @@ from policy.pack import judge, judge_files, judge_stack
 from policy.resources import Resource, has_secret, plain
 from policy.stack import ROOT, NoStackError, Stack, load_stack
 from topology.errors import ConfigurationError
+from topology.names import PROJECT
 from topology.policy_rules import MANDATORY, RULES, Violation
-from topology.project import PROJECT
 
 NAME = "basecommerce"
 VERSION = "1.0.0"

@@ -28,12 +28,7 @@ ResourceCheck = Callable[[Resource, Stack], Iterator[Finding]]
 StackCheck = Callable[[Sequence[Resource], Stack], Iterator[Finding]]
 FileCheck = Callable[[Stack], Iterator[Finding]]
 
-DROPLET = "digitalocean:index/droplet:Droplet"
 FIREWALL = "digitalocean:index/firewall:Firewall"
-VOLUME = "digitalocean:index/volume:Volume"
-RESERVED_IP = "digitalocean:index/reservedIp:ReservedIp"
-BUCKET = "digitalocean:index/spacesBucket:SpacesBucket"
-VPC = "digitalocean:index/vpc:Vpc"
 SSH_KEY = "digitalocean:index/sshKey:SshKey"
 TAG = "digitalocean:index/tag:Tag"
 RECORD = "cloudflare:index/dnsRecord:DnsRecord"

@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from policy.checks import COMMANDS, DROPLET, REMOTE, Finding, of_type
+from policy.checks import COMMANDS, REMOTE, Finding, of_type
+from policy.compose_rules import DOWNLOADED
 from policy.resources import Resource, Unknown
 from policy.stack import Stack
-from topology.inventory import SSH_PORT
+from topology.names import DROPLET, SSH_PORT
 from topology.secret_texts import SECRET_TEXT
 
 TEXTS = ("create", "update", "delete")
-PIPED_INTO_SHELL = re.compile(r"\b(curl|wget)\b[^\n;&]*\|\s*(sudo\s+(-\S+\s+)*)?(ba|da|z)?sh\b")
 STOPS_AT_ERRORS = re.compile(r"^\s*set -euo pipefail\s*$", re.MULTILINE)
 SHORTEST_SECRET = 8
 """Characters: a shorter text is in any script by chance."""
@@ -96,7 +96,7 @@ def clean_text(resource: Resource, stack: Stack) -> Iterator[Finding]:
             yield Finding(found=f"{key}: holds the value of {', '.join(known)}", wanted="secrets by stdin only")
         elif SECRET_TEXT.search(text.encode()):
             yield Finding(found=f"{key}: holds the text of a key or token", wanted="secrets by stdin only")
-        if PIPED_INTO_SHELL.search(text):
+        if DOWNLOADED.search(text):
             yield Finding(found=f"{key}: pipes what it downloads into a shell", wanted="packages with signatures")
         if key in TEXTS and text and not STOPS_AT_ERRORS.search(text):
             yield Finding(found=f"{key}: goes on after an error", wanted="`set -euo pipefail` on a line of its own")

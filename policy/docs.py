@@ -31,7 +31,7 @@ mandatory rule ends the preview with exit code 5 and a block for each case. Advi
 | plan | the steps: what would be replaced or destroyed | after preview, by `basec` ([more](dangerous-edits.md)) |
 
 - Files are checked against lists of what is allowed. A key of a service, a security option or a source of a mount that
-  is not in `topology/container_rules.py` is refused. If you need one, add it there, with a reason.
+  is not in `policy/container_rules.py` is refused. If you need one, add it there, with a reason.
 - Values known only after creation (ids, addresses, and texts that hold one) are checked during `up`, before that
   resource is made. The ceiling of the price is a setting, checked before the engine starts: exit code 2.
 - `make policy` checks the three stacks without an account or a secret of yours. `basec preview --json` has violations.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 
-from policy.checks import DROPLET, RECORD, ZONE_SETTING, Finding, of_type
+from policy.checks import RECORD, ZONE_SETTING, Finding, of_type
 from policy.resources import Resource, Unknown
 from policy.stack import Stack
+from topology.names import DROPLET
 from topology.settings import PRIVATE_RANGES
 
 PULLS = "cloudflare:index/authenticatedOriginPullsSettings:AuthenticatedOriginPullsSettings"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from policy.checks import BUCKET, DROPLET, RESERVED_IP, VOLUME, VPC, Finding, of_type
+from policy.checks import Finding, of_type
 from policy.resources import UNKNOWN, Resource, Unknown
 from policy.stack import Stack
 from topology.cloud_init import TEMPLATE_FILE, USER_DATA_LIMIT, render_user_data, template_digest
+from topology.names import BUCKET, DROPLET, RESERVED_IP, VOLUME, VPC
 from topology.secret_texts import SECRET_TEXT
 
 ALERT = "digitalocean:index/monitorAlert:MonitorAlert"

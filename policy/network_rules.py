@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
-from policy.checks import DROPLET, FIREWALL, Finding, of_type
+from policy.checks import FIREWALL, Finding, of_type
 from policy.resources import Resource, Unknown
 from policy.stack import Stack
-from topology.inventory import CLOUDFLARE, SSH_PORT, SSH_SOURCES
+from topology.inventory import CLOUDFLARE, SSH_SOURCES
+from topology.names import DROPLET, HTTP_PORT, HTTPS_PORT, SSH_PORT
 
-WEB_PORTS = ("80", "443")
-EGRESS_PORTS = {"tcp": {"53", "80", "443"}, "udp": {"53", "123"}}
+WEB_PORTS = (str(HTTP_PORT), str(HTTPS_PORT))
+EGRESS_PORTS = {"tcp": {"53", *WEB_PORTS}, "udp": {"53", "123"}}
 """Names, packages and images, the clock. icmp has no ports."""
 NUMBERED_SOURCES = ("sourceDropletIds", "sourceLoadBalancerUids", "sourceKubernetesIds")
 Network = IPv4Network | IPv6Network

@@ -7,7 +7,6 @@ The engine tells a pack that is an executable neither directory nor environment 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,12 +17,11 @@ from topology.crosscheck import is_local
 from topology.errors import BasecommerceError, ConfigurationError
 from topology.files import read_yaml
 from topology.inventory import load_inventory
-from topology.project import SETTINGS_KEY, Project, load_project, required_secrets
+from topology.names import ALLOW_VARIABLE, SETTINGS_KEY, STACK_FILE_VARIABLE
+from topology.project import Project, load_project, required_secrets
+from topology.versions import provider_pins
 
 ROOT = Path(__file__).resolve().parent.parent
-STACK_FILE_VARIABLE = "BASECOMMERCE_STACK_FILE"
-ALLOW_VARIABLE = "BASECOMMERCE_ALLOW_REPLACE"
-"""Names or URNs, separated by blanks, of what the operator let lose its protection with `--allow-replace`."""
 
 
 class NoStackError(BasecommerceError):
@@ -64,8 +62,7 @@ class Stack:
     @cached_property
     def pins(self) -> Mapping[str, str]:
         """The exact versions of the providers' SDKs, e.g. `{"digitalocean": "4.84.1"}`."""
-        text = (self.project.root / "requirements.txt").read_text()
-        return dict(re.findall(r"^pulumi-([a-z]+)==([0-9.]+)$", text, re.MULTILINE))
+        return provider_pins(self.project.root)
 
 
 def find_file(stack: str, root: Path = ROOT, given: str = "") -> Path:

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from policy.checks import DROPLET, FIREWALL, SSH_KEY, TAG, VOLUME, VPC, Finding
+from policy.checks import FIREWALL, SSH_KEY, TAG, Finding
+from policy.compose_rules import clear_lines, compose_violations, read_bundle
+from policy.host_rules import host_violations
 from policy.machine_rules import CHECK, CHECK_ALERT
 from policy.resources import Resource, Unknown
+from policy.server_files import network
+from policy.server_rules import server_violations
 from policy.stack import Stack
+from policy.stack_secrets import SHORTEST, clear_secrets, shared_secrets, weak_secrets
 from topology.bundle import build_bundle, list_sources
-from topology.compose_rules import clear_lines, compose_violations, read_bundle
-from topology.container_rules import table
 from topology.errors import ConfigurationError, Problem
-from topology.host_rules import host_violations
+from topology.mounts import table
+from topology.names import CLOUD_STACKS, DROPLET, PROJECT, SALT_KEY, SETTINGS_KEY, VOLUME, VPC
 from topology.policy_rules import RULES, Violation
-from topology.project import PROJECT, SETTINGS_KEY
 from topology.secret_texts import tracked_secrets
-from topology.server_files import network
-from topology.server_rules import server_violations
-from topology.stack_file import SHORTEST, clear_secrets, shared_secrets, weak_secrets
 
 PROJECT_GROUP = "digitalocean:index/project:Project"
 NAMED = (DROPLET, VOLUME, VPC, FIREWALL, SSH_KEY, CHECK, CHECK_ALERT, PROJECT_GROUP)
 PROVIDERS = "pulumi:providers:"
-CLOUD_FILES = ("Pulumi.staging.yaml", "Pulumi.production.yaml")
+CLOUD_FILES = tuple(f"Pulumi.{name}.yaml" for name in CLOUD_STACKS)
 
 
 def shipped_files(stack: Stack) -> Iterator[Violation]:
@@ -83,7 +83,7 @@ def kept_secrets(stack: Stack) -> Iterator[Finding]:
         )
     for other, document in _beside(stack):
         for key in shared_secrets(stack.document, document):
-            what = "it and all encrypted values" if key == "encryptionsalt" else "it"
+            what = "it and all encrypted values" if key == SALT_KEY else "it"
             fix = f"remove {what} from {file}, {again}; if it is a token, type another one"
             yield Finding(place=f"{file}: {key}", found=f"the same as in {other}", wanted="secrets of its own", fix=fix)
 

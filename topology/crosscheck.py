@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from topology.costs import CENTS, bill, dollars, machines_of, total
+from topology.costs import CENTS, bill, billed_machines, dollars, total
 from topology.errors import Problem
 from topology.inventory import Inventory
+from topology.names import LOCAL_STACK
 from topology.settings import APPLICATIONS, REGION_RANGES, Settings
 from topology.versions import Versions
 
@@ -99,7 +100,7 @@ def shared_problems(
 
 
 def _limit_problems(file: str, path: str, limit_usd: int, inventory: Inventory) -> Iterator[Problem]:
-    items = bill(machines_of(inventory), inventory)
+    items = bill(billed_machines(inventory), inventory)
     cents = total(items)
     if cents is not None and cents > limit_usd * CENTS:
         listed = ", ".join(item.text for item in items if item.cents)
@@ -114,4 +115,4 @@ def _limit_problems(file: str, path: str, limit_usd: int, inventory: Inventory) 
 
 def is_local(stack: str) -> bool:
     """Tell whether a stack lives in a local cloud: `local` or `local-<suffix>`."""
-    return stack == "local" or stack.startswith("local-")
+    return stack == LOCAL_STACK or stack.startswith(f"{LOCAL_STACK}-")

@@ -5,7 +5,7 @@ BasecommerceError (1)
 ├── ConfigurationError (2)    settings, inventory, versions or secrets; holds every problem at once
 ├── HostCheckError (3)        the machine cannot run the local cloud
 ├── RemoteError (4)           a command on a droplet failed
-└── RefusedPlanError (5)      a plan with dangerous edits (`topology/plan.py`), or one that no longer fits
+└── RefusedPlanError (5)      a plan with dangerous edits (`topology/dangerous_edits.py`), or one that no longer fits
 """
 
 from __future__ import annotations

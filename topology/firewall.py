@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Literal
 
-from topology.inventory import CLOUDFLARE, INTERNET, SSH_PORT, SSH_SOURCES, FirewallRule
+from topology.inventory import CLOUDFLARE, INTERNET, SSH_SOURCES, FirewallRule
+from topology.names import SSH_PORT
 from topology.project import Project
 
 ANYWHERE = "0.0.0.0/0"

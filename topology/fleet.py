@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from topology.container_rules import mounts
 from topology.errors import ConfigurationError, Problem
 from topology.files import read_yaml
+from topology.mounts import mounts
 
 DATA_DIR = "DATA_DIR"
 DATA_MOUNT = "/mnt/data"

@@ -38,7 +38,6 @@ OURS = frozenset(
     }
 )
 """Words that are no name of a vertical or of its folder."""
-SSH_PORT = 22
 HIGHEST_PORT = 65535
 
 Slug = Annotated[

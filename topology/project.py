@@ -13,13 +13,19 @@ from topology.errors import ConfigurationError, Problem
 from topology.files import check_model, read_yaml
 from topology.inventory import DropletSpec, Inventory, SizeSpec, load_inventory
 from topology.logins import database_password, database_services
-from topology.settings import HOST_KEY, OPTIONAL_SECRET_KEYS, SECRET_KEYS, Settings, host_key_secret
+from topology.names import (
+    CLOUD_STACKS,
+    HOST_KEY,
+    LOCAL_STACK_NAME,
+    LOCAL_TEMPLATE,
+    PROJECT,
+    SETTINGS_KEY,
+)
+from topology.settings import OPTIONAL_SECRET_KEYS, SECRET_KEYS, Settings, host_key_secret
 from topology.versions import Versions, load_versions
 
 T = TypeVar("T")
 
-PROJECT = "basecommerce"
-SETTINGS_KEY = f"{PROJECT}:settings"
 STACKS_HINT = "known stacks: local, local-<suffix>, staging, production"
 
 
@@ -75,7 +81,7 @@ class Project:
 
 def settings_file(stack: str) -> str:
     """Name the file in which a person edits a stack's settings; that of a local stack is rendered from the template."""
-    return "Pulumi.local.yaml" if is_local(stack) else f"Pulumi.{stack}.yaml"
+    return LOCAL_TEMPLATE if is_local(stack) else f"Pulumi.{stack}.yaml"
 
 
 def required_secrets(inventory: Inventory | None) -> tuple[str, ...]:
@@ -130,7 +136,7 @@ def _settings(file: str, raw: object) -> Settings:
 
 
 def _stack_problems(stack: str) -> Iterator[Problem]:
-    if stack not in ("staging", "production") and not re.fullmatch(r"local(-[a-z0-9]+)*", stack):
+    if stack not in CLOUD_STACKS and not re.fullmatch(LOCAL_STACK_NAME, stack):
         yield Problem(file="stack", path="", message=f"'{stack}' is not a known stack", hint=STACKS_HINT)
 
 

@@ -19,7 +19,8 @@ from topology.logins import (
     redis_password,
     redis_users,
 )
-from topology.project import PROJECT, Project, required_secrets
+from topology.names import CLOUDFLARE_TOKEN, DEMO_PASSWORD, DIGITALOCEAN_TOKEN, HOST_KEY, LOGIN_KEY, PROJECT
+from topology.project import Project, required_secrets
 from topology.settings import TLS_KEYS, host_key_secret, is_password
 from topology.tls import ORIGIN_KEY, tls_fault
 
@@ -76,7 +77,7 @@ def _fault(project: Project, name: str, values: Mapping[str, str], today: dateti
         return tls_fault(name, values, project.settings.domain, today)
     if is_password(name) and not re.fullmatch(PASSWORD_PATTERN, value):
         return f"this secret ({len(value)} characters) is not made of 24 or more letters, digits, '_' and '-'"
-    if name == "login_private_key" or name.startswith("host_key_"):
+    if name == LOGIN_KEY or name.startswith(HOST_KEY):
         try:
             public_key(value)
         except ValueError as error:
@@ -130,13 +131,13 @@ def secret_uses(project: Project, samples: Mapping[str, str]) -> dict[str, tuple
                     uses[name].append(f"{spec.tier}: {file}")
     for name, droplet in ((host_key_secret(droplet), droplet) for droplet in project.inventory.droplets):
         uses[name].append(f"{droplet}: sshd")
-    uses["login_private_key"] += ["login-key (public half)", *(f"{name}: SSH" for name in project.inventory.droplets)]
+    uses[LOGIN_KEY] += ["login-key (public half)", *(f"{name}: SSH" for name in project.inventory.droplets)]
     uses["origin_csr"].append("Cloudflare: origin certificate")
     for name in ("origin_pull_certificate", "origin_pull_private_key"):
         uses[name].append("Cloudflare: origin pulls")
-    uses["digitalocean:token"].append("provider digitalocean")
-    uses["cloudflare:apiToken"].append("provider cloudflare")
-    uses["demo_password"] = ["the demo tenant's admin"]
+    uses[DIGITALOCEAN_TOKEN].append("provider digitalocean")
+    uses[CLOUDFLARE_TOKEN].append("provider cloudflare")
+    uses[DEMO_PASSWORD] = ["the demo tenant's admin"]
     return {name: tuple(dict.fromkeys(places)) for name, places in uses.items()}
 
 

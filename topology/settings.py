@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictInt
 
 from topology.fields import Cidr, Day, Expected, Fqdn, Image, ImageTag, Name, Section, Some, Table, refuse
 from topology.logins import DATABASE_SERVICES, REDIS_COMMANDS, database_password, redis_password
+from topology.names import CLOUDFLARE_TOKEN, DEMO_PASSWORD, DIGITALOCEAN_TOKEN, HOST_KEY, LOGIN_KEY
 from topology.system_names import SYSTEM_NAMES
 
 TLS_KEYS = ("origin_private_key", "origin_csr", "origin_pull_certificate", "origin_pull_private_key")
@@ -22,21 +23,19 @@ PASSWORD_KEYS = (
     "token_key",
 )
 
-HOST_KEY = "host_key_"
-
 SECRET_KEYS = (
     *PASSWORD_KEYS,
-    "login_private_key",
-    "host_key_infra",
-    "host_key_vertical",
-    "host_key_edge",
+    LOGIN_KEY,
+    f"{HOST_KEY}infra",
+    f"{HOST_KEY}vertical",
+    f"{HOST_KEY}edge",
     *TLS_KEYS,
-    "digitalocean:token",
-    "cloudflare:apiToken",
+    DIGITALOCEAN_TOKEN,
+    CLOUDFLARE_TOKEN,
 )
 """Secrets of every stack; a key without a name space belongs to `basecommerce:`. Further droplets add `host_key_*`."""
 
-OPTIONAL_SECRET_KEYS = ("demo_password",)
+OPTIONAL_SECRET_KEYS = (DEMO_PASSWORD,)
 """Known, but only on local stacks."""
 
 PRIVATE_RANGES = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))

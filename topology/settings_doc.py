@@ -19,9 +19,8 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from topology.fields import Section
 from topology.inventory import Inventory
-from topology.project import PROJECT, SETTINGS_KEY
+from topology.names import MADE_KEY, PROJECT, SETTINGS_KEY
 from topology.settings import SECRET_KEYS, Settings
-from topology.stack_file import MADE_KEY
 from topology.versions import Versions
 
 ROOT = Path(__file__).resolve().parents[1]

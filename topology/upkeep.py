@@ -6,7 +6,8 @@ import datetime
 from collections.abc import Iterator
 
 from topology.errors import Problem
-from topology.project import SETTINGS_KEY, Project
+from topology.names import SETTINGS_KEY
+from topology.project import Project
 
 RANGES_MAX_AGE_DAYS = 90
 """The list changes rarely and on no fixed day; a range that is missing here is an error 522 for some visitors."""

@@ -23,8 +23,9 @@ from semver import VersionInfo
 from basec.engine.backend import described, state_of
 from basec.engine.locks import RUN_VARIABLE
 from basec.engine.variables import variables
-from basec.environments import PROJECT, Environment
+from basec.environments import Environment
 from basec.io.console import say
+from topology.names import PROJECT
 
 OPERATIONS = ("preview", "up", "destroy", "refresh")
 NOTHING_TOLD: Mapping[tuple[str, ...], str] = {

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from policy.checks import BUCKET, DROPLET, FIREWALL, RECORD, RESERVED_IP, VOLUME, VPC, ZONE_SETTING
+from policy.checks import FIREWALL, RECORD, ZONE_SETTING
 from policy.domain_rules import PULLS, PULLS_CERTIFICATE
 from policy.machine_rules import ALERT, CHECK, CHECK_ALERT
 from policy.resources import UNKNOWN, Resource
@@ -17,6 +17,7 @@ from tests.unit.topology_support import ROOT, private_key, raw_settings, with_va
 from topology.cloud_init import render_user_data
 from topology.firewall import cloud_rules
 from topology.keys import public_key
+from topology.names import BUCKET, DROPLET, RESERVED_IP, VOLUME, VPC
 from topology.project import Project, load_project
 from topology.settings import SECRET_KEYS
 

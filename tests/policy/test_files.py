@@ -11,21 +11,20 @@ from typing import Any
 import pytest
 import yaml
 
-from policy import stack_rules
+from policy import host_rules, stack_rules
+from policy.compose_rules import compose_violations, read_bundle
+from policy.container_rules import SERVICE_KEYS, release_memory
+from policy.host_rules import host_violations
 from policy.pack import judge_files
+from policy.server_rules import server_violations
 from policy.stack import Stack
+from policy.stack_secrets import clear_secrets, shared_secrets, weak_secrets
 from tests.policy.fixtures import PASSWORD, stack
 from tests.unit.topology_support import REMOVED, with_value
-from topology import host_rules
 from topology.bundle import Bundle, build_bundle, pack
-from topology.compose_rules import compose_violations, read_bundle
-from topology.container_rules import SERVICE_KEYS, release_memory
 from topology.errors import ConfigurationError, Problem
-from topology.host_rules import host_violations
 from topology.policy_rules import RULES, Violation
 from topology.secret_texts import shown, tracked_secrets
-from topology.server_rules import server_violations
-from topology.stack_file import clear_secrets, shared_secrets, weak_secrets
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ("BC17", "BC18", "BC19", "BC22", "BC23")

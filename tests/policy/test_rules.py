@@ -13,7 +13,7 @@ from policy.pack import RESOURCE_CHECKS, STACK_CHECKS, judge, judge_files, judge
 from policy.resources import UNKNOWN, Resource
 from policy.stack import Stack
 from tests.policy.fixtures import PASSWORD, resource, spoil, stack, whole
-from topology.plan import Refusal, RefusedPlanError
+from topology.dangerous_edits import Refusal, RefusedPlanError
 from topology.policy_rules import RULES, Violation
 
 Edit = Callable[[dict[str, Resource], Stack], None]

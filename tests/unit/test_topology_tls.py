@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from basec.secrets.certificates import fill, new_client_certificate, new_origin_key, origin_csr
+from basec.secrets.origin_certificates import fill, new_client_certificate, new_origin_key, origin_csr
 from tests.unit.tls_support import client_chain, foreign_client, origin_request, tls_secrets
 from tests.unit.topology_support import private_key, project, secret_values
 from topology.errors import ConfigurationError

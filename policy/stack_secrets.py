@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from topology.names import MADE_KEY, PROJECT, SALT_KEY, SETTINGS_KEY
 from topology.secret_texts import SECRET_KEY, text_is_secret
 
-MADE_KEY = "basecommerce:made"
 MADE_NOTE = re.compile(r"\d{4}-\d{2}-\d{2} \S{1,8}")
 """When `basec init` made a secret, in clear: the day, and the start of the sealed text that is meant."""
 EXAMPLES = re.compile(
@@ -16,9 +16,8 @@ EXAMPLES = re.compile(
     re.IGNORECASE,
 )
 """What readers of a README copy."""
-PLAIN_KEYS = ("basecommerce:settings", MADE_KEY)
+PLAIN_KEYS = (SETTINGS_KEY, MADE_KEY)
 """All that the program reads in clear of its own name space."""
-SALT_KEY = "encryptionsalt"
 SHORTEST = 16
 """Characters of any secret; passwords of ours have 24 (`topology/secrets.py`)."""
 
@@ -42,17 +41,10 @@ def _clear(value: object, path: str) -> Iterator[str]:
             yield from _clear(item, f"{path}.{index}")
     elif value is not None and value != "":
         key = path.removeprefix("config.")
-        unread = path != key and key.startswith("basecommerce:") and not key.startswith(PLAIN_KEYS)
+        unread = path != key and key.startswith(f"{PROJECT}:") and not key.startswith(PLAIN_KEYS)
         named = not isinstance(value, bool) and SECRET_KEY.search(path.rpartition(".")[2])
         if unread or named or text_is_secret(str(value)):
             yield path
-
-
-def plain_config(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what a stack's file has in clear: a copy of it must be judged as the file is, secrets or not."""
-    config = document.get("config")
-    entries = config.items() if isinstance(config, Mapping) else ()
-    return {key: value for key, value in entries if not (isinstance(value, Mapping) and set(value) == {"secure"})}
 
 
 def weak_secrets(secrets: Mapping[str, str]) -> Iterator[tuple[str, str]]:

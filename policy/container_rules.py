@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from topology.mounts import listed, mounts, table
 
 MOST_PROCESSES = 256
 """Of one container: PostgreSQL's 100 connections and room for its own. Source: CIS Docker 1.6, 5.29."""
@@ -45,18 +46,6 @@ ADDRESS = re.compile(r"\$\{[A-Z][A-Z0-9_]*_ADDRESS:\?[^}]*\}")
 
 Finding = tuple[str, str, str]
 """What was found, what was wanted, and what mends it: empty where the rule's own words do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mount:
-    """One entry of `volumes`, in either form."""
-
-    source: str
-    target: str
-    writable: bool
-    text: str
-    creates: bool
-    """Whether Docker would make a missing source, as an empty directory of root's."""
 
 
 def confined(service: Mapping[str, Any], data: str) -> Iterator[Finding]:
@@ -190,32 +179,6 @@ def _mounts(service: Mapping[str, Any], data: str) -> Iterator[Finding]:
             yield f"volumes: {mount.text}", wanted, "start from the anchor `no-create`"
 
 
-def mounts(service: Mapping[str, Any]) -> Iterator[Mount]:
-    """Give the mounts of a service."""
-    for entry in listed(service.get("volumes")):
-        if isinstance(entry, Mapping):
-            bind = table(entry.get("bind"))
-            known = entry.get("type") == "bind" and not set(bind) - {"create_host_path"}
-            yield Mount(
-                source=str(entry.get("source", "")) if known else "",
-                target=str(entry.get("target", "")),
-                writable=entry.get("read_only") is not True,
-                text=f"{entry.get('source')}:{entry.get('target')}" if known else str(dict(entry)),
-                creates=bind.get("create_host_path") is not False,
-            )
-        else:
-            # A colon in ${NAME:-default} separates nothing.
-            parts = re.findall(r"(?:\$\{[^}]*\}|[^:])+", str(entry))
-            options = parts[2].split(",") if len(parts) > 2 else []
-            yield Mount(
-                source=parts[0] if len(parts) > 1 else "",
-                target=parts[1] if len(parts) > 1 else "",
-                writable="ro" not in options or "rw" in options,
-                text=str(entry),
-                creates=True,
-            )
-
-
 def project_faults(document: Mapping[str, Any]) -> Iterator[Finding]:
     """Judge what stands beside the services: what comes from another file would be judged by nobody."""
     for key in sorted(map(str, document)):
@@ -242,18 +205,6 @@ def release_memory(document: Mapping[str, Any]) -> tuple[float, str]:
     if reserved:
         counted.append(f"{reserved:.0f} MiB in reserve")
     return sum(limits) + reserved, f" with {' and '.join(counted)}" if counted else ""
-
-
-def table(value: object) -> Mapping[str, Any]:
-    """Give a table, or an empty one for what is none."""
-    return value if isinstance(value, Mapping) else {}
-
-
-def listed(value: object) -> Sequence[Any]:
-    """Give a list, one of one entry for a single value."""
-    if value is None:
-        return ()
-    return value if isinstance(value, list | tuple) else (value,)
 
 
 def mebibytes(limit: object) -> float:

@@ -12,13 +12,13 @@ from typing import Any
 
 import yaml
 
+from policy.compose_rules import DOWNLOADED, LOADER, UNREADABLE
+from policy.server_files import read_sshd
 from topology.cloud_init import SAMPLE_LOGIN_KEY, SSHD_FILE, SSHD_PEERS_FILE, TEMPLATE_FILE, sample_user_data
-from topology.compose_rules import DOWNLOADED, LOADER, UNREADABLE
-from topology.container_rules import listed, table
+from topology.mounts import listed, table
 from topology.policy_rules import RULES, Violation
 from topology.project import Project
 from topology.secret_texts import shown, words_are_secret
-from topology.server_files import read_sshd
 
 Fault = tuple[str, str]
 """What was found, and what was wanted."""

@@ -10,12 +10,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from topology.container_rules import mounts, table
-from topology.nginx_rules import nginx_faults
-from topology.policy_rules import RULES, Violation
-from topology.project import Project
-from topology.secret_texts import SECRET_PATH, shown
-from topology.server_files import (
+from policy.nginx_rules import nginx_faults
+from policy.server_files import (
     Fault,
     Server,
     network,
@@ -26,6 +22,10 @@ from topology.server_files import (
     shipped,
     words_of,
 )
+from topology.mounts import mounts, table
+from topology.policy_rules import RULES, Violation
+from topology.project import Project
+from topology.secret_texts import SECRET_PATH, shown
 
 ON, OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
 POSTGRESQL: Mapping[str, tuple[tuple[str, ...], str]] = {

@@ -7,12 +7,7 @@ import dataclasses
 import pytest
 
 from tests.unit.topology_support import project
-from topology.plan import (
-    BUCKET,
-    DROPLET,
-    RESERVED_IP,
-    VOLUME,
-    VPC,
+from topology.dangerous_edits import (
     RefusedPlanError,
     Step,
     judge,
@@ -20,6 +15,7 @@ from topology.plan import (
     powered_off,
     template_notes,
 )
+from topology.names import BUCKET, DROPLET, RESERVED_IP, VOLUME, VPC
 
 HEAD = "urn:pulumi:staging::basecommerce::basecommerce:droplet:Droplet$"
 MACHINE = f"{HEAD}{DROPLET}::infra-droplet"

@@ -6,8 +6,9 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 
+from policy.server_files import Directive, Fault, Server, network, read_nginx, shipped, words_of
+from topology.names import HTTP_PORT
 from topology.secret_texts import SECRET_PATH
-from topology.server_files import Directive, Fault, Server, network, read_nginx, shipped, words_of
 
 COMMAND = ["nginx", "-g", "daemon off;"]
 ONLY: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -65,7 +66,7 @@ def _tls(tree: Directive, _server: Server) -> Iterator[Fault]:
 def _listeners(server: Directive, *, asks: bool) -> Iterator[Fault]:
     for listen in server.own("listen"):
         address = " ".join(listen.words[:1])
-        if address.rpartition(":")[2] == "80" or address.startswith("127."):
+        if address.rpartition(":")[2] == str(HTTP_PORT) or address.startswith("127."):
             continue
         if "ssl" not in listen.words:
             yield listen.file, listen.shown, "ssl on every port but 80"

@@ -8,11 +8,12 @@ from typing import Any
 
 import yaml
 
+from policy.container_rules import confined, project_faults, release_memory
 from topology.bundle import Bundle
-from topology.container_rules import confined, listed, project_faults, release_memory, table
 from topology.fleet import DATA_MOUNT
 from topology.image_names import image_fault, major_version
 from topology.inventory import CLOUDFLARE
+from topology.mounts import listed, table
 from topology.policy_rules import RULES, Violation
 from topology.project import Project
 from topology.secret_texts import ASSIGNED, shown, strings_of, text_is_secret, variable_is_secret, words_are_secret

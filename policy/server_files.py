@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from topology.container_rules import listed, mounts
+from topology.mounts import listed, mounts
 from topology.project import Project
 
 Fault = tuple[str, str, str]

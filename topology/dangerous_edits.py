@@ -10,13 +10,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from topology.errors import BasecommerceError, ExitCode
+from topology.names import BUCKET, DROPLET, RESERVED_IP, VOLUME, VPC
 from topology.project import Project, settings_file
 
-DROPLET = "digitalocean:index/droplet:Droplet"
-VOLUME = "digitalocean:index/volume:Volume"
-RESERVED_IP = "digitalocean:index/reservedIp:ReservedIp"
-VPC = "digitalocean:index/vpc:Vpc"
-BUCKET = "digitalocean:index/spacesBucket:SpacesBucket"
 STATEFUL: Mapping[str, str] = {
     DROPLET: "the machine is destroyed: its tier is down meanwhile, and what its own disk holds is lost",
     VOLUME: "the volume is destroyed with everything on it: the data of PostgreSQL and Redis",
