@@ -88,7 +88,7 @@ class HostArgs:
 
 
 def swap_mib(memory_mib: int) -> int:
-    """Give the size of the swap file in MiB, 0 for none."""
+    """Return the size of the swap file in MiB, 0 for none."""
     return memory_mib if memory_mib <= SMALL_MEMORY_MIB else 0
 
 

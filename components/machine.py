@@ -42,7 +42,7 @@ class Machine:
 
 
 def machines_of(config: StackConfig, droplets: Mapping[str, Droplet]) -> dict[str, Machine]:
-    """Give the way to each droplet: straight to the bastion's public address, through it to the private others."""
+    """Return the way to each droplet: straight to the bastion's public address, through it to the private others."""
     bastion = config.project.inventory.bastion
     addresses = {name: droplet.private_ip for name, droplet in droplets.items()}
     entry = Endpoint(address=droplets[bastion].address, host_key=config.host_keys[bastion])

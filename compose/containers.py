@@ -76,7 +76,7 @@ class Containers:
         self.programs = programs
 
     def compose(self, release: Release, *arguments: str, deadline: float = 60, text: str = "") -> str:
-        """Runs docker compose on the release, for `deadline` seconds at most; what it runs reads `text`."""
+        """Run docker compose on the release, for `deadline` seconds at most; what it runs reads `text`."""
         bundle, variables = self.files.bundle(release), self.files.variables_file(release)
         argv = ["docker", "compose", "--ansi", "never", "-p", self.tier, "--project-directory", str(bundle)]
         argv += ["--env-file", str(bundle / ".env"), "--env-file", str(variables), "-f", str(bundle / "compose.yaml")]
@@ -85,11 +85,11 @@ class Containers:
     # ---- questions -------------------------------------------------------------------------------------
 
     def services(self, release: Release) -> dict[str, dict[str, Any]]:
-        """Gives the services of the release as compose sees them, `migrate` included."""
+        """Return the services of the release as compose sees them, `migrate` included."""
         return dict(json.loads(self.compose(release, "--profile", "migrate", "config", "--format", "json"))["services"])
 
     def states(self, release: Release) -> list[Container]:
-        """Lists the container of each service that should run, by name."""
+        """List the container of each service that should run, by name."""
         text = self.compose(release, "ps", "-a", "--format", "json").strip()
         rows = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
         found = {row["Service"]: row for row in rows}
@@ -100,13 +100,13 @@ class Containers:
         ]
 
     def unhealthy(self, release: Release) -> list[Container]:
-        """Lists those that do not serve."""
+        """List those that do not serve."""
         return [container for container in self.states(release) if not container.serves]
 
     # ---- steps -----------------------------------------------------------------------------------------
 
     def pull(self, release: Release) -> None:
-        """Fetches every image of the release that is not here yet."""
+        """Fetch every image of the release that is not here yet."""
         for image in sorted({service["image"] for service in self.services(release).values()}):
             try:
                 self.programs.run(["docker", "image", "inspect", "--format", "{{.Id}}", image], 30)
@@ -115,7 +115,7 @@ class Containers:
                 self.programs.run(["docker", "pull", "--quiet", image], PULL_DEADLINE)
 
     def try_out(self, release: Release) -> None:
-        """Lets each service look at its new configuration, before anything that runs is touched.
+        """Let each service look at its new configuration, before anything that runs is touched.
 
         Raises ReleaseError with what the first one says that refuses it.
         """
@@ -132,7 +132,7 @@ class Containers:
                 ) from None
 
     def run_once(self, release: Release, purpose: str, arguments: Sequence[str], deadline: float) -> None:
-        """Runs a service's container to its end, `deadline` seconds at most.
+        """Run a service's container to its end, `deadline` seconds at most.
 
         One of a killed run is removed first: two at once would race, and what a killed one began is rolled back.
         """
@@ -143,7 +143,7 @@ class Containers:
         self.compose(release, *run, *arguments, deadline=deadline)
 
     def up(self, release: Release, *services: str) -> None:
-        """Starts these services, or all, and waits until they are healthy."""
+        """Start these services, or all, and waits until they are healthy."""
         wait = ["up", "-d", "--wait", "--wait-timeout", str(HEALTH_DEADLINE)]
         failed: ReleaseError | None = None
         try:
@@ -165,7 +165,7 @@ class Containers:
             raise ReleaseError(f"{self.tier}: health: {names}", LINES_ABOVE)
 
     def prove(self, release: Release) -> None:
-        """Asks each service for what its visitors will. Raises ReleaseError with what one of them does not show.
+        """Ask each service for what its visitors will. Raises ReleaseError with what one of them does not show.
 
         Services that can show it have a folder of their name in the bundle, with a health.py.
         """
@@ -178,7 +178,7 @@ class Containers:
                 raise ReleaseError(f"{self.tier}: {name}: healthy, but: {said}", LINES_ABOVE) from None
 
     def explain(self, release: Release) -> None:
-        """Prints state, last health check and last log lines of what does not serve."""
+        """Print state, last health check and last log lines of what does not serve."""
         with contextlib.suppress(ReleaseError):
             for container in (c for c in self.unhealthy(release) if c.state != "missing"):
                 say(f"{self.tier}: {container.name}: {container.condition}")
@@ -192,7 +192,7 @@ class Containers:
                 print(self.programs.clean("\n".join(lines)), file=sys.stderr, flush=True)
 
     def remove_images(self, images: Iterable[str]) -> None:
-        """Removes the images, but for what cannot be removed: in use by hand, never pulled here, or gone already."""
+        """Remove the images, but for what cannot be removed: in use by hand, never pulled here, or gone already."""
         for image in images:
             with contextlib.suppress(ReleaseError):
                 self.programs.run(["docker", "image", "rm", image], 60)

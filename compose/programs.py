@@ -21,13 +21,13 @@ class ReleaseError(Exception):
     """What is wrong as `<where>: <key>: <what>`, and a hint."""
 
     def __init__(self, message: str, hint: str) -> None:
-        """Keeps the hint apart, for its own line."""
+        """Keep the hint apart, for its own line."""
         super().__init__(message)
         self.hint = hint
 
 
 def say(text: str) -> None:
-    """Writes one line for the caller and for the journal."""
+    """Write one line for the caller and for the journal."""
     sys.stderr.write(f"release: {text}\n")
     sys.stderr.flush()
     syslog.syslog(text)
@@ -43,21 +43,21 @@ class Programs:
         self._secrets: set[str] = set()
 
     def hide(self, content: str) -> None:
-        """Remembers the secrets in a file's content, never to be shown.
+        """Remember the secrets in a file's content, never to be shown.
 
         Short words of a secrets file are names and hosts; passwords and keys have at least 24 characters.
         """
         self._secrets |= set(re.findall(r"[A-Za-z0-9_-]{20,}", content))
 
     def clean(self, text: str) -> str:
-        """Gives the text without terminal control sequences and without any secret."""
+        """Return the text without terminal control sequences and without any secret."""
         text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
         for secret in self._secrets:
             text = text.replace(secret, "[secret]")
         return text
 
     def run(self, argv: Sequence[str], deadline: float, shown: str = "", text: str = "") -> str:
-        """Gives the standard output of a program, which is named `shown` in errors and reads `text`.
+        """Return the standard output of a program, which is named `shown` in errors and reads `text`.
 
         Its environment is empty, since variables there would override those of the env files.
 

@@ -55,7 +55,7 @@ class Tier:
 
     @contextlib.contextmanager
     def lock(self, command: str, wait: float) -> Iterator[None]:
-        """Lets one run at a time go on; the others wait up to `wait` seconds.
+        """Let one run at a time go on; the others wait up to `wait` seconds.
 
         Programs that it starts hold the lock too: those of a killed run finish before the next starts.
         """
@@ -88,7 +88,7 @@ class Tier:
     # ---- commands --------------------------------------------------------------------------------------
 
     def activate(self, digest: str, bundle: Path, payload: Mapping[str, Any]) -> None:
-        """Makes the payload's release the active one, or leaves the active one as it is."""
+        """Make the payload's release the active one, or leaves the active one as it is."""
         for secret in payload["secrets"].values():
             self.programs.hide(secret["content"])
         with self.lock(f"activate {self.name} {digest[:12]}", LOCK_WAIT):
@@ -114,7 +114,7 @@ class Tier:
             say(f"{self.name}: {digest[:12]} is active")
 
     def start(self) -> None:
-        """Starts the active release, as at boot."""
+        """Start the active release, as at boot."""
         with self.lock(f"start {self.name}", UNIT_LOCK_WAIT):
             release = self.files.active()
             self.check_host(release)
@@ -125,14 +125,14 @@ class Tier:
                 raise
 
     def stop(self) -> None:
-        """Stops the containers and keeps them."""
+        """Stop the containers and keeps them."""
         with self.lock(f"stop {self.name}", UNIT_LOCK_WAIT):
             release = self.files.latest()
             if release is not None:
                 self.containers.compose(release, "stop", deadline=140)
 
     def retire(self) -> None:
-        """Takes away the logins and privileges that the active release does not need. No tier may run an older one."""
+        """Take away the logins and privileges that the active release does not need. No tier may run an older one."""
         with self.lock(f"retire {self.name}", LOCK_WAIT):
             release = self.files.active()
             self.containers.up(release, "postgres")
@@ -140,7 +140,7 @@ class Tier:
             say(f"{self.name}: old logins are retired")
 
     def status(self) -> dict[str, Any]:
-        """Gives what is active, and how its services are."""
+        """Return what is active, and how its services are."""
         release = self.files.active()
         services = [vars(container) for container in self.containers.states(release)]
         return {"tier": self.name, "digest": release.digest, "since": release.since, "services": services}
@@ -148,12 +148,12 @@ class Tier:
     # ---- steps that concern more than one of disk, host and containers ----------------------------------
 
     def check_host(self, release: Release) -> None:
-        """Refuses to start containers that would find no address to listen on, or no data."""
+        """Refuse to start containers that would find no address to listen on, or no data."""
         check_address(self.name, self.files.variables(release)["PRIVATE_ADDRESS"])
         check_data_volume(self.name, self.files.description(self.files.bundle(release)))
 
     def bring_up(self, release: Release) -> None:
-        """Does everything between the pull and the record."""
+        """Do everything between the pull and the record."""
         if "migrate" in self.containers.services(release):
             self.pause_workers(self.files.latest(), release)
             # No schema is changed for a release whose Redis does not start.
@@ -165,13 +165,13 @@ class Tier:
         self.containers.prove(release)
 
     def pause_workers(self, before: Release | None, after: Release) -> None:
-        """Stops them when Redis gets other passwords, until they have theirs; events wait in the outbox."""
+        """Stop them when Redis gets other passwords, until they have theirs; events wait in the outbox."""
         users = "SECRET_REDIS_AUTH_CONF"
         if before is not None and self.files.variables(before).get(users) != self.files.variables(after).get(users):
             self.containers.compose(before, "stop", "relay", "engines", deadline=60)
 
     def sql(self, release: Release, script: str) -> None:
-        """Runs a script of the release as PostgreSQL's superuser, whom its container's socket lets in.
+        """Run a script of the release as PostgreSQL's superuser, whom its container's socket lets in.
 
         All of it comes by standard input: other logins or privileges are no reason for a new container.
         """
@@ -182,7 +182,7 @@ class Tier:
         self.containers.compose(release, "exec", "-T", "postgres", *psql, text=text)
 
     def migrate(self, release: Release) -> None:
-        """Brings the schema to the release's revision; a newer one stays, since migrations only ever expand."""
+        """Bring the schema to the release's revision; a newer one stays, since migrations only ever expand."""
         say(f"{self.name}: migrates")
         try:
             self.containers.run_once(release, "migrate", ["migrate"], MIGRATE_DEADLINE)
@@ -192,7 +192,7 @@ class Tier:
             say(f"{self.name}: the schema is newer than this release, and stays as it is")
 
     def restore(self, failed: Release) -> None:
-        """Brings back what ran before the failed release."""
+        """Bring back what ran before the failed release."""
         previous = self.files.latest()
         if self.files.has_lost_its_record():
             say(f"{self.name}: nobody knows the earlier release, since its record was damaged: leaves all as it is")
@@ -206,7 +206,7 @@ class Tier:
             say(f"{self.name}: {previous.digest[:12]} serves again")
 
     def record(self, release: Release) -> None:
-        """Makes the release the active one, here and at the next boot."""
+        """Make the release the active one, here and at the next boot."""
         self.files.record(release)
         unit = self.files.unit_name
         if self.files.write_unit(release):
@@ -217,14 +217,14 @@ class Tier:
         self.programs.run(["systemctl", "start", "--no-block", unit], 60)
 
     def prune(self) -> None:
-        """Removes what no kept release needs: bundles, what they mounted, and the images that only they name."""
+        """Remove what no kept release needs: bundles, what they mounted, and the images that only they name."""
         paths, images = self.files.unneeded()
         self.containers.remove_images(images)  # first: if the run is killed here, the paths still name them
         remove(paths)
 
 
 def main(argv: Sequence[str] | None = None, paths: Paths | None = None) -> int:
-    """Runs one command; exit code 1 when it failed, 2 when it was called wrongly."""
+    """Run one command; exit code 1 when it failed, 2 when it was called wrongly."""
     parser = argparse.ArgumentParser(prog="release.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("command", choices=["activate", "start", "stop", "retire", "check", "status"])
     parser.add_argument("tier", help="what runs here, such as infra")

@@ -112,7 +112,7 @@ class TierFiles:
         return self.directory / "releases" / release.digest
 
     def description(self, bundle: Path) -> Description:
-        """Reads what the tier has, from the directory of a bundle. Raises ReleaseError for what is no such file."""
+        """Read what the tier has, from the directory of a bundle. Raises ReleaseError for what is no such file."""
         path = bundle / "tier.json"
         try:
             found = json.loads(path.read_bytes())
@@ -129,7 +129,7 @@ class TierFiles:
         return self.directory / "hosts" / f"{release.hosts}.env"
 
     def variables(self, release: Release) -> dict[str, str]:
-        """Gives the release's variables: addresses, and paths of what is mounted.
+        """Return the release's variables: addresses, and paths of what is mounted.
 
         Raises ReleaseError when the file is not the one that was laid: its name is the hash of its content.
         """
@@ -140,7 +140,7 @@ class TierFiles:
         return dict(line.split("=", 1) for line in content.decode().splitlines())
 
     def history(self) -> list[Release]:
-        """Gives the recorded releases, the active one first. Raises ReleaseError when the record is damaged."""
+        """Return the recorded releases, the active one first. Raises ReleaseError when the record is damaged."""
         try:
             content = self.state_file.read_bytes()
         except FileNotFoundError:
@@ -154,7 +154,7 @@ class TierFiles:
             ) from None
 
     def set_damaged_record_aside(self) -> ReleaseError | None:
-        """Renames a damaged record, to be looked at, and makes it anew from the links where they are whole.
+        """Rename a damaged record, to be looked at, and makes it anew from the links where they are whole.
 
         Gives what was wrong with it. For who holds the lock only.
         """
@@ -171,7 +171,7 @@ class TierFiles:
         return None
 
     def linked(self) -> Release | None:
-        """Gives the release that the links name, or None where one of them leads to nothing whole."""
+        """Return the release that the links name, or None where one of them leads to nothing whole."""
         current, hosts = self.directory / "current", self.directory / "hosts.env"
         with contextlib.suppress(OSError, ValueError, ReleaseError):
             since = time_text(current.lstat().st_mtime)
@@ -194,11 +194,11 @@ class TierFiles:
         return f"{self.tier}: {self.state_file}: gone" if self.has_lost_its_record() else ""
 
     def has_lost_its_record(self) -> bool:
-        """Says whether containers may run though no release is recorded."""
+        """Return whether containers may run though no release is recorded."""
         return self.damaged_file.exists() and not self.state_file.exists()
 
     def latest(self) -> Release | None:
-        """Gives the active release, if there is one."""
+        """Return the active release, if there is one."""
         return next(iter(self.history()), None)
 
     def active(self) -> Release:
@@ -211,7 +211,7 @@ class TierFiles:
     # ---- lay, record, prune ----------------------------------------------------------------------------
 
     def lay(self, digest: str, bundle: Path, payload: Mapping[str, Any]) -> Release:
-        """Lays the files of an unpacked bundle, secrets and variables beside those in use.
+        """Lay the files of an unpacked bundle, secrets and variables beside those in use.
 
         `digest` is that of the bundle: whoever unpacked it has checked that. `payload` has `hosts`, addresses by
         name, and `secrets`, by file name: `content`, `uid` and `gid`.
@@ -238,7 +238,7 @@ class TierFiles:
         return release
 
     def record(self, release: Release) -> None:
-        """Makes the release the active one: for the next activation, for people, and its scripts for the unit."""
+        """Make the release the active one: for the next activation, for people, and its scripts for the unit."""
         history = self.history()
         if not history or not release.same(history[0]):
             older = [r for r in history if r.digest != release.digest][: KEEP - 1]
@@ -262,7 +262,7 @@ class TierFiles:
         write(self.state_file, json.dumps(state, indent=2).encode() + b"\n")
 
     def unneeded(self) -> tuple[list[Path], list[str]]:
-        """Lists what no kept release needs: paths, and the images that only those name."""
+        """List what no kept release needs: paths, and the images that only those name."""
         kept = self.history()
         used = {str(path) for r in kept for path in (self.bundle(r), self.variables_file(r))}
         for release in kept:
@@ -275,23 +275,23 @@ class TierFiles:
     # ---- the unit --------------------------------------------------------------------------------------
 
     def unit(self, release: Release) -> bytes:
-        """Gives the text of the tier's systemd unit."""
+        """Return the text of the tier's systemd unit."""
         description = self.description(self.bundle(release))
         mounts = f"RequiresMountsFor={description.mount}\n" if description.data else ""
         script = self.paths.root / "scripts" / "release.py"
         return UNIT.format(tier=self.tier, script=script, mounts=mounts).encode()
 
     def write_unit(self, release: Release) -> bool:
-        """Puts the unit in its place; says whether that changed it."""
+        """Put the unit in its place; says whether that changed it."""
         return write(self.paths.units / self.unit_name, self.unit(release))
 
     def unit_is_enabled(self) -> bool:
-        """Says whether the unit starts at boot."""
+        """Return whether the unit starts at boot."""
         return (self.paths.units / "multi-user.target.wants" / self.unit_name).is_symlink()
 
 
 def read_payload(path: Path) -> dict[str, Any]:
-    """Reads what an activation is given: `hosts` and `secrets`, as `lay` takes them. Raises ReleaseError."""
+    """Read what an activation is given: `hosts` and `secrets`, as `lay` takes them. Raises ReleaseError."""
     try:
         payload = json.loads(path.read_bytes())
         whole = all(
@@ -309,7 +309,7 @@ def read_payload(path: Path) -> dict[str, Any]:
 
 
 def fields(record: Mapping[str, Any]) -> dict[str, str]:
-    """Gives what a record says of a release. What a newer release.py added is left out. Raises ValueError."""
+    """Return what a record says of a release. What a newer release.py added is left out. Raises ValueError."""
     found = {name: record.get(name, "") for name in ("digest", "hosts", "since", "files")}
     names = all(NAMES.fullmatch(found[name]) for name in ("digest", "hosts"))
     if not (names and isinstance(found["since"], str) and isinstance(found["files"], str)):
@@ -321,22 +321,22 @@ def fields(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def short(content: bytes) -> str:
-    """Gives the hash used in names: 12 hexadecimal digits."""
+    """Return the hash used in names: 12 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()[:12]
 
 
 def sum_of(files: Files) -> str:
-    """Gives the hash of files with their names, contents and modes."""
+    """Return the hash of files with their names, contents and modes."""
     return short(repr(sorted(files.items())).encode())
 
 
 def variable(name: str) -> str:
-    """Gives a file's or directory's name as part of a variable's name."""
+    """Return a file's or directory's name as part of a variable's name."""
     return re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
 def images_of(bundle: Path) -> set[str]:
-    """Lists the images that a bundle names in its .env."""
+    """List the images that a bundle names in its .env."""
     with contextlib.suppress(OSError):
         return set(
             re.findall(r"""^IMAGE_\w+=["']?([^"'\s]+)""", (bundle / ".env").read_text(errors="replace"), re.MULTILINE)
@@ -345,5 +345,5 @@ def images_of(bundle: Path) -> set[str]:
 
 
 def time_text(seconds: float) -> str:
-    """Gives a time in UTC, to the second, as records have it; `seconds` are those since 1970."""
+    """Return a time in UTC, to the second, as records have it; `seconds` are those since 1970."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

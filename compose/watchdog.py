@@ -186,12 +186,12 @@ def docker(*arguments: str, deadline: float = 30) -> str:
 
 
 def say(text: str) -> None:
-    """Prints a line for the journal."""
+    """Print a line for the journal."""
     print(text, flush=True)
 
 
 def main() -> int:
-    """Runs once; exit code 1 when something could not be looked at or restarted."""
+    """Run once; exit code 1 when something could not be looked at or restarted."""
     return 0 if Watchdog(Path("/opt/basecommerce"), Path("/run/basecommerce-watchdog.json")).run(time.time()) else 1
 
 

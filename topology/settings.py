@@ -13,7 +13,7 @@ from topology.logins import DATABASE_SERVICES, REDIS_COMMANDS, database_password
 from topology.system_names import SYSTEM_NAMES
 
 TLS_KEYS = ("origin_private_key", "origin_csr", "origin_pull_certificate", "origin_pull_private_key")
-"""Of both modes of `cloudflare.ssl`: the edge serves 443 in either, so that a switch touches Cloudflare alone."""
+"""Used in both modes of `cloudflare.ssl`: the edge serves 443 in each, so that a switch changes only Cloudflare."""
 
 PASSWORD_KEYS = (
     *map(database_password, DATABASE_SERVICES),
@@ -34,7 +34,7 @@ SECRET_KEYS = (
     "digitalocean:token",
     "cloudflare:apiToken",
 )
-"""Secrets of every stack; a key without a name space belongs to `basecommerce:`. Further droplets add `host_key_*`."""
+"""Secrets of every stack; a key without a namespace belongs to `basecommerce:`. Further droplets add `host_key_*`."""
 
 OPTIONAL_SECRET_KEYS = ("demo_password",)
 """Known, but only on local stacks."""
@@ -86,7 +86,7 @@ def _proxy_range(network: IPv4Network) -> IPv4Network:
 
 def _new_user(name: str) -> str:
     if name in SYSTEM_NAMES:
-        refuse(f"'{name}' is a user or group that the image brings", USER_HINT)
+        refuse(f"'{name}' is already a user or group of the image", USER_HINT)
     return name
 
 
@@ -122,7 +122,7 @@ class SshSettings(Section):
     """Who may log in, and from where."""
 
     user: LoginUser
-    """The user of every droplet that operators and `up` log in as, root by `sudo`: none that the image brings."""
+    """The user that operators and `up` log in as, root by `sudo`; the image must not have it already."""
     sources: Some[Cidr]
     """Who may reach port 22 of the edge. 0.0.0.0/0 is allowed: keys only, and hosted CI has no fixed address."""
 
@@ -137,7 +137,7 @@ class CloudflareSettings(Section):
     certificate: Literal["universal", "advanced"] = "universal"
     """What Cloudflare shows visitors: `universal` covers apex and one level, `advanced` what was ordered by hand."""
     ssl: Literal["flexible", "strict"]
-    """How Cloudflare speaks with the edge: `strict` by checked TLS; `flexible` in clear, on local stacks only."""
+    """How Cloudflare connects to the edge: `strict` by checked TLS; `flexible` in clear, on local stacks only."""
     ranges: Some[Annotated[Cidr, AfterValidator(_proxy_range)]]
     """The only sources of ports 80 and 443: Cloudflare's published ranges, none wider than /8."""
     ranges_date: Day
@@ -159,13 +159,13 @@ class ImageSettings(Section):
     registry: Registry
     """Where droplets pull auth, construction, relay and engines from."""
     tag: ImageTag
-    """Which build of the applications runs: a commit, a day, a whole version. What moves (`latest`) is refused."""
+    """Which build of the applications runs: a commit, a day, a full version. A tag that moves (`latest`) is refused."""
     services: Table[Name, Image]
-    """Instead of `<registry>/<application>:<tag>`, or of the images of `versions.yaml`, by service name."""
+    """Overrides `<registry>/<application>:<tag>`, or an image of `versions.yaml`, by service name."""
 
 
 class AlertSettings(Section):
-    """Who is told, and when: a droplet short of something for five minutes, or a shop that is down or slow."""
+    """Who gets mail, and when: if a droplet is short of something for five minutes, or the shop is down or slow."""
 
     emails: Some[Email]
     """Addresses of the DigitalOcean team's members, each verified: the API refuses others."""
@@ -185,7 +185,7 @@ class Settings(Section):
     domain: Fqdn
     """Tenants are its direct children; `localhost` on local stacks, and only there."""
     environment: Literal["production", "staging", "development"]
-    """Given to auth as ENVIRONMENT; only in `development` the applications' descriptions (`/docs`) are answered."""
+    """Given to auth as ENVIRONMENT; only `development` serves the applications' descriptions (`/docs`)."""
     region: Name
     """Where droplets, volume and address are: one of the inventory's `regions`."""
     vpc_ip_range: Annotated[Cidr, AfterValidator(_vpc_range)]
@@ -193,7 +193,7 @@ class Settings(Section):
     protect: StrictBool
     """Whether the engine refuses to delete droplets, volume and reserved IP."""
     monthly_limit_usd: Annotated[StrictInt, Field(ge=1, le=100_000)]
-    """What the stack may cost, at least what its inventory costs by the prices of `inventory.yaml`."""
+    """The most that the stack may cost a month, in USD; not less than its inventory costs by `inventory.yaml`."""
     ssh: SshSettings
     cloudflare: CloudflareSettings
     images: ImageSettings
@@ -205,15 +205,15 @@ FLEXIBLE_ZONE: Mapping[str, str] = {"ssl": "flexible"}
 
 
 def zone_settings(settings: Settings) -> Mapping[str, str]:
-    """Give what the zone is set to, by Cloudflare's setting id."""
+    """Return the values of the zone's settings, by Cloudflare's setting id."""
     return STRICT_ZONE if settings.cloudflare.ssl == "strict" else FLEXIBLE_ZONE
 
 
 def host_key_secret(droplet: str) -> str:
-    """Name the secret that holds a droplet's SSH host key, e.g. `host_key_edge`."""
+    """Return the name of the secret that holds a droplet's SSH host key, e.g. `host_key_edge`."""
     return HOST_KEY + droplet.replace("-", "_")
 
 
 def is_password(name: str) -> bool:
-    """Whether a secret is one that a program makes: of random characters, and nobody types it."""
+    """Return whether a program makes this secret, of random characters, so that nobody types it."""
     return name in PASSWORD_KEYS or name.startswith(database_password(""))

@@ -28,7 +28,7 @@ class PulumiVersion(Section):
     """Pulumi's engine; the SDK in requirements.txt has the same version."""
 
     version: Version
-    """Of the command line, which brings the engine."""
+    """Of the command line, which contains the engine."""
 
 
 class ActionlintVersion(Section):

@@ -297,7 +297,7 @@ def test_what_is_no_yaml_is_a_violation_and_no_crash(text: str) -> None:
 def test_user_data_that_is_no_yaml_is_a_violation_and_no_crash(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr(host_rules, "sample_user_data", lambda _project, _droplet: text)
     (found,) = host_violations(stack().project, "infra")
-    assert (found.rule.id, found.found.partition(":")[0]) == ("BC22", "no YAML")
+    assert (found.rule.id, found.found.partition(":")[0]) == ("BC22", "invalid YAML")
 
 
 def test_a_token_in_any_tracked_file_breaks_bc19_by_the_files_name(tmp_path: Path) -> None:

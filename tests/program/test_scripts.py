@@ -21,7 +21,7 @@ def bash(script: str, *, stdin: str = "", **variables: str) -> subprocess.Comple
 
 
 def functions(name: str) -> str:
-    """Give a script without its last block, which runs it."""
+    """Return a script without its last block, which runs it."""
     text = read_script("lib.sh", name)
     return text[: text.rindex("\n}\n") + 3]
 

@@ -161,5 +161,5 @@ def test_a_certificate_that_is_almost_over_is_refused_before_any_resource(monkey
     monkeypatch.setattr(certificates, "VALID_DAYS", 29)
     chain, _ = certificates.new_client_certificate("staging-basecommerce.com.br")
     text = refusal("origin_pull_certificate", chain)
-    assert "basecommerce:origin_pull_certificate: this secret ends on " in text
+    assert "basecommerce:origin_pull_certificate: this secret expires on " in text
     assert "in less than 30 days" in text

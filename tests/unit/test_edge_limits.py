@@ -41,13 +41,13 @@ def asking(application: str) -> dict[str, edge_limits.Location]:
 
 
 def most(application: str, zone: str) -> int:
-    """Give the one figure of a zone that all locations of an application name. Raises ValueError if they differ."""
+    """Return the one figure of a zone that all locations of an application name. Raises ValueError if they differ."""
     (figure,) = {found.at_once[zone] for found in asking(application).values()}
     return figure
 
 
 def room(application: str) -> float:
-    """Give the bytes that a service has for requests: without its idle self and full files in memory."""
+    """Return the bytes that a service has for requests: without its idle self and full files in memory."""
     found = service(TIERS[application], application)
     return size(found["mem_limit"]) - IDLE_MIB[application] * MIB - tmpfs(TIERS[application], application)
 

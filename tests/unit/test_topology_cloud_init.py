@@ -30,7 +30,7 @@ def _text(droplet: str) -> str:
 
 
 def _golden(droplet: str) -> str:
-    """Give the user data without the private key, which is made anew for each run."""
+    """Return the user data without the private key, which is made anew for each run."""
     return _text(droplet).replace(HOST_KEY.strip().replace("\n", "\n    "), "<the host key>")
 
 
