@@ -1,6 +1,6 @@
-"""A droplet as commands reach it: who it is, how to log in, and where its peers are.
+"""A droplet as commands reach it: its name and id, how to log in, and where its peers are.
 
-The one argument by which a component that works over SSH knows its droplet.
+The one argument that tells a component that works over SSH about its droplet.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """A droplet of the inventory that exists. `addresses` are the private ones of all droplets, its own among them."""
+    """A droplet of the inventory that exists. `addresses` are the private ones of all droplets, its own included."""
 
     name: str
     droplet_id: pulumi.Input[str]

@@ -1,6 +1,6 @@
-"""The containers of a tier: what docker compose says of a release, and pull, up, explain.
+"""The containers of a tier: what docker compose reports of a release, and pull, up, explain.
 
-When each is done, and what follows from a failure: release.py. What lies on the disk: tier_files.py.
+When each is done, and what follows from a failure: release.py. What is on the disk: tier_files.py.
 Shipped in every bundle and run as root by Debian's own Python: standard library only.
 """
 
@@ -21,7 +21,7 @@ from tier_files import Release, TierFiles
 PULL_DEADLINE = 900  # seconds for one image
 HEALTH_DEADLINE = 180  # seconds until all containers are healthy
 MAY_RECOVER = ("running", "restarting")
-"""States of a container that may serve in a moment: a check may be late, and who found no Redis is started again."""
+"""States of a container that may soon serve: a check may be late, and a service that found no Redis restarts."""
 RECOVERY_WAIT = 25  # seconds: two health checks of a container that was unhealthy before
 TRIAL_DEADLINE = 60  # seconds for one service's trial of its configuration
 TRIALS = {
@@ -31,7 +31,7 @@ TRIALS = {
         ["postgres", "-C", "data_directory", "-c", "config_file=/etc/basecommerce/postgresql.conf"],
         r"LOG:  (?!skipping).*",
     ),
-    # It has no command for this: it starts without port and data, and passes if it still runs after a second.
+    # Redis has no command for this: it starts without port and data, and passes if it still runs after a second.
     "redis": (
         [
             *("sh", "-c"),
@@ -41,7 +41,7 @@ TRIALS = {
         r">>> .*\n.*",
     ),
 }
-"""How a service tries its own configuration in a container that serves nobody, and what is decisive of what it says."""
+"""How a service tries its own configuration in a container that serves nobody, and the decisive part of its output."""
 PROOF = "set -a; . /run/secrets/env; exec python3 /etc/basecommerce/health.py release"
 PROOF_DEADLINE = 30  # seconds
 HEALTH_OUTPUT = "{{if .State.Health}}{{range .State.Health.Log}}{{println .Output}}{{end}}{{end}}"
@@ -57,7 +57,7 @@ class Container:
 
     @property
     def serves(self) -> bool:
-        """Whether it runs, and its check has said that it is well."""
+        """Whether it runs, and its check has passed."""
         return self.state == "running" and self.health == "healthy"
 
     @property
@@ -76,7 +76,7 @@ class Containers:
         self.programs = programs
 
     def compose(self, release: Release, *arguments: str, deadline: float = 60, text: str = "") -> str:
-        """Run docker compose on the release, for `deadline` seconds at most; what it runs reads `text`."""
+        """Run docker compose on the release, for `deadline` seconds at most; `text` is its standard input."""
         bundle, variables = self.files.bundle(release), self.files.variables_file(release)
         argv = ["docker", "compose", "--ansi", "never", "-p", self.tier, "--project-directory", str(bundle)]
         argv += ["--env-file", str(bundle / ".env"), "--env-file", str(variables), "-f", str(bundle / "compose.yaml")]
@@ -115,9 +115,9 @@ class Containers:
                 self.programs.run(["docker", "pull", "--quiet", image], PULL_DEADLINE)
 
     def try_out(self, release: Release) -> None:
-        """Let each service look at its new configuration, before anything that runs is touched.
+        """Let each service check its new configuration, before anything that runs is touched.
 
-        Raises ReleaseError with what the first one says that refuses it.
+        Raises ReleaseError with the message of the first service that refuses it.
         """
         for name in sorted(set(self.services(release)) & set(TRIALS)):
             (program, *arguments), decisive = TRIALS[name]
@@ -128,13 +128,13 @@ class Containers:
                 said = " ".join((found.group() if found else str(error).splitlines()[-1]).split())
                 raise ReleaseError(
                     f"{self.tier}: {name}: refuses its new configuration\n  {said}",
-                    f"mend compose/{self.tier}/{name}/ and run the same command again",
+                    f"correct compose/{self.tier}/{name}/ and run the same command again",
                 ) from None
 
     def run_once(self, release: Release, purpose: str, arguments: Sequence[str], deadline: float) -> None:
         """Run a service's container to its end, `deadline` seconds at most.
 
-        One of a killed run is removed first: two at once would race, and what a killed one began is rolled back.
+        The container of a killed run is removed first: two at once would race, and what it began is rolled back.
         """
         container = f"{self.tier}-{purpose}"
         with contextlib.suppress(ReleaseError):  # there is none: the usual case
@@ -152,7 +152,7 @@ class Containers:
             if "is unhealthy" not in str(error):
                 raise
             failed = error
-        # A check of before may still stand, or end only now: HAProxy's while construction comes back. The next decides.
+        # A result from before may still stand, such as HAProxy's while construction comes back: the next check decides.
         deadline = time.monotonic() + RECOVERY_WAIT
         while (bad := self.unhealthy(release)) and time.monotonic() < deadline:
             if failed is None and (services or any(container.state not in MAY_RECOVER for container in bad)):
@@ -165,9 +165,9 @@ class Containers:
             raise ReleaseError(f"{self.tier}: health: {names}", LINES_ABOVE)
 
     def prove(self, release: Release) -> None:
-        """Ask each service for what its visitors will. Raises ReleaseError with what one of them does not show.
+        """Ask each service for what its visitors need. Raises ReleaseError with what one of them does not serve.
 
-        Services that can show it have a folder of their name in the bundle, with a health.py.
+        Services that can be asked have a folder of their name in the bundle, with a health.py.
         """
         folders = {path.parent.name for path in self.files.bundle(release).glob("*/health.py")}
         for name in sorted(set(self.services(release)) & folders):
@@ -192,7 +192,7 @@ class Containers:
                 print(self.programs.clean("\n".join(lines)), file=sys.stderr, flush=True)
 
     def remove_images(self, images: Iterable[str]) -> None:
-        """Remove the images, but for what cannot be removed: in use by hand, never pulled here, or gone already."""
+        """Remove the images, except those that cannot be removed: used by hand, never pulled here, or gone already."""
         for image in images:
             with contextlib.suppress(ReleaseError):
                 self.programs.run(["docker", "image", "rm", image], 60)

@@ -1,6 +1,6 @@
-"""What every step on a droplet needs: an error with its hint, a line for the journal, and a program that it runs.
+"""What every step on a droplet needs: an error with its hint, a line for the journal, and a way to run programs.
 
-What is run, and when, is decided elsewhere: containers.py and release.py. Nothing here knows a release or a file.
+What is run, and when, is decided elsewhere: containers.py and release.py. Nothing here knows releases or files.
 Shipped in every bundle and run as root by Debian's own Python: standard library only.
 """
 
@@ -43,7 +43,7 @@ class Programs:
         self._secrets: set[str] = set()
 
     def hide(self, content: str) -> None:
-        """Remember the secrets in a file's content, never to be shown.
+        """Remember the secrets in a file's content, so that they are never shown.
 
         Short words of a secrets file are names and hosts; passwords and keys have at least 24 characters.
         """
@@ -57,12 +57,12 @@ class Programs:
         return text
 
     def run(self, argv: Sequence[str], deadline: float, shown: str = "", text: str = "") -> str:
-        """Return the standard output of a program, which is named `shown` in errors and reads `text`.
+        """Run a program and return its standard output; errors call it `shown`, and it reads `text`.
 
         Its environment is empty, since variables there would override those of the env files.
 
-        Raises ReleaseError when it is not done after `deadline` seconds, and for any exit code but 0, then with its
-        last lines.
+        Raises ReleaseError when it is not done after `deadline` seconds, and, with its last lines, for any exit code
+        but 0.
         """
         environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/root"}
         descriptors = () if self.lock_file is None else (self.lock_file,)

@@ -93,7 +93,7 @@ def test_a_refused_configuration_touches_nothing_and_tells_the_decisive_line(
     assert error.splitlines()[-3:] == [
         f"release: {tier}: {service}: refuses its new configuration",
         f"  {told}",
-        f"release: hint: mend compose/{tier}/{service}/ and run the same command again",
+        f"release: hint: correct compose/{tier}/{service}/ and run the same command again",
     ]
     assert PASSWORD not in error
 
