@@ -115,7 +115,7 @@ def separate_stacks(stack: Stack) -> Iterator[Finding]:
             same.append(f"vpc_ip_range: {settings.vpc_ip_range}")
         for found in same:
             key = found.partition(":")[0]
-            fix = f"write another {key} into {stack.file.name}; docs/settings.md says where it comes from"
+            fix = f"write another {key} into {stack.file.name}; docs/settings.md explains it"
             place = f"{stack.file.name}: {SETTINGS_KEY}.{key}"
             yield Finding(place=place, found=f"{found}, as in {other}", wanted=f"a {key} of its own", fix=fix)
 

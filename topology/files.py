@@ -160,7 +160,7 @@ def parse_yaml(file: str, text: str) -> Any:
     except yaml.YAMLError as error:
         message = f"is not valid YAML: {_where(error)}"
     except RecursionError:
-        message, hint = "is nested too deeply to be read", "remove brackets that nobody needs"
+        message, hint = "is nested too deeply to be read", "remove unneeded brackets"
     raise ConfigurationError([Problem(file=file, path="", message=message, hint=hint)]) from None
 
 

@@ -145,7 +145,7 @@ _TABLE = (
         "names lead to Cloudflare, never to a droplet",
         ("pack",),
         MANDATORY,
-        why="A record that is not proxied tells the origin's address to anyone who asks, and traffic then goes around "
+        why="A record that is not proxied shows the origin's address to anyone who asks, and traffic then goes around "
         "Cloudflare.",
         fix="set `proxied=True`, and let the content be the reserved address of the edge",
     ),
@@ -235,7 +235,7 @@ _TABLE = (
     ),
     _rule(
         20,
-        "names and tags say project and stack, providers are pinned, and production is destroyed only if allowed",
+        "names and tags contain project and stack, providers are pinned, and production is destroyed only if allowed",
         ("pack", "plan"),
         MANDATORY,
         why="Stacks share accounts: a name without its stack is taken for another's. An unpinned provider changes what "

@@ -67,7 +67,7 @@ def _check_csr(values: Mapping[str, str], domain: str, _today: datetime.date | N
         raise ValueError("is not a certificate signing request in PEM") from None
     missing = [name for name in origin_names(domain) if name not in names]
     if missing:
-        raise ValueError(f"asks for {', '.join(names) or 'no name'} and not for {', '.join(missing)}")
+        raise ValueError(f"requests {', '.join(names) or 'no name'}, but not {', '.join(missing)}")
     key = _partner(values, ORIGIN_KEY, _private_key)
     if not signed or (key is not None and not _same(csr.public_key(), key.public_key())):
         raise ValueError(f"is not made with the key {ORIGIN_KEY}")

@@ -1,4 +1,4 @@
-"""The pack as a program: it says its port at once, ends with the engine, and Ctrl-C is the engine's to judge."""
+"""The pack as a program: it prints its port at once, ends with the engine, and leaves Ctrl-C to the engine."""
 
 from __future__ import annotations
 

@@ -228,14 +228,14 @@ FIXES = {
     "BC08-edited": "pass what render_user_data of topology/cloud_init.py returns",
     "BC20-provider": "install requirements.txt (scripts/bootstrap), and pass no version",
 }
-"""Where the rule's own words do not mend the case."""
+"""Where the rule's own fix does not solve the case."""
 
 
 @pytest.mark.parametrize(
     ("rule", "edit", "says", "fix"),
     [pytest.param(r, e, s, FIXES[f"{r}-{n}"], id=f"{r}-{n}") for r, n, e, s in BROKEN if f"{r}-{n}" in FIXES],
 )
-def test_a_case_that_the_rules_own_words_do_not_mend_has_a_fix_of_its_own(
+def test_a_case_that_the_rules_own_fix_does_not_solve_has_its_own_fix(
     rule: str, edit: Edit, says: str, fix: str
 ) -> None:
     judged = stack()
@@ -256,7 +256,7 @@ def test_what_is_marked_for_the_pack_is_judged_by_it() -> None:
     assert {rule.id for rule in RULES.values() if "pack" in rule.where} <= told
 
 
-def test_what_is_marked_for_the_plan_is_told_by_its_judge() -> None:
+def test_what_is_marked_for_the_plan_is_found_by_its_judge() -> None:
     kinds = ("replace", "delete", "image", "shrink", "protect", "destroy")
     told = {RefusedPlanError([Refusal(rule=kind, stack="x", why="", loss="")]).render().split()[0] for kind in kinds}
     assert {rule.id for rule in RULES.values() if "plan" in rule.where} == told

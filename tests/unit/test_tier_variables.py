@@ -119,7 +119,7 @@ def test_a_vertical_without_the_secret_file_that_compose_requires_is_refused(roo
 
 
 @pytest.mark.parametrize(("tier", "variable"), [("edge", "IMAGE_CACHE"), ("infra", "CACHE_DIR"), ("vertical", "DEBUG")])
-def test_any_variable_that_nothing_gives_is_refused(root: Path, tier: str, variable: str) -> None:
+def test_any_variable_that_nothing_sets_is_refused(root: Path, tier: str, variable: str) -> None:
     file = root / "compose" / tier / "compose.yaml"
     file.write_text(file.read_text().replace("read_only: true", f"read_only: true\n  hostname: ${{{variable}:?}}", 1))
     assert _refusal(root).startswith(

@@ -110,7 +110,7 @@ def test_entries_are_sorted_and_anonymous(root: Path) -> None:
     assert set(modes.values()) == {"0o644"}
 
 
-def test_the_text_of_each_file_is_told_for_previews(root: Path) -> None:
+def test_the_text_of_each_file_is_there_for_previews(root: Path) -> None:
     files = _build(root).files
     shipped = {"compose.yaml", "nginx/reload.sh", "nginx/site.conf", "release.py", "watchdog.py"}
     assert set(files) == {*shipped, ".env", "tier.json"}

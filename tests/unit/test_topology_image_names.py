@@ -1,4 +1,4 @@
-"""Which names of images mean one build for ever."""
+"""Which names of images always mean one build."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def test_its_name_or_urn_allows_it_and_no_other_one(dangerous: Step, rule: str) 
 
 
 @pytest.mark.parametrize("harmless", HARMLESS)
-def test_what_a_second_up_could_mend_is_not_refused(harmless: Step) -> None:
+def test_what_a_second_up_could_repair_is_not_refused(harmless: Step) -> None:
     assert judge([harmless], project()).refusals == ()
 
 
@@ -145,14 +145,14 @@ def test_a_replacement_in_three_steps_is_refused_once_with_its_cause() -> None:
     assert refusal.undo == "undo the edit of `region` in Pulumi.staging.yaml"
 
 
-def test_all_dangerous_edits_are_told_at_once() -> None:
+def test_all_dangerous_edits_are_reported_at_once() -> None:
     steps = [step("replace", NETWORK, "ipRange"), step("replace", MACHINE, "vpcUuid"), step("delete", DISK)]
     error = RefusedPlanError(judge(steps, project()).refusals)
     assert error.exit_code == 5
     assert error.render().count("\nhint: ") == 2
 
 
-def test_what_one_edit_does_is_one_refusal_with_its_cause_even_where_the_engine_tells_none() -> None:
+def test_one_edit_is_one_refusal_with_its_cause_even_if_the_engine_gives_none() -> None:
     region = {"old_inputs": {"region": "nyc3"}, "new_inputs": {"region": "fra1"}}
     steps = [step("replace", ADDRESS), step("replace", MACHINE, "region", **region), step("replace", NETWORK, "region")]
     assert RefusedPlanError(judge(steps, project()).refusals).render().splitlines() == [
@@ -198,6 +198,6 @@ def test_a_cloud_stack_is_destroyed_only_under_its_own_name(
         assert text.endswith(f"on purpose: basec down --env {stack} --allow-destroy {stack}")
 
 
-def test_an_edited_template_is_told_for_the_hosts_that_run_the_old_one() -> None:
+def test_an_edited_template_is_reported_for_the_hosts_that_run_the_old_one() -> None:
     notes = template_notes({"infra": "aaa", "edge": "bbb"}, {"infra": "aaa", "edge": "ccc", "new": "ddd"})
     assert notes == ("host edge runs template bbb, new machines get ccc",)

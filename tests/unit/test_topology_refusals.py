@@ -52,7 +52,7 @@ def _render(tmp_path: Path, file: str, key: str, value: object) -> str:
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Name every field of a tree of models, entries of tables and lists as `*`."""
+    """Return every field of a tree of models, with entries of mappings and lists as `*`."""
     for name, field in model.model_fields.items():
         key = f"{prefix}{field.alias or name}"
         yield key
@@ -81,7 +81,7 @@ def _pattern(model: type[BaseModel], key: str) -> str:
 
 
 def _keys_of(model: type[BaseModel], data: Any, prefix: str = "") -> Iterator[str]:
-    """Name the keys of the data that are fields of models; of tables and lists only the first entry."""
+    """Return the keys of the data that are fields of models; of mappings and lists only the first entry."""
     for name, field in model.model_fields.items():
         key = field.alias or name
         if key not in data:

@@ -1,4 +1,4 @@
-"""TLS secrets fit each other, the domain and the calendar, or are refused by name and without their value."""
+"""TLS secrets fit each other, the domain and today's date, or are refused by name and without their value."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_what_init_makes_is_fit_today(name: str) -> None:
         (
             "origin_csr",
             origin_request("example.org")[1],
-            "this secret asks for example.org, *.example.org and not for "
+            "this secret requests example.org, *.example.org, but not "
             "staging-basecommerce.com.br, *.staging-basecommerce.com.br",
         ),
         ("origin_pull_certificate", "made-up", "this secret is not a list of certificates in PEM"),
@@ -102,7 +102,7 @@ def test_the_report_names_the_key_and_the_command_that_makes_a_new_one() -> None
     with pytest.raises(ConfigurationError) as caught:
         check_secrets(project(), values, TODAY)
     assert caught.value.render() == (
-        "Pulumi.staging.yaml: basecommerce:origin_csr: this secret asks for example.org, *.example.org and not for "
+        "Pulumi.staging.yaml: basecommerce:origin_csr: this secret requests example.org, *.example.org, but not "
         "staging-basecommerce.com.br, *.staging-basecommerce.com.br\n"
         "hint: remove the key `basecommerce:origin_csr` from the file, then run `basec init --env staging`"
     )

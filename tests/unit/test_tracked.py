@@ -1,4 +1,4 @@
-"""A release is what git knows: left-overs beside it change nothing, and a new file that it needs is not forgotten."""
+"""A release is what git tracks: left-overs beside it change nothing, and a new file that it needs is not forgotten."""
 
 from __future__ import annotations
 
@@ -197,5 +197,5 @@ def test_a_tree_without_git_on_the_machine_is_taken_as_it_is(clone: Path, monkey
 
 
 def test_images_leave_out_the_same_left_overs() -> None:
-    """The local cloud may import no other room, so it says them again."""
+    """The local cloud may import no other room, so it repeats them."""
     assert recipe.LEFT_OVERS == tracked.LEFT_OVERS
