@@ -96,7 +96,7 @@ class SizeSpec(Section):
     disk_gib: Annotated[StrictInt, Field(ge=10, le=20_000)]
     """The root disk in GiB."""
     price_usd: Annotated[StrictInt, Field(ge=1, le=10_000)]
-    """In USD a month."""
+    """USD a month."""
 
 
 Cents = Annotated[StrictInt, Field(ge=0, le=100_000)]
@@ -109,13 +109,13 @@ class PriceSpec(Section):
     """When the prices were copied, those of `sizes` too."""
     # Source: https://docs.digitalocean.com/products/volumes/details/pricing/
     volume_gib_cents: Cents
-    """Of one GiB of a volume, in USD cents a month."""
+    """One GiB of a volume, in USD cents a month."""
     # Source: https://docs.digitalocean.com/products/uptime/details/pricing/
     uptime_check_cents: Cents
-    """Of one uptime check, in USD cents a month."""
+    """One uptime check, in USD cents a month."""
     # Source: https://docs.digitalocean.com/products/networking/reserved-ips/details/pricing/
     reserved_ip_cents: Cents
-    """Of an assigned reserved IP, in USD cents a month."""
+    """One assigned reserved IP, in USD cents a month."""
 
 
 class VolumeSpec(Section):
@@ -127,7 +127,7 @@ class VolumeSpec(Section):
     size_gib: Annotated[StrictInt, Field(ge=1, le=16_384)]
     """DigitalOcean sells 1 GiB to 16 TiB."""
     filesystem: Literal["ext4"]
-    """What it is formatted with, once."""
+    """The file system that it is formatted with, once."""
     label: Annotated[
         str,
         Field(pattern="^[A-Za-z0-9_-]{1,16}$"),
@@ -179,9 +179,9 @@ class FirewallRule(Section):
     droplet: Name
     """Whose ports these are."""
     protocol: Protocol
-    """Of the traffic that is let through."""
+    """Protocol of the admitted traffic."""
     ports: Unique[Ports] = ()
-    """Of tcp and udp; icmp has none."""
+    """Required for tcp and udp; icmp has none."""
     sources: Annotated[
         Some[
             Annotated[
@@ -204,9 +204,9 @@ class EgressRule(Section):
     """One line of what every droplet may open; no line means no way out."""
 
     protocol: Protocol
-    """Of the traffic that is let through."""
+    """Protocol of the admitted traffic."""
     ports: Unique[Ports] = ()
-    """Of tcp and udp; icmp has none."""
+    """Required for tcp and udp; icmp has none."""
     to: Literal["internet", "vpc"]
     """Anywhere, or the other droplets only."""
 

@@ -114,8 +114,8 @@ _TABLE = (
         "user data is the frozen template, secret, small, and holds no secret but the host key",
         ("pack",),
         MANDATORY,
-        why="It can be read on the droplet for ever, and DigitalOcean takes 64 KiB. What is not the template was never "
-        "tested. A droplet that was born from an earlier template keeps it.",
+        why="It can be read on the droplet for ever, and DigitalOcean takes 64 KiB. Any other text was never "
+        "tested. A droplet keeps the template that it was born from.",
         fix="change cloud-init/*.j2, and pass secrets over SSH by standard input",
         source="https://docs.digitalocean.com/reference/api/digitalocean/",
     ),
@@ -176,7 +176,7 @@ _TABLE = (
         MANDATORY,
         why="Without `host_key` the provider talks to whoever answers and hands over every secret; root cannot log in; "
         "only the edge has a way in.",
-        fix="build connections with `Access.connection` of components/remote.py",
+        fix="declare commands with `command` of components/remote.py, which builds the connection",
         source="https://github.com/pulumi/pulumi-command/pull/794",
     ),
     _rule(
@@ -224,7 +224,7 @@ _TABLE = (
     ),
     _rule(
         19,
-        "secrets are encrypted, long enough, no example, and shared by no two environments",
+        "secrets are encrypted, long enough, not examples, and not shared between environments",
         ("settings",),
         MANDATORY,
         why="What git tracks it tracks for ever: the stack's file, where `settings` alone is in clear, compose files "
@@ -238,8 +238,8 @@ _TABLE = (
         "names and tags contain project and stack, providers are pinned, and production is destroyed only if allowed",
         ("pack", "plan"),
         MANDATORY,
-        why="Stacks share accounts: a name without its stack is taken for another's. An unpinned provider changes what "
-        "the same program does. A destroy is found in the plan.",
+        why="Stacks share accounts: a name without its stack is taken for another stack's. An unpinned provider changes "
+        "what the same program does. A destroy is found in the plan.",
         fix="name things by `Project.physical_name` and `Project.tags`; pin the SDK in requirements.txt",
     ),
     _rule(
@@ -257,7 +257,7 @@ _TABLE = (
         ("settings",),
         MANDATORY,
         why="One word in a server's file can undo the rest: a client certificate that is optional, `trust`, a Redis "
-        "without users, a visitor's address taken from anybody, passwords for SSH, `fsync = off`. Checked by value in "
+        "without users, a visitor's address accepted from anybody, passwords for SSH, `fsync = off`. Checked by value in "
         "the files as they would be shipped, with what they include and what the command line adds.",
         fix="correct that line; git log -p shows the edit",
         source="CIS PostgreSQL 17: 3.x, 6.x; CIS Docker 1.6: 2.x; https://redis.io/docs/latest/operate/oss_and_stack/"
@@ -270,7 +270,7 @@ _TABLE = (
         MANDATORY,
         why="Two stacks that set the records of one zone take the shop from each other with every `up`; two networks "
         "of one range cannot be told apart in one account.",
-        fix="give the stack values of its own in its settings",
+        fix="give the stack its own values in its settings",
     ),
 )
 

@@ -170,11 +170,11 @@ class AlertSettings(Section):
     emails: Some[Email]
     """Addresses of the DigitalOcean team's members, each verified: the API refuses others."""
     cpu_percent: Percent
-    """Of all CPUs of a droplet."""
+    """Limit for all CPUs of a droplet."""
     memory_percent: Percent
-    """Of a droplet's memory; the tiers are planned to take 79 % of it."""
+    """Limit for a droplet's memory; the tiers are planned to take 79 % of it."""
     disk_percent: Percent
-    """Of a droplet's root disk; DigitalOcean does not watch volumes."""
+    """Limit for a droplet's root disk; DigitalOcean does not watch volumes."""
     latency_ms: Annotated[StrictInt, Field(ge=100, le=60_000)]
     """How long the health page may take, from DigitalOcean's probes to Cloudflare and the edge."""
 

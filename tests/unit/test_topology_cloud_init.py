@@ -1,6 +1,6 @@
-"""The user data of each role equals its golden file, and keeps the promises that the golden file shows.
+"""The user data of each role equals its golden file, and does what that file promises.
 
-Write the golden files anew with `python -m tests.unit.test_topology_cloud_init`, and read the difference.
+Write the golden files again with `python -m tests.unit.test_topology_cloud_init`, and read the difference.
 """
 
 from __future__ import annotations
