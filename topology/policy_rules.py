@@ -238,7 +238,7 @@ _TABLE = (
         "names and tags contain project and stack, providers are pinned, and production is destroyed only if allowed",
         ("pack", "plan"),
         MANDATORY,
-        why="Stacks share accounts: a name without its stack is taken for another stack's. An unpinned provider changes "
+        why="Stacks share accounts: a name without its stack is taken for another's. An unpinned provider changes "
         "what the same program does. A destroy is found in the plan.",
         fix="name things by `Project.physical_name` and `Project.tags`; pin the SDK in requirements.txt",
     ),
@@ -257,7 +257,7 @@ _TABLE = (
         ("settings",),
         MANDATORY,
         why="One word in a server's file can undo the rest: a client certificate that is optional, `trust`, a Redis "
-        "without users, a visitor's address accepted from anybody, passwords for SSH, `fsync = off`. Checked by value in "
+        "without users, a visitor's address taken from anybody, passwords for SSH, `fsync = off`. Checked by value in "
         "the files as they would be shipped, with what they include and what the command line adds.",
         fix="correct that line; git log -p shows the edit",
         source="CIS PostgreSQL 17: 3.x, 6.x; CIS Docker 1.6: 2.x; https://redis.io/docs/latest/operate/oss_and_stack/"

@@ -122,7 +122,7 @@ def test_every_fault_names_file_line_and_a_hint(text: str, line: int) -> None:
 
 def test_brackets_without_end_are_refused() -> None:
     assert _refusal("a: " + "[" * 5000) == (
-        "inventory.yaml: is nested too deeply to be read\nhint: remove brackets that nobody needs"
+        "inventory.yaml: is nested too deeply to be read\nhint: remove unneeded brackets"
     )
 
 
