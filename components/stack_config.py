@@ -1,6 +1,6 @@
-"""The program's input, read and checked before any resource is declared: the one place that asks `pulumi.Config`.
+"""The program's input, read and checked before any resource is declared: the one place that reads `pulumi.Config`.
 
-Components get values from here and never look for settings themselves. What is checked, and how a problem reads, is in
+Components get values from here and never read settings themselves. The checks and their messages are in
 `topology/project.py` and `topology/secrets.py`.
 """
 
@@ -32,19 +32,19 @@ class StackConfig:
     secrets: Mapping[str, pulumi.Output[str]]
     host_private_keys: Mapping[str, pulumi.Output[str]]
     host_keys: Mapping[str, pulumi.Output[str]]
-    """Public keys, as are those of `login_key`: derived from secrets, but none themselves."""
+    """Public keys, like `login_key`: derived from secrets, but not secret themselves."""
     login_key: pulumi.Output[str]
 
     @property
     def serves_plain_http(self) -> bool:
-        """Whether Cloudflare speaks plain HTTP to the edges."""
+        """Whether Cloudflare uses plain HTTP to the edges."""
         return self.project.settings.cloudflare.ssl == "flexible"
 
 
 def load_stack_config(root: Path) -> StackConfig:
     """Read the stack's settings and the files below `root`.
 
-    Raises RunError, which Pulumi shows without a traceback, with all that is wrong.
+    Raises RunError with everything that is wrong; Pulumi shows it without a traceback.
     """
     try:
         project = _load_project(root)
@@ -77,7 +77,7 @@ def _load_project(root: Path) -> Project:
     try:
         raw: object = config.get_object("settings")
     except pulumi.ConfigTypeError:
-        raw = config.get("settings")  # a mere text: load_project says so in our words, with a hint
+        raw = config.get("settings")  # only a string: load_project reports that in our words, with a hint
     project = load_project(root, pulumi.get_stack(), raw, tuple(values))
     check_secrets(project, values, datetime.datetime.now(datetime.UTC).date())
     return project

@@ -1,7 +1,7 @@
 """The engine's side of the pack: Pulumi's analyzer protocol over the SDK's own stubs.
 
-Not `pulumi-policy`: its 1.21 wants protobuf 5, drops the marks of secrets, and gives a whole rule up at the first value
-that is not known yet. Source of the protocol: proto/pulumi/analyzer.proto of Pulumi.
+Not `pulumi-policy`: version 1.21 requires protobuf 5, drops the marks of secrets, and abandons a whole rule at the
+first value that is not known yet. Source of the protocol: proto/pulumi/analyzer.proto of Pulumi.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LARGEST_MESSAGE = 400 * 1024 * 1024
 
 
 class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
-    """Answers the engine. An error of ours ends its operation: no rule is ever passed over in silence."""
+    """Answers the engine. An error of ours ends its operation: no rule is ever skipped in silence."""
 
     def __init__(self, root: Path = ROOT, stack_file: str = "") -> None:
         """Nothing is read yet. `root` is the repository whose files are judged; the stack's own may be elsewhere."""
@@ -47,7 +47,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         self._secrets: dict[str, str] = {}
         self._loading = threading.Lock()
         self.told_to_end = False
-        """Whether the engine has said that it is done, or that it gives up."""
+        """Whether the engine has sent Cancel: it is done, or gives up."""
 
     @override
     def Handshake(self, request: Any, context: Any) -> Any:
@@ -57,7 +57,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     def ConfigureStack(self, request: Any, context: Any) -> Any:
         keys = set(request.config_secret_keys)
         self._secrets = {key.removeprefix(f"{PROJECT}:"): text for key, text in request.config.items() if key in keys}
-        # Files are read while the engine starts the program; what is wrong with them, the first question will meet.
+        # Files are read while the engine starts the program; the first question reports what is wrong with them.
         threading.Thread(target=self._preload, args=(request.stack,), daemon=True).start()
         return wire.AnalyzerStackConfigureResponse()
 
@@ -196,11 +196,11 @@ def start(analyzer: Analyzer) -> tuple[grpc.Server, int]:
 
 
 def serve() -> None:
-    """Serve the engine that started this process, until it is gone."""
+    """Serve the engine that started this process, until the engine ends."""
     analyzer = Analyzer()
 
     def on_interrupt(*_: object) -> None:
-        """End on the engine's own SIGINT, which follows Cancel; one from a terminal is the engine's to judge."""
+        """End on the engine's own SIGINT, which follows Cancel; one from a terminal is for the engine to handle."""
         if analyzer.told_to_end:
             os._exit(0)
 

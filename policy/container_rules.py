@@ -1,4 +1,4 @@
-"""BC18: what a service of a compose project may be. Lists say what is allowed: what nobody thought of is refused."""
+"""BC18: what a service of a compose project may be. Lists hold what is allowed; everything else is refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from topology.mounts import listed, mounts, table
 MOST_PROCESSES = 256
 """Of one container: PostgreSQL's 100 connections and room for its own. Source: CIS Docker 1.6, 5.29."""
 LEAST_MIB = 6
-"""Docker takes no smaller limit. Source: https://docs.docker.com/engine/containers/resource_constraints/"""
+"""Docker accepts no smaller limit. Source: https://docs.docker.com/engine/containers/resource_constraints/"""
 COLOURS = "x-colours"
 """Of a service: 2 where a release without a gap runs the new container beside the old one. Compose ignores it."""
 RESERVED = "x-reserved"
@@ -38,14 +38,14 @@ NETWORK_KEYS = frozenset({"name", "driver_opts", "ipam", "internal", "labels"})
 BRIDGE_NAME = "com.docker.network.bridge.name"
 
 RELEASE = re.compile(r"(\$\{[A-Z][A-Z0-9_]*_DIR:-\.(/[a-z][\w-]*)+\}|\.(/[a-z][\w.-]*)+)")
-"""A directory of the release, and its variable: release.py lays it by the digest of its files."""
+"""A directory of the release, and its variable: release.py names it by the digest of its files."""
 SECRET = re.compile(r"\$\{SECRET_[A-Z0-9_]+:\?[^}]*\}")
 OF_THE_HOST = ("/opt/basecommerce/edge/http", "/dev/null")
 """A directory of one file that Host keeps (components/scripts/origin-http.sh), and what hides a file of an image."""
 ADDRESS = re.compile(r"\$\{[A-Z][A-Z0-9_]*_ADDRESS:\?[^}]*\}")
 
 Finding = tuple[str, str, str]
-"""What was found, what was wanted, and what mends it: empty where the rule's own words do."""
+"""What was found, what was expected, and the fix: empty where the rule's own fix applies."""
 
 
 def confined(service: Mapping[str, Any], data: str) -> Iterator[Finding]:
@@ -106,10 +106,10 @@ def _kept_alive(service: Mapping[str, Any]) -> Iterator[Finding]:
     test = list(listed(health.get("test")))
     words = " ".join(map(str, test))
     if test[:1] != ["CMD"] or NO_CHECK.fullmatch(words) or set(health) - HEALTH_KEYS:
-        wanted = "a check that tells whether it serves, and that can fail, as [CMD, ...]"
+        wanted = "a check that shows whether it serves, and that can fail, as [CMD, ...]"
         yield f"healthcheck: {words or 'none'}", wanted, "write a `healthcheck` with a `test`, without `disable`"
     elif missing := sorted(HEALTH_KEYS - set(health)):
-        fix = "write them, as the other services do: Docker's own waits are longer"
+        fix = "write all of them, as the other services do: Docker's defaults are longer"
         yield f"healthcheck: no {', '.join(missing)}", f"all of {', '.join(sorted(HEALTH_KEYS))}", fix
 
 
@@ -171,19 +171,21 @@ def _mounts(service: Mapping[str, Any], data: str) -> Iterator[Finding]:
         elif mount.writable and not kept:
             yield (
                 f"volumes: {mount.text}",
-                "read-only: what ships with the release is not written",
-                "write `:ro` behind it",
+                "read-only: files of a release do not change",
+                "add `:ro` after it",
             )
         elif kept and mount.creates:
-            wanted = "bind: {create_host_path: false}: no data volume, no empty database on the root disk"
+            wanted = (
+                "bind: {create_host_path: false}: otherwise a missing volume gives an empty database on the root disk"
+            )
             yield f"volumes: {mount.text}", wanted, "start from the anchor `no-create`"
 
 
 def project_faults(document: Mapping[str, Any]) -> Iterator[Finding]:
-    """Judge what stands beside the services: what comes from another file would be judged by nobody."""
+    """Judge the keys beside the services: nothing would check what another file brings."""
     for key in sorted(map(str, document)):
         if key not in PROJECT_KEYS and not key.startswith("x-"):
-            wanted = "services, networks and x-* alone: what another file or volume brings is not judged"
+            wanted = "only services, networks and x-*: what another file or volume brings is not checked"
             yield f"{key}: {document.get(key)}", wanted, f"write it into this file's services, and remove `{key}`"
     if RESERVED in document and mebibytes(document[RESERVED]) < LEAST_MIB:
         fix = f"write `{RESERVED}` with its unit, or remove it"
@@ -196,7 +198,7 @@ def project_faults(document: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def release_memory(document: Mapping[str, Any]) -> tuple[float, str]:
-    """Add up in MiB what may run during a release, and say what was counted besides one container of each service."""
+    """Return the memory in MiB of all that may run during a release, and what was counted beside single containers."""
     services = [table(service) for service in table(document.get("services")).values()]
     # Whatever `x-colours` says: a wrong value must not lower the sum.
     limits = [mebibytes(service.get("mem_limit")) * (2 if COLOURS in service else 1) for service in services]
@@ -208,7 +210,7 @@ def release_memory(document: Mapping[str, Any]) -> tuple[float, str]:
 
 
 def mebibytes(limit: object) -> float:
-    """Read a size as compose does, e.g. `128m`, `1.5g`, 134217728; 0 for what is none."""
+    """Read a size as compose does, e.g. `128m`, `1.5g`, 134217728; 0 for anything else."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([bkmg]?)b?", str(limit).lower())
     return float(match[1]) * UNITS_MIB[match[2] or "b"] if match else 0.0
 

@@ -1,7 +1,7 @@
 """What the pack knows of the stack that it judges: settings and inventory, checked, and the stack's file as it is.
 
-The engine tells a pack that is an executable neither directory nor environment of the program, so the file is named by
-`basec`, or found by the stack's name. A stack that cannot be told is refused: silence would be a pass.
+The engine gives a pack that is an executable neither directory nor environment of the program, so `basec` names the
+file, or it is found by the stack's name. A stack that cannot be identified is refused: silence would be a pass.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class NoStackError(BasecommerceError):
-    """The stack's file is missing, of another stack, or wrong."""
+    """The stack's file is missing, wrong, or of another stack."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Stack:
         return self.project.droplet_tag(self.project.inventory.bastion)
 
     def droplet_of_tags(self, tags: tuple[str, ...]) -> str | None:
-        """Name the droplet of the inventory that these tags mean."""
+        """Return the droplet of the inventory that these tags belong to."""
         return next((name for name in self.project.inventory.droplets if self.project.droplet_tag(name) in tags), None)
 
     @cached_property
@@ -84,7 +84,7 @@ def find_file(stack: str, root: Path = ROOT, given: str = "") -> Path:
             return path
     raise NoStackError(
         f"policy: {stack}: no settings, neither {name} nor .local/{stack}/{name} in {root}",
-        f"run the operation by basec, or set {STACK_FILE_VARIABLE} to the stack's file",
+        f"run the operation with basec, or set {STACK_FILE_VARIABLE} to the stack's file",
     )
 
 

@@ -1,4 +1,4 @@
-"""BC17 to BC20, BC22 and BC23: the files of the stack, and what is called how."""
+"""BC17 to BC20, BC22 and BC23: the files of the stack, and the names of resources."""
 
 from __future__ import annotations
 
@@ -61,40 +61,40 @@ def _unshippable(problem: Problem) -> Violation:
 def kept_secrets(stack: Stack) -> Iterator[Finding]:
     """BC19: the stack's own file, the tracked ones, and what else git keeps."""
     file = stack.file.name
-    # Twice for most: a dry run judges a copy, and one that was filled in may hide what the tracked file has.
+    # Most are checked twice: a dry run judges a copy, whose filled-in values may hide what the tracked file has.
     for name, path in dict.fromkeys(
         (name, path) for name, each in [*stack.tracked.items(), (file, stack.document)] for path in clear_secrets(each)
     ):
         again = f"then basec init --env {_stack_of(name) or stack.project.stack}"
-        fix = f"remove it from {name}, {again}; a token must be made anew at its provider, as git keeps the old one"
+        fix = f"remove it from {name}, {again}; a token must be replaced at its provider, since git keeps the old one"
         yield Finding(place=f"{name}: {path}", found="a secret in clear", wanted="an encrypted value", fix=fix)
     again = f"then basec init --env {stack.project.stack}"
     for key, fault in weak_secrets(stack.secrets):
         yield Finding(
             place=f"{file}: {key}",
             found=f"this secret {fault}",
-            wanted=f"{SHORTEST} or more, made by chance",
+            wanted=f"{SHORTEST} or more random characters",
             fix=f"remove it from {file}, since `init` keeps what is there; {again}",
         )
     for name in tracked_secrets(stack.project.root):
-        fix = f"remove it from {name}, and make it anew: git keeps the old one"
+        fix = f"remove it from {name}, and replace it: git keeps the old one"
         yield Finding(
             place=name, found="a private key or a token in clear", wanted="no secret in a tracked file", fix=fix
         )
     for other, document in _beside(stack):
         for key in shared_secrets(stack.document, document):
             what = "it and all encrypted values" if key == SALT_KEY else "it"
-            fix = f"remove {what} from {file}, {again}; if it is a token, type another one"
+            fix = f"remove {what} from {file}, {again}; if it is a token, enter another one"
             yield Finding(place=f"{file}: {key}", found=f"the same as in {other}", wanted="secrets of its own", fix=fix)
 
 
 def _stack_of(file: str) -> str:
-    """Name the stack of a file; empty for the project's own."""
+    """Return the stack of a file; empty for the project's own."""
     return file.removeprefix("Pulumi").removesuffix(".yaml").removeprefix(".")
 
 
 def _beside(stack: Stack) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Give the other cloud stacks' files, if this is one of them."""
+    """Yield the files of the other cloud stacks, if this is a cloud stack."""
     file = stack.file.name
     yield from (
         (other, stack.tracked[other])
@@ -120,7 +120,7 @@ def separate_stacks(stack: Stack) -> Iterator[Finding]:
             same.append(f"vpc_ip_range: {settings.vpc_ip_range}")
         for found in same:
             key = found.partition(":")[0]
-            fix = f"write another {key} into {stack.file.name}; docs/settings.md says where it comes from"
+            fix = f"write another {key} into {stack.file.name}; docs/settings.md explains it"
             place = f"{stack.file.name}: {SETTINGS_KEY}.{key}"
             yield Finding(place=place, found=f"{found}, as in {other}", wanted=f"a {key} of its own", fix=fix)
 
@@ -131,7 +131,7 @@ def named_after_stack(resource: Resource, stack: Stack) -> Iterator[Finding]:
     prefix = project.physical_name("")
     name = resource.get("name")
     if resource.type in (*NAMED, TAG) and not isinstance(name, Unknown) and not str(name or "").startswith(prefix):
-        yield Finding(found=f"name: {name or 'made up by the provider'}", wanted=f"{prefix}<name>")
+        yield Finding(found=f"name: {name or 'chosen by the provider'}", wanted=f"{prefix}<name>")
     if resource.type == DROPLET:
         missing = [tag for tag in (PROJECT, f"stack:{project.stack}") if tag not in resource.texts("tags")]
         if missing:

@@ -24,9 +24,9 @@ from topology.tier_variables import variable_problems
 from topology.tracked import check_nothing_is_missed, tracked_files, unknown_files
 
 SCRIPTS = PurePosixPath("compose")
-"""Its own Python files are in the bundle of every tier."""
+"""The Python files directly in it are in the bundle of every tier."""
 SKIPPED_NAMES = frozenset({"__pycache__", "env.example", "README.md", ".env"})
-"""What only a developer uses who runs `docker compose` by hand; `.env` is rendered instead."""
+"""Files for developers who run `docker compose` by hand; a release gets a rendered `.env` instead."""
 
 SECRET_NAMES = re.compile(
     r"(\.(pem|key|p12|pfx|jks|kdbx|env)|\.env\..*|id_(rsa|dsa|ecdsa|ed25519)|.*(password|secret)s?(\.txt)?|\.netrc|\.pgpass)"
@@ -121,7 +121,7 @@ def build_bundle(project: Project, droplet: str, sources: Sources | None = None)
     """Build the bundle of a droplet's tier. Equal files and settings give equal bytes, on any machine and at any time.
 
     Raises ConfigurationError for a link, for a file that looks like a secret, for a template that does not render, and
-    for a variable that the compose file requires and nothing gives.
+    for a variable that the compose file requires and nothing sets.
     """
     spec = project.droplet(droplet)
     sources = sources or list_sources(project.root)
@@ -145,7 +145,7 @@ def build_bundle(project: Project, droplet: str, sources: Sources | None = None)
 
 
 def _files(project: Project, tier: str, sources: Sources) -> dict[PurePosixPath, tuple[PurePosixPath, bool]]:
-    """Give the files of a tier by path: the name that each has in the bundle, and whether it is executable."""
+    """Return the files of a tier by path: the name of each in the bundle, and whether it is executable."""
     folder = PurePosixPath("compose", tier)
     needed_files = {folder / "compose.yaml": folder, SCRIPTS / "release.py": SCRIPTS / "release.py"}
     for needed in needed_files:
@@ -160,7 +160,7 @@ def _files(project: Project, tier: str, sources: Sources) -> dict[PurePosixPath,
             raise _refusal(
                 project,
                 project.root / path,
-                "is a link, which would carry a file from elsewhere",
+                "is a symbolic link, which could bring in a file from elsewhere",
                 "put the file itself here",
             )
         found[path] = (path.relative_to(SCRIPTS if script else folder), executable)
@@ -189,13 +189,13 @@ def _content(project: Project, path: Path) -> bytes:
     if SECRET_NAMES.fullmatch(path.name) or SECRET_NAMES.fullmatch(path.suffix):
         raise _refusal(project, path, "looks like a secret", "secrets come from the stack's settings; remove the file")
     if line := _line_of_a_secret(data):
-        hint = "remove it and make it anew; secrets come from the stack's settings"
+        hint = "remove it and make a new secret; secrets come from the stack's settings"
         raise _refusal(project, path, f"line {line} looks like a secret", hint)
     if path.suffix == ".j2":
         try:
             text = data.decode()
         except UnicodeDecodeError as error:
-            raise _refusal(project, path, f"is no text: {error}", "save it as UTF-8") from None
+            raise _refusal(project, path, f"is not a text file: {error}", "save it as UTF-8") from None
         data = _render(project, path, text).encode()
     return data
 
@@ -208,7 +208,7 @@ def _line_of_a_secret(data: bytes) -> int:
 
 
 def template_variables(project: Project) -> dict[str, object]:
-    """Give what templates of a tier may use."""
+    """Return the variables that templates of a tier may use."""
     return {
         "domain": project.settings.domain,
         "environment": project.settings.environment,
@@ -228,7 +228,7 @@ def _render(project: Project, path: Path, text: str) -> str:
 
 
 def _known_variables(project: Project) -> dict[str, str]:
-    """Give what a compose file may use; a bundle gets only what its own uses: a new nginx must not touch infra."""
+    """Return the variables for compose files. A bundle gets only those it uses: a new nginx must not touch infra."""
     known = {f"{IMAGE_PREFIX}{name.upper().replace('-', '_')}": image for name, image in project.images().items()}
     return known | {"DOMAIN": project.settings.domain}
 

@@ -17,7 +17,7 @@ CENTS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Billed:
-    """What of a droplet is billed; exported by each `up`, so that the next one knows what was there."""
+    """What is billed for a droplet; exported by each `up`, so that the next one knows what was there."""
 
     size: str
     volume_gib: int = 0
@@ -71,7 +71,7 @@ class PriceChange:
 
 
 def billed_machines(inventory: Inventory) -> dict[str, Billed]:
-    """Give what of each droplet of the inventory is billed."""
+    """Return what is billed for each droplet of the inventory."""
     return {
         name: Billed(
             size=spec.size,
@@ -117,7 +117,7 @@ def compare(before: tuple[Item, ...], after: tuple[Item, ...]) -> tuple[PriceCha
 
 
 def dollars(cents: int | None, *, signed: bool = False) -> str:
-    """Write an amount of USD, e.g. `12.00`, or `+6.00` for a difference."""
+    """Format an amount in USD, e.g. `12.00`, or `+6.00` for a difference."""
     if cents is None:
         return "unknown"
     sign = "-" if cents < 0 else "+" if signed and cents else ""

@@ -17,11 +17,11 @@ class Mount:
     writable: bool
     text: str
     creates: bool
-    """Whether Docker would make a missing source, as an empty directory of root's."""
+    """Whether Docker would make a missing source, as an empty directory owned by root."""
 
 
 def mounts(service: Mapping[str, Any]) -> Iterator[Mount]:
-    """Give the mounts of a service."""
+    """Yield the mounts of a service."""
     for entry in listed(service.get("volumes")):
         if isinstance(entry, Mapping):
             bind = table(entry.get("bind"))
@@ -47,12 +47,12 @@ def mounts(service: Mapping[str, Any]) -> Iterator[Mount]:
 
 
 def table(value: object) -> Mapping[str, Any]:
-    """Give a table, or an empty one for what is none."""
+    """Return a mapping, or an empty one for anything else."""
     return value if isinstance(value, Mapping) else {}
 
 
 def listed(value: object) -> Sequence[Any]:
-    """Give a list, one of one entry for a single value."""
+    """Return a list; a single value becomes a list of one."""
     if value is None:
         return ()
     return value if isinstance(value, list | tuple) else (value,)

@@ -53,7 +53,7 @@ class SecretFile(TypedDict):
 def secret_problems(
     project: Project, values: Mapping[str, str], today: datetime.date | None = None
 ) -> Iterator[Problem]:
-    """Check the values of secrets; no text of a problem holds a value. Without `today` nothing is too old."""
+    """Check the values of secrets; no problem shows a value. Without `today` expiry is not checked."""
     for name in required_secrets(project.inventory):
         message = _fault(project, name, values, today) if name in values else None
         if message:
@@ -86,16 +86,16 @@ def _fault(project: Project, name: str, values: Mapping[str, str], today: dateti
 
 
 def service_secrets(project: Project, droplet: str, values: Mapping[str, str]) -> dict[str, SecretFile]:
-    """Give the secret files of a droplet's tier by file name. Raises ConfigurationError for unfit values.
+    """Return the secret files of a droplet's tier by file name. Raises ConfigurationError for unfit values.
 
-    The edge's need `origin_certificate` and `origin_pull_authorities` among the values as well.
+    For the edge, `values` must also hold `origin_certificate` and `origin_pull_authorities`.
     """
     check_secrets(project, values)
     return _files(project, droplet, values)
 
 
 def secret_files(project: Project, droplet: str) -> tuple[str, ...]:
-    """Name the secret files of a droplet's tier; no value is needed."""
+    """Return the names of the secret files of a droplet's tier; no value is needed."""
     return tuple(_files(project, droplet, _Samples()))
 
 
@@ -105,18 +105,18 @@ def _files(project: Project, droplet: str, values: Mapping[str, str]) -> dict[st
 
 
 class _Samples(dict[str, str]):
-    """Values to render files with; what is no secret of the stack is empty."""
+    """Values to render files with; a name that is not a secret of the stack gives an empty string."""
 
     def __missing__(self, _name: str) -> str:
         return ""
 
 
 def secret_uses(project: Project, samples: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """Tell where each secret is used, e.g. `redis_password` -> `infra: relay.env`; its real value is not needed.
+    """Return where each secret is used, e.g. `redis_password` -> `infra: relay.env`; its real value is not needed.
 
-    What services read is found out, not written down: their files are rendered with `samples`, fit values by name that
-    were made for this. A file may hold a part of a secret, such as the authorities of a certificate, or a digest of a
-    password: it is another file with another password.
+    What services read is found out, not written down: their files are rendered with `samples`, fit values by name made
+    for this. A file may hold a part of a secret, such as the authorities of a certificate, or a digest of a password:
+    then the file changes with the password.
     """
     uses: dict[str, list[str]] = {name: [] for name in required_secrets(project.inventory)}
     for droplet, spec in project.inventory.droplets.items():

@@ -30,14 +30,14 @@ class PulumiVersion(Section):
     """Pulumi's engine; the SDK in requirements.txt has the same version."""
 
     version: Version
-    """Of the command line, which brings the engine."""
+    """Version of the command line, which contains the engine."""
 
 
 class ActionlintVersion(Section):
     """The linter of GitHub's workflows; its Go module in `toolchain/actionlint/` has the same version."""
 
     version: Version
-    """Of its release on GitHub."""
+    """Version of its release on GitHub."""
 
 
 class ImageVersions(Section):

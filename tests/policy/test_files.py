@@ -1,4 +1,4 @@
-"""Rules that are told from files: compose projects, and how a stack keeps its secrets."""
+"""Rules that are checked in files: compose projects, and how a stack keeps its secrets."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_whatever_x_colours_says_the_second_container_is_counted(value: object) 
     assert release_memory(with_value(compose("vertical"), "services.construction.x-colours", value))[0] == 800
 
 
-def test_the_anchor_mends_each_finding_that_is_answered_with_it() -> None:
+def test_the_anchor_fixes_each_finding_that_recommends_it() -> None:
     """The rule's own words send to `x-service`: so what it does not hold must have a fix of its own."""
     anchor = yaml.safe_load((ROOT / "compose/infra/compose.yaml").read_text())["x-service"]
     answered = set()
@@ -221,7 +221,7 @@ def broken(judged: Stack) -> dict[str, Violation]:
     return {violation.resource: violation for violation in judge_files(judged) if violation.rule.id in SETTINGS}
 
 
-def test_what_is_marked_for_the_settings_is_told_from_files() -> None:
+def test_what_is_marked_for_the_settings_is_checked_in_files() -> None:
     assert {rule.id for rule in RULES.values() if "settings" in rule.where} == {"BC06", *SETTINGS}
 
 
@@ -296,7 +296,7 @@ def test_what_is_no_yaml_is_a_violation_and_no_crash(text: str) -> None:
 def test_user_data_that_is_no_yaml_is_a_violation_and_no_crash(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr(host_rules, "sample_user_data", lambda _project, _droplet: text)
     (found,) = host_violations(stack().project, "infra")
-    assert (found.rule.id, found.found.partition(":")[0]) == ("BC22", "no YAML")
+    assert (found.rule.id, found.found.partition(":")[0]) == ("BC22", "invalid YAML")
 
 
 def test_a_token_in_any_tracked_file_breaks_bc19_by_the_files_name(tmp_path: Path) -> None:

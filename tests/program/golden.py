@@ -122,7 +122,7 @@ def _masked(value: Any) -> Any:
 
 @functools.cache
 def _secret_lines() -> tuple[tuple[str, str], ...]:
-    """Give what is masked, and what stands there instead: whole values before single lines of them."""
+    """Return what is masked, and what stands there instead: whole values before single lines of them."""
     lines: dict[str, str] = {}
     secrets = ((key, value) for stack in STACKS for key, value in configuration(stack).items() if key in SECRETS)
     for key, value in secrets:

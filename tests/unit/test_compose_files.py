@@ -1,4 +1,4 @@
-"""The compose files as data: they break no rule, and named services have what only they need."""
+"""The compose files as data: they break no rule, and certain services have what only they need."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_every_room_with_python_is_known() -> None:
 
 
 def test_the_local_cloud_names_nothing_of_ours() -> None:
-    """It is told its callers' names, and tests what it does without them."""
+    """Its callers pass their names to it, and its tests run without them."""
     command = ["git", "grep", "-Iil", "basecommerce", "--", "localcloud"]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout == ""
 

@@ -1,4 +1,4 @@
-"""What makes the import of the program quick, with an SDK that tells which of its modules were run."""
+"""What makes the import of the program quick, with an SDK that reports which of its modules were run."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def test_stack_without_settings_is_refused(tmp_path: Path) -> None:
     ("stack", "hint"),
     [
         ("local", "run `basec init --env local`"),
-        ("staging", "run `basec init --env staging`; a look without an account: `basec preview --env staging --dry`"),
+        ("staging", "run `basec init --env staging`; to look without an account: `basec preview --env staging --dry`"),
     ],
 )
 def test_missing_secret_names_the_command_that_sets_it(stack: str, hint: str) -> None:

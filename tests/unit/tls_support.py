@@ -62,5 +62,5 @@ def issue(request: str) -> tuple[str, str]:
 
 
 def tls_secrets(domain: str) -> Mapping[str, str]:
-    """Give the four TLS secrets of a stack, by key."""
+    """Return the four TLS secrets of a stack, by key."""
     return dict(zip(TLS_KEYS, (*origin_request(domain), *client_chain()), strict=True))
