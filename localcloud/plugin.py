@@ -48,12 +48,13 @@ def _forget_secrets() -> None:
 
 
 def _skip_sdk_import() -> None:
-    """Make `pulumi.runtime.proto` importable without running the whole SDK's `__init__` (0.2 s of each start)."""
+    """Make modules of `pulumi.runtime.proto` importable without running the whole SDK (0.2 s of each start)."""
     spec = importlib.util.find_spec("pulumi")
     if "pulumi" in sys.modules or spec is None or spec.origin is None:
         return
     root = Path(spec.origin).parent
-    for name, path in (("pulumi", root), ("pulumi.runtime", root / "runtime")):
+    for name in ("pulumi", "pulumi.runtime", "pulumi.runtime.proto"):
+        path = root.joinpath(*name.split(".")[1:])
         module = ModuleType(name)
         module.__path__ = [str(path)]
         sys.modules[name] = module

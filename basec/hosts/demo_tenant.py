@@ -18,6 +18,7 @@ from basec.hosts.http import ask
 from basec.hosts.remote import run_script
 from basec.session import Session
 from topology.errors import BasecommerceError
+from topology.names import COMPOSE_PROJECT, COMPOSE_SERVICE
 
 SLUG = "demo"
 NAME = "Demo Materiais"
@@ -29,6 +30,16 @@ TIMEOUT_S = 60
 MESSAGE_MAX = 200
 """Characters of an answer that a message shows: it may be a page."""
 SHOP = Path(__file__).with_name("demo_shop.sql")
+
+WAITING = f"""
+SELECT 1 FROM cotacoes LEFT JOIN pedidos ON pedidos.cotacao_id = cotacoes.id WHERE cotacoes.id = '{QUOTE}'
+AND cotacoes.status IN ('aprovada', 'convertida') AND coalesce(pedidos.status, 'pendente') = 'pendente'
+"""  # noqa: S608 - our own words
+DONE = f"""
+SELECT EXISTS (SELECT FROM users JOIN tenants ON tenants.id = users.tenant_id
+WHERE tenants.slug = '{SLUG}' AND users.email = '{EMAIL}') AND NOT EXISTS ({WAITING})
+"""  # noqa: S608 - our own words
+"""Whether there is nothing to do, as `t` or `f`: one question to PostgreSQL instead of a container of a second."""
 
 PROGRAM = """
 import json, os
@@ -59,17 +70,16 @@ with engine.begin() as connection:
         )
     if tenant.rowcount:
         connection.execute(text(demo["shop"]), {"tenant_id": tenant_id, "quote_id": demo["quote"]})
-    waiting = connection.execute(
-        text(
-            "SELECT 1 FROM cotacoes LEFT JOIN pedidos ON pedidos.cotacao_id = cotacoes.id WHERE cotacoes.id = :quote"
-            " AND cotacoes.status IN ('aprovada', 'convertida') AND coalesce(pedidos.status, 'pendente') = 'pendente'"
-        ),
-        demo,
-    ).first()
+    waiting = connection.execute(text(demo["waiting"])).first()
 print(json.dumps({"to_sell": waiting is not None}))
 """
 
-SCRIPT = """set -euo pipefail
+SCRIPT = f"""set -euo pipefail
+store=$(docker ps -q --filter {COMPOSE_PROJECT}=infra --filter {COMPOSE_SERVICE}=postgres)
+if [ "$(docker exec "$store" psql -qXAt -Ubasecommerce -c "{DONE}" 2> /dev/null)" = t ]; then
+  echo '{{"to_sell": false}}'
+  exit
+fi
 cd /opt/basecommerce/infra
 docker compose -p infra --project-directory "$(readlink -f current)" --env-file current/.env --env-file hosts.env \\
   -f current/compose.yaml --profile migrate run --rm -T --no-deps --quiet-pull migrate \\
@@ -97,7 +107,7 @@ def ensure(session: Session, known: Facts, password: str) -> Demo:
 
 def program(password: str) -> str:
     """Build what runs in the container. JSON in a Python literal: no character of a value can end either."""
-    values = {"slug": SLUG, "name": NAME, "email": EMAIL, "password": password, "quote": QUOTE}
+    values = {"slug": SLUG, "name": NAME, "email": EMAIL, "password": password, "quote": QUOTE, "waiting": WAITING}
     return (PROGRAM % repr(json.dumps({**values, "shop": SHOP.read_text()}))).strip()
 
 

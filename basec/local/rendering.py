@@ -6,6 +6,7 @@ Nothing in the program knows about local stacks: all that differs is in these fi
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,6 +58,7 @@ def render_project(environment: Environment, program: Path | None = None) -> Non
     """
     for name in ("state", "home", "cloud"):
         (environment.work_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    _without_engine_logs(environment.work_dir / "home")
     providers = [_plugin(environment, name, version) for name, version in provider_pins(ROOT).items()]
     # For plain `pulumi`; basec runs the program itself.
     runtime = {"name": "python", "options": {"virtualenv": sys.prefix}}
@@ -67,6 +69,18 @@ def render_project(environment: Environment, program: Path | None = None) -> Non
         "plugins": {"providers": providers},
     }
     write_private(environment.work_dir / "Pulumi.yaml", yaml.safe_dump(project, sort_keys=False))
+
+
+def _without_engine_logs(home: Path) -> None:
+    """Put a file where the engine would make a directory of logs; it goes on without them.
+
+    It has no switch for them. Each command writes one at the level "debug", without encryption until the stack's key is
+    known: half of the engine's time in a preview, and up to 500 MB. Source: pulumi/pkg/logging/encrypted.go, v3.259.0.
+    """
+    logs = home / "logs"
+    if logs.is_dir():
+        shutil.rmtree(logs)
+    write_private(logs, "basec writes a log where an operation fails; the engine writes none here\n")
 
 
 def _plugin(environment: Environment, name: str, version: str) -> dict[str, str]:

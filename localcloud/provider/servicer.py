@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from importlib.metadata import version
 from typing import Any, NoReturn, TypeVar
 
 import grpc
@@ -103,6 +102,8 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
 
     async def GetPluginInfo(self, request: Any, context: Context) -> Any:  # noqa: N802
         del request, context
+        from importlib.metadata import version  # noqa: PLC0415 - 15 ms of each start, and the engine seldom asks
+
         return plugin_pb2.PluginInfo(version=version(f"pulumi-{self._package.name}"))
 
     async def CheckConfig(self, request: Any, context: Context) -> Any:  # noqa: N802

@@ -148,6 +148,24 @@ def test_its_times_and_amounts_agree(url: str, platform: Engine) -> None:
     assert rows(platform, empty) == []
 
 
+def test_one_question_tells_whether_there_is_anything_to_do(url: str, platform: Engine, known: Facts) -> None:
+    def done() -> bool:
+        return bool(rows(platform, demo_tenant.DONE)[0][0])
+
+    assert not done()
+    demo = made(url)
+    assert not done(), "the sale waits"
+    demo_tenant.sell(known, demo)
+    assert done()
+    with platform.begin() as connection:
+        connection.execute(text("UPDATE pedidos SET status = 'pendente' WHERE cotacao_id IS NOT NULL"))
+    assert not done(), "the order was not delivered"
+    demo_tenant.sell(known, demo)
+    with platform.begin() as connection:
+        connection.execute(text("DELETE FROM users"))
+    assert not done()
+
+
 def test_made_again_it_adds_nothing_even_where_somebody_cleared_it(url: str, platform: Engine) -> None:
     made(url)
     before = counts(platform)
