@@ -203,7 +203,7 @@ def policy_pack(stack: Stack) -> list[Figure]:
 
 
 def told(runs: Sequence[Run]) -> tuple[float, ...]:
-    """Give the seconds that the runs measured themselves."""
+    """Return the seconds that the runs measured themselves."""
     return tuple(float(each.output) for each in runs)
 
 

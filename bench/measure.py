@@ -91,7 +91,7 @@ def seconds(runs: Sequence[Run]) -> tuple[float, ...]:
 
 
 def additions() -> float:
-    """Give the seconds that five million additions take in Python: what a shared machine's speed is at the moment."""
+    """Return the seconds that five million additions take in Python: what a shared machine's speed is at the moment."""
     started = time.perf_counter()
     total = 0
     for number in range(5_000_000):

@@ -83,7 +83,7 @@ def measured_stack() -> Iterator[Stack]:
 
 
 def free_port(first: int) -> int:
-    """Answer the first port of 127.0.0.1 from there on at which nobody listens. Raises BenchError if none is."""
+    """Return the first port of 127.0.0.1 from there on at which nobody listens. Raises BenchError if none is."""
     for port in range(first, first + 1000):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what was closed a minute ago is free

@@ -72,7 +72,7 @@ class CloudConfig:
         return cls(**{field: READERS[field](value) for field, value in document.items()})
 
     def to_json(self, indent: int | None = None) -> str:
-        """Give the document."""
+        """Return the document."""
         return json.dumps(asdict(self), default=str, indent=indent)
 
     @classmethod

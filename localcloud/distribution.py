@@ -95,7 +95,7 @@ def debian_archive(host: Host) -> Finding:
 
 
 def apt_install(host: Host, names: list[str]) -> str:
-    """Install packages; answer what went wrong, or nothing. The lists are refreshed once, and only when needed."""
+    """Install packages; return what went wrong, or nothing. The lists are refreshed once, and only when needed."""
     install = ("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *names)
     first = host.run(*install)
     if first.returncode == 0:

@@ -38,7 +38,7 @@ class DryStore:
         self.path = state / "dry.json"
 
     def read(self) -> Record:
-        """Answer everything. An absent file is an empty cloud. Raises CloudError for a damaged one."""
+        """Return everything. An absent file is an empty cloud. Raises CloudError for a damaged one."""
         try:
             data = dict(json.loads(self.path.read_bytes()).items())
             data["next_id"] = int(data["next_id"])
@@ -77,11 +77,11 @@ class Table:
         return cls(DryStore(config.state), kind)
 
     def all(self) -> Record:
-        """Answer all of them by id."""
+        """Return all of them by id."""
         return dict(self.store.read().get(self.kind, {}))
 
     def get(self, record_id: str) -> Record | None:
-        """Answer one, None when it is gone."""
+        """Return one, None when it is gone."""
         found: Record | None = self.all().get(record_id)
         return found
 
@@ -94,7 +94,7 @@ class Table:
             return found
 
     def change(self, record_id: str, spec: Record) -> Record:
-        """Give a record another spec. Raises CloudError when it is gone."""
+        """Return a record another spec. Raises CloudError when it is gone."""
         with self.store.change() as data:
             record = existing(data, self.kind, record_id)
             record["spec"] = spec
@@ -114,7 +114,7 @@ class Documents:
         self.store = DryStore(config.state)
 
     async def put(self, kind: str, urn: str, document_id: str | None, document: Mapping[str, object]) -> str:
-        """Keep a document, and answer its id. Without one, the same document of an interrupted run is taken over."""
+        """Keep a document, and return its id. Without one, the same document of an interrupted run is taken over."""
         # The store is readable text.
         spec = {key: value for key, value in document.items() if key != "privateKey"}
         with self.store.change() as data:
@@ -126,7 +126,7 @@ class Documents:
             return chosen
 
     async def read(self, kind: str, document_id: str) -> Mapping[str, object] | None:
-        """Answer a document, None when it is gone."""
+        """Return a document, None when it is gone."""
         record = Table(self.store, kind).get(document_id)
         return dict(record["spec"]) if record else None
 
@@ -149,7 +149,7 @@ def existing(data: Record, kind: str, record_id: str) -> Record:
 
 
 def find(records: Record, urn: str) -> str | None:
-    """Answer the id of the record with this URN."""
+    """Return the id of the record with this URN."""
     return next((key for key, record in records.items() if record["urn"] == urn), None)
 
 

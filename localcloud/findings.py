@@ -76,5 +76,5 @@ class Host:
 
 
 def search_path() -> str:
-    """Give PATH with the administrators' directories, which a shell made by plain `su` lacks."""
+    """Return PATH with the administrators' directories, which a shell made by plain `su` lacks."""
     return f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"

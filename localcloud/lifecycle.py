@@ -94,7 +94,7 @@ async def _power_on_droplet(cloud: Cloud, droplet_id: str, renewed: bool, progre
 
 
 async def _connect_volumes(cloud: Cloud) -> set[str]:
-    """Give each attached volume its loop device and node; answers the droplets that had lost theirs."""
+    """Return each attached volume its loop device and node; answers the droplets that had lost theirs."""
     own, renewed = Volumes(cloud), set()
     for volume_id, document in cloud.store.all(volumes.VOLUMES).items():
         if await own.attached(volume_id) is not None and await own.connect(volume_id):

@@ -10,7 +10,7 @@ NAMESPACE = os.environ.get("LOCALCLOUD_NAMESPACE") or "localcloud"
 
 
 def default_cache() -> Path:
-    """Answer the directory of what outlives a cloud: `LOCALCLOUD_CACHE`, else below the user's cache directory."""
+    """Return the directory of what outlives a cloud: `LOCALCLOUD_CACHE`, else below the user's cache directory."""
     named = os.environ.get("LOCALCLOUD_CACHE")
     if named:
         return Path(named).resolve()

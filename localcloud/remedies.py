@@ -22,7 +22,7 @@ _KNOWN = (
 
 
 def remedy(text: str) -> str:
-    """Answer what helps against a fault that its text tells, or an empty text."""
+    """Return what helps against a fault that its text tells, or an empty text."""
     return next((helps for words, helps in _KNOWN if re.search(words, text, re.IGNORECASE)), "")
 
 

@@ -22,9 +22,9 @@ TIMEOUT_S = 300
 """Seconds; the longest grace of a service is PostgreSQL's 90 s, and a start waits for health."""
 
 HEALTHY_S = 120
-"""Seconds until a restarted service must be healthy; the slowest check of a service needs 45 s to say so."""
+"""Seconds until a restarted service must be healthy; the slowest check needs 45 s to report it."""
 
-# A service alone is its container; all of them are the tier's unit, so that systemd knows what it should find.
+# One service is its container; all of them are the tier's unit, so that systemd knows the state to expect.
 RESTART_ONE = """set -euo pipefail
 container=$(docker ps --all --quiet --filter label=com.docker.compose.project={tier} \
   --filter label=com.docker.compose.service={service})
@@ -87,14 +87,14 @@ def down(
 def _confirm(environment: Environment, name: str, services: tuple[str, ...]) -> None:
     if not sys.stdin.isatty():
         raise UsageError(
-            f"basec: compose down: {environment.name}: stopping {name} needs a yes",
+            f"basec: compose down: {environment.name}: stopping {name} must be confirmed",
             f"basec compose down {name} --env {environment.name} --yes",
         )
     typer.confirm(f"stop {', '.join(services)} on {name} of {environment.name}?", err=True, abort=True)
 
 
 def _target(env: str, host: str, service: str, command: str) -> tuple[Session, str, str, tuple[str, ...]]:
-    """Answer session, host, tier and services. Raises UsageError, which names the known ones."""
+    """Return session, host, tier and services. Raises UsageError, which names the known ones."""
     session = Session(resolve(env))
     found = host_of(facts.load(session.environment), host, command)
     return session, found.name, found.tier, services_of(found, service or None)

@@ -101,7 +101,7 @@ def sign_request(config: CloudConfig, request_pem: str, names: Sequence[str], da
 
 
 def visitors_bundle(config: CloudConfig, names: Sequence[str]) -> str:
-    """Answer certificate and key for visitors' TLS, in one text; the kept ones while they have these names and life."""
+    """Return certificate and key for visitors' TLS, in one text; the kept ones while they have these names and life."""
     issuer = authority(config, PUBLIC)
     path = config.state.absolute() / FOLDER / "visitors.pem"
     if path.exists() and _still_good(kept := path.read_text(errors="replace"), issuer, names):

@@ -177,7 +177,7 @@ def check_public_key(value: Value) -> str | None:
 
 
 def key_fingerprint(public_key: str) -> str:
-    """Answer the MD5 fingerprint, the form DigitalOcean uses as an id. Raises ValueError."""
+    """Return the MD5 fingerprint, the form DigitalOcean uses as an id. Raises ValueError."""
     blob = _key_blob(public_key)
     if blob is None:
         raise ValueError("not an OpenSSH public key")

@@ -84,7 +84,7 @@ class ImageSet:
     """On this machine; never pulled."""
 
     def as_json(self) -> dict[str, object]:
-        """Answer what `python -m localcloud images` prints."""
+        """Return what `python -m localcloud images` prints."""
         services, references = dict(self.services), list(self.references)
         return {"registry": self.registry, "tag": self.tag, "services": services, "references": references}
 
@@ -118,7 +118,7 @@ class Recipes:
         }
 
     def of_version(self, version: str) -> Recipes:
-        """Give the recipes for another version of the applications."""
+        """Return the recipes for another version of the applications."""
         return Recipes(self.rootfs, self._applications, version, self._images)
 
     def recipe(self, name: str) -> str:
@@ -204,14 +204,14 @@ def build_all(cache: Path, progress: Progress, applications: Path | None = None,
 
 
 def push_own(image: str, cache: Path, progress: Progress) -> str:
-    """Put an image of this machine's engine into the registry; answer its name there. Raises CloudError."""
+    """Put an image of this machine's engine into the registry; return its name there. Raises CloudError."""
     registry = build_image("registry", cache, progress)
     with _lock(cache, "registry", progress):
         return push(cache / "registry", registry, image)
 
 
 def build_image(name: str, cache: Path, progress: Progress) -> str:
-    """Build one image of the cloud's own and what it stands on; answer its name on this machine."""
+    """Build one image of the cloud's own and what it stands on; return its name on this machine."""
     builder = _Builder(machine_recipes(), cache, progress)
     for ancestor in _lineage(name, builder.recipes.table):
         builder.build(ancestor)
@@ -219,7 +219,7 @@ def build_image(name: str, cache: Path, progress: Progress) -> str:
 
 
 def droplet_image(cache: Path, progress: Progress = lambda _: None) -> str:
-    """Answer the name of the droplet image, built if it is missing."""
+    """Return the name of the droplet image, built if it is missing."""
     return build_image("droplet", cache, progress)
 
 

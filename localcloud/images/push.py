@@ -46,7 +46,7 @@ def push_missing(
 
 
 def push(storage: Path, registry_image: str, image: str) -> str:
-    """Put an image into the storage under its own last name and tag; answer its name for droplets. Safe to repeat.
+    """Put an image into the storage under its own last name and tag; return its name for droplets. Safe to repeat.
 
     Raises CloudError if the engine does not have it, or the registry has another one by that name: a droplet never
     pulls the same name twice, so it would go on with the old one.
@@ -96,7 +96,7 @@ def _push(image: str, target: str) -> None:
 
 
 def _identities(storage: Path, repository: str, tag: str) -> set[str]:
-    """Give what an engine may call the image of a tag: its manifest's digest or its configuration's; none if absent."""
+    """Return an engine's possible ids of a tag's image: its manifest's digest or its configuration's; none if absent."""
     link = tag_link(storage, repository, tag)
     if not link.is_file():
         return set()

@@ -19,17 +19,17 @@ _OTHERS_PREFIX = 30
 
 
 def gateway(subnet: IPv4Network) -> IPv4Address:
-    """Answer the machine's own address on a bridge."""
+    """Return the machine's own address on a bridge."""
     return subnet[1]
 
 
 def public_dynamic_range(subnet: IPv4Network) -> IPv4Network:
-    """Answer the part of the public subnet that Docker may give out by itself."""
+    """Return the part of the public subnet that Docker may give out by itself."""
     return IPv4Network((subnet[_OTHERS_FROM], _OTHERS_PREFIX))
 
 
 def vpc_dynamic_range(subnet: IPv4Network) -> IPv4Network:
-    """Answer the part of the VPC that Docker may give out by itself: a droplet that is off keeps its address."""
+    """Return the part of the VPC that Docker may give out by itself: a droplet that is off keeps its address."""
     return list(subnet.subnets(prefixlen_diff=2))[-1]
 
 

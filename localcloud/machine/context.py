@@ -22,5 +22,5 @@ class Cloud:
         return cls(config, host or LinuxHost(), Store(config.state))
 
     def disk(self, droplet_id: str) -> Path:
-        """Answer the directory that the droplet sees as /dev/disk."""
+        """Return the directory that the droplet sees as /dev/disk."""
         return self.store.directory / "disk" / droplet_id

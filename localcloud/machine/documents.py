@@ -24,7 +24,7 @@ class Documents:
     cloud: Cloud
 
     async def put(self, kind: str, urn: str, document_id: str | None, document: Mapping[str, object]) -> str:
-        """Keep a document, and answer its id. Without one, the same document of an interrupted run is taken over."""
+        """Keep a document, and return its id. Without one, the same document of an interrupted run is taken over."""
         store = self.cloud.store
         async with store.lock():
             found = document_id or store.find(folder(kind), urn=urn, document=dict(document))
@@ -34,7 +34,7 @@ class Documents:
             return chosen
 
     async def read(self, kind: str, document_id: str) -> Mapping[str, object] | None:
-        """Answer a document, None when it is gone."""
+        """Return a document, None when it is gone."""
         found = self.cloud.store.read(folder(kind), document_id)
         return None if found is None else dict(found["document"])
 

@@ -97,7 +97,7 @@ class LinuxHost:
 
 
 async def inspect(host: Host, kind: str, name: str) -> Mapping[str, Any] | None:
-    """Answer `docker <kind> inspect` of one thing, None when there is no such thing."""
+    """Return `docker <kind> inspect` of one thing, None when there is no such thing."""
     result = await host.run("docker", kind, "inspect", name, check=False)
     if result.code != 0:
         if "no such" in result.stderr.lower() or "not found" in result.stderr.lower():

@@ -96,7 +96,7 @@ async def ensure(
 
 
 async def _machine_mtu(host: Host) -> int:
-    """Answer the MTU of the interface that the machine's default route uses, in bytes."""
+    """Return the MTU of the interface that the machine's default route uses, in bytes."""
     result = await host.run("ip", "-json", "-4", "route", "show", "default", check=False)
     routes = json.loads(result.stdout or "[]") if result.code == 0 else []
     if not routes:

@@ -28,7 +28,7 @@ class Store:
         self.directory = directory
 
     def folder(self, kind: str) -> Path:
-        """Answer the directory of one kind, made when missing."""
+        """Return the directory of one kind, made when missing."""
         path = self.directory / kind
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
@@ -42,7 +42,7 @@ class Store:
         temporary.replace(path)
 
     def read(self, kind: str, name: str) -> Document | None:
-        """Answer one document, None when it is not there. A damaged one is set aside, and then it is not there.
+        """Return one document, None when it is not there. A damaged one is set aside, and then it is not there.
 
         One stops no loop over all: what stands behind it is found by its labels, or made anew by the engine.
         """
@@ -65,14 +65,14 @@ class Store:
         self._path(kind, name).unlink(missing_ok=True)
 
     def all(self, kind: str) -> dict[str, Document]:
-        """Answer all documents of a kind by name, in the order of their names."""
+        """Return all documents of a kind by name, in the order of their names."""
         folder = self.directory / kind
         names = sorted(path.name.removesuffix(".json") for path in folder.glob("[!.]*.json"))
         found = ((name, self.read(kind, name)) for name in names)
         return {name: document for name, document in found if document is not None}
 
     def find(self, kind: str, **wanted: object) -> str | None:
-        """Answer the name of the first document that has all the wanted values."""
+        """Return the name of the first document that has all the wanted values."""
         for name, document in self.all(kind).items():
             if all(document.get(key) == value for key, value in wanted.items()):
                 return name

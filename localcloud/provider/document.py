@@ -53,7 +53,7 @@ class Document(Handler[B]):
         return {name: value for name, value in document.items() if name in self.properties}
 
     async def outputs(self, job: Job[B], key: str, document: Mapping[str, Value], state: Values) -> Values:
-        """Answer the computed outputs; `state` is empty at a create."""
+        """Return the computed outputs; `state` is empty at a create."""
         del job, key, document, state
         return {}
 

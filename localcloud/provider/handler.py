@@ -77,7 +77,7 @@ class Handler(ABC, Generic[B]):
         """Make it, or adopt what an interrupted create of the same URN left."""
 
     async def update(self, job: Job[B], resource_id: str, old: Values, new: Values, state: Values) -> Values:
-        """Change it in place and answer its computed outputs. Also continues what was not ready."""
+        """Change it in place and return its computed outputs. Also continues what was not ready."""
         del job, resource_id, old, new
         return {name: value for name, value in state.items() if name not in self.properties}
 

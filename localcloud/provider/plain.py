@@ -30,5 +30,5 @@ def integer(values: Mapping[str, Value], key: str) -> int:
 
 
 def now() -> str:
-    """Answer the present time as the APIs write it, e.g. 2026-11-22T22:00:00Z."""
+    """Return the present time as the APIs write it, e.g. 2026-11-22T22:00:00Z."""
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -376,6 +376,6 @@ async def _refuse(context: Context, message: str) -> NoReturn:
 
 
 def _split_urn(urn: str) -> tuple[str, str]:
-    """Answer type token and name of `urn:pulumi:<stack>::<project>::<parent type>$<type>::<name>`."""
+    """Return type token and name of `urn:pulumi:<stack>::<project>::<parent type>$<type>::<name>`."""
     parts = urn.split("::", 3)
     return parts[2].rpartition("$")[2], parts[3]

@@ -164,7 +164,7 @@ def has_secret(value: Value) -> bool:
 
 
 def flag_like(values: Mapping[str, Value], *originals: Mapping[str, Value]) -> dict[str, Value]:
-    """Give plain `values` the secret flags of the first original that has one under the same key.
+    """Return plain `values` the secret flags of the first original that has one under the same key.
 
     An unchanged value keeps the original's exact shape; a changed one becomes secret as a whole.
     """

@@ -48,7 +48,7 @@ def signing_request(key: ec.EllipticCurvePrivateKey | None = None) -> str:
 
 
 def request_and_key() -> tuple[str, str]:
-    """Make a certificate signing request, and answer its key too."""
+    """Make a certificate signing request, and return its key too."""
     key = ec.generate_private_key(ec.SECP256R1())
     return signing_request(key), _pem(key)
 

@@ -93,7 +93,7 @@ def config_of(tmp_path: Path) -> CloudConfig:
 
 
 def only_problem(host: Host) -> Finding:
-    """Run all checks and answer the one that is not ok."""
+    """Run all checks and return the one that is not ok."""
     problems = [finding for finding in examine(host, config=None, ports=FREE) if finding.status is not Status.OK]
     assert len(problems) == 1, problems
     assert "\n" not in problems[0].message + problems[0].remedy

@@ -120,7 +120,7 @@ class EngineStack:
         self.faults()
 
     def lock_holder(self) -> int:
-        """Answer the pid in the stack's lock."""
+        """Return the pid in the stack's lock."""
         (lock,) = (self.directory / "backend").rglob("locks/**/*.json")
         return int(json.loads(lock.read_text())["pid"])
 

@@ -17,7 +17,7 @@ Make = Callable[[Path], None]
 
 
 def kept(factory: pytest.TempPathFactory, name: str, make: Make) -> Path:
-    """Give a directory that `make` fills, the first time that any worker of this run asks for it.
+    """Return a directory that `make` fills, the first time that any worker of this run asks for it.
 
     Whoever gets it may only copy it.
     """

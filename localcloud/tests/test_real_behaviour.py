@@ -41,13 +41,13 @@ def cloud(config: CloudConfig) -> Backend:
 
 @pytest.fixture(params=["records", "containers"])
 def either(config: CloudConfig, request: pytest.FixtureRequest) -> Backend:
-    """Give a DigitalOcean of each kind."""
+    """Return a DigitalOcean of each kind."""
     return dry.backend(config) if request.param == "records" else backend(config, host=FakeHost(), image="droplet:1")
 
 
 @pytest.fixture(params=["records", "containers"])
 def either_zone(config: CloudConfig, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Cloudflare:
-    """Give a Cloudflare of each kind."""
+    """Return a Cloudflare of each kind."""
     monkeypatch.setattr(edge, "reload", nothing)
     return cloudflare_dry.backend(config) if request.param == "records" else cloudflare_real.backend(config, FakeHost())
 

@@ -52,7 +52,7 @@ def test_a_failed_release_is_four_lines(text: str) -> None:
     assert failure.lines == [
         "edge: nginx: restarting",
         '  nginx: [emerg] host not found in upstream "infra" in /etc/nginx/nginx.conf:12 (2 times)',
-        "  the release before serves again (60b719302a98)",
+        "  the previous release serves again (60b719302a98)",
     ]
     assert failure.hint == "", "what points to the lines above is none"
 

@@ -35,7 +35,7 @@ class Records:
             return chosen
 
     async def read(self, record_id: str) -> RecordSpec | None:
-        """Answer a record, None when it is gone."""
+        """Return a record, None when it is gone."""
         document = self.cloud.store.read(RECORDS, record_id)
         return None if document is None else RecordSpec(**document)
 

@@ -69,7 +69,7 @@ def spec_hash(spec: DropletSpec) -> str:
 
 
 def memory_limits(mib: int) -> tuple[str, str]:
-    """Give docker's arguments for a machine's memory without swap, but for one page of it.
+    """Return docker's arguments for a machine's memory without swap, but for one page of it.
 
     With cgroup v2 a swap limit of 0 never reaches the container's systemd unit, so that the host's next
     `systemctl daemon-reload` takes the limit away (seen with systemd 257 and Docker 26.1.5); one page survives it.
@@ -78,7 +78,7 @@ def memory_limits(mib: int) -> tuple[str, str]:
 
 
 def capabilities(engine_status: str) -> tuple[str, ...]:
-    """Give a droplet's capabilities; `engine_status` is /proc/<pid>/status of Docker's engine, which passes them on."""
+    """Return a droplet's capabilities; `engine_status` is /proc/<pid>/status of Docker's engine, their source."""
     found = re.search(r"^CapBnd:\s*([0-9a-f]+)$", engine_status, re.MULTILINE)
     has_it = found is not None and int(found[1], 16) >> SYS_RESOURCE_BIT & 1
     return (*CAPABILITIES, "SYS_RESOURCE") if has_it else CAPABILITIES

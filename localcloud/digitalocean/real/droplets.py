@@ -125,7 +125,7 @@ class Droplets:
         return found
 
     async def _resize(self, droplet_id: str, document: Document, spec: DropletSpec) -> None:
-        """Give a droplet another size as the official provider does: power off, resize, power on. No shutdown."""
+        """Return a droplet another size as the official provider does: power off, resize, power on. No shutdown."""
         name = document["container"]
         self.cloud.store.write(DROPLETS, droplet_id, {**document, "pending_until": time.time() + _EVENT_S})
         await self.cloud.host.run("docker", "container", "kill", name, check=False)  # it may be off already
@@ -134,7 +134,7 @@ class Droplets:
         await self.start(droplet_id)
 
     async def read(self, droplet_id: str) -> DropletState | None:
-        """Answer the droplet as it is, None when its record or its container is gone."""
+        """Return the droplet as it is, None when its record or its container is gone."""
         document = self.cloud.store.read(DROPLETS, droplet_id)
         if document is None:
             return None
@@ -229,7 +229,7 @@ class Droplets:
         await self.cloud.host.run("docker", "container", "cp", "-", f"{identity.container}:/", stdin=seed)
 
     async def _last_lines(self, name: str) -> str:
-        """Answer the end of the droplet's journal, or of its container's log when it does not run."""
+        """Return the end of the droplet's journal, or of its container's log when it does not run."""
         journal = (
             "docker",
             "container",
@@ -253,7 +253,7 @@ def has_pending_event(cloud: Cloud, droplet_id: str) -> bool:
 
 
 def state_of(document: Document, status: str) -> DropletState:
-    """Answer what DigitalOcean would say of a recorded droplet."""
+    """Return what DigitalOcean would say of a recorded droplet."""
     return DropletState(
         id=document["id"],
         ipv4_address=document["public"],
@@ -273,7 +273,7 @@ def _machine_resolvers() -> str:
 
 
 def _engine_status() -> str:
-    """Answer what the kernel says of Docker's engine, nothing where it cannot be found."""
+    """Return what the kernel says of Docker's engine, nothing where it cannot be found."""
     try:
         return Path(f"/proc/{int(_ENGINE_PID.read_text())}/status").read_text()
     except (OSError, ValueError):

@@ -32,7 +32,7 @@ class Firewalls:
             return chosen
 
     async def read(self, firewall_id: str) -> FirewallSpec | None:
-        """Answer a firewall, None when it is gone."""
+        """Return a firewall, None when it is gone."""
         document = self.cloud.store.read(FIREWALLS, firewall_id)
         return None if document is None else _spec(document)
 

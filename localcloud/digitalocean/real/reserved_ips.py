@@ -35,12 +35,12 @@ class ReservedIps:
             return address
 
     async def read(self, address: str) -> str | None:
-        """Answer the region of a reserved address, None when it is gone."""
+        """Return the region of a reserved address, None when it is gone."""
         document = self.cloud.store.read(RESERVED, address)
         return None if document is None else str(document["region"])
 
     async def delete(self, address: str) -> None:
-        """Give an address back, from its droplet too."""
+        """Return an address back, from its droplet too."""
         holder = await self.assigned(address)
         if holder is not None:
             await self.unassign(address, holder)
@@ -66,7 +66,7 @@ class ReservedIps:
         await self.apply(droplet_id)
 
     async def assigned(self, address: str) -> str | None:
-        """Answer the droplet that has the address, None also when that droplet is gone."""
+        """Return the droplet that has the address, None also when that droplet is gone."""
         document = self.cloud.store.read(RESERVED, address)
         if document is None or document["droplet_id"] is None:
             return None

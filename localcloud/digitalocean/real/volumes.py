@@ -30,11 +30,11 @@ class Volumes:
     cloud: Cloud
 
     def image_path(self, volume_id: str) -> Path:
-        """Answer the file that holds the volume's bytes."""
+        """Return the file that holds the volume's bytes."""
         return self.cloud.store.folder(VOLUMES).resolve() / f"{volume_id}.img"
 
     def node_path(self, droplet_id: str, name: str) -> Path:
-        """Answer where the machine keeps the device node that the droplet sees."""
+        """Return where the machine keeps the device node that the droplet sees."""
         return self.cloud.disk(droplet_id) / "by-id" / f"scsi-0DO_Volume_{name}"
 
     async def create(self, urn: str, spec: VolumeSpec) -> str:
@@ -68,7 +68,7 @@ class Volumes:
         self.cloud.store.write(VOLUMES, volume_id, {**document, "size_gib": size_gib})
 
     async def read(self, volume_id: str) -> VolumeSpec | None:
-        """Answer a volume, None when its record or its file is gone."""
+        """Return a volume, None when its record or its file is gone."""
         document = self.cloud.store.read(VOLUMES, volume_id)
         if document is None or not self.image_path(volume_id).exists():
             return None
@@ -88,7 +88,7 @@ class Volumes:
         self.cloud.store.delete(VOLUMES, volume_id)
 
     async def attach(self, volume_id: str, droplet_id: str) -> None:
-        """Give a volume to a droplet. Raises CloudError when another one has it."""
+        """Return a volume to a droplet. Raises CloudError when another one has it."""
         document = self._require(volume_id)
         if self.cloud.store.read(DROPLETS, droplet_id) is None:
             raise CloudError(f"droplet {droplet_id}: not found")
@@ -112,7 +112,7 @@ class Volumes:
         return _make_node(node, os.stat(loop).st_rdev) or fresh  # noqa: PTH116 (a device number, for os.mknod)
 
     async def attached(self, volume_id: str) -> str | None:
-        """Answer the droplet that has the volume, None also when that droplet is gone."""
+        """Return the droplet that has the volume, None also when that droplet is gone."""
         document = self.cloud.store.read(VOLUMES, volume_id)
         if document is None or document["droplet_id"] is None:
             return None
@@ -129,7 +129,7 @@ class Volumes:
         self.cloud.store.write(VOLUMES, volume_id, {**document, "droplet_id": None})
 
     async def loop_devices(self) -> dict[str, str]:
-        """Answer the machine's loop devices over files of this cloud's volumes, by file."""
+        """Return the machine's loop devices over files of this cloud's volumes, by file."""
         # `--associated FILE` would ask for one file, but does not know --json.
         result = await self.cloud.host.run("losetup", "--json", "--list")
         devices = json.loads(result.stdout)["loopdevices"] if result.stdout.strip() else []
@@ -138,7 +138,7 @@ class Volumes:
         return {file: name for file, name in files.items() if file.startswith(folder)}
 
     async def loop_device(self, volume_id: str) -> str | None:
-        """Answer the loop device that carries the volume's file, None when there is none."""
+        """Return the loop device that carries the volume's file, None when there is none."""
         return (await self.loop_devices()).get(str(self.image_path(volume_id)))
 
     async def _release_loop(self, volume_id: str) -> None:

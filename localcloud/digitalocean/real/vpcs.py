@@ -68,7 +68,7 @@ class Vpcs:
         self.cloud.store.write(VPCS, vpc_id, changed)
 
     async def read(self, vpc_id: str) -> VpcSpec | None:
-        """Answer the VPC as it is, None when its record or its network is gone."""
+        """Return the VPC as it is, None when its record or its network is gone."""
         document = self.cloud.store.read(VPCS, vpc_id)
         if document is None or await inspect(self.cloud.host, "network", vpc_network(self.cloud.config)) is None:
             return None

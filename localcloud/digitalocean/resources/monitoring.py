@@ -138,7 +138,7 @@ class UptimeAlert(_Announced):
 
     @override
     async def read(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> Found | None:
-        """Answer what the API fills in where nothing was said; the next preview then wants it away.
+        """Return what the API fills in where nothing was said; the next preview then wants it away.
 
         With its check the alert is gone.
         """
