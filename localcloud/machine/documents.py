@@ -1,4 +1,4 @@
-"""Things of a cloud that have no body here: one record each, in one directory a kind."""
+"""Things of a cloud that are records only: one file each, in one directory per kind."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from localcloud.machine.context import Cloud
 
 FOLDER = "documents-"
-"""How the directories begin."""
+"""Prefix of the directories."""
 
 
 def folder(kind: str) -> str:
-    """Name the directory of a kind of documents."""
+    """Return the directory name of a kind of documents."""
     return f"{FOLDER}{kind}"
 
 
@@ -34,7 +34,7 @@ class Documents:
             return chosen
 
     async def read(self, kind: str, document_id: str) -> Mapping[str, object] | None:
-        """Return a document, None when it is gone."""
+        """Return a document, None if it is gone."""
         found = self.cloud.store.read(folder(kind), document_id)
         return None if found is None else dict(found["document"])
 
@@ -50,5 +50,5 @@ class Documents:
         return str(uuid.uuid4())
 
     async def changed(self, kind: str) -> None:
-        """Let the cloud follow. The caller holds the lock."""
+        """Apply the change to the cloud. The caller holds the lock."""
         del kind

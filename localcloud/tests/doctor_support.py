@@ -65,7 +65,7 @@ Machine = Callable[..., FakeHost]
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """Make machines that pass every check, unless a test takes something away."""
+    """Build machines that pass every check, unless a test removes something."""
     for name, text in FILES.items():
         path = tmp_path / "root" / name
         path.parent.mkdir(parents=True, exist_ok=True)

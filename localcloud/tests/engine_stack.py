@@ -179,7 +179,7 @@ class EngineStack:
 
 
 def _as_root(directory: Path, pulumi: Path) -> Path:
-    """Make the directory layout that the Automation API wants: `<root>/bin/pulumi`."""
+    """Create the directory layout that the Automation API requires: `<root>/bin/pulumi`."""
     link = directory / "cli" / "bin" / "pulumi"
     if not link.exists():
         link.parent.mkdir(parents=True)

@@ -228,7 +228,7 @@ def test_a_foreign_route_to_our_subnets_is_refused(
     finding = doctor.subnets(machine(), config)
     assert finding.failed
     assert finding.message == f"{subnet} overlaps the route to {subnet.supernet(8)}"
-    assert finding.remedy == "remove that route, or choose others: basec down --env local, then make up"
+    assert finding.remedy == "remove that route, or choose other subnets: basec down --env local, then make up"
 
 
 def test_the_bridges_of_the_stack_itself_are_no_clash(

@@ -82,7 +82,7 @@ async def test_two_volumes_of_one_name_in_a_region_are_refused(cloud: Backend) -
 
 
 def account(config: CloudConfig, **document: object) -> None:
-    """Say what the account holds."""
+    """Write the account's content."""
     config.state.mkdir(parents=True, exist_ok=True)
     (config.state / "account.json").write_text(json.dumps(document))
 

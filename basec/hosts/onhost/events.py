@@ -159,7 +159,7 @@ def on_their_way() -> tuple[set[str], set[str]]:
 
 
 def pages(*command: str) -> Iterator[Id]:
-    """Return the ids that a command lists in pages."""
+    """Yield the ids that a command lists in pages."""
     start = "-"
     while page := redis(*command, start, "+", str(PAGE)):
         yield from (parsed(entry[0]) for entry in page)
@@ -167,7 +167,7 @@ def pages(*command: str) -> Iterator[Id]:
 
 
 def entries(first: Id) -> Iterator[tuple[Id, list[str]]]:
-    """Return the stream's entries, starting at an id."""
+    """Yield the stream's entries, starting at an id."""
     start = f"{first[0]}-{first[1]}"
     while page := redis("XRANGE", STREAM, start, "+", "COUNT", str(PAGE)):
         yield from ((parsed(entry), fields or []) for entry, fields in page)

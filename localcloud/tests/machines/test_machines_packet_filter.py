@@ -137,5 +137,5 @@ def test_a_long_name_still_fits_the_kernel_s_chain_names() -> None:
 
 def test_an_unknown_protocol_is_refused() -> None:
     odd = FirewallSpec(name="odd", tags=("edge",), inbound=(rule("sctp", "1", ("0.0.0.0/0",)),), outbound=())
-    with pytest.raises(CloudError, match="protocol 'sctp' is none of tcp, udp, icmp"):
+    with pytest.raises(CloudError, match="protocol 'sctp' is not one of tcp, udp, icmp"):
         render("BC-local", BRIDGES, [EDGE], (odd,), EMPTY)

@@ -78,7 +78,7 @@ def from_droplet(container: str) -> tuple[str, ...]:
 
 
 def banner(address: str) -> bool:
-    """Say whether the machine itself, the internet of this cloud, reaches sshd."""
+    """Return whether the machine itself, the internet of this cloud, reaches sshd."""
     script = f"exec 3<>/dev/tcp/{address}/22; head -c 4 <&3"
     return run("timeout", "2", "bash", "-c", script).stdout == "SSH-"
 
