@@ -160,7 +160,7 @@ def next_id(data: Record) -> str:
 
 
 async def apply_faults(state: Path, when: str, op: str, token: str, name: str) -> None:
-    """Do what `faults.json` says for this change. Raises CloudError for an injected failure."""
+    """Apply the faults of `faults.json` to this change. Raises CloudError for an injected failure."""
     try:
         faults: list[Record] = json.loads((state / "faults.json").read_text())
     except FileNotFoundError:

@@ -59,7 +59,7 @@ def register(root: typer.Typer) -> None:
 def restart(host: str = HOST, service: str = ANY_SERVICE, env: str = CHANGE_ENV) -> None:
     """Restart one service of a host, or all. Waits until healthy; the release stays, and requests in between fail."""
     session, name, tier, services = _target(env, host, service, "compose restart {} {service}")
-    say(f"{name}: restarts {', '.join(services)}")
+    say(f"{name}: restarting {', '.join(services)}")
     script = RESTART_ONE if service else RESTART_ALL
     script = script.format(tier=tier, service=shlex.quote(service), healthy_s=HEALTHY_S)
     run_script(session, name, script, timeout_s=TIMEOUT_S)
@@ -79,7 +79,7 @@ def down(
     environment = session.environment
     if not environment.is_local and not yes:
         _confirm(environment, name, services)
-    say(f"{name}: stops {', '.join(services)}")
+    say(f"{name}: stopping {', '.join(services)}")
     run_script(session, name, DOWN.format(tier=tier), timeout_s=TIMEOUT_S)
     answer(f"{name}: stopped; basec compose restart {name} --env {environment.name} starts it again")
 

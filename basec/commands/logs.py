@@ -1,4 +1,4 @@
-"""`basec logs`: what the services say, on all hosts at once."""
+"""`basec logs`: the services' log lines, of all hosts at once."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ ANSWERS = (
 STATE = "{state}"
 """In a hint: the command that asks the cloud what exists, and creates nothing."""
 CRASHED = "crashed while it worked; what it had begun may be done or not"
-CRASH_HINT = f"{STATE} asks the cloud what is there, then the same command again"
+CRASH_HINT = f"{STATE} asks the cloud what exists, then run the same command again"
 REFRESH = "{refresh}"
 """In a hint: the command that asks the cloud what exists, and recreates what is gone."""
 

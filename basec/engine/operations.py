@@ -148,7 +148,7 @@ class Engine:
         unprotect: bool = False,
         refresh: bool = False,
     ) -> ProgressView:
-        """Do exactly what the plan says; protected resources are deleted only if that was asked for.
+        """Apply exactly the plan; protected resources are deleted only if that was asked for.
 
         `hosts` are those of the resources that change, by URN: for the progress. `refresh` as in the preview.
         """

@@ -48,7 +48,7 @@ def check(environment: Environment, names: Sequence[str]) -> None:
         if name in known(environment):
             continue
         if name.startswith(BY_HAND):
-            raise UsageError(f"basec: {name}: no command can rotate it", "docs/runbooks/rotate-secrets.md says how")
+            raise UsageError(f"basec: {name}: no command can rotate it", "docs/runbooks/rotate-secrets.md explains how")
         raise UsageError(
             f"basec: {name!r} is not a secret of a stack", f"basec secrets list --env {environment.name} lists them"
         )

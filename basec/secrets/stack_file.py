@@ -1,4 +1,4 @@
-"""One `Pulumi.<env>.yaml`: settings in clear, secrets encrypted."""
+"""One `Pulumi.<env>.yaml`: plain settings, encrypted secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A machine for the host checks: files in a directory, and programs that answer what a test wants."""
+"""A machine for the host checks: files in a directory, and programs with answers from the test."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FILES = {
 
 @dataclass(frozen=True)
 class FakeHost(Host):
-    """A machine of files, whose programs answer what a test wants; the first word that fits wins."""
+    """A machine of files, whose programs have answers from the test; the first matching word counts."""
 
     answers: dict[str, Callable[[], tuple[int, str]]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)

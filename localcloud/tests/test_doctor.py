@@ -129,7 +129,7 @@ def test_either_cgroup_version_is_fine_and_neither_a_failure(machine: Machine) -
 
 
 def test_a_kernel_that_does_not_count_memory_is_refused(machine: Machine) -> None:
-    """As Raspberry Pi OS boots, unless it is told otherwise."""
+    """Raspberry Pi OS boots like this by default."""
     host = machine()
     remove(host, "sys/fs/cgroup/memory/tasks")
     (host.root / "sys/fs/cgroup/memory").rmdir()

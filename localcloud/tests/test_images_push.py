@@ -1,4 +1,4 @@
-"""An image of one's own in the registry of local stacks: by its own name, and never two by the same."""
+"""A user's own image in the registry of local stacks: by its own name, and never two by the same."""
 
 from __future__ import annotations
 

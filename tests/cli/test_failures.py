@@ -89,7 +89,7 @@ CRASHES = (
 def test_a_provider_that_crashed_is_the_one_failure_and_the_hint_is_a_refresh(text: str) -> None:
     (failure,) = failures_of({DROPLET: [text], VOLUME: [text]}, NAMES)
     assert failure.lines == ["the provider digitalocean: crashed while it worked; what it had begun may be done or not"]
-    assert failure.hint.startswith(f"{STATE} asks the cloud what is there, then the same command again")
+    assert failure.hint.startswith(f"{STATE} asks the cloud what exists, then run the same command again")
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ FIREWALLS = (
 
 
 def check(name: str, text: str) -> None:
-    """Compare with a golden file; `UPDATE_GOLDEN=1` writes it anew, for review as a diff."""
+    """Compare with a golden file; `UPDATE_GOLDEN=1` rewrites it, for review as a diff."""
     path = GOLDEN / name
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(text)
