@@ -29,7 +29,7 @@ from components.stack_config import StackConfig, load_stack_config
 from components.ufw_firewall import UfwFirewall, UfwFirewallArgs
 from components.zone_settings import ZoneSettings, ZoneSettingsArgs
 from topology.cloud_init import template_digest
-from topology.costs import machines_of as billed_machines
+from topology.costs import billed_machines
 from topology.secrets import ORIGIN_CERTIFICATE, PULL_AUTHORITIES
 
 ROOT = Path(__file__).resolve().parent
@@ -65,7 +65,7 @@ def main() -> None:
     }
     hosts = {bastion: gate, **inner}
 
-    # What a tier needs on its own machine, whatever the others do: rules before a port opens, images before they run.
+    # What a tier needs on its own machine, whatever others do: rules before a port opens, images before they run.
     needs: dict[str, list[pulumi.Resource]] = {
         name: [
             UfwFirewall(f"{name}-ufw", UfwFirewallArgs.from_config(config, machine), after(hosts[name])),
@@ -79,7 +79,7 @@ def main() -> None:
     }
     for edge in edges:
         needs[edge].append(origin_tls)  # Cloudflare holds its client certificate before the edge asks for it
-        if config.serves_plain_http:  # before Cloudflare is told to speak it
+        if config.serves_plain_http:  # before Cloudflare is set to use it
             needs[edge].append(plain_http[edge](after(*needs[edge])))
 
     # The tiers, stage by stage: each finds what it speaks to.
@@ -94,10 +94,10 @@ def main() -> None:
     store = project.inventory.store
     OldLogins(f"{store}-old-logins", OldLoginsArgs.from_config(config, machines[store]), after(*tiers.values()))
 
-    # The world: how Cloudflare speaks to the edge, the names, and who is told when they do not answer.
+    # The world: how Cloudflare connects to the edge, the names, and alerts when they do not answer.
     zone = ZoneSettings("zone", ZoneSettingsArgs.from_config(config), after(*tiers.values()))
     spoken: list[pulumi.Resource] = [zone]
-    if not config.serves_plain_http:  # closed when Cloudflare does not speak it any more
+    if not config.serves_plain_http:  # closed when Cloudflare does not use it any more
         spoken = [close(after(zone)) for close in plain_http.values()]
     dns = Dns("dns", DnsArgs.from_config(config, address=droplets[bastion].address), after(*spoken))
     # Last: a check of a name that does not exist yet would send mail.
@@ -109,12 +109,12 @@ def main() -> None:
 
 
 def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
-    """Let a component wait for all of these, with all that belongs to them."""
+    """Return options that let a component wait for all of these, with all their children."""
     return pulumi.ResourceOptions(depends_on=list(resources))
 
 
 def export(config: StackConfig, droplets: dict[str, Droplet], tiers: dict[str, ComposeStack]) -> None:
-    """Tell what the other commands and the next `up` need of this stack; README.md lists the names."""
+    """Export what other commands and the next `up` need of this stack; docs/topology.md lists the names."""
     project = config.project
     billed = billed_machines(project.inventory)
     pulumi.export("domain", project.settings.domain)

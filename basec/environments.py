@@ -12,15 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from topology.errors import UsageError
+from topology.names import CLOUD_STACKS, LOCAL_STACK, LOCAL_STACK_NAME, PROJECT
 
 ROOT = Path(__file__).resolve().parent.parent
-CLOUD_ENVIRONMENTS = ("staging", "production")
 ENVIRONMENT_VARIABLE = "BASEC_ENV"
 """The environment of read-only commands without `--env`."""
-ALIASES = {"development": "local"}
-LOCAL_NAME = re.compile(r"local(-[a-z0-9]{1,14})?")
-"""A short suffix, since the name becomes part of container and interface names."""
-PROJECT = "basecommerce"
+ALIASES = {"development": LOCAL_STACK}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +33,7 @@ class Environment:
 
     @property
     def is_local(self) -> bool:
-        return self.name not in CLOUD_ENVIRONMENTS
+        return self.name not in CLOUD_STACKS
 
     @property
     def is_contained(self) -> bool:
@@ -106,24 +103,20 @@ def config_directory() -> Path:
 def known_names(root: Path = ROOT) -> list[str]:
     """List the environments a user may name, the other local stacks of this clone among them."""
     others = (path.parent.name for path in root.glob(".local/local-*/cloud.json"))
-    return ["local", *sorted(others), *CLOUD_ENVIRONMENTS]
+    return [LOCAL_STACK, *sorted(others), *CLOUD_STACKS]
 
 
 def seen_names(root: Path = ROOT) -> list[str]:
     """List the environments that this clone has brought up, refreshed or initialised, production first."""
-    names = (name for name in known_names(root) if name != "local" or (root / ".local/local/cloud.json").exists())
-    seen = [
-        name
-        for name in names
-        if name not in CLOUD_ENVIRONMENTS or Environment(name=name, root=root).hosts_file.exists()
-    ]
+    names = (name for name in known_names(root) if name != LOCAL_STACK or (root / ".local/local/cloud.json").exists())
+    seen = [name for name in names if name not in CLOUD_STACKS or Environment(name=name, root=root).hosts_file.exists()]
     return sorted(seen, key=lambda name: name != "production")
 
 
 def resolve(name: str, root: Path = ROOT) -> Environment:
     """Return the environment of that name. Raises UsageError, which names the known ones."""
     real = ALIASES.get(name, name)
-    if real in CLOUD_ENVIRONMENTS or LOCAL_NAME.fullmatch(real):
+    if real in CLOUD_STACKS or re.fullmatch(LOCAL_STACK_NAME, real):
         return Environment(name=real, root=root)
     raise UsageError(
         f"basec: --env: unknown environment {name!r}",

@@ -10,10 +10,11 @@ from basec.environments import Environment
 from basec.io.files import write_private
 from basec.local.cloud import LocalCloud, not_initialised
 from basec.local.images import keep_images, kept_images
-from basec.local.rendering import TEMPLATE, render_project, settings_of
+from basec.local.rendering import render_project, settings_of
 from basec.secrets.stack_file import StackFile, read_mapping
-from topology.bundle import build_bundle
+from topology.bundle import build_bundles
 from topology.inventory import load_inventory
+from topology.names import LOCAL_TEMPLATE
 from topology.project import Project, load_project, required_secrets
 
 
@@ -44,7 +45,7 @@ class Session:
     @cached_property
     def template(self) -> dict[str, Any]:
         """The tracked file that the settings of a local stack are made from."""
-        return read_mapping(self.environment.root / TEMPLATE)
+        return read_mapping(self.environment.root / LOCAL_TEMPLATE)
 
     @cached_property
     def images(self) -> Mapping[str, Any] | None:
@@ -72,8 +73,7 @@ class Session:
     def project(self) -> Project:
         """Inventory and settings, checked as far as possible without a cloud."""
         project = self._load(self.settings, self.stack_file.secret_names)
-        for droplet in project.inventory.droplets:
-            build_bundle(project, droplet)
+        build_bundles(project)
         return project
 
     @cached_property

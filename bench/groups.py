@@ -13,6 +13,7 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
+from bench.fleet import scale
 from bench.measure import Figure, Run, in_turn, run, seconds, stage_figures
 from bench.peers import Peers
 from bench.stack import ENVIRONMENT, Stack
@@ -26,7 +27,7 @@ COLD_S = 3600
 REST_S = 310
 """Between `down` and a measured `up`: ext4 without a journal avoids inodes that were deleted within the last
 300 s, which makes unpacking slower (`recently_deleted` in fs/ext4/ialloc.c)."""
-UNJUDGED = "from basec import main; from basec.engine import policy; policy.JUDGED = (); main.run()"
+UNJUDGED = "from basec import main; from basec.engine import policy_pack; policy_pack.JUDGED = (); main.run()"
 IMPORTED = """
 import time
 from pathlib import Path
@@ -88,13 +89,15 @@ def no_op(stack: Stack) -> list[Figure]:
     }
     found = in_turn(5, commands)
     return [
-        Figure(name="no-op `basec preview`", samples=seconds(found["preview"]), promise=6),
+        Figure(name="no-op `basec preview`", samples=seconds(found["preview"])),
         *stage_figures("no-op preview", found["preview"]),
-        Figure(name="no-op `basec up`", samples=seconds(found["up"]), promise=9),
+        Figure(name="no-op `basec up`", samples=seconds(found["up"])),
         *stage_figures("no-op up", found["up"]),
         Figure(name="import of engine and program, in both", samples=told(found["import"])),
         Figure(name="no-op of pyinfra", samples=seconds(found["pyinfra"])),
         Figure(name="no-op of Ansible", samples=seconds(found["ansible"])),
+        times("no-op `basec preview` beside pyinfra", found["preview"], found["pyinfra"], promise=1.3),
+        times("no-op `basec up` beside pyinfra", found["up"], found["pyinfra"], promise=2),
     ]
 
 
@@ -118,6 +121,12 @@ def changed_file(stack: Stack) -> list[Figure]:
         Figure(name="one changed file: until it is served", samples=tuple(served)),
         Figure(name="one changed file: until `basec up` ends", samples=tuple(ended)),
     ]
+
+
+def times(name: str, ours: Sequence[Run], peer: Sequence[Run], *, promise: float) -> Figure:
+    """Build the figure of how many times a peer's time ours takes, round by round: the machine drifts for both."""
+    ratios = (mine / other for mine, other in zip(seconds(ours), seconds(peer), strict=True))
+    return Figure(name=name, samples=tuple(ratios), unit="times", promise=promise)
 
 
 def serves(answer: http.client.HTTPResponse) -> bool:
@@ -198,7 +207,7 @@ def policy_pack(stack: Stack) -> list[Figure]:
     return [
         Figure(name="no-op `basec preview` under the rules", samples=judged),
         Figure(name="the same without rules", samples=unjudged),
-        Figure(name="what the rules add", samples=added, promise=2),
+        Figure(name="what the rules add", samples=added, promise=0.5),
     ]
 
 
@@ -250,6 +259,7 @@ GROUPS: dict[str, Group] = {
     "policy": policy_pack,
     "price": price,
     "memory": memory,
+    "scale": scale,
 }
 DEFAULT = tuple(name for name in GROUPS if name != "cold")
 """Without `cold`, which removes the machine's caches."""

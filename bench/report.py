@@ -18,7 +18,7 @@ GENERATED = re.compile(r"(<!-- figures: (?P<group>\w+) -->\n).*?(<!-- end -->)",
 
 
 def row(figure: Figure) -> tuple[str, ...]:
-    digits = 2 if figure.unit == "s" and figure.median < 10 else 0 if figure.unit == "MiB" else 1
+    digits = 2 if figure.unit != "MiB" and figure.median < 10 else 0 if figure.unit == "MiB" else 1
     low, high = min(figure.samples), max(figure.samples)
     promise = "" if figure.promise is None else f"{figure.promise:g} {figure.unit}"
     values = (f"{value:.{digits}f}" for value in (figure.median, low, high))
@@ -77,14 +77,14 @@ def write(page: Path, groups: Mapping[str, Sequence[Figure]], where: str) -> Non
 
 
 def promises(text: str) -> str:
-    """List the seconds that the page's tables promise, with the medians there."""
+    """List what the page's tables promise but for memory, with the medians there."""
     cells = [line.strip("| ").split(" | ") for match in GENERATED.finditer(text) for line in match[0].splitlines()]
     rows = [
         f"| {each[0]} | {each[-2]} | {each[1]} | {each[-1]} |\n"
         for each in cells
-        if len(each) == len(COLUMNS) and each[-2].endswith(" s")
+        if len(each) == len(COLUMNS) and each[-2].endswith((" s", " times"))
     ]
-    return "| promise | at most | measured, s |  |\n| --- | --: | --: | --- |\n" + "".join(rows)
+    return "| promise | at most | measured |  |\n| --- | --: | --: | --- |\n" + "".join(rows)
 
 
 def _says(*argv: str) -> str:

@@ -1,11 +1,11 @@
 """The stack's project in the DigitalOcean account: what bills, lists and permissions are grouped by.
 
 Droplets and volumes are put into it one by one (`ProjectResources`) and never by the project's own `resources`: that
-list claims to be complete, and the API answers a reserved IP of the stack as `do:floatingip:...`, so each `up` would
-try to move the address out, which the API refuses while it is assigned to a droplet. Where the address is listed is
-left to the account. Source: https://github.com/digitalocean/terraform-provider-digitalocean/issues/1264
+list must be complete, and the API returns a reserved IP of the stack as `do:floatingip:...`, so each `up` would try to
+move the address out, which the API refuses while it is assigned to a droplet. The account decides where the address is
+listed. Source: https://github.com/digitalocean/terraform-provider-digitalocean/issues/1264
 
-VPCs, firewalls, tags, keys and alerts are none of the types that a project takes.
+A project takes no VPCs, firewalls, tags, keys or alerts.
 Source: https://docs.digitalocean.com/reference/terraform/reference/resources/project_resources/
 """
 

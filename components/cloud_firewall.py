@@ -1,7 +1,7 @@
 """The firewall outside the droplets: the real wall, since neither Docker nor root on a droplet can get around it.
 
 Keyed on one tag for each droplet and made before any droplet, so that no machine is ever born in the open. UFW and
-Docker's chain inside the droplets are in `ufw_firewall.py`; both are planned from the same table by `topology`.
+Docker's chain inside the droplets are in `ufw_firewall.py`; `topology` plans both from the same table.
 A list without rules admits nothing, in either direction.
 Source: https://docs.digitalocean.com/products/networking/firewalls/details/features/
 """

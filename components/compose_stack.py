@@ -1,9 +1,9 @@
 """One tier's compose project on its droplet, activated by ONE remote command.
 
 The bundle (files and their digest) is known at preview, so an edit of one tier's file shows as a change of that tier
-alone. Addresses and secrets are no part of it: they travel beside it on standard input, which is secret as a whole,
-and the bundle's own `release.py` does the rest on the droplet. Stopping and removing is left to `release.py`, too:
-a `delete` here would take down what a replacement has just started.
+alone. Addresses and secrets are not part of it: they travel beside it on standard input, which is secret as a whole,
+and the bundle's own `release.py` does the rest on the droplet. It also stops and removes: a `delete` here would take
+down what a replacement has just started.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from components.machine import Machine
 from components.remote import command
 from components.stack_config import StackConfig
 from topology.bundle import Bundle
+from topology.names import COMPOSE_STACK
 from topology.secrets import SecretFile, service_secrets
 from topology.tier_variables import host_variables
 
 SecretFiles = Callable[[Mapping[str, str]], Mapping[str, SecretFile]]
-"""Gives the tier's secret files (by file name) from the values of the stack's secrets."""
+"""Returns the tier's secret files (by file name) for the values of the stack's secrets."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComposeStackArgs:
-    """`secrets` are the values of the tier's secret files, by key; `hosts` names the addresses as compose files do."""
+    """`secrets` are values for the tier's secret files, by key; `hosts` gives addresses the names in compose files."""
 
     machine: Machine
     bundle: Bundle
@@ -44,7 +45,7 @@ class ComposeStackArgs:
     ) -> Self:
         """Plan the tier of a machine of the inventory: its bundle, and the secret files of its role.
 
-        `issued` are values beside the stack's secrets, such as a certificate that the same run asks for.
+        `issued` are values beside the stack's secrets, such as a certificate that the same run requests.
         """
         return cls(
             machine=machine,
@@ -71,14 +72,14 @@ def payload(bundle: Bundle, hosts: Mapping[str, str], files: Mapping[str, Secret
 class ComposeStack(pulumi.ComponentResource):
     """A running tier. Outputs: `digest` of the bundle and its `files` by name, known once it serves.
 
-    The files are there for previews: what goes to the droplet is secret as a whole, so that no diff of it can be shown.
+    The files are there for previews: what goes to the droplet is secret as a whole, so no diff of it can be shown.
     """
 
     digest: pulumi.Output[str]
     files: pulumi.Output[dict[str, str]]
 
     def __init__(self, name: str, args: ComposeStackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("basecommerce:compose:ComposeStack", name, {}, opts)
+        super().__init__(COMPOSE_STACK, name, {}, opts)
         bundle, machine = args.bundle, args.machine
 
         def stdin(values: Mapping[str, Mapping[str, str]]) -> str:

@@ -1,7 +1,7 @@
 """The public names: apex and wildcard, both on the edge's reserved address and both proxied by Cloudflare.
 
 Names are given in full and `ttl` is 1 ("automatic", the only value a proxied record has): anything shorter
-differs from what the API answers and shows as a change at each preview
+differs from what the API returns and shows as a change at each preview
 (https://github.com/cloudflare/terraform-provider-cloudflare/issues/5378).
 """
 

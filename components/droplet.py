@@ -29,7 +29,7 @@ class VolumeArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class DropletArgs:
-    """`tags[0]` must exist before (`cloud_firewall.py`): the firewalls are keyed on it."""
+    """`tags[0]` must already exist (`cloud_firewall.py`): the firewalls are keyed on it."""
 
     droplet_name: str
     region: str
@@ -40,7 +40,7 @@ class DropletArgs:
     ssh_key_id: pulumi.Input[str]
     user_data: pulumi.Output[str]
     protect: bool
-    reserved_ip: bool = False  # without one the droplet has no address that outlives it, as peers need none
+    reserved_ip: bool = False  # without one the droplet has no address that outlives it; peers need none
     volume: VolumeArgs | None = None  # most droplets keep nothing
 
     @classmethod
@@ -71,9 +71,9 @@ class DropletArgs:
 
 
 class Droplet(pulumi.ComponentResource):
-    """A machine. Outputs: `id`, `public_ip`, `private_ip`, and `address`: the reserved one, else `public_ip`.
+    """A machine. Outputs: `id`, `public_ip`, `private_ip`, and `address`: the reserved one, otherwise `public_ip`.
 
-    `urns` are what the account lists of it: the droplet and its volume.
+    `urns` are its entries in the account: the droplet and its volume.
     """
 
     id: pulumi.Output[str]
@@ -105,7 +105,7 @@ class Droplet(pulumi.ComponentResource):
                 parent=self,
                 protect=args.protect,
                 # An edit of these applies to new machines; a running one is changed over SSH. The agent of the panel's
-                # console is not asked for: it comes anyway, and once asked for, its failure would be the droplet's.
+                # console is not requested: it comes anyway, and a request makes its failure one of the droplet.
                 ignore_changes=["userData", "sshKeys", "image", "dropletAgent"],
                 # Name, volume and reserved address can belong to one machine at a time.
                 delete_before_replace=True,
@@ -118,7 +118,7 @@ class Droplet(pulumi.ComponentResource):
         self.address = self.public_ip
         self.urns = [droplet.droplet_urn]
 
-        # The provider's attachments want the id as a number, the droplet has it as digits.
+        # The provider's attachments require the id as a number; the droplet has it as a string.
         number = droplet.id.apply(int)
         if args.volume is not None:
             volume = digitalocean.Volume(
@@ -126,7 +126,7 @@ class Droplet(pulumi.ComponentResource):
                 name=args.volume.name,
                 region=args.region,
                 size=args.volume.size_gib,
-                # Its name is unique in a region, also where the engine is told to replace it and asks no provider.
+                # Its name is unique in a region, also if the engine replaces it by `--replace` and asks no provider.
                 opts=pulumi.ResourceOptions(parent=self, protect=args.protect, delete_before_replace=True),
             )
             self.urns.append(volume.volume_urn)

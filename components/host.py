@@ -1,7 +1,7 @@
-"""A droplet made ready over SSH: first boot finished, sshd told its peers, swap, data volume mounted.
+"""A droplet made ready over SSH: first boot finished, sshd set up for its peers, swap, data volume mounted.
 
-Readiness is here and not in `droplet.py`, since a peer is reached through the bastion, which is made last. A peer is
-first waited for on the bastion: a proxied connection retries its handshake on a dead socket.
+Readiness is here and not in `droplet.py`, since a peer is reached through the bastion, which is made last. The bastion
+first waits for the peer's sshd: a proxied connection retries its handshake on a dead socket.
 UFW is in `ufw_firewall.py`; services are in `compose_stack.py`.
 """
 
@@ -14,7 +14,7 @@ from typing import Self
 import pulumi
 
 from components.machine import Machine
-from components.remote import READINESS_DIALS, SSH_PORT, command, read_script
+from components.remote import READINESS_DIALS, command, read_script
 from components.stack_config import StackConfig
 from topology.cloud_init import (
     METADATA_UNIT,
@@ -26,9 +26,10 @@ from topology.cloud_init import (
     SSHD_PEERS_FILE,
 )
 from topology.fleet import DATA_MOUNT
+from topology.names import SSH_PORT
 
 PEER_WAIT_S = 300
-"""Seconds a peer may take from creation to sshd's greeting; DigitalOcean names 55 s for a create."""
+"""Seconds a peer may take from creation to sshd's greeting; DigitalOcean states 55 s for a create."""
 SMALL_MEMORY_MIB = 1024
 """Droplets up to this size get swap of the same size: a release pulls and starts beside the running one."""
 VOLUME_DEVICE = "/dev/disk/by-id/scsi-0DO_Volume_{name}"
@@ -58,13 +59,13 @@ class HostArgs:
     memory_mib: int
     tier: str
     size: str
-    # Only the bastion forwards, and to nobody that is not named here: private addresses by droplet name.
+    # Only the bastion forwards, and only to these private addresses, by droplet name.
     forward_to: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     mount: MountArgs | None = None  # most droplets keep nothing
 
     @classmethod
     def from_config(cls, config: StackConfig, machine: Machine) -> Self:
-        """Plan what a machine of the inventory needs."""
+        """Plan how a machine of the inventory is made ready."""
         project, name, addresses = config.project, machine.name, machine.addresses
         bastion, volume = project.inventory.bastion, project.droplet(name).volume
         peers = {peer: address for peer, address in addresses.items() if peer != bastion}
@@ -88,14 +89,14 @@ class HostArgs:
 
 
 def swap_mib(memory_mib: int) -> int:
-    """Give the size of the swap file in MiB, 0 for none."""
+    """Return the size of the swap file in MiB, 0 for none."""
     return memory_mib if memory_mib <= SMALL_MEMORY_MIB else 0
 
 
 def sshd_peers(bastion_address: str, forward_to: tuple[str, ...]) -> str:
     """Render what sshd must know of its peers.
 
-    All inner logins come from the bastion's one address, so sshd's penalty for a failed one would lock all out
+    All inner logins come from the bastion's one address, so sshd's penalty for a failed login would lock out everyone
     (PerSourcePenalties, on by default since OpenSSH 9.8: https://www.openssh.com/txt/release-9.8).
     """
     forwarding = ["AllowTcpForwarding no"]
@@ -146,7 +147,7 @@ class Host(pulumi.ComponentResource):
                 ),
                 "PACKAGES": " ".join(PACKAGES),
                 "TIER": args.tier,
-                # Nobody reads it. A new size reboots the machine: this runs again, and what comes after waits for it.
+                # No script reads it. A new size reboots the machine: this runs again, and later steps wait for it.
                 "DROPLET_SIZE": args.size,
                 "SWAP_MIB": str(swap_mib(args.memory_mib)),
                 "SCRUB_SCRIPT": read_script("scrub-user-data.sh"),

@@ -27,7 +27,7 @@ class ImagePullArgs:
 
     @classmethod
     def from_config(cls, config: StackConfig, machine: Machine) -> Self:
-        """Name what the tier of a machine of the inventory runs."""
+        """Plan the images of a machine's tier."""
         return cls(machine=machine, images=config.bundles[machine.name].images)
 
 
@@ -44,7 +44,7 @@ class ImagePull(pulumi.ComponentResource):
             title=f"pull-images {args.machine.name}",
             script=read_script("pull-images.sh"),
             arguments=tuple(args.images),
-            timeout="80m",  # five images, each of which ends by itself after 15 minutes
+            timeout="80m",  # five images; each pull ends by itself after 15 minutes
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.images = pull.id.apply(lambda _: args.images)

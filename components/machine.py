@@ -1,6 +1,6 @@
-"""A droplet as commands reach it: who it is, how to log in, and where its peers are.
+"""A droplet as commands reach it: its name and id, how to log in, and where its peers are.
 
-The one argument by which a component that works over SSH knows its droplet.
+The one argument that tells a component that works over SSH about its droplet.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pulumi
 
 from components.droplet import Droplet
 from components.stack_config import StackConfig
+from topology.names import LOGIN_KEY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """A droplet of the inventory that exists. `addresses` are the private ones of all droplets, its own among them."""
+    """A droplet of the inventory that exists. `addresses` are the private ones of all droplets, its own included."""
 
     name: str
     droplet_id: pulumi.Input[str]
@@ -42,7 +43,7 @@ class Machine:
 
 
 def machines_of(config: StackConfig, droplets: Mapping[str, Droplet]) -> dict[str, Machine]:
-    """Give the way to each droplet: straight to the bastion's public address, through it to the private others."""
+    """Return the way to each droplet: straight to the bastion's public address, through it to the private others."""
     bastion = config.project.inventory.bastion
     addresses = {name: droplet.private_ip for name, droplet in droplets.items()}
     entry = Endpoint(address=droplets[bastion].address, host_key=config.host_keys[bastion])
@@ -51,7 +52,7 @@ def machines_of(config: StackConfig, droplets: Mapping[str, Droplet]) -> dict[st
             name=name,
             droplet_id=droplet.id,
             user=config.project.settings.ssh.user,
-            private_key=config.secrets["login_private_key"],
+            private_key=config.secrets[LOGIN_KEY],
             addresses=addresses,
             target=entry if name == bastion else Endpoint(address=addresses[name], host_key=config.host_keys[name]),
             bastion=None if name == bastion else entry,

@@ -1,8 +1,8 @@
 """Alerts: droplets that run short of CPU, memory or disk, and the shop's health page as the internet sees it.
 
-One alert a metric covers all droplets of the stack, by the tags that their firewalls use too; a mail names the droplet.
-The figures come from an agent that `monitoring=True` puts on each droplet (`droplet.py`). What is watched, and from
-when on, is planned in `topology/monitoring.py`.
+One alert per metric covers all droplets of the stack, by the tags of their firewalls; the mail names the droplet. The
+figures come from an agent that `monitoring=True` installs on each droplet (`droplet.py`). What is watched, and the
+limits, are planned in `topology/monitoring.py`.
 
 The account must have verified the addresses: the API refuses others with `invalid email`. Source:
 https://github.com/digitalocean/openapi/pull/830
@@ -23,7 +23,7 @@ from topology.monitoring import REGIONS, WINDOW, DropletAlert, HealthAlert, drop
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoringArgs:
-    """`tags` are the droplets' own ones, as resources, so that they exist before; `prefix` starts every shown name."""
+    """`tags` are those of the droplets, as resources, so that they exist first; `prefix` begins every shown name."""
 
     prefix: str
     emails: tuple[str, ...]

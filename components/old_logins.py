@@ -1,7 +1,7 @@
-"""What PostgreSQL keeps for releases that no tier runs any more: logins with an old password, wider privileges.
+"""Removes what PostgreSQL keeps for releases that no tier runs any more: logins with an old password, wider privileges.
 
-A component of its own, since it comes after every tier: a release only adds logins, so that a tier that still runs with
-the old password, or goes back to it, is never refused. When the last tier runs with the new one, the old one goes.
+A component of its own, since it comes after every tier: a release only adds logins, so a tier that still uses the old
+password, or goes back to it, is never refused. When the last tier uses the new one, the old one is removed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class OldLoginsArgs:
 
     @classmethod
     def from_config(cls, config: StackConfig, machine: Machine) -> Self:
-        """Name the logins of the stack's passwords; the machine is PostgreSQL's."""
+        """Plan the logins that stay: those of the stack's passwords; the machine is PostgreSQL's."""
         services = database_services(config.project.inventory.verticals)
         passwords = {key: config.secrets[key] for key in map(database_password, services)}
         return cls(
@@ -46,7 +46,7 @@ def _logins(services: Sequence[str], passwords: Mapping[str, str]) -> Sequence[s
 
 
 class OldLogins(pulumi.ComponentResource):
-    """The end of old logins. Outputs: `logins`, once there are no others."""
+    """The removal of old logins. Outputs: `logins`, once there are no others."""
 
     logins: pulumi.Output[Sequence[str]]
 
@@ -55,7 +55,7 @@ class OldLogins(pulumi.ComponentResource):
         retired = command(
             f"{name}-retired",
             machine=args.machine,
-            title=f"retire-logins {args.release[:12]}",  # it is named since its files decide what goes
+            title=f"retire-logins {args.release[:12]}",  # the release is in the title since its files decide what goes
             script=RETIRE,
             variables={"KEPT_LOGINS": args.logins.apply(" ".join)},
             timeout="5m",

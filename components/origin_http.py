@@ -1,7 +1,7 @@
 """Whether port 80 of the edge serves the shop, or only its health and a redirect to https.
 
-A component of its own, since it has to change at another time than the tier: after the zone speaks https to the edge,
-or before it stops to. Between the two, both ports serve, so a switch in either direction loses no request.
+A component of its own, since it must change at another time than the tier: after the zone has begun to use https to the
+edge, or before it ends that. In between both ports serve, so a switch in either direction loses no request.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from components.remote import command, read_script
 from components.stack_config import StackConfig
 
 SETTLE_S = 30
-"""Seconds that Cloudflare's machines get to learn a changed setting; it promises no figure, and names seconds.
+"""Seconds that Cloudflare's machines get to learn a changed setting; it promises no figure, and speaks of seconds.
 Source: https://blog.cloudflare.com/introducing-quicksilver-configuration-distribution-at-internet-scale/"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OriginHttpArgs:
-    """`serves` tells whether plain HTTP gets the shop."""
+    """`serves`: whether port 80 serves the shop."""
 
     machine: Machine
     serves: bool
 
     @classmethod
     def from_config(cls, config: StackConfig, machine: Machine) -> Self:
-        """Plan port 80 as the mode of TLS wants it."""
+        """Plan port 80 for the stack's mode of TLS."""
         return cls(machine=machine, serves=config.serves_plain_http)
 
 
 class OriginHttp(pulumi.ComponentResource):
-    """The state of port 80. Outputs: `serves`, once it is so."""
+    """The state of port 80. Outputs: `serves`, once that state is reached."""
 
     serves: pulumi.Output[bool]
 

@@ -1,8 +1,8 @@
-"""TLS between Cloudflare and the edge: the edge's certificate, and the one by which Cloudflare proves itself to it.
+"""TLS between Cloudflare and the edge: the edge's certificate, and the one with which Cloudflare identifies itself.
 
 Cloudflare presents our own client certificate (authenticated origin pulls, for the zone). The one that it shares among
-its customers would let any of them in, as does a firewall that admits Cloudflare's ranges: a Worker of a stranger comes
-from the same addresses. Both exist before the edge asks for them, and do nothing until it does.
+its customers would admit any of them, like a firewall that admits Cloudflare's ranges: a stranger's Worker comes from
+the same addresses. Both exist before the edge asks for them, and do nothing until then.
 Source: https://developers.cloudflare.com/ssl/origin-configuration/authenticated-origin-pull/
 """
 
@@ -25,7 +25,7 @@ VALIDITY_DAYS = 5475
 
 @dataclass(frozen=True, kw_only=True)
 class OriginTlsArgs:
-    """`csr` is for the edge's own key, a P-256 one; `client_certificate` is without its authorities. All in PEM."""
+    """`csr` is for the edge's own P-256 key; `client_certificate` is without its authorities. All in PEM."""
 
     zone_id: str
     hostnames: Sequence[str]
@@ -60,7 +60,7 @@ class OriginTls(pulumi.ComponentResource):
         issued = cloudflare.OriginCaCertificate(
             f"{name}-certificate",
             csr=args.csr,
-            # In the order in which the API gives them back: in another one each refresh would end in a replacement.
+            # In the order in which the API returns them: with another order each refresh would end in a replacement.
             # https://github.com/cloudflare/terraform-provider-cloudflare/issues/6239
             hostnames=sorted(args.hostnames),
             request_type=REQUEST_TYPE,
@@ -78,7 +78,7 @@ class OriginTls(pulumi.ComponentResource):
             f"{name}-pulls",
             zone_id=args.zone_id,
             enabled=True,
-            # Enabled first, Cloudflare would show the certificate that it shares among its customers.
+            # If enabled first, Cloudflare would present the certificate that it shares among its customers.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[client]),
         )
         self.certificate, self.authorities = issued.certificate, args.client_authorities

@@ -18,8 +18,7 @@ import pulumi
 from pulumi_command import remote
 
 from components.machine import Machine
-
-SSH_PORT = 22
+from topology.names import SSH_PORT
 
 SCRIPTS = Path(__file__).parent / "scripts"
 
@@ -37,19 +36,19 @@ class Dials:
 READINESS_DIALS = Dials(errors=30, timeout_s=6)
 """A machine that boots refuses connections for a while: about two minutes of pauses."""
 DIALS = Dials(errors=9, timeout_s=2)
-"""A machine that was ready answers, or it is known within 30 s: ten dials and 7.5 s of pauses. Where sshd resets them
-(crowded by strangers, or a penalty) the pauses are all there is: few dials would be over in half a second."""
+"""A machine that was ready answers, or fails within 30 s: ten dials and 7.5 s of pauses. If sshd resets connections
+(crowded by strangers, or a penalty) only the pauses take time: few dials would fail within half a second."""
 
 
 def read_script(*names: str) -> str:
-    """Join files of `components/scripts/` to one script; variables are put before it by `command_text`."""
+    """Join files of `components/scripts/` into one script; `command_text` puts variables before it."""
     return "\n".join((SCRIPTS / name).read_text() for name in names)
 
 
 def command_text(
     *, droplet_id: str, title: str, script: str, variables: Mapping[str, str], arguments: tuple[str, ...] = ()
 ) -> str:
-    """Render what sshd hands to the login shell: the script, run by root's bash, standard input left free for data.
+    """Render what sshd passes to the login shell: the script, run by root's bash, with standard input free for data.
 
     The droplet's id is part of the text: a replaced droplet must run its commands again, and an unchanged command
     never runs. The script travels in argv, so it must hold no secret: those go through standard input.
@@ -75,7 +74,7 @@ def command(
     """Declare one remote command. `timeout` is Pulumi's form (`90s`, `10m`); the scripts keep shorter ones."""
 
     def text(values: Mapping[str, Any]) -> str:
-        known = {name: values["variables"][name] for name in variables or {}}  # in the order given, whatever resolves
+        known = {name: values["variables"][name] for name in variables or {}}  # in the order given, not as they resolve
         return command_text(
             droplet_id=values["droplet_id"], title=title, script=script, variables=known, arguments=arguments
         )

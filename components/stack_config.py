@@ -1,6 +1,6 @@
-"""The program's input, read and checked before any resource is declared: the one place that asks `pulumi.Config`.
+"""The program's input, read and checked before any resource is declared: the one place that reads `pulumi.Config`.
 
-Components get values from here and never look for settings themselves. What is checked, and how a problem reads, is in
+Components get values from here and never read settings themselves. The checks and their messages are in
 `topology/project.py` and `topology/secrets.py`.
 """
 
@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pulumi
 
-from topology.bundle import Bundle, build_bundle
+from topology.bundle import Bundle, build_bundles
 from topology.errors import ConfigurationError
 from topology.inventory import load_inventory
 from topology.keys import public_key
-from topology.project import PROJECT, Project, load_project, required_secrets
+from topology.names import LOGIN_KEY, PROJECT
+from topology.project import Project, load_project, required_secrets
 from topology.secrets import check_secrets
 from topology.settings import OPTIONAL_SECRET_KEYS, SECRET_KEYS, host_key_secret
 
@@ -31,23 +32,23 @@ class StackConfig:
     secrets: Mapping[str, pulumi.Output[str]]
     host_private_keys: Mapping[str, pulumi.Output[str]]
     host_keys: Mapping[str, pulumi.Output[str]]
-    """Public keys, as are those of `login_key`: derived from secrets, but none themselves."""
+    """Public keys, like `login_key`: derived from secrets, but not secret themselves."""
     login_key: pulumi.Output[str]
 
     @property
     def serves_plain_http(self) -> bool:
-        """Whether Cloudflare speaks plain HTTP to the edges."""
+        """Whether Cloudflare uses plain HTTP to the edges."""
         return self.project.settings.cloudflare.ssl == "flexible"
 
 
 def load_stack_config(root: Path) -> StackConfig:
     """Read the stack's settings and the files below `root`.
 
-    Raises RunError, which Pulumi shows without a traceback, with all that is wrong.
+    Raises RunError with everything that is wrong; Pulumi shows it without a traceback.
     """
     try:
         project = _load_project(root)
-        bundles = {name: build_bundle(project, name) for name in project.inventory.droplets}
+        bundles = build_bundles(project)
     except ConfigurationError as error:
         raise pulumi.RunError(error.render()) from None
     config = pulumi.Config(PROJECT)
@@ -61,7 +62,7 @@ def load_stack_config(root: Path) -> StackConfig:
         secrets=secrets,
         host_private_keys=host_private_keys,
         host_keys={name: _public(key) for name, key in host_private_keys.items()},
-        login_key=_public(secrets["login_private_key"]),
+        login_key=_public(secrets[LOGIN_KEY]),
     )
 
 
@@ -76,7 +77,7 @@ def _load_project(root: Path) -> Project:
     try:
         raw: object = config.get_object("settings")
     except pulumi.ConfigTypeError:
-        raw = config.get("settings")  # a mere text: load_project says so in our words, with a hint
+        raw = config.get("settings")  # only a string: load_project reports that in our words, with a hint
     project = load_project(root, pulumi.get_stack(), raw, tuple(values))
     check_secrets(project, values, datetime.datetime.now(datetime.UTC).date())
     return project

@@ -1,7 +1,7 @@
 """The firewall on one droplet: UFW for the machine's own ports, Docker's user chain for published ones.
 
-The wall outside is in `cloud_firewall.py`; this one also holds between machines of the private network. UFW is on from
-the first boot (cloud-init); here 22 narrows to the bastion's address and the rest of the table is admitted.
+The firewall outside is in `cloud_firewall.py`; this one also holds between machines of the private network. UFW is on
+from the first boot (cloud-init); here port 22 narrows to the bastion's address and the rest of the table is admitted.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from components.stack_config import StackConfig
 from topology.firewall import HostRule, docker_user_rules, rule_table, ufw_rules
 
 Plan = Callable[[Mapping[str, str]], tuple[HostRule, ...]]
-"""Gives rules once the private addresses (droplet name -> address) are known."""
+"""Returns rules for the private addresses (droplet name -> address), once they are known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UfwFirewallArgs:
-    """The rules are plans, since addresses are known late."""
+    """The rules are functions, since addresses are known late."""
 
     machine: Machine
     machine_rules: Plan

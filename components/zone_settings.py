@@ -1,6 +1,6 @@
-"""How Cloudflare treats the zone: which TLS it speaks to the edge, and what it asks of visitors.
+"""How Cloudflare treats the zone: which TLS it uses to the edge, and what it requires of visitors.
 
-A setting is not deleted at Cloudflare (the provider does nothing), so a destroyed stack leaves its zone as it was.
+A deleted setting stays at Cloudflare (the provider does nothing), so a destroyed stack leaves its zone as it was.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ZoneSettingsArgs:
 
 
 class ZoneSettings(pulumi.ComponentResource):
-    """One resource a setting. Outputs: `values` by setting id."""
+    """One resource for each setting. Outputs: `values` by setting id."""
 
     values: pulumi.Output[Mapping[str, str]]
 

@@ -18,14 +18,14 @@ Files = Mapping[str, tuple[bytes, int]]
 
 
 def same(path: Path, content: bytes) -> bool:
-    """Says whether the file is there with this content."""
+    """Return whether the file is there with this content."""
     with contextlib.suppress(OSError):
         return path.read_bytes() == content
     return False
 
 
 def write(path: Path, content: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> bool:
-    """Replaces the file at once, and only when content, mode or owner differ; says whether it did."""
+    """Replace the file at once, and only when content, mode or owner differ; return whether it did."""
     with contextlib.suppress(OSError):
         have = path.stat()
         same_owner = owner is None or (have.st_uid, have.st_gid) == owner
@@ -46,7 +46,7 @@ def write(path: Path, content: bytes, mode: int = 0o644, owner: tuple[int, int] 
 
 
 def link(path: Path, target: str) -> None:
-    """Points the symbolic link to the target at once, if it does not yet."""
+    """Point the symbolic link to the target at once, unless it does already."""
     if not path.is_symlink() or str(path.readlink()) != target:
         temporary = path.with_name(f".{path.name}.new")
         temporary.unlink(missing_ok=True)
@@ -55,7 +55,7 @@ def link(path: Path, target: str) -> None:
 
 
 def read_files(directory: Path) -> Files:
-    """Gives the files below a directory. Of a mode only the owner's right to execute counts."""
+    """Return the files below a directory. Of the mode, only the owner's execute bit counts."""
     return {
         path.relative_to(directory).as_posix(): (path.read_bytes(), 0o755 if path.stat().st_mode & 0o100 else 0o644)
         for path in directory.rglob("*")
@@ -64,7 +64,7 @@ def read_files(directory: Path) -> Files:
 
 
 def lay_directory(directory: Path, files: Files) -> None:
-    """Makes the directory hold exactly these files: whole, or not at all."""
+    """Make the directory hold exactly these files: whole, or not at all."""
     have = {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file()}
     if have and have == {name: content for name, (content, _) in files.items()}:
         return
@@ -82,7 +82,7 @@ def lay_directory(directory: Path, files: Files) -> None:
 
 
 def remove(paths: Iterable[Path]) -> None:
-    """Removes files, and directories with all that is in them. One that cannot be removed is told, and stays."""
+    """Remove files, and directories with all that is in them. One that cannot be removed is reported, and stays."""
     for path in paths:
         try:
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,6 +1,6 @@
-"""The containers of a tier: what docker compose says of a release, and pull, up, explain.
+"""The containers of a tier: what docker compose reports of a release, and pull, up, explain.
 
-When each is done, and what follows from a failure: release.py. What lies on the disk: tier_files.py.
+When each is done, and what follows from a failure: release.py. What is on the disk: tier_files.py.
 Shipped in every bundle and run as root by Debian's own Python: standard library only.
 """
 
@@ -21,7 +21,7 @@ from tier_files import Release, TierFiles
 PULL_DEADLINE = 900  # seconds for one image
 HEALTH_DEADLINE = 180  # seconds until all containers are healthy
 MAY_RECOVER = ("running", "restarting")
-"""States of a container that may serve in a moment: a check may be late, and who found no Redis is started again."""
+"""States of a container that may soon serve: a check may be late, and a service that found no Redis restarts."""
 RECOVERY_WAIT = 25  # seconds: two health checks of a container that was unhealthy before
 TRIAL_DEADLINE = 60  # seconds for one service's trial of its configuration
 TRIALS = {
@@ -31,7 +31,7 @@ TRIALS = {
         ["postgres", "-C", "data_directory", "-c", "config_file=/etc/basecommerce/postgresql.conf"],
         r"LOG:  (?!skipping).*",
     ),
-    # It has no command for this: it starts without port and data, and passes if it still runs after a second.
+    # Redis has no command for this: it starts without port and data, and passes if it still runs after a second.
     "redis": (
         [
             *("sh", "-c"),
@@ -41,7 +41,7 @@ TRIALS = {
         r">>> .*\n.*",
     ),
 }
-"""How a service tries its own configuration in a container that serves nobody, and what is decisive of what it says."""
+"""How a service tries its own configuration in a container that serves nobody, and the decisive part of its output."""
 PROOF = "set -a; . /run/secrets/env; exec python3 /etc/basecommerce/health.py release"
 PROOF_DEADLINE = 30  # seconds
 HEALTH_OUTPUT = "{{if .State.Health}}{{range .State.Health.Log}}{{println .Output}}{{end}}{{end}}"
@@ -57,7 +57,7 @@ class Container:
 
     @property
     def serves(self) -> bool:
-        """Whether it runs, and its check has said that it is well."""
+        """Whether it runs, and its check has passed."""
         return self.state == "running" and self.health == "healthy"
 
     @property
@@ -76,7 +76,7 @@ class Containers:
         self.programs = programs
 
     def compose(self, release: Release, *arguments: str, deadline: float = 60, text: str = "") -> str:
-        """Runs docker compose on the release, for `deadline` seconds at most; what it runs reads `text`."""
+        """Run docker compose on the release, for `deadline` seconds at most; `text` is its standard input."""
         bundle, variables = self.files.bundle(release), self.files.variables_file(release)
         argv = ["docker", "compose", "--ansi", "never", "-p", self.tier, "--project-directory", str(bundle)]
         argv += ["--env-file", str(bundle / ".env"), "--env-file", str(variables), "-f", str(bundle / "compose.yaml")]
@@ -85,11 +85,11 @@ class Containers:
     # ---- questions -------------------------------------------------------------------------------------
 
     def services(self, release: Release) -> dict[str, dict[str, Any]]:
-        """Gives the services of the release as compose sees them, `migrate` included."""
+        """Return the services of the release as compose sees them, `migrate` included."""
         return dict(json.loads(self.compose(release, "--profile", "migrate", "config", "--format", "json"))["services"])
 
     def states(self, release: Release) -> list[Container]:
-        """Lists the container of each service that should run, by name."""
+        """List the container of each service that should run, by name."""
         text = self.compose(release, "ps", "-a", "--format", "json").strip()
         rows = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
         found = {row["Service"]: row for row in rows}
@@ -100,13 +100,13 @@ class Containers:
         ]
 
     def unhealthy(self, release: Release) -> list[Container]:
-        """Lists those that do not serve."""
+        """List those that do not serve."""
         return [container for container in self.states(release) if not container.serves]
 
     # ---- steps -----------------------------------------------------------------------------------------
 
     def pull(self, release: Release) -> None:
-        """Fetches every image of the release that is not here yet."""
+        """Fetch every image of the release that is not here yet."""
         for image in sorted({service["image"] for service in self.services(release).values()}):
             try:
                 self.programs.run(["docker", "image", "inspect", "--format", "{{.Id}}", image], 30)
@@ -115,9 +115,9 @@ class Containers:
                 self.programs.run(["docker", "pull", "--quiet", image], PULL_DEADLINE)
 
     def try_out(self, release: Release) -> None:
-        """Lets each service look at its new configuration, before anything that runs is touched.
+        """Let each service check its new configuration, before anything that runs is touched.
 
-        Raises ReleaseError with what the first one says that refuses it.
+        Raises ReleaseError with the message of the first service that refuses it.
         """
         for name in sorted(set(self.services(release)) & set(TRIALS)):
             (program, *arguments), decisive = TRIALS[name]
@@ -128,13 +128,13 @@ class Containers:
                 said = " ".join((found.group() if found else str(error).splitlines()[-1]).split())
                 raise ReleaseError(
                     f"{self.tier}: {name}: refuses its new configuration\n  {said}",
-                    f"mend compose/{self.tier}/{name}/ and run the same command again",
+                    f"correct compose/{self.tier}/{name}/ and run the same command again",
                 ) from None
 
     def run_once(self, release: Release, purpose: str, arguments: Sequence[str], deadline: float) -> None:
-        """Runs a service's container to its end, `deadline` seconds at most.
+        """Run a service's container to its end, `deadline` seconds at most.
 
-        One of a killed run is removed first: two at once would race, and what a killed one began is rolled back.
+        The container of a killed run is removed first: two at once would race, and what it began is rolled back.
         """
         container = f"{self.tier}-{purpose}"
         with contextlib.suppress(ReleaseError):  # there is none: the usual case
@@ -143,7 +143,7 @@ class Containers:
         self.compose(release, *run, *arguments, deadline=deadline)
 
     def up(self, release: Release, *services: str) -> None:
-        """Starts these services, or all, and waits until they are healthy."""
+        """Start these services, or all, and waits until they are healthy."""
         wait = ["up", "-d", "--wait", "--wait-timeout", str(HEALTH_DEADLINE)]
         failed: ReleaseError | None = None
         try:
@@ -152,7 +152,7 @@ class Containers:
             if "is unhealthy" not in str(error):
                 raise
             failed = error
-        # A check of before may still stand, or end only now: HAProxy's while construction comes back. The next decides.
+        # A result from before may still stand, such as HAProxy's while construction comes back: the next check decides.
         deadline = time.monotonic() + RECOVERY_WAIT
         while (bad := self.unhealthy(release)) and time.monotonic() < deadline:
             if failed is None and (services or any(container.state not in MAY_RECOVER for container in bad)):
@@ -165,9 +165,9 @@ class Containers:
             raise ReleaseError(f"{self.tier}: health: {names}", LINES_ABOVE)
 
     def prove(self, release: Release) -> None:
-        """Asks each service for what its visitors will. Raises ReleaseError with what one of them does not show.
+        """Ask each service for what its visitors need. Raises ReleaseError with what one of them does not serve.
 
-        Services that can show it have a folder of their name in the bundle, with a health.py.
+        Services that can be asked have a folder of their name in the bundle, with a health.py.
         """
         folders = {path.parent.name for path in self.files.bundle(release).glob("*/health.py")}
         for name in sorted(set(self.services(release)) & folders):
@@ -178,7 +178,7 @@ class Containers:
                 raise ReleaseError(f"{self.tier}: {name}: healthy, but: {said}", LINES_ABOVE) from None
 
     def explain(self, release: Release) -> None:
-        """Prints state, last health check and last log lines of what does not serve."""
+        """Print state, last health check and last log lines of what does not serve."""
         with contextlib.suppress(ReleaseError):
             for container in (c for c in self.unhealthy(release) if c.state != "missing"):
                 say(f"{self.tier}: {container.name}: {container.condition}")
@@ -192,7 +192,7 @@ class Containers:
                 print(self.programs.clean("\n".join(lines)), file=sys.stderr, flush=True)
 
     def remove_images(self, images: Iterable[str]) -> None:
-        """Removes the images, but for what cannot be removed: in use by hand, never pulled here, or gone already."""
+        """Remove the images, except those that cannot be removed: used by hand, never pulled here, or gone already."""
         for image in images:
             with contextlib.suppress(ReleaseError):
                 self.programs.run(["docker", "image", "rm", image], 60)

@@ -22,7 +22,7 @@ PostgreSQL needs room for the log that it writes while a migration runs."""
 
 
 def check_disks(tier: str, paths: Paths, description: Description) -> None:
-    """Refuses to begin a release on a disk that it could fill: nothing was touched then."""
+    """Refuse to begin a release on a disk that it could fill, before anything is touched."""
     places = {paths.root: MIN_FREE_MIB["/"], Path("/var/lib/docker"): MIN_FREE_MIB["/"]}
     if description.data:
         places[description.mount] = MIN_FREE_MIB["data"]
@@ -31,25 +31,25 @@ def check_disks(tier: str, paths: Paths, description: Description) -> None:
         free = shutil.disk_usage(there).free // 2**20
         if free < wanted:
             raise ReleaseError(
-                f"{tier}: disk: {path}: {free} MiB free, a release wants {wanted}",
-                "look at `df -h` and `docker system df`; `docker image prune` removes what nothing names",
+                f"{tier}: disk: {path}: {free} MiB free, a release needs {wanted}",
+                "look at `df -h` and `docker system df`; `docker image prune` removes images without a tag",
             )
 
 
 def check_address(tier: str, address: str) -> None:
-    """Waits up to ADDRESS_WAIT seconds for the private address; refuses to go on without it."""
+    """Wait up to ADDRESS_WAIT seconds for the private address; refuse to go on without it."""
     deadline = time.monotonic() + ADDRESS_WAIT
     while not is_local(address):
         if time.monotonic() > deadline:
             raise ReleaseError(
                 f"{tier}: PRIVATE_ADDRESS: {address} is on no interface after {ADDRESS_WAIT} s",
-                "a rebuilt droplet has a new address: run `up`; else look at `ip address`",
+                "a rebuilt droplet has a new address: run `up`; otherwise look at `ip address`",
             )
         time.sleep(0.5)
 
 
 def is_local(address: str) -> bool:
-    """Says whether an interface of this machine has the address: only then can a socket be bound to it."""
+    """Return whether an interface of this machine has the address: only then can a socket bind to it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((address, 0))
@@ -59,7 +59,7 @@ def is_local(address: str) -> bool:
 
 
 def check_data_volume(tier: str, description: Description) -> None:
-    """Refuses to go on without the tier's data volume; makes those of its directories that are not there yet."""
+    """Refuse to go on without the tier's data volume; make those of its directories that do not exist yet."""
     mount = description.mount
     if description.data and not mount.is_mount():
         raise ReleaseError(

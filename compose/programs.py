@@ -1,6 +1,6 @@
-"""What every step on a droplet needs: an error with its hint, a line for the journal, and a program that it runs.
+"""What every step on a droplet needs: an error with its hint, a line for the journal, and a way to run programs.
 
-What is run, and when, is decided elsewhere: containers.py and release.py. Nothing here knows a release or a file.
+What is run, and when, is decided elsewhere: containers.py and release.py. Nothing here knows releases or files.
 Shipped in every bundle and run as root by Debian's own Python: standard library only.
 """
 
@@ -21,13 +21,13 @@ class ReleaseError(Exception):
     """What is wrong as `<where>: <key>: <what>`, and a hint."""
 
     def __init__(self, message: str, hint: str) -> None:
-        """Keeps the hint apart, for its own line."""
+        """Keep the hint apart, for its own line."""
         super().__init__(message)
         self.hint = hint
 
 
 def say(text: str) -> None:
-    """Writes one line for the caller and for the journal."""
+    """Write one line for the caller and for the journal."""
     sys.stderr.write(f"release: {text}\n")
     sys.stderr.flush()
     syslog.syslog(text)
@@ -43,26 +43,26 @@ class Programs:
         self._secrets: set[str] = set()
 
     def hide(self, content: str) -> None:
-        """Remembers the secrets in a file's content, never to be shown.
+        """Remember the secrets in a file's content, so that they are never shown.
 
         Short words of a secrets file are names and hosts; passwords and keys have at least 24 characters.
         """
         self._secrets |= set(re.findall(r"[A-Za-z0-9_-]{20,}", content))
 
     def clean(self, text: str) -> str:
-        """Gives the text without terminal control sequences and without any secret."""
+        """Return the text without terminal control sequences and without any secret."""
         text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
         for secret in self._secrets:
             text = text.replace(secret, "[secret]")
         return text
 
     def run(self, argv: Sequence[str], deadline: float, shown: str = "", text: str = "") -> str:
-        """Gives the standard output of a program, which is named `shown` in errors and reads `text`.
+        """Run a program and return its standard output; errors call it `shown`, and it reads `text`.
 
         Its environment is empty, since variables there would override those of the env files.
 
-        Raises ReleaseError when it is not done after `deadline` seconds, and for any exit code but 0, then with its
-        last lines.
+        Raises ReleaseError when it is not done after `deadline` seconds, and, with its last lines, for any exit code
+        but 0.
         """
         environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/root"}
         descriptors = () if self.lock_file is None else (self.lock_file,)

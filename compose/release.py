@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Activates a release of one tier on its droplet, and starts, stops and shows the active one.
 
-The order of things, the lock and the command line. How each step is done lies beside it: tier_files.py and
+The order of steps, the lock and the command line. How each step is done is in the files beside it: tier_files.py and
 atomic_files.py (the disk), containers.py (Docker), host_checks.py (the host), programs.py (running a program). Shipped
 in every bundle and run as root by Debian's own Python: standard library only.
 
 Order of `activate`: disks, lay, pull, try out, (PostgreSQL and Redis, roles, migrate, roles), up, health gate, record,
-prune. A failure exits 1; after the trial it brings the previous release back, before it touches nothing that runs.
-What it changes outside its own files only ever adds: roles, logins and the schema. `retire` takes away what is old.
-That the bundle is whole was checked by what unpacked it: BOOTSTRAP in topology/bundle.py.
+prune. A failure exits 1: up to the trial nothing that runs was touched; after it the previous release is brought back.
+Outside its own files it only ever adds: roles, logins and the schema. `retire` removes what is old. The bundle was
+checked by the code that unpacked it: BOOTSTRAP in topology/bundle.py.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class Tier:
 
     @contextlib.contextmanager
     def lock(self, command: str, wait: float) -> Iterator[None]:
-        """Lets one run at a time go on; the others wait up to `wait` seconds.
+        """Let one run at a time continue; the others wait up to `wait` seconds.
 
-        Programs that it starts hold the lock too: those of a killed run finish before the next starts.
+        Programs that it starts hold the lock too: those of a killed run finish before the next run starts.
         """
         self.files.directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.files.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -88,7 +88,7 @@ class Tier:
     # ---- commands --------------------------------------------------------------------------------------
 
     def activate(self, digest: str, bundle: Path, payload: Mapping[str, Any]) -> None:
-        """Makes the payload's release the active one, or leaves the active one as it is."""
+        """Make the payload's release the active one, or leave the active one as it is."""
         for secret in payload["secrets"].values():
             self.programs.hide(secret["content"])
         with self.lock(f"activate {self.name} {digest[:12]}", LOCK_WAIT):
@@ -114,7 +114,7 @@ class Tier:
             say(f"{self.name}: {digest[:12]} is active")
 
     def start(self) -> None:
-        """Starts the active release, as at boot."""
+        """Start the active release, as at boot."""
         with self.lock(f"start {self.name}", UNIT_LOCK_WAIT):
             release = self.files.active()
             self.check_host(release)
@@ -125,14 +125,14 @@ class Tier:
                 raise
 
     def stop(self) -> None:
-        """Stops the containers and keeps them."""
+        """Stop the containers and keeps them."""
         with self.lock(f"stop {self.name}", UNIT_LOCK_WAIT):
             release = self.files.latest()
             if release is not None:
                 self.containers.compose(release, "stop", deadline=140)
 
     def retire(self) -> None:
-        """Takes away the logins and privileges that the active release does not need. No tier may run an older one."""
+        """Remove the logins and privileges that the active release does not need. No tier may run an older release."""
         with self.lock(f"retire {self.name}", LOCK_WAIT):
             release = self.files.active()
             self.containers.up(release, "postgres")
@@ -140,20 +140,20 @@ class Tier:
             say(f"{self.name}: old logins are retired")
 
     def status(self) -> dict[str, Any]:
-        """Gives what is active, and how its services are."""
+        """Return the active release, and the state of its services."""
         release = self.files.active()
         services = [vars(container) for container in self.containers.states(release)]
         return {"tier": self.name, "digest": release.digest, "since": release.since, "services": services}
 
-    # ---- steps that concern more than one of disk, host and containers ----------------------------------
+    # ---- steps that involve more than one of disk, host and containers ----------------------------------
 
     def check_host(self, release: Release) -> None:
-        """Refuses to start containers that would find no address to listen on, or no data."""
+        """Refuse to start containers without an address to listen on, or without their data."""
         check_address(self.name, self.files.variables(release)["PRIVATE_ADDRESS"])
         check_data_volume(self.name, self.files.description(self.files.bundle(release)))
 
     def bring_up(self, release: Release) -> None:
-        """Does everything between the pull and the record."""
+        """Do everything between the pull and the record."""
         if "migrate" in self.containers.services(release):
             self.pause_workers(self.files.latest(), release)
             # No schema is changed for a release whose Redis does not start.
@@ -165,15 +165,15 @@ class Tier:
         self.containers.prove(release)
 
     def pause_workers(self, before: Release | None, after: Release) -> None:
-        """Stops them when Redis gets other passwords, until they have theirs; events wait in the outbox."""
+        """Stop the workers when Redis gets new passwords, until they have theirs; events wait in the outbox."""
         users = "SECRET_REDIS_AUTH_CONF"
         if before is not None and self.files.variables(before).get(users) != self.files.variables(after).get(users):
             self.containers.compose(before, "stop", "relay", "engines", deadline=60)
 
     def sql(self, release: Release, script: str) -> None:
-        """Runs a script of the release as PostgreSQL's superuser, whom its container's socket lets in.
+        """Run a script of the release as PostgreSQL's superuser, who logs in by its container's socket.
 
-        All of it comes by standard input: other logins or privileges are no reason for a new container.
+        All of it comes by standard input, so new logins or privileges need no new container.
         """
         logins = Path(self.files.variables(release)["SECRET_DATABASE_LOGINS_JSON"]).read_text()
         scripts = [self.files.bundle(release) / "database" / name for name in ("privileges.sql", script)]
@@ -182,7 +182,7 @@ class Tier:
         self.containers.compose(release, "exec", "-T", "postgres", *psql, text=text)
 
     def migrate(self, release: Release) -> None:
-        """Brings the schema to the release's revision; a newer one stays, since migrations only ever expand."""
+        """Bring the schema to the release's revision; a newer one stays, since migrations only ever expand."""
         say(f"{self.name}: migrates")
         try:
             self.containers.run_once(release, "migrate", ["migrate"], MIGRATE_DEADLINE)
@@ -192,10 +192,10 @@ class Tier:
             say(f"{self.name}: the schema is newer than this release, and stays as it is")
 
     def restore(self, failed: Release) -> None:
-        """Brings back what ran before the failed release."""
+        """Bring back what ran before the failed release."""
         previous = self.files.latest()
         if self.files.has_lost_its_record():
-            say(f"{self.name}: nobody knows the earlier release, since its record was damaged: leaves all as it is")
+            say(f"{self.name}: the earlier release is unknown, since its record was damaged: leaves all as it is")
         elif previous is None:
             say(f"{self.name}: there is no earlier release: stops what was started")
             self.containers.compose(failed, "down", "--remove-orphans", deadline=150)
@@ -206,25 +206,25 @@ class Tier:
             say(f"{self.name}: {previous.digest[:12]} serves again")
 
     def record(self, release: Release) -> None:
-        """Makes the release the active one, here and at the next boot."""
+        """Make the release the active one, here and at the next boot."""
         self.files.record(release)
         unit = self.files.unit_name
         if self.files.write_unit(release):
             self.programs.run(["systemctl", "daemon-reload"], 60)
         if not self.files.unit_is_enabled():
             self.programs.run(["systemctl", "enable", unit], 60)
-        # Active, so that a shutdown runs its stop. It starts when this run gives the lock back, and finds all up.
+        # Active, so that a shutdown runs its stop. It starts when this run releases the lock, and finds all up.
         self.programs.run(["systemctl", "start", "--no-block", unit], 60)
 
     def prune(self) -> None:
-        """Removes what no kept release needs: bundles, what they mounted, and the images that only they name."""
+        """Remove what no kept release needs: bundles, what they mounted, and the images that only they name."""
         paths, images = self.files.unneeded()
         self.containers.remove_images(images)  # first: if the run is killed here, the paths still name them
         remove(paths)
 
 
 def main(argv: Sequence[str] | None = None, paths: Paths | None = None) -> int:
-    """Runs one command; exit code 1 when it failed, 2 when it was called wrongly."""
+    """Run one command; return exit code 1 when it failed, 2 when it was called wrongly."""
     parser = argparse.ArgumentParser(prog="release.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("command", choices=["activate", "start", "stop", "retire", "check", "status"])
     parser.add_argument("tier", help="what runs here, such as infra")
@@ -234,7 +234,7 @@ def main(argv: Sequence[str] | None = None, paths: Paths | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="status as JSON")
     options = parser.parse_args(argv)
     if not TIERS.fullmatch(options.tier):
-        parser.error(f"{options.tier!r} is no name of a tier")
+        parser.error(f"{options.tier!r} is not the name of a tier")
     tier = Tier(options.tier, paths or Paths())
     try:
         if options.command == "activate":

@@ -1,7 +1,7 @@
 """What a tier is on the disk of its droplet: its releases, what their containers mount, which one is active, the unit.
 
-Files are laid whole or not at all. No program is run and no container is known here: see containers.py; what is done
-when: release.py. Shipped in every bundle and run as root by Debian's own Python: standard library only.
+Files are laid whole or not at all. Nothing here runs a program or knows a container: see containers.py; for the order
+of steps: release.py. Shipped in every bundle and run as root by Debian's own Python: standard library only.
 
 A *release* is the bundle (files, named by the SHA-256 of its tar) plus the hosts' addresses plus the secrets.
 Whatever a container mounts is laid under a name that carries the hash of its content, so a change recreates exactly
@@ -65,7 +65,7 @@ WantedBy=multi-user.target
 
 @dataclass(frozen=True)
 class Paths:
-    """Places on the droplet; tests name others."""
+    """Places on the droplet; tests use others."""
 
     root: Path = Path("/opt/basecommerce")
     units: Path = Path("/etc/systemd/system")
@@ -73,7 +73,7 @@ class Paths:
 
 @dataclass(frozen=True)
 class Description:
-    """What a tier has on its droplet, as `tier.json` of its bundle says; topology/fleet.py writes that."""
+    """What a tier has on its droplet, read from `tier.json` of its bundle, which topology/fleet.py writes."""
 
     mount: Path  # of the data volume
     data: Mapping[str, int]  # directories on that volume by name: their owner; empty for a tier without data
@@ -108,11 +108,11 @@ class TierFiles:
     # ---- what is there ---------------------------------------------------------------------------------
 
     def bundle(self, release: Release) -> Path:
-        """Names the directory of the release's files."""
+        """Return the directory of the release's files."""
         return self.directory / "releases" / release.digest
 
     def description(self, bundle: Path) -> Description:
-        """Reads what the tier has, from the directory of a bundle. Raises ReleaseError for what is no such file."""
+        """Read what the tier has, from the directory of a bundle. Raises ReleaseError if `tier.json` is not whole."""
         path = bundle / "tier.json"
         try:
             found = json.loads(path.read_bytes())
@@ -125,11 +125,11 @@ class TierFiles:
         raise ReleaseError(f"{self.tier}: {path}: missing or damaged: {said}", "run `basec up`: it lays the file anew")
 
     def variables_file(self, release: Release) -> Path:
-        """Names the release's file of variables."""
+        """Return the release's file of variables."""
         return self.directory / "hosts" / f"{release.hosts}.env"
 
     def variables(self, release: Release) -> dict[str, str]:
-        """Gives the release's variables: addresses, and paths of what is mounted.
+        """Return the release's variables: addresses, and paths of what is mounted.
 
         Raises ReleaseError when the file is not the one that was laid: its name is the hash of its content.
         """
@@ -140,7 +140,7 @@ class TierFiles:
         return dict(line.split("=", 1) for line in content.decode().splitlines())
 
     def history(self) -> list[Release]:
-        """Gives the recorded releases, the active one first. Raises ReleaseError when the record is damaged."""
+        """Return the recorded releases, the active one first. Raises ReleaseError when the record is damaged."""
         try:
             content = self.state_file.read_bytes()
         except FileNotFoundError:
@@ -154,9 +154,9 @@ class TierFiles:
             ) from None
 
     def set_damaged_record_aside(self) -> ReleaseError | None:
-        """Renames a damaged record, to be looked at, and makes it anew from the links where they are whole.
+        """Rename a damaged record, for a person to look at, and make it anew from the links if they are whole.
 
-        Gives what was wrong with it. For who holds the lock only.
+        Return what was wrong with it. Only for a caller that holds the lock.
         """
         try:
             self.history()
@@ -171,7 +171,7 @@ class TierFiles:
         return None
 
     def linked(self) -> Release | None:
-        """Gives the release that the links name, or None where one of them leads to nothing whole."""
+        """Return the release that the links name, or None if one of them leads to something missing or damaged."""
         current, hosts = self.directory / "current", self.directory / "hosts.env"
         with contextlib.suppress(OSError, ValueError, ReleaseError):
             since = time_text(current.lstat().st_mtime)
@@ -182,7 +182,7 @@ class TierFiles:
         return None
 
     def damage(self) -> str:
-        """Says what keeps the active release from being started as it was; empty where nothing does."""
+        """Return why the active release cannot be started as it was; empty if it can."""
         try:
             latest = self.latest()
             if latest is not None:
@@ -194,15 +194,15 @@ class TierFiles:
         return f"{self.tier}: {self.state_file}: gone" if self.has_lost_its_record() else ""
 
     def has_lost_its_record(self) -> bool:
-        """Says whether containers may run though no release is recorded."""
+        """Return whether containers may run though no release is recorded."""
         return self.damaged_file.exists() and not self.state_file.exists()
 
     def latest(self) -> Release | None:
-        """Gives the active release, if there is one."""
+        """Return the active release, if there is one."""
         return next(iter(self.history()), None)
 
     def active(self) -> Release:
-        """Gives the active release. Raises ReleaseError when there is none."""
+        """Return the active release. Raises ReleaseError when there is none."""
         latest = self.latest()
         if latest is None:
             raise ReleaseError(f"{self.tier}: state.json: no release is active", "run `basec up` for this stack")
@@ -211,9 +211,9 @@ class TierFiles:
     # ---- lay, record, prune ----------------------------------------------------------------------------
 
     def lay(self, digest: str, bundle: Path, payload: Mapping[str, Any]) -> Release:
-        """Lays the files of an unpacked bundle, secrets and variables beside those in use.
+        """Lay the files of an unpacked bundle, secrets and variables beside those in use.
 
-        `digest` is that of the bundle: whoever unpacked it has checked that. `payload` has `hosts`, addresses by
+        `digest` is that of the bundle, checked by the code that unpacked it. `payload` has `hosts`, addresses by
         name, and `secrets`, by file name: `content`, `uid` and `gid`.
         """
         variables = {name: str(ipaddress.ip_address(value)) for name, value in payload["hosts"].items()}
@@ -238,7 +238,7 @@ class TierFiles:
         return release
 
     def record(self, release: Release) -> None:
-        """Makes the release the active one: for the next activation, for people, and its scripts for the unit."""
+        """Make the release the active one: for the next activation, for people, and its scripts for the unit."""
         history = self.history()
         if not history or not release.same(history[0]):
             older = [r for r in history if r.digest != release.digest][: KEEP - 1]
@@ -253,7 +253,7 @@ class TierFiles:
         }
         for path, content in changed.items():
             write(path.with_suffix(".next"), content, 0o755)
-        for path in changed:  # one after the other at once: those of two releases may not find what they import
+        for path in changed:  # in quick succession: scripts of two releases may not find what they import
             path.with_suffix(".next").rename(path)
         (scripts / "release_files.py").unlink(missing_ok=True)  # laid until November 2026; nothing imports it now
 
@@ -262,7 +262,7 @@ class TierFiles:
         write(self.state_file, json.dumps(state, indent=2).encode() + b"\n")
 
     def unneeded(self) -> tuple[list[Path], list[str]]:
-        """Lists what no kept release needs: paths, and the images that only those name."""
+        """List what no kept release needs: paths, and the images that only those name."""
         kept = self.history()
         used = {str(path) for r in kept for path in (self.bundle(r), self.variables_file(r))}
         for release in kept:
@@ -275,23 +275,23 @@ class TierFiles:
     # ---- the unit --------------------------------------------------------------------------------------
 
     def unit(self, release: Release) -> bytes:
-        """Gives the text of the tier's systemd unit."""
+        """Return the text of the tier's systemd unit."""
         description = self.description(self.bundle(release))
         mounts = f"RequiresMountsFor={description.mount}\n" if description.data else ""
         script = self.paths.root / "scripts" / "release.py"
         return UNIT.format(tier=self.tier, script=script, mounts=mounts).encode()
 
     def write_unit(self, release: Release) -> bool:
-        """Puts the unit in its place; says whether that changed it."""
+        """Put the unit in its place; return whether that changed it."""
         return write(self.paths.units / self.unit_name, self.unit(release))
 
     def unit_is_enabled(self) -> bool:
-        """Says whether the unit starts at boot."""
+        """Return whether the unit starts at boot."""
         return (self.paths.units / "multi-user.target.wants" / self.unit_name).is_symlink()
 
 
 def read_payload(path: Path) -> dict[str, Any]:
-    """Reads what an activation is given: `hosts` and `secrets`, as `lay` takes them. Raises ReleaseError."""
+    """Read the input of an activation: `hosts` and `secrets`, as `lay` takes them. Raises ReleaseError."""
     try:
         payload = json.loads(path.read_bytes())
         whole = all(
@@ -309,11 +309,11 @@ def read_payload(path: Path) -> dict[str, Any]:
 
 
 def fields(record: Mapping[str, Any]) -> dict[str, str]:
-    """Gives what a record says of a release. What a newer release.py added is left out. Raises ValueError."""
+    """Return a record's fields of a release, without those that a newer release.py added. Raises ValueError."""
     found = {name: record.get(name, "") for name in ("digest", "hosts", "since", "files")}
     names = all(NAMES.fullmatch(found[name]) for name in ("digest", "hosts"))
     if not (names and isinstance(found["since"], str) and isinstance(found["files"], str)):
-        raise ValueError(f"no release: {found}")
+        raise ValueError(f"not a release: {found}")
     return found
 
 
@@ -321,22 +321,22 @@ def fields(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def short(content: bytes) -> str:
-    """Gives the hash used in names: 12 hexadecimal digits."""
+    """Return the hash used in names: 12 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()[:12]
 
 
 def sum_of(files: Files) -> str:
-    """Gives the hash of files with their names, contents and modes."""
+    """Return the hash of files with their names, contents and modes."""
     return short(repr(sorted(files.items())).encode())
 
 
 def variable(name: str) -> str:
-    """Gives a file's or directory's name as part of a variable's name."""
+    """Return a file's or directory's name as part of a variable's name."""
     return re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
 def images_of(bundle: Path) -> set[str]:
-    """Lists the images that a bundle names in its .env."""
+    """List the images that a bundle names in its .env."""
     with contextlib.suppress(OSError):
         return set(
             re.findall(r"""^IMAGE_\w+=["']?([^"'\s]+)""", (bundle / ".env").read_text(errors="replace"), re.MULTILINE)
@@ -345,5 +345,5 @@ def images_of(bundle: Path) -> set[str]:
 
 
 def time_text(seconds: float) -> str:
-    """Gives a time in UTC, to the second, as records have it; `seconds` are those since 1970."""
+    """Return a time in UTC, to the second, in the form of records; `seconds` count from 1970."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

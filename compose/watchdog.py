@@ -6,9 +6,9 @@ Run by a systemd timer as root with Debian's own Python: standard library only. 
 
 - a container that was stopped, by whomever: `docker ps` does not list it;
 - a tier whose lock is held: an activation, or a start, deals with its containers itself;
-- a service whose compose file says `x-watchdog: report`: it is reported only;
+- a service with `x-watchdog: report` in the compose file: it is only reported;
 - a container whose own check says that it waits for another machine: a restart does not bring that back;
-- a container that it has restarted three times within an hour: then a restart is no cure.
+- a container that it has restarted three times within an hour: then a restart does not help.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from pathlib import Path
 from typing import Any
 
 UNHEALTHY_S = 30
-"""Seconds that a container stays unhealthy before it is restarted; its own check took 30 to 45 s to call it so."""
+"""Seconds that a container stays unhealthy before it is restarted; its own check took 30 to 45 s to report that."""
 RESTARTS = 3
 PERIOD_S = 3600
 """At most RESTARTS of one container within this time."""
 WAITING = "waits for the database"
-"""How a check begins (`compose/*/*/health.py`) when the container is well, and the database does not answer it."""
+"""How a check's output begins (`compose/*/*/health.py`) when only the database does not answer."""
 REPORT, FRONT = "report", "front"
-"""What `tier.json` of the active release says of services that are not simply restarted (`x-watchdog`). A front is
-healthy only if what stands behind it is: it is left alone while another container of the tier starts or failed its last
-check. Its own checks may be the first to fail three times."""
+"""Values in `tier.json` of the active release for services that are not simply restarted (`x-watchdog`). A front is
+healthy only if the containers behind it are: it is left alone while another container of the tier starts or failed its
+last check. Its own checks may be the first to fail three times."""
 Policies = Mapping[str, str]
 """By service: REPORT or FRONT."""
 STOP_DEADLINE_S = 180
@@ -55,9 +55,9 @@ class Watchdog:
         self.is_well = True
 
     def run(self, now: float) -> bool:
-        """Look once, restart what is due, remember the rest; answer whether all could be looked at and restarted."""
+        """Look once, restart what is due, remember the rest; return whether all could be checked and restarted."""
         before, after = self.remembered(now), Memory()
-        # A damaged record: nobody knows which release is active, but it runs, and `current` names it.
+        # With a damaged record the active release is not known, but it runs, and `current` points to it.
         for tier in sorted({path.parent.name for path in self.root.glob("*/state.json*")}):
             try:
                 due = unhealthy(tier, policies(self.root / tier / "current" / "tier.json"))
@@ -79,7 +79,7 @@ class Watchdog:
     def remembered(self, now: float) -> Memory:
         """Read what the last run wrote, without restarts that are an hour old; a damaged file is set aside.
 
-        A clock that was set back leaves moments in the future: those would count for ever, and so do not count.
+        A clock that was set back leaves times in the future: those would count for ever, and so do not count.
         """
         try:
             content = self.memory.read_bytes()
@@ -98,13 +98,13 @@ class Watchdog:
         return found
 
     def failed(self, what: str, error: Exception) -> None:
-        """Say what could not be done; the rest goes on."""
+        """Report what could not be done; the rest goes on."""
         said = " ".join(str(getattr(error, "stderr", None) or "").split())
         say(f"{what}: {error}: {said}" if said else f"{what}: {type(error).__name__}: {error}")
         self.is_well = False
 
     def consider(self, tier: str, container: dict[str, Any], known: dict[str, Any], now: float) -> dict[str, Any]:
-        """Restart one unhealthy container, or not; answer what to remember of it."""
+        """Restart one unhealthy container, or not; return what to remember of it."""
         since, restarts = known.get("since", now), known.get("restarts", [])
         kept = {"since": since, "restarts": restarts}
         name, output = container["name"], container["output"]
@@ -124,7 +124,7 @@ class Watchdog:
         return {"restarts": [*restarts, now]}
 
     def restart(self, tier: str, name: str, seconds: float, output: str) -> bool:
-        """Restart a container unless somebody works on its tier; answer whether it was tried."""
+        """Restart a container unless another run works on its tier; return whether it was tried."""
         descriptor = os.open(self.root / tier / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -141,7 +141,7 @@ class Watchdog:
 
 
 def policies(description: Path) -> Policies:
-    """Read what `tier.json` says of services. Raises OSError where there is none, ValueError for a damaged one."""
+    """Read the policies of services from `tier.json`. Raises OSError if it is missing, ValueError if it is damaged."""
     found = json.loads(description.read_bytes())
     named = found.get("watchdog") if isinstance(found, dict) else None
     if not isinstance(named, dict) or set(named.values()) - {REPORT, FRONT}:
@@ -150,14 +150,14 @@ def policies(description: Path) -> Policies:
 
 
 def unhealthy(tier: str, known: Policies) -> list[dict[str, Any]]:
-    """Name, policy and health of the tier's unhealthy containers that a restart could help now."""
+    """Return name, policy and health of the tier's unhealthy containers that a restart could help now."""
     found = checked(tier, known)
     served = all(container["serves"] for container in found if container["policy"] != FRONT)
     return [each for each in found if each["unhealthy"] and (served or each["policy"] != FRONT)]
 
 
 def checked(tier: str, known: Policies) -> list[dict[str, Any]]:
-    """Name, policy and health of the tier's containers that run; none while no container of it is unhealthy."""
+    """Return name, policy and health of the tier's running containers; nothing while none of them is unhealthy."""
     listed = ("ps", "--filter", f"label=com.docker.compose.project={tier}", "--format", "{{.Names}}")
     if not docker(*listed, "--filter", "health=unhealthy"):
         return []
@@ -178,7 +178,7 @@ def checked(tier: str, known: Policies) -> list[dict[str, Any]]:
 
 
 def docker(*arguments: str, deadline: float = 30) -> str:
-    """Standard output of docker. Raises subprocess.SubprocessError."""
+    """Run docker and return its standard output. Raises subprocess.SubprocessError."""
     done = subprocess.run(
         ["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=deadline
     )
@@ -186,12 +186,12 @@ def docker(*arguments: str, deadline: float = 30) -> str:
 
 
 def say(text: str) -> None:
-    """Prints a line for the journal."""
+    """Print a line for the journal."""
     print(text, flush=True)
 
 
 def main() -> int:
-    """Runs once; exit code 1 when something could not be looked at or restarted."""
+    """Run once; return exit code 1 when something could not be checked or restarted."""
     return 0 if Watchdog(Path("/opt/basecommerce"), Path("/run/basecommerce-watchdog.json")).run(time.time()) else 1
 
 

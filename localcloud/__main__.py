@@ -56,11 +56,11 @@ def _allocate(arguments: argparse.Namespace) -> int:
 
 def _doctor(arguments: argparse.Namespace) -> int:
     from localcloud.doctor import Ports, examine
-    from localcloud.findings import Host
+    from localcloud.findings import CheckedHost
 
     config = CloudConfig.load(arguments.config) if arguments.config else None
     ports = Ports(config.http_port, config.https_port) if config else Ports(arguments.http_port, arguments.https_port)
-    findings = examine(Host(default_cache(), repair=not arguments.no_repair), config=config, ports=ports)
+    findings = examine(CheckedHost(default_cache(), repair=not arguments.no_repair), config=config, ports=ports)
     failed = False
     for finding in findings:
         failed = failed or finding.failed

@@ -11,7 +11,7 @@ import shlex
 import sys
 
 from localcloud.errors import CloudError
-from localcloud.findings import Finding, Host, Status
+from localcloud.findings import CheckedHost, Finding, Status
 from localcloud.images.apt_sources import KEYRING, machine_sources
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -33,7 +33,7 @@ KEYRING_PACKAGE = "debian-archive-keyring"
 IN_CONTAINER = "scripts/in-container up (any machine with Docker; nothing is installed on it)"
 
 
-def system(host: Host) -> Finding:
+def system(host: CheckedHost) -> Finding:
     """Check the architecture, apt, Python and root; name all that is missing in one line."""
     name, identity = _release(host)
     machine = platform.machine()
@@ -66,7 +66,7 @@ def system(host: Host) -> Finding:
     )
 
 
-def packages(host: Host) -> Finding:
+def packages(host: CheckedHost) -> Finding:
     """Install the host programs that are missing, from the machine's own apt sources."""
     missing = {package for program, package in PACKAGES.items() if not host.which(program)}
     if not (host.root / KEYRING.lstrip("/")).exists():
@@ -83,7 +83,7 @@ def packages(host: Host) -> Finding:
     return Finding(check="packages", status=Status.REPAIRED, message=f"installed {', '.join(names)}")
 
 
-def debian_archive(host: Host) -> Finding:
+def debian_archive(host: CheckedHost) -> Finding:
     """Check that a Debian mirror is known, to build the images from; on Debian it is in the apt sources."""
     try:
         sources = machine_sources(host.root)
@@ -94,7 +94,7 @@ def debian_archive(host: Host) -> Finding:
     return Finding(check="debian archive", status=Status.OK, message=mirrors)
 
 
-def apt_install(host: Host, names: list[str]) -> str:
+def apt_install(host: CheckedHost, names: list[str]) -> str:
     """Install packages; return the error, or nothing. The lists are refreshed once, and only if needed."""
     install = ("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *names)
     first = host.run(*install)
@@ -107,7 +107,7 @@ def apt_install(host: Host, names: list[str]) -> str:
     return (second.stderr.strip() or second.stdout.strip() or "apt-get failed").splitlines()[-1]
 
 
-def _release(host: Host) -> tuple[str, tuple[str, str]]:
+def _release(host: CheckedHost) -> tuple[str, tuple[str, str]]:
     """Read the system's name for people, and its (id, version). Format: man 5 os-release."""
     lines = (host.read("/etc/os-release") or "").splitlines()
     release = {key: "".join(shlex.split(value)) for key, _, value in (line.partition("=") for line in lines)}

@@ -21,7 +21,7 @@ from localcloud import remedies
 from localcloud.allocate import routed_networks
 from localcloud.config import CloudConfig
 from localcloud.distribution import IN_CONTAINER, apt_install, debian_archive, packages, system
-from localcloud.findings import Finding, Host, Status, search_path
+from localcloud.findings import CheckedHost, Finding, Status, search_path
 from localcloud.machine import labels
 
 INOTIFY_MINIMUM = {"max_user_instances": 512, "max_user_watches": 524288}
@@ -41,7 +41,7 @@ class Ports(NamedTuple):
     https: int
 
 
-def examine(host: Host, *, config: CloudConfig | None, ports: Ports) -> Iterator[Finding]:
+def examine(host: CheckedHost, *, config: CloudConfig | None, ports: Ports) -> Iterator[Finding]:
     """Yield findings one by one, so that a caller can show each at once."""
     first = system(host)
     yield first
@@ -63,7 +63,7 @@ def examine(host: Host, *, config: CloudConfig | None, ports: Ports) -> Iterator
         yield port(host, variable, number, config)
 
 
-def engine(host: Host) -> Finding:
+def engine(host: CheckedHost) -> Finding:
     """Find a Docker engine, or install and start Debian's."""
     version = _engine_version(host)
     if version:
@@ -99,7 +99,7 @@ def engine(host: Host) -> Finding:
     )
 
 
-def cgroup(host: Host) -> Finding:
+def cgroup(host: CheckedHost) -> Finding:
     """Find which of the two cgroup versions the droplets use."""
     if "memory" in (host.read("/sys/fs/cgroup/cgroup.controllers") or "").split():
         return Finding(check="cgroup", status=Status.OK, message="version 2")
@@ -113,13 +113,13 @@ def cgroup(host: Host) -> Finding:
     )
 
 
-def inotify(host: Host) -> Iterator[Finding]:
+def inotify(host: CheckedHost) -> Iterator[Finding]:
     """Raise the inotify limits for three more systemds; otherwise droplets fail to boot with `too many open files`."""
     for name, minimum in INOTIFY_MINIMUM.items():
         yield _sysctl(host, f"fs/inotify/{name}", minimum, check="inotify")
 
 
-def bridge_filter(host: Host) -> Finding:
+def bridge_filter(host: CheckedHost) -> Finding:
     """Check that bridged packets pass the packet filter: otherwise the cloud firewall misses droplet to droplet."""
     path = "net/bridge/bridge-nf-call-iptables"
     if host.read(f"/proc/sys/{path}") is None and host.repair:
@@ -134,7 +134,7 @@ def bridge_filter(host: Host) -> Finding:
     return _sysctl(host, path, 1, check="bridge filter")
 
 
-def loop_devices(host: Host) -> Finding:
+def loop_devices(host: CheckedHost) -> Finding:
     """Check for a free loop device, for the data volume: ask losetup itself, which does not take it."""
     found = host.run("losetup", "--find", timeout_s=20)
     message, remedy = "available", remedies.LOOP_DEVICES
@@ -150,7 +150,7 @@ def loop_devices(host: Host) -> Finding:
     return Finding(check="loop devices", status=Status.FAILED, message=message, remedy=remedy)
 
 
-def disk(host: Host) -> Finding:
+def disk(host: CheckedHost) -> Finding:
     """Check the free space: a disk that fills up midway leaves droplets that are up and run nothing."""
     warm = any((host.cache / "rootfs").glob("*.tar"))
     need = DISK_WARM_GIB if warm else DISK_COLD_GIB
@@ -167,7 +167,7 @@ def disk(host: Host) -> Finding:
     return Finding(check="disk", status=Status.OK, message=text)
 
 
-def memory(host: Host) -> Finding:
+def memory(host: CheckedHost) -> Finding:
     """Check the machine's total memory, since a running stack already uses its share."""
     fields = dict(line.split(":", 1) for line in (host.read("/proc/meminfo") or "").splitlines() if ":" in line)
     total = int(fields.get("MemTotal", "0 kB").split()[0]) / 2**20
@@ -177,7 +177,7 @@ def memory(host: Host) -> Finding:
     return Finding(check="memory", status=Status.OK, message=text)
 
 
-def subnets(host: Host, config: CloudConfig) -> Finding:
+def subnets(host: CheckedHost, config: CloudConfig) -> Finding:
     """Check for foreign routes to our subnets (a VPN, another clone's stack): they would take the droplets' traffic."""
     own = host.run(
         "docker", "network", "ls", "--quiet", "--filter", f"label={labels.CLOUD}={config.name}", timeout_s=20
@@ -201,7 +201,7 @@ def subnets(host: Host, config: CloudConfig) -> Finding:
     return Finding(check="subnets", status=Status.OK, message=f"{config.public_subnet} and {config.vpc_range} are free")
 
 
-def port(host: Host, variable: str, number: int, config: CloudConfig | None) -> Finding:
+def port(host: CheckedHost, variable: str, number: int, config: CloudConfig | None) -> Finding:
     """Check that one of the shop's ports on loopback is free, or is held by this stack's own stand-in."""
     other = remedies.PORTS[variable]
     command = "make up" if config is None or config.name == "local" else f"basec init --env {config.name}"
@@ -220,12 +220,12 @@ def port(host: Host, variable: str, number: int, config: CloudConfig | None) -> 
     return Finding(check="port", status=Status.OK, message=f"127.0.0.1:{number} is free")
 
 
-def _published_by_us(host: Host, number: int, config: CloudConfig) -> bool:
+def _published_by_us(host: CheckedHost, number: int, config: CloudConfig) -> bool:
     filters = ("--filter", f"label={labels.CLOUD}={config.name}", "--filter", f"publish={number}")
     return bool(host.run("docker", "ps", "--quiet", *filters, timeout_s=20).stdout.strip())
 
 
-def _sysctl(host: Host, path: str, minimum: int, *, check: str) -> Finding:
+def _sysctl(host: CheckedHost, path: str, minimum: int, *, check: str) -> Finding:
     name = path.replace("/", ".")
     current = int(host.read(f"/proc/sys/{path}") or 0)
     if current >= minimum:
@@ -241,12 +241,12 @@ def _sysctl(host: Host, path: str, minimum: int, *, check: str) -> Finding:
     return Finding(check=check, status=Status.FAILED, message=f"{name} = {current}, {minimum} needed", remedy=remedy)
 
 
-def _engine_version(host: Host) -> str:
+def _engine_version(host: CheckedHost) -> str:
     run = host.run("docker", "version", "--format", "{{.Server.Version}}", timeout_s=20)
     return run.stdout.strip() if run.returncode == 0 else ""
 
 
-def _foreign_engine(host: Host, version: str) -> Finding | None:
+def _foreign_engine(host: CheckedHost, version: str) -> Finding | None:
     """Refuse an engine that is not root's on this kernel: its bridges, loop devices and volumes are elsewhere."""
     told = host.run("docker", "info", "--format", "{{.KernelVersion}} {{.SecurityOptions}}", timeout_s=20).stdout
     kernel, _, options = told.strip().partition(" ")
@@ -259,7 +259,7 @@ def _foreign_engine(host: Host, version: str) -> Finding | None:
     return Finding(check="docker", status=Status.FAILED, message=f"engine {version} {message}", remedy=remedy)
 
 
-def _start_engine(host: Host, log: Path) -> str:
+def _start_engine(host: CheckedHost, log: Path) -> str:
     """Start the engine by systemd if that runs, otherwise as a plain daemon that outlives us."""
     if Path("/run/systemd/system").exists():
         host.run("systemctl", "start", "docker")

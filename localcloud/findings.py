@@ -39,7 +39,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Host:
+class CheckedHost:
     """This machine, and whether it may be repaired."""
 
     cache: Path

@@ -1,7 +1,7 @@
 """The engine's side of the pack: Pulumi's analyzer protocol over the SDK's own stubs.
 
-Not `pulumi-policy`: its 1.21 wants protobuf 5, drops the marks of secrets, and gives a whole rule up at the first value
-that is not known yet. Source of the protocol: proto/pulumi/analyzer.proto of Pulumi.
+Not `pulumi-policy`: version 1.21 requires protobuf 5, drops the marks of secrets, and abandons a whole rule at the
+first value that is not known yet. Source of the protocol: proto/pulumi/analyzer.proto of Pulumi.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent import futures
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -23,10 +24,10 @@ from typing_extensions import override
 
 from policy.pack import judge, judge_files, judge_stack
 from policy.resources import Resource, has_secret, plain
-from policy.stack import NoStackError, Stack, load_stack
+from policy.stack import ROOT, NoStackError, Stack, load_stack
 from topology.errors import ConfigurationError
+from topology.names import PROJECT
 from topology.policy_rules import MANDATORY, RULES, Violation
-from topology.project import PROJECT
 
 NAME = "basecommerce"
 VERSION = "1.0.0"
@@ -35,15 +36,18 @@ LARGEST_MESSAGE = 400 * 1024 * 1024
 
 
 class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
-    """Answers the engine. An error of ours ends its operation: no rule is ever passed over in silence."""
+    """Answers the engine. An error of ours ends its operation: no rule is ever skipped in silence."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path = ROOT, stack_file: str = "") -> None:
+        """Nothing is read yet. `root` is the repository whose files are judged; the stack's own may be elsewhere."""
+        self._root = root
+        self._stack_file = stack_file
         self._stacks: dict[str, Stack] = {}
         self._files: dict[str, tuple[Violation, ...]] = {}
         self._secrets: dict[str, str] = {}
         self._loading = threading.Lock()
         self.told_to_end = False
-        """Whether the engine has said that it is done, or that it gives up."""
+        """Whether the engine has sent Cancel: it is done, or gives up."""
 
     @override
     def Handshake(self, request: Any, context: Any) -> Any:
@@ -53,7 +57,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     def ConfigureStack(self, request: Any, context: Any) -> Any:
         keys = set(request.config_secret_keys)
         self._secrets = {key.removeprefix(f"{PROJECT}:"): text for key, text in request.config.items() if key in keys}
-        # Files are read while the engine starts the program; what is wrong with them, the first question will meet.
+        # Files are read while the engine starts the program; the first question reports what is wrong with them.
         threading.Thread(target=self._preload, args=(request.stack,), daemon=True).start()
         return wire.AnalyzerStackConfigureResponse()
 
@@ -123,7 +127,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     def _load(self, name: str) -> Stack:
         with self._loading:
             if name not in self._stacks:
-                self._stacks[name] = load_stack(name, self._secrets)
+                self._stacks[name] = load_stack(name, self._secrets, self._root, self._stack_file)
             return self._stacks[name]
 
     def _stack(self, urns: Sequence[str], context: Any) -> Stack:
@@ -179,16 +183,8 @@ def _level(severity: str) -> Any:
     return wire.EnforcementLevel.MANDATORY if severity == MANDATORY else wire.EnforcementLevel.ADVISORY
 
 
-def serve() -> None:
-    """Serve the engine that started this process, until it is gone."""
-    analyzer = Analyzer()
-
-    def on_interrupt(*_: object) -> None:
-        """End on the engine's own SIGINT, which follows Cancel; one from a terminal is the engine's to judge."""
-        if analyzer.told_to_end:
-            os._exit(0)
-
-    signal.signal(signal.SIGINT, on_interrupt)
+def start(analyzer: Analyzer) -> tuple[grpc.Server, int]:
+    """Start to serve on a free port of 127.0.0.1; return the server and its port."""
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=4),
         options=[("grpc.max_receive_message_length", LARGEST_MESSAGE)],
@@ -196,6 +192,20 @@ def serve() -> None:
     analyzer_pb2_grpc.add_AnalyzerServicer_to_server(analyzer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    return server, port
+
+
+def serve() -> None:
+    """Serve the engine that started this process, until the engine ends."""
+    analyzer = Analyzer()
+
+    def on_interrupt(*_: object) -> None:
+        """End on the engine's own SIGINT, which follows Cancel; one from a terminal is for the engine to handle."""
+        if analyzer.told_to_end:
+            os._exit(0)
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    _server, port = start(analyzer)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     # The engine holds the other end of standard input. When it is killed, this is the only sign of it.

@@ -1,4 +1,4 @@
-"""What a check is: it gets a resource (or all of them, or none) and the stack, and gives what it finds wrong."""
+"""What a check is: it gets a resource (or all of them, or none) and the stack, and yields what is wrong."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Finding:
     found: str
     wanted: str
     fix: str = ""
-    """Only where it differs from the rule's own."""
+    """Only if it differs from the rule's own."""
     resource: Resource | None = None
-    """Which of all; None for the one that was asked about."""
+    """Which of all resources; None for the one that is checked."""
     place: str = ""
     """Instead of a resource: a place in a file."""
     advisory: bool = False
@@ -28,21 +28,16 @@ ResourceCheck = Callable[[Resource, Stack], Iterator[Finding]]
 StackCheck = Callable[[Sequence[Resource], Stack], Iterator[Finding]]
 FileCheck = Callable[[Stack], Iterator[Finding]]
 
-DROPLET = "digitalocean:index/droplet:Droplet"
 FIREWALL = "digitalocean:index/firewall:Firewall"
-VOLUME = "digitalocean:index/volume:Volume"
-RESERVED_IP = "digitalocean:index/reservedIp:ReservedIp"
-BUCKET = "digitalocean:index/spacesBucket:SpacesBucket"
-VPC = "digitalocean:index/vpc:Vpc"
 SSH_KEY = "digitalocean:index/sshKey:SshKey"
 TAG = "digitalocean:index/tag:Tag"
 RECORD = "cloudflare:index/dnsRecord:DnsRecord"
 ZONE_SETTING = "cloudflare:index/zoneSetting:ZoneSetting"
 COMMANDS = ("command:remote:Command", "command:local:Command")
-"""`local` runs on the machine of whoever calls, with the same leaks."""
+"""`local` runs on the caller's machine, with the same leaks."""
 REMOTE = ("command:remote:Command", "command:remote:CopyToRemote", "command:remote:CopyFile")
 
 
 def of_type(resources: Sequence[Resource], *types: str) -> list[Resource]:
-    """Give the resources of these types."""
+    """Return the resources of these types."""
     return [resource for resource in resources if resource.type in types]

@@ -6,21 +6,21 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from policy.checks import COMMANDS, DROPLET, REMOTE, Finding, of_type
+from policy.checks import COMMANDS, REMOTE, Finding, of_type
+from policy.compose_rules import DOWNLOADED
 from policy.resources import Resource, Unknown
 from policy.stack import Stack
-from topology.inventory import SSH_PORT
+from topology.names import DROPLET, SSH_PORT
 from topology.secret_texts import SECRET_TEXT
 
 TEXTS = ("create", "update", "delete")
-PIPED_INTO_SHELL = re.compile(r"\b(curl|wget)\b[^\n;&]*\|\s*(sudo\s+(-\S+\s+)*)?(ba|da|z)?sh\b")
 STOPS_AT_ERRORS = re.compile(r"^\s*set -euo pipefail\s*$", re.MULTILINE)
 SHORTEST_SECRET = 8
-"""Characters: a shorter text is in any script by chance."""
+"""Characters: a shorter text could be in any script by coincidence."""
 
 
 def checked_connection(resource: Resource, stack: Stack) -> Iterator[Finding]:
-    """BC14: both hops know whom they talk to and who they are."""
+    """BC14: both hops check the host key, and log in as the stack's user."""
     if resource.type not in REMOTE:
         return
     connection = resource.get("connection")
@@ -40,7 +40,7 @@ def _hop(name: str, hop: Mapping[str, Any], stack: Stack) -> Iterator[Finding]:
     if not isinstance(port, Unknown) and port != SSH_PORT:
         yield Finding(found=f"{name}.port: {port:g}", wanted=str(SSH_PORT))
     if hop.get("password"):
-        yield Finding(found=f"{name}.password: set", wanted="a key; no droplet knows a password")
+        yield Finding(found=f"{name}.password: set", wanted="a key; no droplet has a password")
 
 
 def through_the_edge(resources: Sequence[Resource], stack: Stack) -> Iterator[Finding]:
@@ -84,7 +84,7 @@ def quiet_command(resource: Resource, _stack: Stack) -> Iterator[Finding]:
 
 
 def clean_text(resource: Resource, stack: Stack) -> Iterator[Finding]:
-    """BC16: what the texts say. A text that is not known yet is judged by `up`, before it runs."""
+    """BC16: the texts of commands. One that is not known yet is judged by `up`, before it runs."""
     if resource.type not in COMMANDS:
         return
     for key in (*TEXTS, "triggers"):
@@ -96,7 +96,7 @@ def clean_text(resource: Resource, stack: Stack) -> Iterator[Finding]:
             yield Finding(found=f"{key}: holds the value of {', '.join(known)}", wanted="secrets by stdin only")
         elif SECRET_TEXT.search(text.encode()):
             yield Finding(found=f"{key}: holds the text of a key or token", wanted="secrets by stdin only")
-        if PIPED_INTO_SHELL.search(text):
+        if DOWNLOADED.search(text):
             yield Finding(found=f"{key}: pipes what it downloads into a shell", wanted="packages with signatures")
         if key in TEXTS and text and not STOPS_AT_ERRORS.search(text):
             yield Finding(found=f"{key}: goes on after an error", wanted="`set -euo pipefail` on a line of its own")
@@ -108,6 +108,6 @@ def _text(value: Any) -> str:
 
 
 def _holds(text: str, secret: str) -> bool:
-    """Look for a secret as it is, and for a line of a key: quoting may have changed what is between lines."""
+    """Return whether a text holds a secret, or one line of a key: quoting may have changed what is between lines."""
     lines = [line.strip() for line in secret.splitlines() if not line.startswith("-----")]
     return any(len(line) >= SHORTEST_SECRET and line in text for line in lines)

@@ -16,7 +16,7 @@ class Item:
     asks: str
     rule: str = ""
     holds: str = ""
-    """By what it holds, in the rule's files."""
+    """The setting by which it holds, in the rule's files."""
     waiver: str = ""
 
 
@@ -43,12 +43,12 @@ ITEMS = (
         "BC22",
         "2.4",
         "the daemon may change iptables",
-        "daemon.json does not turn it off; DOCKER-USER hangs on it",
+        "daemon.json does not turn it off; DOCKER-USER depends on it",
     ),
     _waived(
         "2.9, 5.31",
         "user namespaces (userns-remap), none shared with the host",
-        "remapped owners would change those of the data volume and of secret files (0400, owned by the service's own "
+        "remapping would change the owners of the data volume and of secret files (0400, owned by the service's own "
         "user); no container runs as root, has a capability or may gain privileges, and none sets `userns_mode`",
     ),
     _held("BC22", "2.14", "no new privileges by default", DAEMON + "`no-new-privileges: true`"),
@@ -58,7 +58,7 @@ ITEMS = (
         "BC22",
         "3.15-3.18",
         "modes and owners of the socket and of daemon.json",
-        "its owner alone may write a file of user data; the socket is Debian's, `root:docker` 0660",
+        "only its owner may write a file of user data; the socket is Debian's, `root:docker` 0660",
     ),
     _held("BC18", "4.1", "a user for the container", "`user` is a number above 0"),
     _held("BC18", "4.6, 5.27", "a health check", "`healthcheck`, but for the one-off `migrate`"),
@@ -83,8 +83,8 @@ ITEMS = (
     _waived(
         "5.12",
         "CPU shares",
-        "nginx and HAProxy weigh four times the application beside them; the others have equal parts, since droplets "
-        "have few containers, and a quiet neighbour's time should be used",
+        "nginx and HAProxy have four times the weight of the application beside them; the others have equal shares, "
+        "since droplets have few containers, and an idle neighbour's time should be used",
     ),
     _held("BC18", "5.13", "a read-only root file system", "`read_only: true`"),
     _held(

@@ -1,4 +1,4 @@
-"""Write the pages that are made from tables: `python -m policy.docs` (a test checks that they are current)."""
+"""Write the pages made from tables: `python -m policy.docs` (a test checks that they are current)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RULES_HEAD = """\
 <!-- Made by `python -m policy.docs` from topology/policy_rules.py; edits are lost. -->
 
 Every `basec preview` and `basec up` checks the stack against these {count} rules before anything is touched. A broken
-mandatory rule ends the preview with exit code 5 and a block for each case. Advice is one line and stops nothing.
+mandatory rule ends the preview with exit code 5 and a block for each violation. Advice is one line and stops nothing.
 `basec explain BC05` shows a rule in your terminal.
 
 ```text
@@ -31,7 +31,7 @@ mandatory rule ends the preview with exit code 5 and a block for each case. Advi
 | plan | the steps: what would be replaced or destroyed | after preview, by `basec` ([more](dangerous-edits.md)) |
 
 - Files are checked against lists of what is allowed. A key of a service, a security option or a source of a mount that
-  is not in `topology/container_rules.py` is refused. If you need one, add it there, with a reason.
+  is not in `policy/container_rules.py` is refused. If you need one, add it there, with a reason.
 - Values known only after creation (ids, addresses, and texts that hold one) are checked during `up`, before that
   resource is made. The ceiling of the price is a setting, checked before the engine starts: exit code 2.
 - `make policy` checks the three stacks without an account or a secret of yours. `basec preview --json` has violations.
@@ -97,7 +97,7 @@ def _here(item: Item) -> str:
 
 
 def pages() -> Mapping[str, str]:
-    """Give every page by its path in the repository."""
+    """Return every page by its path in the repository."""
     return {"docs/policies.md": rules_page(), "docs/docker-benchmark.md": benchmark_page()}
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 
-from policy.checks import DROPLET, RECORD, ZONE_SETTING, Finding, of_type
+from policy.checks import RECORD, ZONE_SETTING, Finding, of_type
 from policy.resources import Resource, Unknown
 from policy.stack import Stack
+from topology.names import DROPLET
 from topology.settings import PRIVATE_RANGES
 
 PULLS = "cloudflare:index/authenticatedOriginPullsSettings:AuthenticatedOriginPullsSettings"
@@ -18,12 +19,12 @@ STRICT = {
     "min_tls_version": ("1.2", "1.3"),
     "always_use_https": ("on",),
 }
-"""Settings of the zone, and what is good enough."""
+"""Settings of the zone, and the values that are strict enough."""
 STRICT_FIX = "set `cloudflare.ssl: strict`; components/zone_settings.py and origin_tls.py declare what it needs"
 
 
 def proxied(resource: Resource, stack: Stack) -> Iterator[Finding]:
-    """BC11: Cloudflare stands before every address of ours, and private ones have no business in DNS."""
+    """BC11: Cloudflare stands before every address of ours, and private addresses are not in DNS."""
     if resource.type != RECORD:
         return
     kind, content = resource.get("type"), resource.get("content")
@@ -41,7 +42,7 @@ def _is_private(address: str) -> bool:
 
 
 def _elsewhere(kind: object, content: object, stack: Stack) -> bool:
-    """Tell whether an alias leads to somebody else, such as a mail service that proves itself by it."""
+    """Return whether an alias leads to another domain, such as a mail service that verifies ours by it."""
     domain = stack.project.settings.domain
     return kind == "CNAME" and isinstance(content, str) and not f".{content}".endswith(f".{domain}")
 
@@ -79,7 +80,7 @@ def strict_setting(resource: Resource, stack: Stack) -> Iterator[Finding]:
 
 
 def strict_zone(resources: Sequence[Resource], stack: Stack) -> Iterator[Finding]:
-    """BC12: all that strict consists of is declared. A zone that answers for nothing is none."""
+    """BC12: all parts of strict are declared. A stack without records is not checked."""
     if not _strict(stack) or not of_type(resources, RECORD):
         return
     declared = {str(setting.get("settingId")) for setting in of_type(resources, ZONE_SETTING)}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from policy.checks import BUCKET, DROPLET, RESERVED_IP, VOLUME, VPC, Finding, of_type
+from policy.checks import Finding, of_type
 from policy.resources import UNKNOWN, Resource, Unknown
 from policy.stack import Stack
 from topology.cloud_init import TEMPLATE_FILE, USER_DATA_LIMIT, render_user_data, template_digest
+from topology.names import BUCKET, DROPLET, RESERVED_IP, VOLUME, VPC
 from topology.secret_texts import SECRET_TEXT
 
 ALERT = "digitalocean:index/monitorAlert:MonitorAlert"
@@ -17,16 +18,16 @@ CHECK_ALERT = "digitalocean:index/uptimeAlert:UptimeAlert"
 KEPT = (DROPLET, VOLUME, BUCKET, RESERVED_IP)
 REGIONAL = (DROPLET, VOLUME, VPC, RESERVED_IP)
 WATCHED = {"cpu": "cpu", "memory": "memory", "disk": "disk_utilization"}
-"""What is watched, and what names it in an alert's type, e.g. `v1/insights/droplet/memory_utilization_percent`."""
+"""What is watched, and the word for it in an alert's type, e.g. `v1/insights/droplet/memory_utilization_percent`."""
 
 HOST_KEY = re.compile(r"-{5}BEGIN OPENSSH PRIVATE KEY-{5}.*?-{5}END OPENSSH PRIVATE KEY-{5}", re.DOTALL)
 LOGIN_KEY = re.compile(r'ssh_authorized_keys:\s*-\s*"([^"]+)"')
 DIGEST = re.compile(re.escape(TEMPLATE_FILE) + r".*?\n\s+([0-9a-f]{12})\n", re.DOTALL)
 
-RENDERED = "pass what render_user_data of topology/cloud_init.py gives; edits belong into cloud-init/"
+RENDERED = "pass what render_user_data of topology/cloud_init.py returns; edits belong in cloud-init/"
 
 FORGOTTEN = "lost"
-"""What `scripts/forget-secrets` leaves of the user data that running machines were born with."""
+"""What `scripts/forget-secrets` writes in place of the user data that running machines were born with."""
 
 
 def droplet_birth(resource: Resource, _stack: Stack) -> Iterator[Finding]:
@@ -52,7 +53,7 @@ def known_choices(resource: Resource, stack: Stack) -> Iterator[Finding]:
     for key, allowed in choices.items():
         value = resource.get(key)
         if not isinstance(value, Unknown) and value not in allowed:
-            fix = "take `region` from the stack's settings: all of it is in one region" if key == "region" else ""
+            fix = "take `region` from the stack's settings: the whole stack is in one region" if key == "region" else ""
             yield Finding(found=f"{key}: {value}", wanted=f"one of {', '.join(allowed)}", fix=fix)
 
 
@@ -104,7 +105,7 @@ def _template(resource: Resource, stack: Stack, text: str) -> Iterator[Finding]:
         yield Finding(found="user_data: is not made from cloud-init/", wanted=wanted, fix=RENDERED)
         return
     if digest[1] != template_digest(stack.project, name):
-        # What a running machine was born with is told from the state as long as its changes are ignored.
+        # A running machine's user data comes from the state, as long as its changes are ignored.
         if "userData" not in resource.ignore_changes:
             yield Finding(
                 found=f"user_data: of an earlier template ({digest[1]}), which would replace the droplet",
@@ -115,11 +116,11 @@ def _template(resource: Resource, stack: Stack, text: str) -> Iterator[Finding]:
     login, host = LOGIN_KEY.search(text), HOST_KEY.search(text)
     try:
         same = login is not None and host is not None and text == _render(stack, name, login[1], host[0])
-    except ValueError:  # the host key is none; its text stays out of the message
+    except ValueError:  # the host key is not a key; its text stays out of the message
         same = False
     if not same:
         yield Finding(
-            found=f"user_data: says that it is template {digest[1]}, but differs from it",
+            found=f"user_data: claims to be template {digest[1]}, but differs from it",
             wanted="exactly what the template renders",
             fix=RENDERED,
         )
@@ -140,19 +141,19 @@ def safe_bucket(resource: Resource, _stack: Stack) -> Iterator[Finding]:
     if not (isinstance(versioning, dict) and versioning.get("enabled") is True):
         yield Finding(found="versioning: off", wanted="versioning: enabled")
     if not resource.get("lifecycleRules"):
-        yield Finding(found="lifecycle_rules: none", wanted="a rule that ends old versions")
+        yield Finding(found="lifecycle_rules: none", wanted="a rule that deletes old versions")
     if resource.get("forceDestroy") is True:
         yield Finding(found="force_destroy: true", wanted="a bucket that is destroyed only when it is empty")
 
 
 def monitored(resource: Resource, _stack: Stack) -> Iterator[Finding]:
-    """BC10: the agent, which cannot come later."""
+    """BC10: the agent, which cannot be added later."""
     if resource.type == DROPLET and resource.get("monitoring") is not True:
         yield Finding(found=f"monitoring: {resource.get('monitoring') or 'off'}", wanted="monitoring: true")
 
 
 def alerts_exist(resources: Sequence[Resource], _stack: Stack) -> Iterator[Finding]:
-    """BC10, as advice: somebody is told."""
+    """BC10, as advice: alerts reach somebody."""
     alerts = [alert for alert in of_type(resources, ALERT) if alert.get("enabled") is not False]
     for droplet in of_type(resources, DROPLET):
         mine = [alert for alert in alerts if _covers(alert, droplet)]

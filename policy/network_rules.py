@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
-from policy.checks import DROPLET, FIREWALL, Finding, of_type
+from policy.checks import FIREWALL, Finding, of_type
 from policy.resources import Resource, Unknown
 from policy.stack import Stack
-from topology.inventory import CLOUDFLARE, SSH_PORT, SSH_SOURCES
+from topology.inventory import CLOUDFLARE, SSH_SOURCES
+from topology.names import DROPLET, HTTP_PORT, HTTPS_PORT, SSH_PORT
 
-WEB_PORTS = ("80", "443")
-EGRESS_PORTS = {"tcp": {"53", "80", "443"}, "udp": {"53", "123"}}
-"""Names, packages and images, the clock. icmp has no ports."""
+WEB_PORTS = (str(HTTP_PORT), str(HTTPS_PORT))
+EGRESS_PORTS = {"tcp": {"53", *WEB_PORTS}, "udp": {"53", "123"}}
+"""DNS, packages and images, NTP. icmp has no ports."""
 NUMBERED_SOURCES = ("sourceDropletIds", "sourceLoadBalancerUids", "sourceKubernetesIds")
 Network = IPv4Network | IPv6Network
 
@@ -53,15 +54,15 @@ def one_firewall_first(resources: Sequence[Resource], _stack: Stack) -> Iterator
                 fix=fix if count else "",
             )
         elif by_id:
-            found = f"{by_id[0].label} names the droplet by its id, so it comes after it"
-            yield Finding(resource=droplet, found=found, wanted="a firewall that is there when the droplet is made")
+            found = f"{by_id[0].label} names the droplet by its id, so it is made after it"
+            yield Finding(resource=droplet, found=found, wanted="a firewall that exists when the droplet is made")
         elif by_tag[0].urn not in _made_before(droplet, resources):
             found = f"nothing makes it wait for {by_tag[0].label}"
             yield Finding(resource=droplet, found=found, wanted="a droplet that depends on its firewall")
 
 
 def _made_before(resource: Resource, resources: Sequence[Resource]) -> set[str]:
-    """Give the URNs of all that must be there first: what it depends on, and what its parents depend on."""
+    """Return the URNs of all that must exist first: what it depends on, and what its parents depend on."""
     known = {item.urn: item for item in resources}
     before: set[str] = set()
     waiting = [resource.urn]
@@ -74,7 +75,7 @@ def _made_before(resource: Resource, resources: Sequence[Resource]) -> set[str]:
 
 
 def only_named_peers(resource: Resource, stack: Stack) -> Iterator[Finding]:
-    """BC03: sources and ports are those of the inventory's rule table; the VPC's range is no peer."""
+    """BC03: sources and ports are those of the inventory's rule table; the VPC's range is not a peer."""
     if resource.type != FIREWALL:
         return
     inventory, project = stack.project.inventory, stack.project
@@ -101,8 +102,8 @@ def only_named_peers(resource: Resource, stack: Stack) -> Iterator[Finding]:
         inside = [str(network) for network in addresses if public and network.version == 4 and network.overlaps(vpc)]
         if inside:
             yield Finding(
-                found=f"{_text(rule)} from {_few(inside)}, which holds the VPC {vpc}",
-                wanted="public ranges with the VPC cut out: neighbours come in by name only",
+                found=f"{_text(rule)} from {_few(inside)}, which contains the VPC {vpc}",
+                wanted="public ranges with the VPC cut out: neighbours are admitted only by name",
                 fix="take the rules from topology/firewall.py, which cuts it out",
             )
         yield from _told_by_number(rule, f"tags of {', '.join(sources)}")
@@ -114,7 +115,7 @@ def only_named_peers(resource: Resource, stack: Stack) -> Iterator[Finding]:
 
 
 def _told_by_number(rule: Mapping[str, Any], wanted: str) -> Iterator[Finding]:
-    """Find sources that are no names: the table knows none of them."""
+    """Find sources given by number: the table has only names."""
     if keys := [key for key in NUMBERED_SOURCES if rule.get(key)]:
         yield Finding(found=f"{_text(rule)} from {', '.join(keys)}", wanted=wanted)
 
@@ -154,7 +155,7 @@ def _covers(ports: str, port: int) -> bool:
 
 
 def narrow_egress(resource: Resource, stack: Stack) -> Iterator[Finding]:
-    """BC04: what leaves for the internet is names, web and clock."""
+    """BC04: only DNS, web and NTP leave for the internet."""
     if resource.type != FIREWALL:
         return
     for rule in resource.tables("outboundRules"):
@@ -165,12 +166,12 @@ def narrow_egress(resource: Resource, stack: Stack) -> Iterator[Finding]:
             if not _inside(network, (stack.project.settings.vpc_ip_range,))
         ]
         if away and protocol != "icmp" and _port(rule) not in EGRESS_PORTS.get(protocol, ()):
-            wanted = "to the internet tcp 53, 80, 443, udp 53, 123 and icmp; the rest to the VPC"
+            wanted = "to the internet only tcp 53, 80, 443, udp 53, 123 and icmp; anything else to the VPC"
             yield Finding(found=f"{_text(rule)} to {_few(list(map(str, away)))}", wanted=wanted)
 
 
 def _allowed_sources(stack: Stack, droplet: str | None, port: str) -> tuple[IPv4Network, ...]:
-    """Give what the internet may reach of a droplet: SSH of the bastion alone, and the web ports of each edge."""
+    """Return what the internet may reach of a droplet: SSH of the bastion alone, and the web ports of each edge."""
     settings, inventory = stack.project.settings, stack.project.inventory
     if port == str(SSH_PORT) and droplet == inventory.bastion:
         return tuple(settings.ssh.sources)
@@ -198,5 +199,5 @@ def _text(rule: Mapping[str, Any]) -> str:
 
 
 def _few(texts: list[str]) -> str:
-    """Name at most three: a public source without the VPC is a dozen ranges."""
+    """List at most three: a public source without the VPC is a dozen ranges."""
     return ", ".join(texts[:3]) + (f" and {len(texts) - 3} more" if len(texts) > 3 else "")

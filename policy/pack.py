@@ -1,4 +1,4 @@
-"""Which check tells which rule. Checks of one resource stop `up` before that resource is made; the others end it."""
+"""Which check belongs to which rule. Checks of one resource stop `up` before it is made; the others at the end."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def judge_files(stack: Stack) -> Iterator[Violation]:
 
 
 def judge_stack(resources: Sequence[Resource], stack: Stack) -> Iterator[tuple[Violation, str]]:
-    """Judge what no single resource can tell, and give the URN that each violation belongs to (empty: the stack)."""
+    """Judge all resources together; each violation comes with the URN that it belongs to (empty: the stack)."""
     for rule, check in STACK_CHECKS:
         for finding in check(resources, stack):
             where = finding.resource

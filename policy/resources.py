@@ -1,7 +1,7 @@
 """What the engine sends about a resource, as plain Python values.
 
-On the wire, a value that is not known yet is a fixed text and a secret is a table with a fixed signature. Both are
-told apart here, so that a rule goes on with what is known and can demand that a value is secret.
+On the wire, a value that is not known yet is a fixed string and a secret is a mapping with a fixed signature. Both are
+recognised here, so that a rule goes on with what is known and can require that a value is secret.
 Source: sdk/go/common/resource/plugin/rpc.go of Pulumi (MarshalProperties).
 """
 
@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from topology.names import UNKNOWN_TEXT
+
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - the signature that marks one
 UNKNOWNS = frozenset(
     {
-        "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
+        UNKNOWN_TEXT,
         "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
         "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
         "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
@@ -53,7 +55,7 @@ class Resource:
     secret_outputs: tuple[str, ...] = ()
     delete_before_replace: bool = False
     dependencies: frozenset[str] = frozenset()
-    """URNs; only known of a whole stack, as is what follows."""
+    """URNs; known only for a whole stack, like the next field."""
     property_dependencies: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -62,26 +64,26 @@ class Resource:
 
     @property
     def label(self) -> str:
-        """Name it as basec does, e.g. `edge-droplet (Droplet)`."""
+        """Return its name as basec prints it, e.g. `edge-droplet (Droplet)`."""
         return f"{self.name} ({self.type.rsplit(':', 1)[-1]})"
 
     def get(self, key: str) -> Any:
-        """Give a property; None when it is not set, UNKNOWN when only `up` will know it."""
+        """Return a property; None when it is not set, UNKNOWN when only `up` will know it."""
         return self.properties.get(key)
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """Give the known texts of a list."""
+        """Return the known strings of a list."""
         value = self.get(key)
         return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
     def tables(self, key: str) -> Iterator[Mapping[str, Any]]:
-        """Give the known tables of a list."""
+        """Yield the known mappings of a list."""
         value = self.get(key)
         yield from (item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
 
 
 def plain(value: Any) -> Any:
-    """Give a value without marks: secrets in clear, UNKNOWN for what is not known."""
+    """Return a value without marks: secrets in clear, UNKNOWN for what is not known."""
     if isinstance(value, str):
         return UNKNOWN if value in UNKNOWNS else value
     if isinstance(value, list):
@@ -94,7 +96,7 @@ def plain(value: Any) -> Any:
 
 
 def has_secret(value: Any) -> bool:
-    """Tell whether a value as sent is secret or holds something that is."""
+    """Return whether a value as sent is secret or holds something that is."""
     if isinstance(value, list):
         return any(map(has_secret, value))
     if isinstance(value, dict):

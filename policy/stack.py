@@ -1,13 +1,12 @@
 """What the pack knows of the stack that it judges: settings and inventory, checked, and the stack's file as it is.
 
-The engine tells a pack that is an executable neither directory nor environment of the program, so the file is named by
-`basec`, or found by the stack's name. A stack that cannot be told is refused: silence would be a pass.
+The engine gives a pack that is an executable neither directory nor environment of the program, so `basec` names the
+file, or it is found by the stack's name. A stack that cannot be identified is refused: silence would be a pass.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,16 +17,15 @@ from topology.crosscheck import is_local
 from topology.errors import BasecommerceError, ConfigurationError
 from topology.files import read_yaml
 from topology.inventory import load_inventory
-from topology.project import SETTINGS_KEY, Project, load_project, required_secrets
+from topology.names import ALLOW_VARIABLE, SETTINGS_KEY, STACK_FILE_VARIABLE
+from topology.project import Project, load_project, required_secrets
+from topology.versions import provider_pins
 
 ROOT = Path(__file__).resolve().parent.parent
-STACK_FILE_VARIABLE = "BASECOMMERCE_STACK_FILE"
-ALLOW_VARIABLE = "BASECOMMERCE_ALLOW_REPLACE"
-"""Names or URNs, separated by blanks, of what the operator let lose its protection with `--allow-replace`."""
 
 
 class NoStackError(BasecommerceError):
-    """The stack's file is missing, of another stack, or wrong."""
+    """The stack's file is missing, wrong, or of another stack."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +50,7 @@ class Stack:
         return self.project.droplet_tag(self.project.inventory.bastion)
 
     def droplet_of_tags(self, tags: tuple[str, ...]) -> str | None:
-        """Name the droplet of the inventory that these tags mean."""
+        """Return the droplet of the inventory that these tags belong to."""
         return next((name for name in self.project.inventory.droplets if self.project.droplet_tag(name) in tags), None)
 
     @cached_property
@@ -64,14 +62,13 @@ class Stack:
     @cached_property
     def pins(self) -> Mapping[str, str]:
         """The exact versions of the providers' SDKs, e.g. `{"digitalocean": "4.84.1"}`."""
-        text = (self.project.root / "requirements.txt").read_text()
-        return dict(re.findall(r"^pulumi-([a-z]+)==([0-9.]+)$", text, re.MULTILINE))
+        return provider_pins(self.project.root)
 
 
-def find_file(stack: str, root: Path = ROOT) -> Path:
-    """Find the settings file of a stack. Raises NoStackError."""
+def find_file(stack: str, root: Path = ROOT, given: str = "") -> Path:
+    """Find the settings file of a stack, where it is not `given`. Raises NoStackError."""
     name = f"Pulumi.{stack}.yaml"
-    given = os.environ.get(STACK_FILE_VARIABLE)
+    given = given or os.environ.get(STACK_FILE_VARIABLE, "")
     if given:
         path = Path(given)
         if path.name != name:
@@ -87,13 +84,13 @@ def find_file(stack: str, root: Path = ROOT) -> Path:
             return path
     raise NoStackError(
         f"policy: {stack}: no settings, neither {name} nor .local/{stack}/{name} in {root}",
-        f"run the operation by basec, or set {STACK_FILE_VARIABLE} to the stack's file",
+        f"run the operation with basec, or set {STACK_FILE_VARIABLE} to the stack's file",
     )
 
 
-def load_stack(stack: str, secrets: Mapping[str, str], root: Path = ROOT) -> Stack:
+def load_stack(stack: str, secrets: Mapping[str, str], root: Path = ROOT, file: str = "") -> Stack:
     """Read and check what the stack is meant to be. Raises NoStackError with every problem."""
-    path = find_file(stack, root)
+    path = find_file(stack, root, file)
     try:
         document = read_yaml(path)
         config = document.get("config") if isinstance(document, dict) else None

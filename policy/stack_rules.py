@@ -1,39 +1,44 @@
-"""BC17 to BC20, BC22 and BC23: the files of the stack, and what is called how."""
+"""BC17 to BC20, BC22 and BC23: the files of the stack, and the names of resources."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from policy.checks import DROPLET, FIREWALL, SSH_KEY, TAG, VOLUME, VPC, Finding
+from policy.checks import FIREWALL, SSH_KEY, TAG, Finding
+from policy.compose_rules import clear_lines, compose_violations, read_bundle
+from policy.host_rules import host_violations
 from policy.machine_rules import CHECK, CHECK_ALERT
 from policy.resources import Resource, Unknown
+from policy.server_files import network
+from policy.server_rules import server_violations
 from policy.stack import Stack
-from topology.bundle import build_bundle
-from topology.compose_rules import clear_lines, compose_violations, read_bundle
-from topology.container_rules import table
+from policy.stack_secrets import SHORTEST, clear_secrets, shared_secrets, weak_secrets
+from topology.bundle import build_bundle, list_sources
 from topology.errors import ConfigurationError, Problem
-from topology.host_rules import host_violations
+from topology.mounts import table
+from topology.names import CLOUD_STACKS, DROPLET, PROJECT, SALT_KEY, SETTINGS_KEY, VOLUME, VPC
 from topology.policy_rules import RULES, Violation
-from topology.project import PROJECT, SETTINGS_KEY
 from topology.secret_texts import tracked_secrets
-from topology.server_files import network
-from topology.server_rules import server_violations
-from topology.stack_file import SHORTEST, clear_secrets, shared_secrets, weak_secrets
 
 PROJECT_GROUP = "digitalocean:index/project:Project"
 NAMED = (DROPLET, VOLUME, VPC, FIREWALL, SSH_KEY, CHECK, CHECK_ALERT, PROJECT_GROUP)
 PROVIDERS = "pulumi:providers:"
-CLOUD_FILES = ("Pulumi.staging.yaml", "Pulumi.production.yaml")
+CLOUD_FILES = tuple(f"Pulumi.{name}.yaml" for name in CLOUD_STACKS)
 
 
 def shipped_files(stack: Stack) -> Iterator[Violation]:
     """BC17, BC18, BC19, BC22: every tier as it would be shipped, and every droplet as it would be born."""
     project = stack.project
+    try:
+        sources = list_sources(project.root)
+    except ConfigurationError as error:
+        yield from map(_unshippable, error.problems)
+        return
     for name, spec in project.inventory.droplets.items():
         yield from host_violations(project, name)
         try:
-            bundle = build_bundle(project, name)
+            bundle = build_bundle(project, name, sources)
         except ConfigurationError as error:
             yield from map(_unshippable, error.problems)
             continue
@@ -56,40 +61,40 @@ def _unshippable(problem: Problem) -> Violation:
 def kept_secrets(stack: Stack) -> Iterator[Finding]:
     """BC19: the stack's own file, the tracked ones, and what else git keeps."""
     file = stack.file.name
-    # Twice for most: a dry run judges a copy, and one that was filled in may hide what the tracked file has.
+    # Most are checked twice: a dry run judges a copy, whose filled-in values may hide what the tracked file has.
     for name, path in dict.fromkeys(
         (name, path) for name, each in [*stack.tracked.items(), (file, stack.document)] for path in clear_secrets(each)
     ):
         again = f"then basec init --env {_stack_of(name) or stack.project.stack}"
-        fix = f"remove it from {name}, {again}; a token must be made anew at its provider, as git keeps the old one"
+        fix = f"remove it from {name}, {again}; a token must be replaced at its provider, since git keeps the old one"
         yield Finding(place=f"{name}: {path}", found="a secret in clear", wanted="an encrypted value", fix=fix)
     again = f"then basec init --env {stack.project.stack}"
     for key, fault in weak_secrets(stack.secrets):
         yield Finding(
             place=f"{file}: {key}",
             found=f"this secret {fault}",
-            wanted=f"{SHORTEST} or more, made by chance",
+            wanted=f"{SHORTEST} or more random characters",
             fix=f"remove it from {file}, since `init` keeps what is there; {again}",
         )
     for name in tracked_secrets(stack.project.root):
-        fix = f"remove it from {name}, and make it anew: git keeps the old one"
+        fix = f"remove it from {name}, and replace it: git keeps the old one"
         yield Finding(
             place=name, found="a private key or a token in clear", wanted="no secret in a tracked file", fix=fix
         )
     for other, document in _beside(stack):
         for key in shared_secrets(stack.document, document):
-            what = "it and all encrypted values" if key == "encryptionsalt" else "it"
-            fix = f"remove {what} from {file}, {again}; if it is a token, type another one"
+            what = "it and all encrypted values" if key == SALT_KEY else "it"
+            fix = f"remove {what} from {file}, {again}; if it is a token, enter another one"
             yield Finding(place=f"{file}: {key}", found=f"the same as in {other}", wanted="secrets of its own", fix=fix)
 
 
 def _stack_of(file: str) -> str:
-    """Name the stack of a file; empty for the project's own."""
+    """Return the stack of a file; empty for the project's own."""
     return file.removeprefix("Pulumi").removesuffix(".yaml").removeprefix(".")
 
 
 def _beside(stack: Stack) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Give the other cloud stacks' files, if this is one of them."""
+    """Yield the files of the other cloud stacks, if this is a cloud stack."""
     file = stack.file.name
     yield from (
         (other, stack.tracked[other])
@@ -115,7 +120,7 @@ def separate_stacks(stack: Stack) -> Iterator[Finding]:
             same.append(f"vpc_ip_range: {settings.vpc_ip_range}")
         for found in same:
             key = found.partition(":")[0]
-            fix = f"write another {key} into {stack.file.name}; docs/settings.md says where it comes from"
+            fix = f"write another {key} into {stack.file.name}; docs/settings.md explains it"
             place = f"{stack.file.name}: {SETTINGS_KEY}.{key}"
             yield Finding(place=place, found=f"{found}, as in {other}", wanted=f"a {key} of its own", fix=fix)
 
@@ -126,7 +131,7 @@ def named_after_stack(resource: Resource, stack: Stack) -> Iterator[Finding]:
     prefix = project.physical_name("")
     name = resource.get("name")
     if resource.type in (*NAMED, TAG) and not isinstance(name, Unknown) and not str(name or "").startswith(prefix):
-        yield Finding(found=f"name: {name or 'made up by the provider'}", wanted=f"{prefix}<name>")
+        yield Finding(found=f"name: {name or 'chosen by the provider'}", wanted=f"{prefix}<name>")
     if resource.type == DROPLET:
         missing = [tag for tag in (PROJECT, f"stack:{project.stack}") if tag not in resource.texts("tags")]
         if missing:

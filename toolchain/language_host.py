@@ -47,7 +47,7 @@ MESSAGE_BYTES = 400 * 1024 * 1024
 """The engine's own limit for a message."""
 
 
-class Host(LanguageRuntimeServicer):
+class LanguageHost(LanguageRuntimeServicer):
     """Answers the engine."""
 
     def __init__(self, engine: str) -> None:
@@ -233,7 +233,7 @@ def serve(engine: str) -> None:
         futures.ThreadPoolExecutor(8),
         options=[("grpc.max_receive_message_length", MESSAGE_BYTES), ("grpc.max_send_message_length", MESSAGE_BYTES)],
     )
-    add_LanguageRuntimeServicer_to_server(Host(engine), server)
+    add_LanguageRuntimeServicer_to_server(LanguageHost(engine), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     sys.stdout.write(f"{port}\n")  # where the engine calls us

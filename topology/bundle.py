@@ -8,6 +8,7 @@ import re
 import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,9 +24,9 @@ from topology.tier_variables import variable_problems
 from topology.tracked import check_nothing_is_missed, tracked_files, unknown_files
 
 SCRIPTS = PurePosixPath("compose")
-"""Its own Python files are in the bundle of every tier."""
+"""The Python files directly in it are in the bundle of every tier."""
 SKIPPED_NAMES = frozenset({"__pycache__", "env.example", "README.md", ".env"})
-"""What only a developer uses who runs `docker compose` by hand; `.env` is rendered instead."""
+"""Files for developers who run `docker compose` by hand; a release gets a rendered `.env` instead."""
 
 SECRET_NAMES = re.compile(
     r"(\.(pem|key|p12|pfx|jks|kdbx|env)|\.env\..*|id_(rsa|dsa|ecdsa|ed25519)|.*(password|secret)s?(\.txt)?|\.netrc|\.pgpass)"
@@ -95,19 +96,41 @@ class Bundle:
         return f"# activate {self.tier} {self.digest[:12]}\ntier={self.tier} digest={self.digest}\n{BOOTSTRAP}"
 
 
-def build_bundle(project: Project, droplet: str) -> Bundle:
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """The files below `compose/` that git lists, for the bundles of all droplets."""
+
+    tracked: Mapping[PurePosixPath, bool]
+    """By path from the repository's root: whether it is executable."""
+    unknown: tuple[PurePosixPath, ...]
+    """Those that git neither knows nor ignores."""
+
+
+def list_sources(root: Path) -> Sources:
+    """List the files that bundles are built from. Raises ConfigurationError where git cannot tell."""
+    return Sources(tracked=tracked_files(root, str(SCRIPTS)), unknown=unknown_files(root, str(SCRIPTS)))
+
+
+def build_bundles(project: Project) -> dict[str, Bundle]:
+    """Build the bundle of each droplet, by its name. Raises ConfigurationError, as `build_bundle`."""
+    sources = list_sources(project.root)
+    return {droplet: build_bundle(project, droplet, sources) for droplet in project.inventory.droplets}
+
+
+def build_bundle(project: Project, droplet: str, sources: Sources | None = None) -> Bundle:
     """Build the bundle of a droplet's tier. Equal files and settings give equal bytes, on any machine and at any time.
 
     Raises ConfigurationError for a link, for a file that looks like a secret, for a template that does not render, and
-    for a variable that the compose file requires and nothing gives.
+    for a variable that the compose file requires and nothing sets.
     """
     spec = project.droplet(droplet)
-    found = _files(project, spec.tier)
+    sources = sources or list_sources(project.root)
+    found = _files(project, spec.tier, sources)
     files = {
         name.with_suffix("") if name.suffix == ".j2" else name: (_content(project, project.root / path), executable)
         for path, (name, executable) in found.items()
     }
-    _check_unknown(project, spec.tier, found)
+    _check_unknown(project, spec.tier, found, sources)
     compose = files[PurePosixPath("compose.yaml")][0].decode()
     document = parse_yaml(f"compose/{spec.tier}/compose.yaml", compose)
     known = _known_variables(project) | ({DATA_DIR: DATA_MOUNT} if spec.volume else {})
@@ -121,14 +144,15 @@ def build_bundle(project: Project, droplet: str) -> Bundle:
     return Bundle(tier=spec.tier, digest=hashlib.sha256(tar).hexdigest(), tar=tar, images=images)
 
 
-def _files(project: Project, tier: str) -> dict[PurePosixPath, tuple[PurePosixPath, bool]]:
-    """Give the files of a tier by path: the name that each has in the bundle, and whether it is executable."""
+def _files(project: Project, tier: str, sources: Sources) -> dict[PurePosixPath, tuple[PurePosixPath, bool]]:
+    """Return the files of a tier by path: the name of each in the bundle, and whether it is executable."""
     folder = PurePosixPath("compose", tier)
-    for needed in (folder / "compose.yaml", SCRIPTS / "release.py"):
+    needed_files = {folder / "compose.yaml": folder, SCRIPTS / "release.py": SCRIPTS / "release.py"}
+    for needed in needed_files:
         if not (project.root / needed).is_file():
             raise _refusal(project, project.root / needed, "there is no such file", "restore it with `git checkout`")
     found = {}
-    for path, executable in tracked_files(project.root, str(SCRIPTS)).items():
+    for path, executable in sources.tracked.items():
         script = path.parent == SCRIPTS and path.suffix == ".py"
         if not script and (folder not in path.parents or SKIPPED_NAMES & set(path.parts)):
             continue
@@ -136,18 +160,23 @@ def _files(project: Project, tier: str) -> dict[PurePosixPath, tuple[PurePosixPa
             raise _refusal(
                 project,
                 project.root / path,
-                "is a link, which would carry a file from elsewhere",
+                "is a symbolic link, which could bring in a file from elsewhere",
                 "put the file itself here",
             )
         found[path] = (path.relative_to(SCRIPTS if script else folder), executable)
+    for needed, whole in needed_files.items():
+        if needed not in found:
+            raise _refusal(
+                project, project.root / needed, "is not known to git, so no release has it", f"git add {whole}"
+            )
     return found
 
 
-def _check_unknown(project: Project, tier: str, found: Iterable[PurePosixPath]) -> None:
+def _check_unknown(project: Project, tier: str, found: Iterable[PurePosixPath], sources: Sources) -> None:
     folder = PurePosixPath("compose", tier)
     unknown = [
         path
-        for path in unknown_files(project.root, str(SCRIPTS))
+        for path in sources.unknown
         if (path.parent == SCRIPTS or folder in path.parents) and not SKIPPED_NAMES & set(path.parts)
     ]
     if unknown:
@@ -159,21 +188,27 @@ def _content(project: Project, path: Path) -> bytes:
     data = path.read_bytes()
     if SECRET_NAMES.fullmatch(path.name) or SECRET_NAMES.fullmatch(path.suffix):
         raise _refusal(project, path, "looks like a secret", "secrets come from the stack's settings; remove the file")
-    if found := SECRET_TEXT.search(data):
-        line = data.count(b"\n", 0, found.start()) + 1
-        hint = "remove it and make it anew; secrets come from the stack's settings"
+    if line := _line_of_a_secret(data):
+        hint = "remove it and make a new secret; secrets come from the stack's settings"
         raise _refusal(project, path, f"line {line} looks like a secret", hint)
     if path.suffix == ".j2":
         try:
             text = data.decode()
         except UnicodeDecodeError as error:
-            raise _refusal(project, path, f"is no text: {error}", "save it as UTF-8") from None
+            raise _refusal(project, path, f"is not a text file: {error}", "save it as UTF-8") from None
         data = _render(project, path, text).encode()
     return data
 
 
+@cache
+def _line_of_a_secret(data: bytes) -> int:
+    """Find the first line that looks like a secret; 0 if none does. Each tier has the same scripts."""
+    found = SECRET_TEXT.search(data)
+    return data.count(b"\n", 0, found.start()) + 1 if found else 0
+
+
 def template_variables(project: Project) -> dict[str, object]:
-    """Give what templates of a tier may use."""
+    """Return the variables that templates of a tier may use."""
     return {
         "domain": project.settings.domain,
         "environment": project.settings.environment,
@@ -193,7 +228,7 @@ def _render(project: Project, path: Path, text: str) -> str:
 
 
 def _known_variables(project: Project) -> dict[str, str]:
-    """Give what a compose file may use; a bundle gets only what its own uses: a new nginx must not touch infra."""
+    """Return the variables for compose files. A bundle gets only those it uses: a new nginx must not touch infra."""
     known = {f"{IMAGE_PREFIX}{name.upper().replace('-', '_')}": image for name, image in project.images().items()}
     return known | {"DOMAIN": project.settings.domain}
 

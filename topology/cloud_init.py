@@ -28,10 +28,10 @@ SSHD_ALGORITHMS = (
     "Ciphers chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com",
     "MACs hmac-sha2-512-etm@openssh.com,hmac-sha2-256-etm@openssh.com,umac-128-etm@openssh.com",
 )
-"""What sshd offers: what ssh-audit has nothing to say against, key exchange against later decryption included.
+"""What sshd offers: algorithms that pass ssh-audit, with a key exchange that is safe against later decryption.
 
-Who must get in, and knows one of each: OpenSSH since 8.5 (https://www.openssh.com/txt/release-8.5), Go's x/crypto since
-0.38 (pulumi-command 1.2.1 has 0.48, says its go.mod), and asyncssh 2.24, the local cloud's.
+Clients that must get in know one of each: OpenSSH since 8.5 (https://www.openssh.com/txt/release-8.5), Go's x/crypto
+since 0.38 (pulumi-command 1.2.1 has 0.48, see its go.mod), and asyncssh 2.24 of the local cloud.
 """
 
 SSHD_LIMITS = ("MaxStartups 100:30:200", "PerSourceMaxStartups 20", "LoginGraceTime 20")
@@ -42,13 +42,13 @@ often at once. The inner droplets see the bastion's one address for all of them.
 """
 
 METRICS_AGENT_USER = "do-agent"
-"""As whom DigitalOcean's metrics agent runs. Its package takes a user of that name that is there already.
+"""The user of DigitalOcean's metrics agent. Its package uses an existing user of that name.
 
 Source: `useradd ... || true` in https://github.com/digitalocean/do-agent/tree/master/packaging/scripts
 """
 
 _METADATA = "-d 169.254.169.254/32"
-_METADATA_RULES = (  # as they come to stand, last one first: the agent's is inserted before the others
+_METADATA_RULES = (  # the agent's rule comes last, since it is inserted before the others
     ("-A", f"PREROUTING {_METADATA} -j DROP"),
     ("-A", f"OUTPUT {_METADATA} -m owner ! --uid-owner 0 -j DROP"),
     ("-I", f"OUTPUT {_METADATA} -m owner --uid-owner {METRICS_AGENT_USER} -j ACCEPT"),
@@ -71,7 +71,7 @@ METADATA_UNIT = "\n".join(
         "WantedBy=multi-user.target",
     )
 )
-"""The metadata service holds the user data. The agent asks it who it is, and delivers its figures to the same address:
+"""The metadata service holds the user data. The agent gets its identity there and sends its figures to that address:
 without them no alert on CPU, memory or disk can fire. Raw table: neither Docker nor UFW ever flushes it."""
 
 SAMPLE_LOGIN_KEY = "login key"
@@ -95,18 +95,18 @@ def render_user_data(project: Project, droplet_name: str, login_public_key: str,
 
 
 def template_digest(project: Project, droplet_name: str) -> str:
-    """Give a short digest of a droplet's user data without its keys: key rotation does not change it."""
+    """Return a short digest of a droplet's user data without its keys: key rotation does not change it."""
     return hashlib.sha256(sample_user_data(project, droplet_name).encode()).hexdigest()[:12]
 
 
 def sample_user_data(project: Project, droplet_name: str) -> str:
-    """Render the user data of a droplet with words instead of keys: for whoever asks what it does."""
+    """Render the user data of a droplet with placeholders instead of keys, for checks and digests."""
     return _render(project, droplet_name, SAMPLE_LOGIN_KEY, "host key", "host key", digest="digest")
 
 
 @functools.cache
 def _templates(folder: Path) -> jinja2.Environment:
-    """Compile each template once: the rules render them several times for each droplet. An edit is seen."""
+    """Compile each template once: the rules render them several times for each droplet. Edits are still seen."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,

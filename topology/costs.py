@@ -16,8 +16,8 @@ CENTS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine:
-    """What of a droplet is billed; exported by each `up`, so that the next one knows what was there."""
+class Billed:
+    """What is billed for a droplet; exported by each `up`, so that the next one knows what was there."""
 
     size: str
     volume_gib: int = 0
@@ -51,7 +51,7 @@ class Item:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class PriceChange:
     """One line of two bills side by side; an absent item is one that is made or removed."""
 
     name: str
@@ -70,10 +70,10 @@ class Change:
         return None if old is None or new is None else new - old
 
 
-def machines_of(inventory: Inventory) -> dict[str, Machine]:
-    """Give what of each droplet of the inventory is billed."""
+def billed_machines(inventory: Inventory) -> dict[str, Billed]:
+    """Return what is billed for each droplet of the inventory."""
     return {
-        name: Machine(
+        name: Billed(
             size=spec.size,
             volume_gib=spec.volume.size_gib if spec.volume else 0,
             reserved_ip=spec.reserved_ip,
@@ -82,13 +82,13 @@ def machines_of(inventory: Inventory) -> dict[str, Machine]:
     }
 
 
-def bill(machines: Mapping[str, Machine], inventory: Inventory) -> tuple[Item, ...]:
+def bill(machines: Mapping[str, Billed], inventory: Inventory) -> tuple[Item, ...]:
     """Price machines by the inventory's list."""
     items = tuple(item for name, machine in machines.items() for item in _items(name, machine, inventory))
     return (*items, _uptime_check(inventory)) if items else ()
 
 
-def _items(name: str, machine: Machine, inventory: Inventory) -> Iterator[Item]:
+def _items(name: str, machine: Billed, inventory: Inventory) -> Iterator[Item]:
     size = inventory.sizes.get(machine.size)
     yield Item(name=f"{name} droplet", what=machine.size, cents=size.price_usd * CENTS if size else None)
     if machine.volume_gib:
@@ -109,15 +109,15 @@ def total(items: tuple[Item, ...]) -> int | None:
     return None if None in cents else sum(each for each in cents if each is not None)
 
 
-def compare(before: tuple[Item, ...], after: tuple[Item, ...]) -> tuple[Change, ...]:
+def compare(before: tuple[Item, ...], after: tuple[Item, ...]) -> tuple[PriceChange, ...]:
     """Put two bills side by side, in the order of the new one, what is gone last."""
     old, new = ({item.name: item for item in items} for items in (before, after))
     names = dict.fromkeys([*new, *old])
-    return tuple(Change(name=name, before=old.get(name), after=new.get(name)) for name in names)
+    return tuple(PriceChange(name=name, before=old.get(name), after=new.get(name)) for name in names)
 
 
 def dollars(cents: int | None, *, signed: bool = False) -> str:
-    """Write an amount of USD, e.g. `12.00`, or `+6.00` for a difference."""
+    """Format an amount in USD, e.g. `12.00`, or `+6.00` for a difference."""
     if cents is None:
         return "unknown"
     sign = "-" if cents < 0 else "+" if signed and cents else ""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from topology.costs import CENTS, bill, dollars, machines_of, total
+from topology.costs import CENTS, bill, billed_machines, dollars, total
 from topology.errors import Problem
 from topology.inventory import Inventory
+from topology.names import LOCAL_STACK
 from topology.settings import APPLICATIONS, REGION_RANGES, Settings
 from topology.versions import Versions
 
 
 def settings_problems(file: str, prefix: str, stack: str, settings: Settings) -> Iterator[Problem]:
-    """Check what no single setting can know."""
+    """Check rules that involve several settings, or the stack's name."""
     local = is_local(stack)
     if local and settings.domain != "localhost":
         yield Problem(
@@ -32,7 +33,7 @@ def settings_problems(file: str, prefix: str, stack: str, settings: Settings) ->
         yield Problem(
             file=file,
             path=f"{prefix}.environment",
-            message=f"'{settings.environment}' is not what the stack '{stack}' is",
+            message=f"'{settings.environment}' does not match the stack '{stack}'",
             hint=f"write `environment: {stack}`",
         )
     yield from _zone_problems(file, prefix, settings)
@@ -56,8 +57,8 @@ def _zone_problems(file: str, prefix: str, settings: Settings) -> Iterator[Probl
         yield Problem(
             file=file,
             path=f"{prefix}.cloudflare.zone_name",
-            message=f"'{zone}' does not hold the domain '{domain}'",
-            hint="write the zone's name as its overview page shows it: the domain, or what is behind a dot in it",
+            message=f"'{zone}' does not contain the domain '{domain}'",
+            hint="write the zone's name as its overview page shows it: the domain itself, or a parent of it",
         )
     elif domain != zone and settings.cloudflare.certificate == "universal":
         yield Problem(
@@ -70,7 +71,7 @@ def _zone_problems(file: str, prefix: str, settings: Settings) -> Iterator[Probl
 
 
 def applications(inventory: Inventory) -> Mapping[str, str]:
-    """Name the images of our own services in `images.registry`: a further vertical's has the vertical's name."""
+    """Return the image name of each service of ours in `images.registry`; a further vertical gives its own name."""
     return {**APPLICATIONS, **{name: name for name in inventory.verticals if name not in APPLICATIONS}}
 
 
@@ -99,7 +100,7 @@ def shared_problems(
 
 
 def _limit_problems(file: str, path: str, limit_usd: int, inventory: Inventory) -> Iterator[Problem]:
-    items = bill(machines_of(inventory), inventory)
+    items = bill(billed_machines(inventory), inventory)
     cents = total(items)
     if cents is not None and cents > limit_usd * CENTS:
         listed = ", ".join(item.text for item in items if item.cents)
@@ -113,5 +114,5 @@ def _limit_problems(file: str, path: str, limit_usd: int, inventory: Inventory) 
 
 
 def is_local(stack: str) -> bool:
-    """Tell whether a stack lives in a local cloud: `local` or `local-<suffix>`."""
-    return stack == "local" or stack.startswith("local-")
+    """Return whether a stack lives in a local cloud: `local` or `local-<suffix>`."""
+    return stack == LOCAL_STACK or stack.startswith(f"{LOCAL_STACK}-")

@@ -5,7 +5,7 @@ BasecommerceError (1)
 ├── ConfigurationError (2)    settings, inventory, versions or secrets; holds every problem at once
 ├── HostCheckError (3)        the machine cannot run the local cloud
 ├── RemoteError (4)           a command on a droplet failed
-└── RefusedPlanError (5)      a plan with dangerous edits (`topology/plan.py`), or one that no longer fits
+└── RefusedPlanError (5)      a plan with dangerous edits (`topology/dangerous_edits.py`), or one that no longer fits
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import ClassVar
 
 
 class ExitCode(IntEnum):
-    """What a program of this repository ends with."""
+    """The exit codes of this repository's programs."""
 
     OK = 0
     FAILURE = 1
@@ -36,7 +36,7 @@ MEANINGS = {
     ExitCode.CONFIGURATION: "wrong usage or configuration; nothing was touched",
     ExitCode.HOST_CHECK: "this machine cannot run the local cloud (host check)",
     ExitCode.REMOTE: "a host could not be reached, or a command there failed",
-    ExitCode.REFUSED: "refused: by a rule, as a dangerous edit that nobody named, or since the plan does not have it",
+    ExitCode.REFUSED: "refused: a broken rule, a dangerous edit not allowed by name, or a step not in the plan",
     ExitCode.INTERRUPTED: "interrupted; the same command continues",
 }
 """In the words of `basec --help` and of docs/infra-cli.md, the one page that lists them."""
@@ -53,7 +53,7 @@ class BasecommerceError(Exception):
         self.hint = hint
 
     def render(self) -> str:
-        """Give the text for standard error: the message, and its hint on a line of its own."""
+        """Return the text for standard error: the message, and its hint on a line of its own."""
         return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
 
     def __str__(self) -> str:
@@ -92,11 +92,11 @@ class Problem:
 
     @property
     def line(self) -> str:
-        """Give `<file>: <path>: <message>`."""
+        """Return `<file>: <path>: <message>`."""
         return ": ".join(part for part in (self.file, self.path, self.message) if part)
 
     def render(self) -> str:
-        """Give the line, and the hint below it."""
+        """Return the line, and the hint below it."""
         return f"{self.line}\nhint: {self.hint}"
 
 

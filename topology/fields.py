@@ -39,7 +39,7 @@ class Section(BaseModel):
 
 @dataclass(frozen=True)
 class Expected:
-    """What a field holds, and the hint for whoever wrote something else; stands behind the rules that it speaks for."""
+    """What a field holds, and the hint for any other value; comes after the rules whose errors it replaces."""
 
     what: str
     """With its article, such as `a domain name`."""
@@ -83,7 +83,7 @@ Some = Annotated[tuple[T, ...], AfterValidator(_some), Field(json_schema_extra={
 Table = Annotated[
     Mapping[K, T], AfterValidator(MappingProxyType), Field(json_schema_extra={"additionalProperties": False})
 ]
-"""Keys and values that nobody changes later."""
+"""A read-only mapping."""
 
 CIDR_HINT = "write an IPv4 range such as 203.0.113.0/24 or 203.0.113.7/32"
 
@@ -163,4 +163,4 @@ ImageTag = Annotated[
     Expected("an image tag", TAG_HINT),
     AfterValidator(_pinned_tag),
 ]
-"""A tag of one build; `latest`, `main` or `1.2` move, so a release could not be repeated."""
+"""A tag of one build; `latest`, `main` and `1.2` move, so a release could not be repeated."""

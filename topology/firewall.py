@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Literal
 
-from topology.inventory import CLOUDFLARE, INTERNET, SSH_PORT, SSH_SOURCES, FirewallRule
+from topology.inventory import CLOUDFLARE, INTERNET, SSH_SOURCES, FirewallRule
+from topology.names import SSH_PORT
 from topology.project import Project
 
 ANYWHERE = "0.0.0.0/0"
@@ -44,10 +45,10 @@ class CloudRules:
 
 @dataclass(frozen=True, kw_only=True)
 class HostRule:
-    """One rule on the droplet itself: whether these sources may open this port. The first that fits decides."""
+    """One rule on the droplet itself: whether these sources may open this port. The first match decides."""
 
     name: str
-    """Of the rule table; good as the rule's comment."""
+    """The name in the rule table; used as the rule's comment."""
     protocol: str
     port: str
     """`22`, or `8000:8010` as UFW and iptables write a range."""
@@ -134,7 +135,7 @@ def rule_table(
 
 
 def first_boot_ssh_source(project: Project, droplet: str) -> str:
-    """Tell who may reach sshd before any peer's address is known: anyone on the bastion, the VPC elsewhere."""
+    """Return who may reach sshd before any peer's address is known: anyone on the bastion, the VPC on the others."""
     return ANYWHERE if droplet == project.inventory.bastion else str(project.settings.vpc_ip_range)
 
 
@@ -147,10 +148,10 @@ def _peers(project: Project, rule: FirewallRule) -> tuple[str, ...]:
 
 
 def _outside_vpc(project: Project, rule: FirewallRule) -> tuple[str, ...]:
-    """Cut the VPC's range out of public sources: to the cloud firewall, 0.0.0.0/0 would mean every neighbour, too.
+    """Cut the VPC's range out of public sources: for the cloud firewall, 0.0.0.0/0 includes every neighbour.
 
-    It filters the private network as well (https://docs.digitalocean.com/products/networking/firewalls/), and it knows
-    no rule that refuses; so a range of 32 - n bits costs n more entries.
+    It filters the private network as well (https://docs.digitalocean.com/products/networking/firewalls/), and it has
+    no deny rules; so a range of 32 - n bits costs n more entries.
     """
     vpc = project.settings.vpc_ip_range
     parts: list[IPv4Network] = []

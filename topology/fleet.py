@@ -1,4 +1,4 @@
-"""What runs on a droplet: its tier, read from `compose/<tier>/compose.yaml`; nobody else keeps a list of services.
+"""What runs on a droplet: its tier, read from `compose/<tier>/compose.yaml`; there is no other list of services.
 
 A tier's scripts on the droplet get it as `tier.json` of their bundle (`description`).
 """
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from topology.container_rules import mounts
 from topology.errors import ConfigurationError, Problem
 from topology.files import read_yaml
+from topology.mounts import mounts
 
 DATA_DIR = "DATA_DIR"
 DATA_MOUNT = "/mnt/data"
@@ -22,11 +22,11 @@ DATA_MOUNT = "/mnt/data"
 Compose files call it DATA_DIR."""
 WATCHDOG = "x-watchdog"
 POLICIES = {
-    "restart": "restarted when it stays unhealthy; so is a service that says nothing",
-    "report": "named in the journal, and not restarted",
+    "restart": "restarted when it stays unhealthy; the default",
+    "report": "reported in the journal, and not restarted",
     "front": "left alone while another container of the tier starts or failed its last check",
 }
-"""What the watchdog does with a service, by what its `x-watchdog` says."""
+"""What the watchdog does with a service, by the value of its `x-watchdog`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +34,9 @@ class Service:
     """One service of a tier."""
 
     owner: int
-    """Its user and group on the droplet, and that of its data; 0 where `user` is no pair of numbers (rule BC18)."""
+    """Its user and group on the droplet, and that of its data; 0 where `user` is not two numbers (rule BC18)."""
     is_lasting: bool
-    """Whether it always runs; `migrate` runs when it is asked."""
+    """Whether it always runs; `migrate` runs only on demand."""
     data: tuple[str, ...]
     """Its directories on the data volume."""
     watchdog: str
@@ -52,7 +52,7 @@ class Tier:
 
     @property
     def description(self) -> str:
-        """Write what its scripts on the droplet need to know: `tier.json`."""
+        """Return what its scripts on the droplet need to know: the text of `tier.json`."""
         document = {
             "tier": self.name,
             "mount": DATA_MOUNT,
@@ -63,22 +63,22 @@ class Tier:
 
 
 def read_tier(name: str, document: Any) -> Tier:
-    """Read a tier from its compose project. Raises ConfigurationError for a word that the watchdog does not know."""
+    """Read a tier from its compose project. Raises ConfigurationError for an unknown `x-watchdog`."""
     return Tier(name=name, services={key: _service(name, key, each) for key, each in _services(document).items()})
 
 
 def load_tier(root: Path, name: str) -> Tier:
-    """Read a tier from its folder. Raises ConfigurationError for what is no YAML."""
+    """Read a tier from its folder. Raises ConfigurationError for invalid YAML."""
     return read_tier(name, read_yaml(root / "compose" / name / "compose.yaml"))
 
 
 def services_of(root: Path, tier: str) -> tuple[str, ...]:
-    """Name the services of a tier that always run, in the order of its compose file. Raises ConfigurationError."""
+    """Return the services of a tier that always run, in the order of its compose file. Raises ConfigurationError."""
     return tuple(name for name, service in load_tier(root, tier).services.items() if service.is_lasting)
 
 
 def tiers(root: Path) -> Mapping[str, Sequence[str]]:
-    """Give all services of each tier that has a folder below `compose/`, those that run once among them."""
+    """Return all services of each tier that has a folder below `compose/`, including those that run once."""
     files = sorted((root / "compose").glob("*/compose.yaml"))
     return {file.parent.name: tuple(load_tier(root, file.parent.name).services) for file in files}
 
@@ -95,7 +95,7 @@ def _service(tier: str, name: str, service: Mapping[str, Any]) -> Service:
     if not isinstance(policy, str) or policy not in POLICIES:
         file, path = f"compose/{tier}/compose.yaml", f"services.{name}.{WATCHDOG}"
         hint = "use one of: " + ", ".join(POLICIES)
-        raise ConfigurationError([Problem(file=file, path=path, message=f"{policy!r} is no policy", hint=hint)])
+        raise ConfigurationError([Problem(file=file, path=path, message=f"{policy!r} is not a policy", hint=hint)])
     found = [
         re.fullmatch(rf"(?:\$\{{{DATA_DIR}(?::?\?[^}}]*)?\}}|{DATA_MOUNT})/([a-z][\w-]*)", mount.source)
         for mount in mounts(service)

@@ -18,7 +18,7 @@ STORE_ROLE: Final = "infra"
 APPLICATION_ROLE: Final = "vertical"
 EDGE_ROLE: Final = "edge"
 ROLES: tuple[Role, ...] = get_args(Role)
-"""In the order of the work: each finds what it speaks to."""
+"""In the order of the work: each role needs only those before it."""
 Protocol = Literal["tcp", "udp", "icmp"]
 SSH_SOURCES = "ssh_sources"
 CLOUDFLARE = "cloudflare"
@@ -28,7 +28,7 @@ MEANT_OTHERWISE = {
     CLOUDFLARE: "Cloudflare's ranges in the rule table",
     "private": "a droplet's own address in compose files, PRIVATE_ADDRESS",
 }
-"""Words that are no name of a droplet."""
+"""Words that cannot name a droplet."""
 OURS = frozenset(
     {
         *("auth", "engines", "migrate", "postgres", "redis", "relay", "haproxy", "nginx"),  # services of other tiers
@@ -37,8 +37,7 @@ OURS = frozenset(
         *("metadata", "prune", "scrub", "swap", "watchdog"),  # units of the host have the same prefix
     }
 )
-"""Words that are no name of a vertical or of its folder."""
-SSH_PORT = 22
+"""Words that cannot name a vertical or its folder."""
 HIGHEST_PORT = 65535
 
 Slug = Annotated[
@@ -55,9 +54,9 @@ def _ports(value: object) -> str:
         refuse(f"{value!r} is not a port or a range of ports", PORTS_HINT)
     numbers = [int(part) for part in text.split("-")]
     if not all(1 <= number <= HIGHEST_PORT for number in numbers):
-        refuse(f"{text} is outside the ports 1 to {HIGHEST_PORT}", PORTS_HINT)
+        refuse(f"{text} is outside the range 1 to {HIGHEST_PORT}", PORTS_HINT)
     if numbers != sorted(set(numbers)):
-        refuse(f"{text} is a range that does not rise", PORTS_HINT)
+        refuse(f"{text} is not an ascending range", PORTS_HINT)
     return "-".join(str(number) for number in numbers)
 
 
@@ -78,11 +77,11 @@ Ports = Annotated[
 
 
 def _ports_fit_protocol(protocol: Protocol, ports: tuple[str, ...]) -> None:
-    """DigitalOcean wants ports for tcp and udp, and refuses them for icmp."""
+    """Check ports: DigitalOcean requires them for tcp and udp, and refuses them for icmp."""
     if protocol == "icmp" and ports:
         refuse(f"icmp has no ports, but ports is [{', '.join(ports)}]", "remove `ports`")
     if protocol != "icmp" and not ports:
-        refuse(f"{protocol} needs ports", "add `ports: [...]`")
+        refuse(f"{protocol} requires ports", "add `ports: [...]`")
 
 
 class SizeSpec(Section):
@@ -96,26 +95,26 @@ class SizeSpec(Section):
     disk_gib: Annotated[StrictInt, Field(ge=10, le=20_000)]
     """The root disk in GiB."""
     price_usd: Annotated[StrictInt, Field(ge=1, le=10_000)]
-    """In USD a month."""
+    """USD a month."""
 
 
 Cents = Annotated[StrictInt, Field(ge=0, le=100_000)]
 
 
 class PriceSpec(Section):
-    """Prices of what is no droplet size, in whole cents, and the day of every price in the file."""
+    """Prices of everything except droplet sizes, in whole cents, and the date of every price in the file."""
 
     date: Day
     """When the prices were copied, those of `sizes` too."""
     # Source: https://docs.digitalocean.com/products/volumes/details/pricing/
     volume_gib_cents: Cents
-    """Of one GiB of a volume, in USD cents a month."""
+    """One GiB of a volume, in USD cents a month."""
     # Source: https://docs.digitalocean.com/products/uptime/details/pricing/
     uptime_check_cents: Cents
-    """Of one uptime check, in USD cents a month."""
+    """One uptime check, in USD cents a month."""
     # Source: https://docs.digitalocean.com/products/networking/reserved-ips/details/pricing/
     reserved_ip_cents: Cents
-    """Of an assigned reserved IP, in USD cents a month."""
+    """One assigned reserved IP, in USD cents a month."""
 
 
 class VolumeSpec(Section):
@@ -127,7 +126,7 @@ class VolumeSpec(Section):
     size_gib: Annotated[StrictInt, Field(ge=1, le=16_384)]
     """DigitalOcean sells 1 GiB to 16 TiB."""
     filesystem: Literal["ext4"]
-    """What it is formatted with, once."""
+    """The file system that it is formatted with, once."""
     label: Annotated[
         str,
         Field(pattern="^[A-Za-z0-9_-]{1,16}$"),
@@ -150,7 +149,7 @@ class DropletSpec(Section):
     vertical: Name | None = None
     """The vertical (application) that a droplet of role `vertical` runs."""
     compose: Name | None = None
-    """The folder below `compose/`, where it has another name than the vertical or the role."""
+    """The folder below `compose/`, if its name is not that of the vertical or the role."""
     reserved_ip: StrictBool = False
     """Whether it has an address that outlives it; the first edge needs one, as DNS points at it."""
     volume: VolumeSpec | None = None
@@ -163,11 +162,11 @@ class DropletSpec(Section):
     @model_validator(mode="after")
     def _vertical_fits_role(self) -> Self:
         if self.role == APPLICATION_ROLE and self.vertical is None:
-            refuse("role vertical needs to know which vertical it runs", "add `vertical: construction`")
+            refuse("role vertical requires the key `vertical`", "add `vertical: construction`")
         if self.role != APPLICATION_ROLE and self.vertical is not None:
             refuse(f"role {self.role} runs no vertical, but vertical is '{self.vertical}'", "remove `vertical`")
         if self.role != APPLICATION_ROLE and self.compose is not None:
-            refuse(f"role {self.role} has its folder, but compose is '{self.compose}'", "remove `compose`")
+            refuse(f"role {self.role} has a fixed folder, but compose is '{self.compose}'", "remove `compose`")
         return self
 
 
@@ -175,19 +174,19 @@ class FirewallRule(Section):
     """One line of the rule table: who may open which ports of which droplet."""
 
     name: Name
-    """What messages and comments of the rules call it."""
+    """Its name in messages and in comments of the rules."""
     droplet: Name
     """Whose ports these are."""
     protocol: Protocol
-    """Of the traffic that is let through."""
+    """Protocol of the admitted traffic."""
     ports: Unique[Ports] = ()
-    """Of tcp and udp; icmp has none."""
+    """Required for tcp and udp; icmp has none."""
     sources: Annotated[
         Some[
             Annotated[
                 str,
                 Field(pattern="^[a-z][a-z0-9_-]*$"),
-                Expected("a source", "name ssh_sources, cloudflare or a droplet"),
+                Expected("a source", "use ssh_sources, cloudflare or the name of a droplet"),
             ]
         ],
         Field(alias="from"),
@@ -204,9 +203,9 @@ class EgressRule(Section):
     """One line of what every droplet may open; no line means no way out."""
 
     protocol: Protocol
-    """Of the traffic that is let through."""
+    """Protocol of the admitted traffic."""
     ports: Unique[Ports] = ()
-    """Of tcp and udp; icmp has none."""
+    """Required for tcp and udp; icmp has none."""
     to: Literal["internet", "vpc"]
     """Anywhere, or the other droplets only."""
 
@@ -222,7 +221,7 @@ class Inventory(Section):
     sizes: Table[Slug, SizeSpec]
     """Sizes that droplets may name."""
     prices: PriceSpec
-    """What the rest costs by the month, and when it was looked up."""
+    """What everything else costs a month, and when it was looked up."""
     regions: Some[Slug]
     """Regions that settings may name: those with VPC, volumes and reserved IPs."""
     images: Some[Slug]
@@ -235,29 +234,29 @@ class Inventory(Section):
     """What every droplet may open."""
 
     def resolve(self, name: str) -> str:
-        """Give the droplet that `name` or alias means, e.g. `platform` -> `infra`. Raises KeyError."""
+        """Return the droplet that `name` or alias means, e.g. `platform` -> `infra`. Raises KeyError."""
         for droplet, spec in self.droplets.items():
             if name == droplet or name in spec.aliases:
                 return droplet
         raise KeyError(name)
 
     def by_role(self, role: Role) -> tuple[str, ...]:
-        """Name the droplets of a role, in the order of the file."""
+        """Return the droplets of a role, in the order of the file."""
         return tuple(name for name, spec in self.droplets.items() if spec.role == role)
 
     @property
     def stages(self) -> tuple[tuple[str, ...], ...]:
-        """The droplets in the order of the work: those of a stage stand side by side, each stage before the next."""
+        """The droplets in the order of the work: stage by stage, those of one stage at the same time."""
         return tuple(self.by_role(role) for role in ROLES)
 
     @property
     def verticals(self) -> tuple[str, ...]:
-        """Name the applications, in the order of the file."""
+        """Return the applications, in the order of the file."""
         return tuple(spec.vertical for spec in self.droplets.values() if spec.vertical)
 
     @property
     def serving(self) -> Mapping[str, str]:
-        """Give the droplet of each tier that runs on one alone: its peers know it by the tier's name."""
+        """Return the droplet of each tier that runs on only one: its peers know it by the tier's name."""
         tiers = [spec.tier for spec in self.droplets.values()]
         return {spec.tier: name for name, spec in self.droplets.items() if tiers.count(spec.tier) == 1}
 
@@ -267,7 +266,7 @@ class Inventory(Section):
         return self.by_role(STORE_ROLE)[0]
 
     def open_ports(self, droplet: str) -> Mapping[tuple[str, str], tuple[str, ...]]:
-        """Give the sources that the rule table names for a droplet, by protocol and port; lines for one port add up."""
+        """Return the sources of a droplet's rules by protocol and port; several rules for one port add up."""
         found: dict[tuple[str, str], tuple[str, ...]] = {}
         for rule in (rule for rule in self.rules if rule.droplet == droplet):
             for port in rule.ports or ("",):
@@ -286,7 +285,7 @@ class Inventory(Section):
 
 
 def droplet_of(resource: str, droplets: Iterable[str]) -> str:
-    """Name the droplet that a resource's name is about, or answer an empty text; `front-two-host` is not `front`'s."""
+    """Return the droplet that a resource's name begins with, or an empty string; `front-two-host` is not `front`'s."""
     about = resource.removeprefix("cloud-firewall-")
     named = [name for name in droplets if about == name or about.startswith(f"{name}-")]
     return max(named, key=len, default="")
@@ -302,7 +301,7 @@ Found = Iterator[tuple[str, str, str]]
 
 
 def _inventory_problems(file: str, inventory: Inventory) -> tuple[Problem, ...]:
-    """Check what no single key of `inventory.yaml` can know."""
+    """Check rules that involve several keys of `inventory.yaml`."""
     checks = (_droplet_problems, _name_problems, _role_problems, _rule_problems)
     found = (problem for check in checks for problem in check(inventory))
     return tuple(Problem(file=file, path=path, message=message, hint=hint) for path, message, hint in found)
@@ -350,9 +349,9 @@ def _role_problems(inventory: Inventory) -> Found:
         key = "compose" if spec.compose else "vertical"
         if spec.role == APPLICATION_ROLE and spec.tier in (*OURS, STORE_ROLE, EDGE_ROLE):
             hint = f"write another `{key}`, and rename the folder below compose/"
-            yield f"droplets.{name}.{key}", f"'{spec.tier}' already means something on a droplet", hint
+            yield f"droplets.{name}.{key}", f"'{spec.tier}' already has another meaning on a droplet", hint
         if spec.vertical in OURS and key == "compose":
-            hint = "write another `vertical`: logins and images are named by it"
+            hint = "write another `vertical`: logins and images are named after it"
             yield f"droplets.{name}.vertical", f"'{spec.vertical}' is a service of the platform", hint
         first = next(other for other, known in inventory.droplets.items() if known.tier == spec.tier)
         if first != name and spec.role == APPLICATION_ROLE:

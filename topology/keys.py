@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 
 def public_key(private_openssh: str) -> str:
-    """Give `ssh-ed25519 AAAA...` (no comment, no newline) of an OpenSSH private key.
+    """Return the public key of an OpenSSH private key, as `ssh-ed25519 AAAA...` (no comment, no newline).
 
     Raises ValueError, whose text never holds the key, when it is not an unencrypted ed25519 key.
     """

@@ -16,9 +16,9 @@ import json
 from collections.abc import Iterable, Mapping
 
 DATABASE = "basecommerce"
-"""The database, and the superuser that PostgreSQL's first start makes; he comes in by the container's socket alone."""
+"""The database, and the superuser that PostgreSQL's first start makes; it logs in by the container's socket only."""
 OWNER = "basecommerce_owner"
-"""The role of all tables: nobody's but the migrations'. Each other service's role has the service's name."""
+"""The role that owns all tables, used by migrations only. The role of every other service has the service's name."""
 DATABASE_SERVICES = ("migrate", "auth", "construction", "relay", "engines")
 """Services with a login in every stack; further verticals add theirs."""
 REDIS_COMMANDS: Mapping[str, str] = {
@@ -33,22 +33,22 @@ SCRAM_ITERATIONS = 4096
 
 
 def database_password(service: str) -> str:
-    """Name the secret, e.g. `database_password_auth`."""
+    """Return the name of the secret, e.g. `database_password_auth`."""
     return f"database_password_{service}"
 
 
 def redis_password(service: str) -> str:
-    """Name the secret, e.g. `redis_password_relay`."""
+    """Return the name of the secret, e.g. `redis_password_relay`."""
     return f"redis_password_{service}"
 
 
 def database_services(verticals: Iterable[str]) -> tuple[str, ...]:
-    """Name the services with a login: those of every stack, and these verticals."""
+    """Return the services with a login: those of every stack, and these verticals."""
     return tuple(dict.fromkeys((*DATABASE_SERVICES, *verticals)))
 
 
 def database_login(service: str, values: Mapping[str, str]) -> str:
-    """Name the login that goes with the service's password, e.g. `auth_1f3a9c02`; the digits are no secret."""
+    """Return the login that belongs to the service's password, e.g. `auth_1f3a9c02`; the digits are not secret."""
     digest = hashlib.sha256(f"{service} {values[database_password(service)]}".encode()).hexdigest()
     return f"{service}_{digest[:8]}"
 
@@ -66,7 +66,7 @@ def database_logins(services: Iterable[str], values: Mapping[str, str]) -> str:
 
 @functools.cache
 def scram_verifier(password: str, salt: str) -> str:
-    """Give what PostgreSQL keeps of a password: it proves the password, and does not tell it.
+    """Return what PostgreSQL stores of a password: it can verify the password, but not reveal it.
 
     The salt is the login's name, so that equal inputs give equal text; no two passwords share a login.
     Source of the form: https://www.postgresql.org/docs/17/catalog-pg-authid.html, of the keys: RFC 5802 section 3.
@@ -81,7 +81,7 @@ def scram_verifier(password: str, salt: str) -> str:
 def redis_users(values: Mapping[str, str]) -> str:
     """Render what `compose/infra/redis/redis.conf` includes: its administrator, and a user for each worker.
 
-    The administrator is Redis' `default` user. His password is read in the container of Redis alone: by its health
+    The administrator is Redis' `default` user. Its password is read only in the container of Redis: by the health
     check, and by `basec events` over SSH.
     """
     lines = [f"requirepass {values['redis_password']}"]

@@ -1,4 +1,4 @@
-"""What is watched, and when a person is told: alerts on droplets and on the public health page, as plain plans."""
+"""What is watched, and when it raises an alert: on droplets and on the public health page, as plain plans."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from topology.project import Project
 from topology.settings import AlertSettings, Settings
 
 WINDOW = "5m"
-"""How long a droplet is over its limit before a mail goes out. DigitalOcean takes 5m, 10m, 30m or 1h."""
+"""How long a droplet is over its limit before a mail goes out. DigitalOcean accepts 5m, 10m, 30m or 1h."""
 
 DOWN_PERIOD = "2m"
-"""How long the health page is down everywhere: the shortest that DigitalOcean takes."""
+"""How long the health page is down everywhere: the shortest that DigitalOcean accepts."""
 
 CERTIFICATE_DAYS = 14
-"""Cloudflare renews the certificate that visitors see; two weeks before its end it did not, and a person has time."""
+"""Cloudflare renews the certificate that visitors see. If it has not done so by then, two weeks are left to act."""
 
 REGIONS = ("us_east", "eu_west")
-"""Two places, so that one probe's own trouble is no outage; us_east is next to the shop."""
+"""Two places, so that trouble of one probe is not taken for an outage; us_east is next to the shop."""
 
 HEALTH_PATH = "/health"
 
@@ -56,12 +56,12 @@ def droplet_alerts(alerts: AlertSettings) -> tuple[DropletAlert, ...]:
 
 
 def health_alerts(alerts: AlertSettings) -> tuple[HealthAlert, ...]:
-    """Plan the alerts on the health page: gone everywhere, slow, its certificate near its end.
+    """Plan the alerts on the health page: down everywhere, slow, its certificate near expiry.
 
     Source of types and units: https://docs.digitalocean.com/reference/doctl/reference/monitoring/uptime/alert/create/
     """
     return (
-        # Neither has a meaning here; DigitalOcean fills in these, and what is left out would differ after each refresh.
+        # Comparison and threshold mean nothing here, but DigitalOcean fills them in: if left out, each refresh differs.
         HealthAlert(name="down", type="down_global", period=DOWN_PERIOD, comparison="less_than", threshold=1),
         HealthAlert(name="slow", type="latency", period=WINDOW, comparison="greater_than", threshold=alerts.latency_ms),
         HealthAlert(
@@ -71,14 +71,13 @@ def health_alerts(alerts: AlertSettings) -> tuple[HealthAlert, ...]:
 
 
 def health_url(settings: Settings) -> str:
-    """Give the public health page, which the edge answers under every name.
+    """Return the URL of the public health page, which the edge serves under every name.
 
-    Always https: visitors reach Cloudflare by it in each mode of TLS, while Cloudflare may answer http with a redirect
-    of its own, without asking the edge.
+    Always https: it works in each mode of TLS, while Cloudflare may redirect http without asking the edge.
     """
     return f"https://{settings.domain}{HEALTH_PATH}"
 
 
 def account_environment(project: Project) -> str:
-    """Give DigitalOcean's word for the stack's environment: Development, Staging or Production."""
+    """Return DigitalOcean's word for the stack's environment: Development, Staging or Production."""
     return project.settings.environment.capitalize()

@@ -1,6 +1,6 @@
 """The rules that every stack is judged by: one table for the policy pack, for plan analysis and for the docs.
 
-A rule is told where its facts are known first. *settings*: files of this repository and of the stack, before any
+A rule is checked where its facts are first known. *settings*: files of this repository and of the stack, before any
 resource is declared. *pack*: what resources are declared with, by CrossGuard, at preview and again before each create.
 *plan*: the steps that the engine would take, by `basec` after preview.
 """
@@ -32,7 +32,7 @@ class RuleSpec:
 
     @property
     def name(self) -> str:
-        """Name the rule as the engine shows it, e.g. `BC05-droplet-birth`; the id alone says little in a log."""
+        """Return id and title: the id alone means little in a log."""
         return f"{self.id} {self.title}"
 
 
@@ -43,7 +43,7 @@ def _rule(number: int, title: str, where: tuple[Place, ...], severity: str, **te
 _TABLE = (
     _rule(
         1,
-        "no firewall admits the internet, but for the edge's SSH and Cloudflare's ranges",
+        "no firewall admits the internet, except for the edge's SSH and Cloudflare's ranges",
         ("pack",),
         MANDATORY,
         why="A port that is open to the world is attacked within minutes. Only the edge is public: 22 from the stack's "
@@ -54,7 +54,7 @@ _TABLE = (
     ),
     _rule(
         2,
-        "exactly one firewall covers each droplet, and it is there before",
+        "exactly one firewall covers each droplet, and is made before it",
         ("pack",),
         MANDATORY,
         why="A droplet is born without a firewall, and two of them add up to the wider one.",
@@ -73,10 +73,10 @@ _TABLE = (
     ),
     _rule(
         4,
-        "egress goes to names, web, clock and the VPC only",
+        "egress goes only to DNS, web, NTP and the VPC",
         ("pack",),
         ADVISORY,
-        why="What a broken-in process may open decides how far it gets: 53, 80, 443, 123 and the VPC are all that "
+        why="What a compromised process may open decides how far it gets: 53, 80, 443, 123 and the VPC are all that "
         "droplets need.",
         fix="narrow the table `egress` of inventory.yaml",
         source="DIG-0003",
@@ -102,10 +102,10 @@ _TABLE = (
     ),
     _rule(
         7,
-        "droplets, volumes, buckets and reserved addresses of a cloud stack are protected and never replaced unasked",
+        "droplets, volumes, buckets and reserved IPs of a cloud stack are protected, and replaced only if allowed",
         ("pack", "plan"),
         MANDATORY,
-        why="They hold data or an address that the world knows. `protect` stops a delete; a replacement is told from "
+        why="They hold data or an address that the world knows. `protect` stops a delete; a replacement is found in "
         "the plan. A local stack is there to be thrown away.",
         fix="set `protect: true` in the stack's settings",
     ),
@@ -114,8 +114,8 @@ _TABLE = (
         "user data is the frozen template, secret, small, and holds no secret but the host key",
         ("pack",),
         MANDATORY,
-        why="It can be read on the droplet for ever, and DigitalOcean takes 64 KiB. What is not the template was never "
-        "tested. A droplet that was born from an earlier template keeps it.",
+        why="It can be read on the droplet for ever, and DigitalOcean takes 64 KiB. Any other text was never "
+        "tested. A droplet keeps the template that it was born from.",
         fix="change cloud-init/*.j2, and pass secrets over SSH by standard input",
         source="https://docs.digitalocean.com/reference/api/digitalocean/",
     ),
@@ -134,8 +134,8 @@ _TABLE = (
         "droplets are monitored",
         ("pack",),
         MANDATORY,
-        why="The agent must be there from birth (adding it later replaces the droplet), and figures that nobody is "
-        "told of help nobody.",
+        why="The agent must be there from birth (adding it later replaces the droplet), and figures without an alert "
+        "help nobody.",
         fix="set `monitoring=True`; declare a MonitorAlert for cpu, memory and disk by the droplet's tag, and an "
         "UptimeCheck with an UptimeAlert",
         advice="alerts for cpu, memory and disk cover each droplet, and an uptime check has an alert",
@@ -145,7 +145,7 @@ _TABLE = (
         "names lead to Cloudflare, never to a droplet",
         ("pack",),
         MANDATORY,
-        why="A record that is not proxied tells the origin's address to anyone who asks, and traffic then goes around "
+        why="A record that is not proxied shows the origin's address to anyone who asks, and traffic then goes around "
         "Cloudflare.",
         fix="set `proxied=True`, and let the content be the reserved address of the edge",
     ),
@@ -176,7 +176,7 @@ _TABLE = (
         MANDATORY,
         why="Without `host_key` the provider talks to whoever answers and hands over every secret; root cannot log in; "
         "only the edge has a way in.",
-        fix="build connections with `Access.connection` of components/remote.py",
+        fix="declare commands with `command` of components/remote.py, which builds the connection",
         source="https://github.com/pulumi/pulumi-command/pull/794",
     ),
     _rule(
@@ -217,29 +217,29 @@ _TABLE = (
         "root, no Docker socket, read-only files. The memory limits of all that may run during a release are together "
         "at most 80 % of the droplet's: a service with `x-colours: 2` counts twice, as the new container of a release "
         "without a gap runs beside the old one, and `x-reserved` of the tier is what comes later. Keys, security "
-        "options and sources of mounts are those of a list: `include` and `extends` are not on it, as what another "
-        "file brings would be judged by nobody.",
+        "options and sources of mounts are those of a list: `include` and `extends` are not on it, as nothing would "
+        "check what another file brings.",
         fix="start from the anchor `x-service` of the tier's compose.yaml",
         source="CIS Docker 1.6: 5.x",
     ),
     _rule(
         19,
-        "secrets are encrypted, long enough, no example, and shared by no two environments",
+        "secrets are encrypted, long enough, not examples, and not shared between environments",
         ("settings",),
         MANDATORY,
         why="What git tracks it tracks for ever: the stack's file, where `settings` alone is in clear, compose files "
         "with their environment and commands, and keys or tokens in any other file. Shared means copied from one file "
         "to the other: one token that was typed into both is encrypted twice, and nobody can see that.",
         fix="`basec init --env NAME` makes secrets and writes them encrypted; a secret that was tracked in clear must "
-        "be made anew",
+        "be replaced",
     ),
     _rule(
         20,
-        "names and tags say project and stack, providers are pinned, and production is not destroyed unasked",
+        "names and tags contain project and stack, providers are pinned, and production is destroyed only if allowed",
         ("pack", "plan"),
         MANDATORY,
-        why="Stacks share accounts: a name without its stack is taken for another's. An unpinned provider changes what "
-        "the same program does. A destroy is told from the plan.",
+        why="Stacks share accounts: a name without its stack is taken for another's. An unpinned provider changes "
+        "what the same program does. A destroy is found in the plan.",
         fix="name things by `Project.physical_name` and `Project.tags`; pin the SDK in requirements.txt",
     ),
     _rule(
@@ -253,13 +253,13 @@ _TABLE = (
     ),
     _rule(
         22,
-        "servers and hosts ask who comes, and keep what they have answered",
+        "servers and hosts authenticate clients, and keep what they have confirmed",
         ("settings",),
         MANDATORY,
-        why="One word in a file of a server undoes the rest: a client certificate that is optional, `trust`, a Redis "
-        "without users, a visitor's address taken from anybody, passwords for SSH, `fsync = off`. Told by value from "
+        why="One word in a server's file can undo the rest: a client certificate that is optional, `trust`, a Redis "
+        "without users, a visitor's address taken from anybody, passwords for SSH, `fsync = off`. Checked by value in "
         "the files as they would be shipped, with what they include and what the command line adds.",
-        fix="mend that line; git log -p shows the edit",
+        fix="correct that line; git log -p shows the edit",
         source="CIS PostgreSQL 17: 3.x, 6.x; CIS Docker 1.6: 2.x; https://redis.io/docs/latest/operate/oss_and_stack/"
         "management/security/",
     ),
@@ -270,7 +270,7 @@ _TABLE = (
         MANDATORY,
         why="Two stacks that set the records of one zone take the shop from each other with every `up`; two networks "
         "of one range cannot be told apart in one account.",
-        fix="give the stack values of its own in its settings",
+        fix="give the stack its own values in its settings",
     ),
 )
 
@@ -297,10 +297,10 @@ class Violation:
         return ADVISORY if self.advisory else self.rule.severity
 
     def details(self) -> str:
-        """Give the four lines below the rule's name."""
+        """Return the four lines below the rule's name."""
         fix = self.fix or self.rule.fix
         return f"resource: {self.resource}\nfound: {self.found}\nwanted: {self.wanted}\nfix: {fix}"
 
     def render(self) -> str:
-        """Give the whole block."""
+        """Return the whole block."""
         return self.rule.name + "".join(f"\n  {line}" for line in self.details().splitlines())

@@ -13,19 +13,25 @@ from topology.errors import ConfigurationError, Problem
 from topology.files import check_model, read_yaml
 from topology.inventory import DropletSpec, Inventory, SizeSpec, load_inventory
 from topology.logins import database_password, database_services
-from topology.settings import HOST_KEY, OPTIONAL_SECRET_KEYS, SECRET_KEYS, Settings, host_key_secret
+from topology.names import (
+    CLOUD_STACKS,
+    HOST_KEY,
+    LOCAL_STACK_NAME,
+    LOCAL_TEMPLATE,
+    PROJECT,
+    SETTINGS_KEY,
+)
+from topology.settings import OPTIONAL_SECRET_KEYS, SECRET_KEYS, Settings, host_key_secret
 from topology.versions import Versions, load_versions
 
 T = TypeVar("T")
 
-PROJECT = "basecommerce"
-SETTINGS_KEY = f"{PROJECT}:settings"
 STACKS_HINT = "known stacks: local, local-<suffix>, staging, production"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """The program's input, checked: nothing in it can be wrong any more but the live cloud."""
+    """The program's input, checked: from here on only the live cloud can be wrong."""
 
     stack: str
     settings: Settings
@@ -40,46 +46,46 @@ class Project:
         return is_local(self.stack)
 
     def droplet(self, name: str) -> DropletSpec:
-        """Give a droplet of the inventory. Raises KeyError."""
+        """Return a droplet of the inventory. Raises KeyError."""
         return self.inventory.droplets[name]
 
     def size(self, droplet: str) -> SizeSpec:
-        """Give what a droplet's size stands for."""
+        """Return the memory, CPUs, disk and price of a droplet's size."""
         return self.inventory.sizes[self.droplet(droplet).size]
 
     def physical_name(self, thing: str) -> str:
-        """Name a cloud resource of this stack, e.g. `basecommerce-staging-edge`."""
+        """Return the name of a cloud resource of this stack, e.g. `basecommerce-staging-edge`."""
         return f"{PROJECT}-{self.stack}-{thing}"
 
     def droplet_tag(self, droplet: str) -> str:
-        """Name the tag that firewalls use: one droplet of one stack, so that stacks never share a firewall."""
+        """Return the tag that firewalls use: one for each droplet of a stack, so that stacks never share a firewall."""
         return self.physical_name(droplet)
 
     def tags(self, droplet: str) -> tuple[str, ...]:
-        """Give all tags of a droplet, the firewall's first; letters of `[a-z0-9:_-]` only."""
+        """Return all tags of a droplet, the firewall's first; letters of `[a-z0-9:_-]` only."""
         return (self.droplet_tag(droplet), PROJECT, f"stack:{self.stack}", f"role:{self.droplet(droplet).role}")
 
     def image(self, service: str) -> str:
-        """Give the full image reference of a service. Raises KeyError for an unknown one."""
+        """Return the full image reference of a service. Raises KeyError for an unknown one."""
         images, ours = self.settings.images, applications(self.inventory)
         if service in ours and service not in images.services:
             return f"{images.registry}/{ours[service]}:{images.tag}"
         return {**self.versions.images.services, **images.services}[service]
 
     def images(self) -> dict[str, str]:
-        """Give the image references of all services, by name."""
+        """Return the image references of all services, by name."""
         return {
             name: self.image(name) for name in sorted({*self.versions.images.services, *applications(self.inventory)})
         }
 
 
 def settings_file(stack: str) -> str:
-    """Name the file in which a person edits a stack's settings; that of a local stack is rendered from the template."""
-    return "Pulumi.local.yaml" if is_local(stack) else f"Pulumi.{stack}.yaml"
+    """Return the file in which a person edits a stack's settings; a local stack's is rendered from the template."""
+    return LOCAL_TEMPLATE if is_local(stack) else f"Pulumi.{stack}.yaml"
 
 
 def required_secrets(inventory: Inventory | None) -> tuple[str, ...]:
-    """Name the secrets that a stack needs, one host key for each droplet among them."""
+    """Return the names of the secrets that a stack needs, including one host key for each droplet."""
     if inventory is None:
         return SECRET_KEYS
     passwords = [database_password(service) for service in database_services(inventory.verticals)]
@@ -92,7 +98,7 @@ def load_project(root: Path, stack: str, raw_settings: object, secrets_present: 
     """Check settings, inventory, versions and the presence of secrets.
 
     `raw_settings` is the object `basecommerce:settings` as parsed, or None when the stack has none.
-    `secrets_present` names the secrets that are set, e.g. `postgres_password`, `digitalocean:token`.
+    `secrets_present` are the names of the secrets that are set, e.g. `postgres_password`, `digitalocean:token`.
     Raises ConfigurationError with ALL problems of ALL files.
     """
     problems: list[Problem] = []
@@ -130,7 +136,7 @@ def _settings(file: str, raw: object) -> Settings:
 
 
 def _stack_problems(stack: str) -> Iterator[Problem]:
-    if stack not in ("staging", "production") and not re.fullmatch(r"local(-[a-z0-9]+)*", stack):
+    if stack not in CLOUD_STACKS and not re.fullmatch(LOCAL_STACK_NAME, stack):
         yield Problem(file="stack", path="", message=f"'{stack}' is not a known stack", hint=STACKS_HINT)
 
 
@@ -141,7 +147,7 @@ def _secret_problems(file: str, stack: str, inventory: Inventory | None, present
     ]
     hint = f"run `basec init --env {stack}`"
     if not is_local(stack):
-        hint += f"; a look without an account: `basec preview --env {stack} --dry`"
+        hint += f"; to look without an account: `basec preview --env {stack} --dry`"
     if len(missing) == 1:
         yield Problem(file=file, path=missing[0], message="this secret is not set", hint=hint)
     elif missing:

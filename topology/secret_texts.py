@@ -1,4 +1,4 @@
-"""What a secret in clear looks like, in any file. No text of ours ever holds one: callers name the place alone."""
+"""What a secret in clear looks like, in any file. No message ever holds one: callers report only the place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STARTS = (
     *(b"PRIVATE KEY", b"_v1_", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-", b"AKIA"),
     *(b"xox", b"k_live_", b"AIza", b"npm_", b"SG.", b"eyJ"),
 )
-"""One of these is in whatever `SECRET_TEXT` finds: a search for plain bytes is 20 times as fast."""
+"""All that `SECRET_TEXT` finds contains one of these: a search for plain bytes is 20 times as fast."""
 
 SECRET_KEY = re.compile(
     r"(^|[._:-])(api_?|access_?|auth_?|private_?|secret_?)?"
@@ -29,13 +29,13 @@ SECRET_KEY = re.compile(
     r"|(private|secret|access|token|api|signing|host|origin)_?keys?(_[a-z_]+)?$",
     re.IGNORECASE,
 )
-"""The last part of a key that names a secret; `public_key` and `zone_id` are none."""
+"""The last part of a key that holds a secret; `public_key` and `zone_id` do not match."""
 SECRET_VARIABLE = re.compile(
     r"(^|_)(token|pass|pwd|pw|password|passwd|passphrase|secret|credentials?|auth|dsn|(private|secret|access|api|signing)"
     r"_?key)(_|$)|password$|passwd$",
     re.IGNORECASE,
 )
-"""The same of a container's environment, where words follow one another: `PGPASSWORD`, `SECRET_KEY_BASE`."""
+"""The same for a container's environment, where words follow one another: `PGPASSWORD`, `SECRET_KEY_BASE`."""
 USER_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@{$]+@")
 _VALUE = r"[\"']?[A-Za-z0-9][^\s\"'$<{]{5,}"
 _NAME = r"(?:password|passwd|passphrase|secret|token|api_?key)"
@@ -44,14 +44,14 @@ ASSIGNED = re.compile(
     r"|password\s+'[^':]{4,}'",
     re.IGNORECASE,
 )
-"""A password behind its name, in a command or a configuration file: `--requirepass hunter2`, `PASSWORD 'hunter2'`."""
+"""A password after its name, in a command or a configuration file: `--requirepass hunter2`, `PASSWORD 'hunter2'`."""
 RANDOM = re.compile(
     r"(?<![\w/.-])(?:(?=\S*[a-z])(?=\S*[A-Z])(?=\S*\d)[A-Za-z0-9+_-]{20,}={0,2}|[0-9a-f]{32,})(?![\w/.-])"
 )
-"""What is made by chance: 20 or more of small, capital and digit, or 32 hexadecimal digits."""
+"""What looks random: 20 or more lower-case letters, capitals and digits, or 32 hexadecimal digits."""
 SECRET_PATH = "/run/secrets/"  # noqa: S105 - a directory
 GIVEN = re.compile(r"\$\{\w+(:?\?[^}]*)?\}")
-"""What release.py or the settings give; a default written behind it would be in clear."""
+"""A variable that release.py or the settings set; a default written after it would be in clear."""
 COMMANDS = ("command", "entrypoint", "test")
 UNREAD = ("tests/",)
 """Its secrets are made up."""
@@ -62,22 +62,22 @@ LONGEST = 200
 
 
 def holds_secret(data: bytes) -> bool:
-    """Tell whether a file's bytes hold a private key or a token."""
+    """Return whether a file's bytes hold a private key or a token."""
     return any(start in data for start in STARTS) and SECRET_TEXT.search(data) is not None
 
 
 def text_is_secret(text: str) -> bool:
-    """Tell whether a text holds a private key, a token, or a URL with a password."""
+    """Return whether a text holds a private key, a token, or a URL with a password."""
     return holds_secret(text.encode()) or USER_IN_URL.search(text) is not None
 
 
 def variable_is_secret(name: str, value: str) -> bool:
-    """Tell whether a container's variable holds a secret; one that says in which file a secret is, holds none."""
+    """Return whether a container's variable holds a secret; the path of a file with a secret is none."""
     in_file = value.startswith(SECRET_PATH) or (name.upper().endswith("_FILE") and value.startswith("/"))
     if not value or in_file or GIVEN.fullmatch(value):
         return False
     named = SECRET_VARIABLE.search(name)
-    # A number is a secret of `DB_PASSWORD`, and none of `TOKEN_SECONDS`.
+    # A number is a secret in `DB_PASSWORD`, but not in `TOKEN_SECONDS`.
     harmless = value.lower() in _SWITCHES or (value.isdigit() and named and named.end() < len(name))
     return (named is not None and not harmless) or words_are_secret(value) or RANDOM.search(value) is not None
 
@@ -87,12 +87,12 @@ _SWITCHES = frozenset({"true", "false", "yes", "no", "on", "off", "scram-sha-256
 
 
 def words_are_secret(text: str) -> bool:
-    """Tell whether a command or a line of a configuration file holds a secret."""
+    """Return whether a command or a line of a configuration file holds a secret."""
     return text_is_secret(text) or ASSIGNED.search(text) is not None
 
 
 def shown(text: str) -> str:
-    """Give a text as messages may show it: on one line, and without what looks like a secret."""
+    """Return a text as messages may show it: on one line, without anything that looks like a secret."""
     line = " ".join(text.split())
     if words_are_secret(line):
         return f"{line.partition(':')[0]}: (not shown, since it looks like a secret)"
@@ -100,7 +100,7 @@ def shown(text: str) -> str:
 
 
 def strings_of(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Give every text in a document with its place, e.g. `services.nginx.tmpfs.0`; a command is one text."""
+    """Yield the path and text of every string or number, e.g. `services.nginx.tmpfs.0`; a command is one text."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from strings_of(item, f"{path}.{key}" if path else str(key))
@@ -114,8 +114,8 @@ def strings_of(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def tracked_secrets(root: Path) -> Iterator[str]:
-    """Name the files known to git that hold a key or a token. What is no clone tracks nothing."""
-    # A hook's variables name another index; the owner of the tree may be another user, as in a container.
+    """Yield the files tracked by git that hold a key or a token; outside a clone there are none."""
+    # In a hook, GIT_* variables point to another index; the owner of the tree may be another user, as in a container.
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "-c", "safe.directory=*", "-C", str(root), "ls-files", "-z"]
     try:

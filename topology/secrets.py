@@ -19,7 +19,8 @@ from topology.logins import (
     redis_password,
     redis_users,
 )
-from topology.project import PROJECT, Project, required_secrets
+from topology.names import CLOUDFLARE_TOKEN, DEMO_PASSWORD, DIGITALOCEAN_TOKEN, HOST_KEY, LOGIN_KEY, PROJECT
+from topology.project import Project, required_secrets
 from topology.settings import TLS_KEYS, host_key_secret, is_password
 from topology.tls import ORIGIN_KEY, tls_fault
 
@@ -52,7 +53,7 @@ class SecretFile(TypedDict):
 def secret_problems(
     project: Project, values: Mapping[str, str], today: datetime.date | None = None
 ) -> Iterator[Problem]:
-    """Check the values of secrets; no text of a problem holds a value. Without `today` nothing is too old."""
+    """Check the values of secrets; no problem shows a value. Without `today` expiry is not checked."""
     for name in required_secrets(project.inventory):
         message = _fault(project, name, values, today) if name in values else None
         if message:
@@ -76,7 +77,7 @@ def _fault(project: Project, name: str, values: Mapping[str, str], today: dateti
         return tls_fault(name, values, project.settings.domain, today)
     if is_password(name) and not re.fullmatch(PASSWORD_PATTERN, value):
         return f"this secret ({len(value)} characters) is not made of 24 or more letters, digits, '_' and '-'"
-    if name == "login_private_key" or name.startswith("host_key_"):
+    if name == LOGIN_KEY or name.startswith(HOST_KEY):
         try:
             public_key(value)
         except ValueError as error:
@@ -85,16 +86,16 @@ def _fault(project: Project, name: str, values: Mapping[str, str], today: dateti
 
 
 def service_secrets(project: Project, droplet: str, values: Mapping[str, str]) -> dict[str, SecretFile]:
-    """Give the secret files of a droplet's tier by file name. Raises ConfigurationError for unfit values.
+    """Return the secret files of a droplet's tier by file name. Raises ConfigurationError for unfit values.
 
-    The edge's need `origin_certificate` and `origin_pull_authorities` among the values as well.
+    For the edge, `values` must also hold `origin_certificate` and `origin_pull_authorities`.
     """
     check_secrets(project, values)
     return _files(project, droplet, values)
 
 
 def secret_files(project: Project, droplet: str) -> tuple[str, ...]:
-    """Name the secret files of a droplet's tier; no value is needed."""
+    """Return the names of the secret files of a droplet's tier; no value is needed."""
     return tuple(_files(project, droplet, _Samples()))
 
 
@@ -104,18 +105,18 @@ def _files(project: Project, droplet: str, values: Mapping[str, str]) -> dict[st
 
 
 class _Samples(dict[str, str]):
-    """Values to render files with; what is no secret of the stack is empty."""
+    """Values to render files with; a name that is not a secret of the stack gives an empty string."""
 
     def __missing__(self, _name: str) -> str:
         return ""
 
 
 def secret_uses(project: Project, samples: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """Tell where each secret is used, e.g. `redis_password` -> `infra: relay.env`; its real value is not needed.
+    """Return where each secret is used, e.g. `redis_password` -> `infra: relay.env`; its real value is not needed.
 
-    What services read is found out, not written down: their files are rendered with `samples`, fit values by name that
-    were made for this. A file may hold a part of a secret, such as the authorities of a certificate, or a digest of a
-    password: it is another file with another password.
+    What services read is found out, not written down: their files are rendered with `samples`, fit values by name made
+    for this. A file may hold a part of a secret, such as the authorities of a certificate, or a digest of a password:
+    then the file changes with the password.
     """
     uses: dict[str, list[str]] = {name: [] for name in required_secrets(project.inventory)}
     for droplet, spec in project.inventory.droplets.items():
@@ -130,13 +131,13 @@ def secret_uses(project: Project, samples: Mapping[str, str]) -> dict[str, tuple
                     uses[name].append(f"{spec.tier}: {file}")
     for name, droplet in ((host_key_secret(droplet), droplet) for droplet in project.inventory.droplets):
         uses[name].append(f"{droplet}: sshd")
-    uses["login_private_key"] += ["login-key (public half)", *(f"{name}: SSH" for name in project.inventory.droplets)]
+    uses[LOGIN_KEY] += ["login-key (public half)", *(f"{name}: SSH" for name in project.inventory.droplets)]
     uses["origin_csr"].append("Cloudflare: origin certificate")
     for name in ("origin_pull_certificate", "origin_pull_private_key"):
         uses[name].append("Cloudflare: origin pulls")
-    uses["digitalocean:token"].append("provider digitalocean")
-    uses["cloudflare:apiToken"].append("provider cloudflare")
-    uses["demo_password"] = ["the demo tenant's admin"]
+    uses[DIGITALOCEAN_TOKEN].append("provider digitalocean")
+    uses[CLOUDFLARE_TOKEN].append("provider cloudflare")
+    uses[DEMO_PASSWORD] = ["the demo tenant's admin"]
     return {name: tuple(dict.fromkeys(places)) for name, places in uses.items()}
 
 

@@ -10,10 +10,11 @@ from pydantic import AfterValidator, Field, StrictBool, StrictInt
 
 from topology.fields import Cidr, Day, Expected, Fqdn, Image, ImageTag, Name, Section, Some, Table, refuse
 from topology.logins import DATABASE_SERVICES, REDIS_COMMANDS, database_password, redis_password
+from topology.names import CLOUDFLARE_TOKEN, DEMO_PASSWORD, DIGITALOCEAN_TOKEN, HOST_KEY, LOGIN_KEY
 from topology.system_names import SYSTEM_NAMES
 
 TLS_KEYS = ("origin_private_key", "origin_csr", "origin_pull_certificate", "origin_pull_private_key")
-"""Of both modes of `cloudflare.ssl`: the edge serves 443 in either, so that a switch touches Cloudflare alone."""
+"""Used in both modes of `cloudflare.ssl`: the edge serves 443 in each, so that a switch changes only Cloudflare."""
 
 PASSWORD_KEYS = (
     *map(database_password, DATABASE_SERVICES),
@@ -22,21 +23,19 @@ PASSWORD_KEYS = (
     "token_key",
 )
 
-HOST_KEY = "host_key_"
-
 SECRET_KEYS = (
     *PASSWORD_KEYS,
-    "login_private_key",
-    "host_key_infra",
-    "host_key_vertical",
-    "host_key_edge",
+    LOGIN_KEY,
+    f"{HOST_KEY}infra",
+    f"{HOST_KEY}vertical",
+    f"{HOST_KEY}edge",
     *TLS_KEYS,
-    "digitalocean:token",
-    "cloudflare:apiToken",
+    DIGITALOCEAN_TOKEN,
+    CLOUDFLARE_TOKEN,
 )
-"""Secrets of every stack; a key without a name space belongs to `basecommerce:`. Further droplets add `host_key_*`."""
+"""Secrets of every stack; a key without a namespace belongs to `basecommerce:`. Further droplets add `host_key_*`."""
 
-OPTIONAL_SECRET_KEYS = ("demo_password",)
+OPTIONAL_SECRET_KEYS = (DEMO_PASSWORD,)
 """Known, but only on local stacks."""
 
 PRIVATE_RANGES = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
@@ -86,7 +85,7 @@ def _proxy_range(network: IPv4Network) -> IPv4Network:
 
 def _new_user(name: str) -> str:
     if name in SYSTEM_NAMES:
-        refuse(f"'{name}' is a user or group that the image brings", USER_HINT)
+        refuse(f"'{name}' is already a user or group of the image", USER_HINT)
     return name
 
 
@@ -122,7 +121,7 @@ class SshSettings(Section):
     """Who may log in, and from where."""
 
     user: LoginUser
-    """The user of every droplet that operators and `up` log in as, root by `sudo`: none that the image brings."""
+    """The user that operators and `up` log in as, root by `sudo`; the image must not have it already."""
     sources: Some[Cidr]
     """Who may reach port 22 of the edge. 0.0.0.0/0 is allowed: keys only, and hosted CI has no fixed address."""
 
@@ -137,7 +136,7 @@ class CloudflareSettings(Section):
     certificate: Literal["universal", "advanced"] = "universal"
     """What Cloudflare shows visitors: `universal` covers apex and one level, `advanced` what was ordered by hand."""
     ssl: Literal["flexible", "strict"]
-    """How Cloudflare speaks with the edge: `strict` by checked TLS; `flexible` in clear, on local stacks only."""
+    """How Cloudflare connects to the edge: `strict` by checked TLS; `flexible` in clear, on local stacks only."""
     ranges: Some[Annotated[Cidr, AfterValidator(_proxy_range)]]
     """The only sources of ports 80 and 443: Cloudflare's published ranges, none wider than /8."""
     ranges_date: Day
@@ -159,22 +158,22 @@ class ImageSettings(Section):
     registry: Registry
     """Where droplets pull auth, construction, relay and engines from."""
     tag: ImageTag
-    """Which build of the applications runs: a commit, a day, a whole version. What moves (`latest`) is refused."""
+    """Which build of the applications runs: a commit, a day, a full version. A tag that moves (`latest`) is refused."""
     services: Table[Name, Image]
-    """Instead of `<registry>/<application>:<tag>`, or of the images of `versions.yaml`, by service name."""
+    """Overrides `<registry>/<application>:<tag>`, or an image of `versions.yaml`, by service name."""
 
 
 class AlertSettings(Section):
-    """Who is told, and when: a droplet short of something for five minutes, or a shop that is down or slow."""
+    """Who gets mail, and when: if a droplet is short of something for five minutes, or the shop is down or slow."""
 
     emails: Some[Email]
     """Addresses of the DigitalOcean team's members, each verified: the API refuses others."""
     cpu_percent: Percent
-    """Of all CPUs of a droplet."""
+    """Limit for all CPUs of a droplet."""
     memory_percent: Percent
-    """Of a droplet's memory; the tiers are planned to take 79 % of it."""
+    """Limit for a droplet's memory; the tiers are planned to take 79 % of it."""
     disk_percent: Percent
-    """Of a droplet's root disk; DigitalOcean does not watch volumes."""
+    """Limit for a droplet's root disk; DigitalOcean does not watch volumes."""
     latency_ms: Annotated[StrictInt, Field(ge=100, le=60_000)]
     """How long the health page may take, from DigitalOcean's probes to Cloudflare and the edge."""
 
@@ -185,7 +184,7 @@ class Settings(Section):
     domain: Fqdn
     """Tenants are its direct children; `localhost` on local stacks, and only there."""
     environment: Literal["production", "staging", "development"]
-    """Given to auth as ENVIRONMENT; only in `development` the applications' descriptions (`/docs`) are answered."""
+    """Given to auth as ENVIRONMENT; only `development` serves the applications' descriptions (`/docs`)."""
     region: Name
     """Where droplets, volume and address are: one of the inventory's `regions`."""
     vpc_ip_range: Annotated[Cidr, AfterValidator(_vpc_range)]
@@ -193,7 +192,7 @@ class Settings(Section):
     protect: StrictBool
     """Whether the engine refuses to delete droplets, volume and reserved IP."""
     monthly_limit_usd: Annotated[StrictInt, Field(ge=1, le=100_000)]
-    """What the stack may cost, at least what its inventory costs by the prices of `inventory.yaml`."""
+    """The most that the stack may cost a month, in USD; not less than its inventory costs by `inventory.yaml`."""
     ssh: SshSettings
     cloudflare: CloudflareSettings
     images: ImageSettings
@@ -205,15 +204,15 @@ FLEXIBLE_ZONE: Mapping[str, str] = {"ssl": "flexible"}
 
 
 def zone_settings(settings: Settings) -> Mapping[str, str]:
-    """Give what the zone is set to, by Cloudflare's setting id."""
+    """Return the values of the zone's settings, by Cloudflare's setting id."""
     return STRICT_ZONE if settings.cloudflare.ssl == "strict" else FLEXIBLE_ZONE
 
 
 def host_key_secret(droplet: str) -> str:
-    """Name the secret that holds a droplet's SSH host key, e.g. `host_key_edge`."""
+    """Return the name of the secret that holds a droplet's SSH host key, e.g. `host_key_edge`."""
     return HOST_KEY + droplet.replace("-", "_")
 
 
 def is_password(name: str) -> bool:
-    """Whether a secret is one that a program makes: of random characters, and nobody types it."""
+    """Return whether a program makes this secret, of random characters, so that nobody types it."""
     return name in PASSWORD_KEYS or name.startswith(database_password(""))

@@ -1,7 +1,7 @@
 """Write docs/settings.md and topology/schemas/ from the typed tree: `python -m topology.settings_doc`.
 
-Nothing is listed by hand: the page is made of the same JSON schemas by which editors complete our YAML. Types, ranges
-and defaults in them are the models' own, meanings are the texts below fields, and rules are the hints of
+Nothing is listed by hand: the page is made from the JSON schemas with which editors complete our YAML. Their types,
+ranges and defaults are the models' own, meanings are the texts below fields, and rules are the hints of
 `topology/fields.py`. Examples are what the tracked files hold.
 """
 
@@ -19,9 +19,8 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from topology.fields import Section
 from topology.inventory import Inventory
-from topology.project import PROJECT, SETTINGS_KEY
+from topology.names import MADE_KEY, PROJECT, SETTINGS_KEY
 from topology.settings import SECRET_KEYS, Settings
-from topology.stack_file import MADE_KEY
 from topology.versions import Versions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,10 +35,10 @@ FORMATS = {"ipv4network": "IPv4 range", "date": "day"}
 HEAD = """# Settings
 
 Every key of the three files that describe the platform. Made from the code by `python -m topology.settings_doc`: do not
-edit this page. [Topology](topology.md) says how the files play together, and lists the secrets. A key that is not here
-is an error, and so is a missing one without a default. `<name>` is a key of your choice, `[]` an entry of a list;
-examples are from the tracked files. Editors complete and check the files by the [JSON schemas](../topology/schemas)
-that are named in their first lines.
+edit this page. [Topology](topology.md) describes how the files work together, and lists the secrets. An unknown key is
+an error, and so is a missing key without a default. `<name>` is a key of your choice, `[]` an entry of a list; examples
+are from the tracked files. Editors complete and check the files with the [JSON schemas](../topology/schemas) that their
+first lines name.
 """
 
 
@@ -62,7 +61,7 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def stack_schema() -> dict[str, Any]:
-    """Return the JSON schema of a stack's file: our settings, and that no secret stands there in clear."""
+    """Return the JSON schema of a stack's file: our settings, and no secret in clear."""
     settings = schema_of(Settings)
     sealed = schema_of(Sealed)
     config = {
@@ -118,7 +117,7 @@ def _file(title: str, model: type[BaseModel], data: Any) -> str:
 def _sections(
     section: Schema, known: Schema, examples: list[Any], prefix: str = ""
 ) -> Iterator[tuple[str, Schema, list[Any]]]:
-    """List a section and those inside it, with the prefix of their keys and examples of their values."""
+    """Yield a section and those inside it, with the prefix of their keys and examples of their values."""
     yield prefix, section, examples
     for key, field in section["properties"].items():
         values = [each[key] for each in examples if key in each]
@@ -205,7 +204,7 @@ def _shown(value: Any) -> str:
 
 
 def described(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, object, str]]:
-    """Return key, value and meaning of each field that is no section, in the order of the fields."""
+    """Yield key, value and meaning of each field that is not a section, in the order of the fields."""
     for name, value in section:
         if isinstance(value, BaseModel):
             yield from described(value, f"{prefix}{name}.")

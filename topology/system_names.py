@@ -1,4 +1,4 @@
-"""Users and groups that a droplet's image has already: `useradd` refuses each of them for a new user and its group."""
+"""Users and groups that a droplet's image already has: `useradd` refuses each of them for a new user and its group."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The variables of a tier's compose file: what it requires, against what it is given on its droplet.
+"""The variables of a tier's compose file: those that it requires, against those that are set on its droplet.
 
-`compose/release.py` gives addresses by droplet and a path for each secret file and each mounted directory, the bundle
-images and settings. What is missing would stop Docker only after every machine was paid for.
+`compose/release.py` sets addresses of droplets and a path for each secret file and each mounted directory; the bundle
+sets images and settings. A missing one would stop Docker only after every machine was paid for.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ _USE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?P<otherwise>:?[-?+])?|(
 
 
 def host_variables(inventory: Inventory, droplet: str, addresses: Mapping[str, str]) -> dict[str, str]:
-    """Name private addresses, given by droplet, as the compose files do: by what runs there.
+    """Return private addresses, given by droplet, under the names that compose files use: by what runs there.
 
-    Such as `INFRA_ADDRESS`; `PRIVATE_ADDRESS` is the droplet's own. A tier on several droplets has no one address.
+    Such as `INFRA_ADDRESS`; `PRIVATE_ADDRESS` is the droplet's own. A tier on several droplets has no single address.
     """
     named = {address_variable(tier): addresses[name] for tier, name in inventory.serving.items()}
     return {**named, OWN_ADDRESS: addresses[droplet]}
 
 
 def address_variable(tier: str) -> str:
-    """Name the variable of the address where a tier runs, e.g. `INFRA_ADDRESS`."""
+    """Return the name of the variable for the address of a tier, e.g. `INFRA_ADDRESS`."""
     return f"{_variable(tier)}_ADDRESS"
 
 
 def required_variables(document: Any) -> set[str]:
-    """Name what a compose file uses without a default of its own: a `:-` or `:+` behind the name is one."""
+    """Return the variables that a compose file uses without a default (`:-` or `:+` after the name)."""
     return {
         match["name"] or match["bare"]
         for text in _texts(document)
@@ -52,21 +52,21 @@ def variable_problems(
     directories: Collection[str],
     bundled: Collection[str],
 ) -> Iterator[Problem]:
-    """Give one problem for each variable that a tier's compose file requires and nothing gives."""
+    """Yield one problem for each variable that a tier's compose file requires and nothing sets."""
     tier = inventory.droplets[droplet].tier
     addresses = {address_variable(name) for name in inventory.serving} | {OWN_ADDRESS}
     secrets = {f"SECRET_{_variable(name)}": name for name in secret_files}
     given = addresses | secrets.keys() | {f"{_variable(name)}_DIR" for name in directories} | set(bundled)
     for name in sorted(required_variables(document) - given):
         if name.endswith("_ADDRESS"):
-            message, hint = "no droplet of inventory.yaml gives it", _tier_hint(name, inventory)
+            message, hint = "no droplet of inventory.yaml sets it", _tier_hint(name, inventory)
         elif name.startswith("SECRET_"):
-            message = f"{tier} has no such secret file, but " + (", ".join(sorted(secrets)) or "none")
+            message = f"{tier} has no such secret file; it has " + (", ".join(sorted(secrets)) or "none")
             hint = _secret_hint(name, droplet, inventory)
         elif name == DATA_DIR:
-            message, hint = f"{droplet} has no data volume", f"give `droplets.{droplet}` of inventory.yaml a `volume`"
+            message, hint = f"{droplet} has no data volume", f"add a `volume` to `droplets.{droplet}` in inventory.yaml"
         else:
-            message = "neither an image, a setting nor a directory gives it"
+            message = "no image, setting or directory sets it"
             hint = "correct its name; an image is IMAGE_<SERVICE>, by the services of versions.yaml"
         yield Problem(file=f"compose/{tier}/compose.yaml", path=name, message=message, hint=hint)
 
@@ -87,7 +87,7 @@ def _secret_hint(variable: str, droplet: str, inventory: Inventory) -> str:
 
 
 def _texts(document: Any) -> Iterator[str]:
-    """Give every text among the values: Docker fills in values, not keys."""
+    """Yield every string among the values: Docker fills in values, not keys."""
     if isinstance(document, str):
         yield document
     elif isinstance(document, Mapping | list):

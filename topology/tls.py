@@ -25,24 +25,24 @@ MIN_DAYS_LEFT = 30
 
 
 def origin_names(domain: str) -> tuple[str, str]:
-    """Give the names that the edge's certificate covers: the apex, and every tenant."""
+    """Return the names that the edge's certificate covers: the apex, and every tenant."""
     return domain, f"*.{domain}"
 
 
 def pull_leaf(chain: str) -> str:
-    """Give the client certificate in PEM: the first of `origin_pull_certificate`. Raises ValueError."""
+    """Return the client certificate in PEM, the first of `origin_pull_certificate`. Raises ValueError."""
     return _pem(_certificates(chain)[:1])
 
 
 def pull_authorities(chain: str) -> str:
-    """Give in PEM what nginx pins: the authorities behind the client certificate. Raises ValueError."""
+    """Return what nginx pins, in PEM: the authorities after the client certificate. Raises ValueError."""
     return _pem(_certificates(chain)[1:])
 
 
 def tls_fault(name: str, values: Mapping[str, str], domain: str, today: datetime.date | None) -> str | None:
-    """Say what is wrong with one of `TLS_KEYS`, without its value; what is wrong with its partner is the partner's.
+    """Return what is wrong with one of `TLS_KEYS`, without its value; a wrong partner is reported for the partner.
 
-    `today` None leaves out the one question that the calendar answers.
+    With `today` None expiry is not checked.
     """
     try:
         _CHECKS[name](values, domain, today)
@@ -53,7 +53,7 @@ def tls_fault(name: str, values: Mapping[str, str], domain: str, today: datetime
 
 def _check_origin_key(values: Mapping[str, str], _domain: str, _today: datetime.date | None) -> None:
     key = _private_key(values[ORIGIN_KEY])
-    # Cloudflare signs for what it is told (`origin-ecc`), and the program has to tell before it has seen the key.
+    # Cloudflare signs for the type in the request (`origin-ecc`), which is sent before the program has seen the key.
     if not (isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1)):
         raise ValueError("is a private key, but not one of the curve P-256")  # noqa: TRY004 - the text is wrong, not its type
 
@@ -67,7 +67,7 @@ def _check_csr(values: Mapping[str, str], domain: str, _today: datetime.date | N
         raise ValueError("is not a certificate signing request in PEM") from None
     missing = [name for name in origin_names(domain) if name not in names]
     if missing:
-        raise ValueError(f"asks for {', '.join(names) or 'no name'} and not for {', '.join(missing)}")
+        raise ValueError(f"requests {', '.join(names) or 'no name'}, but not {', '.join(missing)}")
     key = _partner(values, ORIGIN_KEY, _private_key)
     if not signed or (key is not None and not _same(csr.public_key(), key.public_key())):
         raise ValueError(f"is not made with the key {ORIGIN_KEY}")
@@ -84,15 +84,15 @@ def _names(csr: x509.CertificateSigningRequest) -> list[str]:
 def _check_pull_certificate(values: Mapping[str, str], _domain: str, today: datetime.date | None) -> None:
     leaf, *authorities = _certificates(values[PULL_CERTIFICATE])
     if not authorities:
-        raise ValueError("holds one certificate; the authority that signed it is wanted behind it")
+        raise ValueError("holds one certificate; expected also the authority that signed it, after it")
     if not _is_for_clients(leaf):
         raise ValueError("begins with a certificate that is not for TLS clients")
     if not any(_signed_by(leaf, authority) for authority in authorities):
-        raise ValueError("begins with a certificate that none of the authorities behind it has signed")
+        raise ValueError("begins with a certificate that none of the authorities after it has signed")
     for certificate in (leaf, *authorities):
         end = certificate.not_valid_after_utc.date()
         if today is not None and (end - today).days < MIN_DAYS_LEFT:
-            raise ValueError(f"ends on {end}, in less than {MIN_DAYS_LEFT} days")
+            raise ValueError(f"expires on {end}, in less than {MIN_DAYS_LEFT} days")
 
 
 def _is_for_clients(certificate: x509.Certificate) -> bool:
@@ -143,7 +143,7 @@ def _certificates(text: str) -> list[x509.Certificate]:
 
 
 def _partner(values: Mapping[str, str], name: str, read: Callable[[str], T]) -> T | None:
-    """Read another secret; None where it is not set or not fit, which is reported under its own name."""
+    """Read another secret; None where it is not set or wrong, which is reported under its own name."""
     try:
         return read(values[name])
     except (KeyError, ValueError):

@@ -1,6 +1,6 @@
-"""What belongs to the repository, as git lists it: what an editor or a file manager leaves beside it does not.
+"""What belongs to the repository, as git lists it: not the files that an editor or a file manager leaves there.
 
-A tree that git knows nothing of (a downloaded archive, a test's copy) is taken as it is, but for such left-overs.
+A tree without git (a downloaded archive, a test's copy) is taken as it is, without such left-overs.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ LEFT_OVERS = (
 
 
 def tracked_files(root: Path, folder: str) -> Mapping[PurePosixPath, bool]:
-    """Give the files below a folder of the repository by path from the root, and whether each is executable.
+    """Return the files below a folder of the repository by path from the root, and whether each is executable.
 
-    Contents are those of the work tree: an edit counts before it is committed. Raises ConfigurationError where git
-    cannot tell, or knows a file that is not there.
+    Contents are those of the work tree: an edit counts before it is committed. Raises ConfigurationError if git fails,
+    or lists a file that is missing.
     """
     lines = _listed(root, "--stage", folder)
     if not lines:
@@ -39,9 +39,9 @@ def tracked_files(root: Path, folder: str) -> Mapping[PurePosixPath, bool]:
         about, _, name = line.partition("\t")
         mode, _, stage = about.split(" ")
         if stage != "0":
-            raise _refusal(name, "has conflicts of a merge", f"resolve them, then git add {name}")
+            raise _refusal(name, "has merge conflicts", f"resolve them, then git add {name}")
         if mode == SUBMODULE:
-            raise _refusal(name, "is a repository of its own", "put the files themselves here")
+            raise _refusal(name, "is a git submodule", "put the files themselves here")
         if mode != LINK and not (root / name).is_file():
             raise _refusal(name, "there is no such file", f"restore it with `git checkout`, or: git rm {name}")
         files[PurePosixPath(name)] = mode == EXECUTABLE
@@ -49,20 +49,20 @@ def tracked_files(root: Path, folder: str) -> Mapping[PurePosixPath, bool]:
 
 
 def unknown_files(root: Path, folder: str) -> tuple[PurePosixPath, ...]:
-    """Give the files below a folder that git neither knows nor ignores; none in a tree without git."""
+    """Return the files below a folder that git neither tracks nor ignores; none in a tree without git."""
     if not _listed(root, "--stage", folder):
         return ()
     return tuple(PurePosixPath(name) for name in _listed(root, "--others", "--exclude-standard", folder))
 
 
 def check_nothing_is_missed(unknown: Iterable[PurePosixPath], texts: Mapping[PurePosixPath, str]) -> None:
-    """Refuse a file that git does not know, if one that it knows names or includes it. Raises ConfigurationError."""
+    """Refuse an untracked file that a tracked one names or includes. Raises ConfigurationError."""
     folders = {parent for known in texts for parent in known.parents}
     for path in unknown:
         new = next(part for part in (*reversed(path.parents), path) if part not in folders)
         for known, text in texts.items():
             if _names(text, new):
-                message = f"is not known to git, so no release has it, but {known} names it"
+                message = f"is not tracked by git, so no release has it, but {known} names it"
                 raise _refusal(str(path), message, f"git add {path}")
 
 
@@ -77,7 +77,7 @@ def _names(text: str, path: PurePosixPath) -> bool:
 
 
 def _all_files(root: Path, folder: str) -> Mapping[PurePosixPath, bool]:
-    """Take a tree as it is. Modes may be lost on its way here, so a first line `#!` tells what is executable."""
+    """List a tree as it is. Modes may be lost on the way here, so a first line `#!` marks what is executable."""
     found = sorted(path for path in (root / folder).rglob("*") if path.is_symlink() or path.is_file())
     return {
         PurePosixPath(path.relative_to(root).as_posix()): not path.is_symlink() and path.read_bytes()[:2] == b"#!"
@@ -89,7 +89,7 @@ def _all_files(root: Path, folder: str) -> Mapping[PurePosixPath, bool]:
 def _listed(root: Path, *arguments: str) -> list[str]:
     """Ask git for files; nothing where there is no repository, or no git."""
     *options, folder = arguments
-    # A hook's variables name another index; the owner of the tree may be another user, as in a container.
+    # In a hook, GIT_* variables point to another index; the owner of the tree may be another user, as in a container.
     variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "-c", "safe.directory=*", "-C", str(root), "ls-files", "-z", *options, "--", folder]
     try:

@@ -1,4 +1,4 @@
-"""What still works and wants attention: told at each preview and up, and never a reason to refuse."""
+"""What still works but needs attention: reported at each preview and `up`, and never a reason to refuse."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import datetime
 from collections.abc import Iterator
 
 from topology.errors import Problem
-from topology.project import SETTINGS_KEY, Project
+from topology.names import SETTINGS_KEY
+from topology.project import Project
 
 RANGES_MAX_AGE_DAYS = 90
-"""The list changes rarely and on no fixed day; a range that is missing here is an error 522 for some visitors."""
+"""The list changes rarely and on no fixed day; a missing range means error 522 for some visitors."""
 
 
 def warnings(project: Project, today: datetime.date) -> Iterator[Problem]:
-    """Name what is old. A local stack has the address of its stand-in instead of Cloudflare's list."""
+    """Yield a warning for what is old. A local stack has the address of its stand-in instead of Cloudflare's list."""
     age = (today - project.settings.cloudflare.ranges_date).days
     if not project.local and age > RANGES_MAX_AGE_DAYS:
         yield Problem(

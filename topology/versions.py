@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,14 +30,14 @@ class PulumiVersion(Section):
     """Pulumi's engine; the SDK in requirements.txt has the same version."""
 
     version: Version
-    """Of the command line, which brings the engine."""
+    """Version of the command line, which contains the engine."""
 
 
 class ActionlintVersion(Section):
     """The linter of GitHub's workflows; its Go module in `toolchain/actionlint/` has the same version."""
 
     version: Version
-    """Of its release on GitHub."""
+    """Version of its release on GitHub."""
 
 
 class ImageVersions(Section):
@@ -57,3 +59,12 @@ class Versions(Section):
 def load_versions(path: Path) -> Versions:
     """Read and check `versions.yaml`. Raises ConfigurationError with every problem of the file."""
     return read_model(path, Versions)
+
+
+def provider_pins(root: Path) -> Mapping[str, str]:
+    """Read the exact versions of the providers' SDKs from `requirements.txt`, e.g. `{"digitalocean": "4.84.1"}`.
+
+    Raises OSError where there is no such file.
+    """
+    text = (root / "requirements.txt").read_text()
+    return dict(re.findall(r"^pulumi-([a-z]+)==([0-9.]+)$", text, re.MULTILINE))

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import typer
 
-from basec.environments import CLOUD_ENVIRONMENTS, ENVIRONMENT_VARIABLE, known_names, resolve, seen_names
+from basec.environments import ENVIRONMENT_VARIABLE, known_names, resolve, seen_names
 from basec.hosts import facts
 from basec.hosts.services import services_of
 from topology.errors import BasecommerceError, UsageError
+from topology.names import CLOUD_STACKS, LOCAL_STACK
 
 
 def default_environment() -> str | None:
@@ -40,7 +41,7 @@ def _to_change(context: typer.Context, name: str | None) -> str | None:
 def _unnamed(context: typer.Context, message: str) -> UsageError:
     """Build the refusal, with a full line to copy; the line never suggests production."""
     words = command_words(context)
-    example = next((name for name in seen_names() if name not in CLOUD_ENVIRONMENTS), "local")
+    example = next((name for name in seen_names() if name not in CLOUD_STACKS), LOCAL_STACK)
     more = " ..." if any(each.required for each in context.command.params) else ""
     return UsageError(f"basec {words}: {message}", f"basec {words} --env {example}{more}")
 

@@ -15,6 +15,7 @@ from basec.hosts.services import host_of, services_of
 from basec.io.console import answer, say
 from basec.session import Session
 from topology.errors import UsageError
+from topology.names import COMPOSE_PROJECT, COMPOSE_SERVICE
 
 app = typer.Typer(name="compose", help="Restart or stop the containers of a host.", no_args_is_help=True)
 
@@ -26,8 +27,8 @@ HEALTHY_S = 120
 
 # One service is its container; all of them are the tier's unit, so that systemd knows the state to expect.
 RESTART_ONE = """set -euo pipefail
-container=$(docker ps --all --quiet --filter label=com.docker.compose.project={tier} \
-  --filter label=com.docker.compose.service={service})
+container=$(docker ps --all --quiet --filter {of_project}={tier} \
+  --filter {of_service}={service})
 docker restart "$container" >/dev/null
 for _ in $(seq {healthy_s}); do
   health=$(docker inspect --format '{{{{.State.Health.Status}}}}' "$container")
@@ -61,7 +62,8 @@ def restart(host: str = HOST, service: str = ANY_SERVICE, env: str = CHANGE_ENV)
     session, name, tier, services = _target(env, host, service, "compose restart {} {service}")
     say(f"{name}: restarting {', '.join(services)}")
     script = RESTART_ONE if service else RESTART_ALL
-    script = script.format(tier=tier, service=shlex.quote(service), healthy_s=HEALTHY_S)
+    labels = {"of_project": COMPOSE_PROJECT, "of_service": COMPOSE_SERVICE}
+    script = script.format(tier=tier, service=shlex.quote(service), healthy_s=HEALTHY_S, **labels)
     run_script(session, name, script, timeout_s=TIMEOUT_S)
     answer(f"{name}: {', '.join(services)} restarted and healthy")
 

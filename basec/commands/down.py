@@ -15,7 +15,7 @@ from basec.io.console import Stages, say
 from basec.io.programs import Program
 from basec.local import trust
 from basec.session import Session
-from topology.plan import OTHER_DEFAULT, RefusedPlanError, judge_destroy
+from topology.dangerous_edits import OTHER_DEFAULT, RefusedPlanError, judge_destroy
 
 
 def register(app: typer.Typer) -> None:

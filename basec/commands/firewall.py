@@ -46,7 +46,7 @@ def status(
         raise typer.Exit(int(ExitCode.FAILURE))
 
 
-def _show(environment: Environment, lines: list[firewall.Line]) -> None:
+def _show(environment: Environment, lines: list[firewall.RuleLine]) -> None:
     """Print the rules; the lines that hold them in place only where one is missing or extra."""
     wrong = sum(line.state != "same" for line in lines)
     rows = [

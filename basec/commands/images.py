@@ -8,9 +8,9 @@ from basec.commands.arguments import CHANGE_ENV
 from basec.environments import resolve
 from basec.io.console import answer, say
 from basec.io.programs import Program
-from basec.local.rendering import TEMPLATE
 from topology.errors import UsageError
 from topology.image_names import moves
+from topology.names import LOCAL_TEMPLATE
 from topology.settings import APPLICATIONS
 
 app = typer.Typer(name="images", help="Put your own images into local stacks.", no_args_is_help=True)
@@ -47,5 +47,5 @@ def push(
     service = next((service for service, application in APPLICATIONS.items() if application == name), name)
     if name in APPLICATIONS.values():
         say(f"once {', '.join(APPLICATIONS.values())} are all there under this tag: images.tag: {tag}")
-    hint = f"images.services: {{{service}: {reference}}} in {TEMPLATE}, then basec up --env {environment.name}"
+    hint = f"images.services: {{{service}: {reference}}} in {LOCAL_TEMPLATE}, then basec up --env {environment.name}"
     say(f"hint: {hint}")

@@ -10,7 +10,7 @@ import typer
 
 from basec.commands.arguments import CHANGE_ENV
 from basec.environments import Environment, resolve
-from basec.hosts import checks, demo_tenant
+from basec.hosts import demo_tenant, smoke_checks
 from basec.io.console import say
 from basec.io.programs import Program
 from basec.local.rendering import fill_secrets
@@ -90,4 +90,4 @@ def _tenant_arguments() -> list[str]:
     for tenant in named:
         if not TENANT.fullmatch(tenant):
             raise UsageError(f"basec: LOCAL_TENANTS: {tenant!r} is not a tenant", 'LOCAL_TENANTS="acme other" make up')
-    return [f"--visitor-label={tenant}" for tenant in (demo_tenant.SLUG, checks.UNKNOWN_TENANT, *named)]
+    return [f"--visitor-label={tenant}" for tenant in (demo_tenant.SLUG, smoke_checks.UNKNOWN_TENANT, *named)]

@@ -16,7 +16,7 @@ from basec.commands.arguments import ANY_HOST, ANY_SERVICE, READ_ENV
 from basec.environments import resolve
 from basec.hosts import facts
 from basec.hosts.facts import Facts
-from basec.hosts.logs import DEFAULT_TAIL, Line, Logs, Query, parse_since
+from basec.hosts.logs import DEFAULT_TAIL, LogLine, Logs, Query, parse_since
 from basec.hosts.services import hosts_of, services_of
 from basec.io.console import say
 from basec.io.known_issues import with_pointers
@@ -80,7 +80,7 @@ def colour_of_each(known: Facts) -> dict[str, str]:
     return dict(zip(services, itertools.cycle(COLOURS), strict=False))
 
 
-def _show(lines: Logs, written: Callable[[Line], str]) -> None:
+def _show(lines: Logs, written: Callable[[LogLine], str]) -> None:
     for line in lines:
         sys.stdout.write(f"{written(line)}\n")
         if lines.idle:
@@ -88,11 +88,11 @@ def _show(lines: Logs, written: Callable[[Line], str]) -> None:
     sys.stdout.flush()
 
 
-def _object(line: Line) -> str:
+def _object(line: LogLine) -> str:
     return json.dumps(asdict(line))
 
 
-def _line(line: Line, *, width: int, colours: Mapping[str, str]) -> str:
+def _line(line: LogLine, *, width: int, colours: Mapping[str, str]) -> str:
     """Write who, when and what; the year is in `--json`."""
     who = f"{f'{line.host} {line.service}':<{width}} |"
     when, message = f"{line.time[5:10]} {line.time[11:19]}", line.message

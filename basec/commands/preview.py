@@ -12,8 +12,8 @@ from basec.engine.dry_run import rehearsal
 from basec.engine.lost import LostMachineError
 from basec.engine.opening import open_engine
 from basec.engine.plan import Planned, look, touch_private
-from basec.engine.policy import PolicyError
-from basec.engine.policy import as_json as as_json_violations
+from basec.engine.policy_pack import PolicyError
+from basec.engine.policy_pack import as_json as as_json_violations
 from basec.engine.review import document, screen
 from basec.environments import resolve
 from basec.io.console import Stages, answer, print_json, say, show

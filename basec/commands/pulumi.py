@@ -9,8 +9,8 @@ import subprocess
 import typer
 
 from basec.commands.arguments import CHANGE_ENV
-from basec.engine import policy
-from basec.engine.locks import settle
+from basec.engine import policy_pack
+from basec.engine.locks import clear_stale_locks
 from basec.engine.opening import toolchain
 from basec.engine.variables import variables
 from basec.environments import resolve
@@ -18,7 +18,8 @@ from basec.session import Session
 from topology.errors import BasecommerceError, ExitCode, UsageError
 
 UNJUDGED = {"up": "up", "update": "up", "destroy": "down", "down": "down", "dn": "down", "watch": "up"}
-"""Pulumi's commands, and their other names, that bypass `topology/plan.py`, with basec's command instead."""
+"""Pulumi's commands, and their other names, that bypass `topology/dangerous_edits.py`, with basec's command
+instead."""
 JUDGED_BY_RULES = ("preview", "pre", "up", "update", "watch")
 """Those that take a policy pack."""
 UNLOCKS = "cancel"
@@ -70,9 +71,9 @@ def _run(session: Session, arguments: list[str]) -> int:
     environment, word, rest = session.environment, arguments[0], arguments[1:]
     _check(session)
     if word != UNLOCKS:
-        settle(environment)
+        clear_stale_locks(environment)
     if word in JUDGED_BY_RULES and not any(each.startswith("--policy-pack") for each in rest):
-        rest = ["--policy-pack", str(environment.root / policy.PACK), *rest]
+        rest = ["--policy-pack", str(environment.root / policy_pack.PACK), *rest]
     command = [str(toolchain()), word, *rest]
     own = {**os.environ, **variables(environment), "PULUMI_STACK": environment.name}
     # The terminal sends Ctrl-C to the CLI as well, which ends cleanly; we wait for it.

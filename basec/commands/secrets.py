@@ -71,7 +71,7 @@ def rotate(
     rotation.rotate(stack, names, bring)
     if not environment.is_local:  # there `up` itself ends with them
         known = facts.load(environment)
-        results = smoke.settle(lambda: smoke.run(session, known, tenant))
+        results = smoke.until_settled(lambda: smoke.run(session, known, tenant))
         smoke.show(environment, results)
         smoke.require(environment, tenant, results)
 

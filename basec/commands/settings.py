@@ -10,8 +10,8 @@ import typer
 from basec.commands.arguments import AS_JSON, READ_ENV
 from basec.environments import resolve
 from basec.io.console import answer, print_json, show, table
-from basec.local.rendering import TEMPLATE
 from basec.session import Session
+from topology.names import LOCAL_TEMPLATE
 from topology.settings_doc import described
 
 LONGEST = 40
@@ -31,7 +31,7 @@ def settings(env: str = READ_ENV, as_json: bool = AS_JSON) -> None:
         return
     rows = [(key, _shown(_plain(value)), _short(meaning)) for key, value, meaning in found]
     show(table(f"settings: {environment.name}", ("key", "value", "meaning"), rows))
-    file = TEMPLATE if environment.is_local else environment.stack_file.name
+    file = LOCAL_TEMPLATE if environment.is_local else environment.stack_file.name
     answer(f"from {file}; every rule: docs/settings.md; secrets: basec secrets list --env {environment.name}")
 
 

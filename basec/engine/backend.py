@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from basec.environments import PROJECT, Environment
+from basec.environments import Environment
 from basec.io.files import NO_DOCUMENT
 from basec.secrets.stack_file import read_mapping
+from topology.names import PROJECT
 
 URL_VARIABLE = "PULUMI_BACKEND_URL"
 FILE_SCHEME = "file://"

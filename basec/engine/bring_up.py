@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from basec.engine.locks import settle, turn
+from basec.engine.locks import clear_stale_locks, turn
 from basec.engine.opening import make_engine, open_engine, start_loading, toolchain
 from basec.engine.plan import Request, apply, require_plan
-from basec.hosts import agent, checks, demo_tenant, facts, smoke
+from basec.hosts import agent, demo_tenant, facts, smoke, smoke_checks
 from basec.hosts.activations import signed
 from basec.io.console import Stages, clock, say
 from basec.io.programs import Program, last_json, run_side_by_side
@@ -21,6 +21,7 @@ from basec.local.rendering import asked_tag
 from basec.local.way_in import WayIn
 from basec.session import Session
 from topology.errors import BasecommerceError
+from topology.names import DEMO_PASSWORD, PROJECT
 from topology.project import Project
 from topology.upkeep import warnings
 
@@ -33,7 +34,7 @@ def bring_up(session: Session, request: Request) -> None:
     stages = Stages()
     try:
         with turn(environment), signed(session, stages):
-            settle(environment)
+            clear_stale_locks(environment)
             way_in = (_up_local if environment.is_local else _up_cloud)(session, stages, request)
     finally:
         if stages.times:
@@ -79,14 +80,16 @@ def _prepare_machine(session: Session, stages: Stages) -> tuple[Path, Mapping[st
 def _finish_local(session: Session, known: facts.Facts, stages: Stages) -> WayIn:
     environment = session.environment
     # Opening a secret takes as long as the checks, on the other core.
-    password = ThreadPoolExecutor(1).submit(session.stack_file.secret, "basecommerce:demo_password")
+    password = ThreadPoolExecutor(1).submit(session.stack_file.secret, f"{PROJECT}:{DEMO_PASSWORD}")
     agent.ensure_key(session, fresh=True)
     with stages.stage("containers"):
-        of_hosts = smoke.settle(lambda: checks.run_all(list(checks.host_checks(session, known))))
+        of_hosts = smoke.until_settled(lambda: smoke_checks.run_all(list(smoke_checks.host_checks(session, known))))
     with stages.stage("demo tenant"):
         demo = demo_tenant.ensure(session, known, password.result())
     with stages.stage("smoke"):
-        public = smoke.settle(lambda: checks.run_all(list(checks.public_checks(known, demo_tenant.SLUG))))
+        public = smoke.until_settled(
+            lambda: smoke_checks.run_all(list(smoke_checks.public_checks(known, demo_tenant.SLUG)))
+        )
     results = [*public, *of_hosts]
     smoke.show(environment, results)
     if not all(result.passed for result in results):

@@ -29,10 +29,10 @@ from basec.io.programs import Program
 from basec.io.temporary import temporary_directory
 from basec.local.rendering import fill_secrets, render_project
 from basec.secrets import passphrase_file
-from basec.secrets.stack_file import SETTINGS_KEY, StackFile
+from basec.secrets.stack_file import StackFile, plain_config
 from basec.session import Session
 from topology.errors import BasecommerceError, ConfigurationError, UsageError
-from topology.stack_file import plain_config
+from topology.names import SETTINGS_KEY
 
 
 @contextmanager
@@ -57,11 +57,11 @@ def rehearsal(session: Session, base: str = "") -> Iterator[Session]:
             passphrase_file.make(dry)
             write_private(dry.stack_file, "config: {}\n")
         rehearsed = Session(dry)
-        _settle(rehearsed.stack_file, session.stack_file)
+        _fill_stack_file(rehearsed.stack_file, session.stack_file)
         yield rehearsed
 
 
-def _settle(stack: StackFile, original: StackFile) -> None:
+def _fill_stack_file(stack: StackFile, original: StackFile) -> None:
     """Copy the unencrypted settings of a tree's file, so that the rules check the real file, and fill in secrets."""
     dry = stack.environment
     clear = plain_config(original.document)
@@ -91,7 +91,7 @@ def _bring_up(dry: Environment, base: str, tree: Path) -> None:
     (tree / ".venv").symlink_to(sys.prefix)
     passphrase_file.make(dry)
     write_private(dry.stack_file, "config: {}\n")
-    _settle(StackFile(dry), StackFile(replace(dry, root=tree, dry_dir=None)))
+    _fill_stack_file(StackFile(dry), StackFile(replace(dry, root=tree, dry_dir=None)))
     render_project(dry, program=tree)
     say(f"{dry.name}: dry: brings {base} up from empty state")
     pulumi = Program("toolchain").run().strip()

@@ -14,10 +14,10 @@ from basec.engine import release_words
 from basec.engine.progress import STACK, kind_of, name_of
 from basec.environments import Environment
 from basec.hosts import facts
+from topology.dangerous_edits import OTHER_DEFAULT
 from topology.errors import BasecommerceError
 from topology.fleet import tiers
 from topology.inventory import droplet_of, load_inventory
-from topology.plan import OTHER_DEFAULT
 
 LINES = 10
 """Of the whole screen: it is printed below the progress, and must not scroll that away."""

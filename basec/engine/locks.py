@@ -128,7 +128,7 @@ def locks_in(words: str) -> list[Lock]:
     return distinct if counted and int(counted[1]) == len(distinct) else []
 
 
-def settle(environment: Environment) -> None:
+def clear_stale_locks(environment: Environment) -> None:
     """Clear locks of dead processes of this machine and wait for engines that are stopping.
 
     Raises LockedError at once for a run that goes on, here or on another machine.

@@ -86,7 +86,7 @@ def _ask_all(session: Session, answers: Answers) -> None:
             thread.join()
 
 
-def _ask(session: Session, host: facts.Host, answers: Answers) -> None:
+def _ask(session: Session, host: facts.HostFacts, answers: Answers) -> None:
     """Note a host that gives no answer; one that refuses us, or shows a wrong key, exists."""
     command = shlex.split(CHECK.format(tier=host.tier))
     try:

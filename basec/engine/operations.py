@@ -15,7 +15,7 @@ from typing import Any
 
 from pulumi import automation
 
-from basec.engine import locks, policy
+from basec.engine import locks, policy_pack
 from basec.engine.backend import DOCS, URL_VARIABLE, described, directory_of, state_of
 from basec.engine.errors import BackendError, EngineError, InterruptedOperationError, PlanChangedError
 from basec.engine.failures import REFRESH, STATE, Failure, failures_of, names_of, screen
@@ -26,8 +26,10 @@ from basec.engine.workspace import EngineCommand, open_stack
 from basec.io.console import say, stderr
 from basec.secrets import passphrase_file
 from basec.session import Session
+from policy.analyzer import Analyzer, start
+from topology.dangerous_edits import STATEFUL, Step
 from topology.errors import BasecommerceError
-from topology.plan import DROPLET, STATEFUL, VPC, Step
+from topology.names import DROPLET, VPC
 
 OPEN_DEADLINE_S = 30
 """For one question to the back-end; a bucket behind a dead address would be asked for minutes."""
@@ -55,7 +57,7 @@ class Engine:
         self._program = program
         self._command = EngineCommand(binary)
         self._verbose = verbose
-        locks.settle(session.environment)
+        locks.clear_stale_locks(session.environment)
         self.stack = self._open()
 
     def _open(self) -> automation.Stack:
@@ -104,7 +106,7 @@ class Engine:
         done = self._command.run(command, str(self.environment.work_dir), self.stack.workspace.env_vars)
         return list((json.loads(done.stdout).get("deployment") or {}).get("resources") or [])
 
-    def settle(self) -> None:
+    def drop_pending_operations(self) -> None:
         """Drop a killed run's pending operations, before a preview plans on the state: creates adopt what they find."""
         if self.environment.is_local and self._pending_operations():
             say("an earlier run was killed in the middle of an operation; reading what is there")
@@ -128,7 +130,7 @@ class Engine:
         """Find what `up` would do, and write it to the file `plan`; the resources of `replace` are recreated.
 
         `refresh` asks the cloud first what exists, and does not change the state. With protection the engine would
-        stop here at the first violation; `topology/plan.py` reports all of them.
+        stop here at the first violation; `topology/dangerous_edits.py` reports all of them.
         """
         options = _options(plan, replace, refresh=refresh)
         run = lambda **more: self.stack.preview(**options, **more)  # noqa: E731
@@ -198,8 +200,9 @@ class Engine:
         view = ProgressView(stderr(), preview=preview, hosts=hosts)
         options: dict[str, Any] = {"on_event": view.on_event, "color": "never"}
         self._command.extra = extra
-        if name in policy.JUDGED:
-            options["policy_packs"] = [str(self.environment.root / policy.PACK)]
+        judged = name in policy_pack.JUDGED
+        if judged:
+            options["policy_packs"] = [str(self.environment.root / policy_pack.PACK)]
         if self._verbose:
             options["on_output"] = _Echo()
         failure: list[BaseException] = []
@@ -215,7 +218,7 @@ class Engine:
         # A thread of its own: Python delivers signals to the main one, which must stay free to pass them on.
         worker = threading.Thread(target=work, name=name)
         self._command.allow()
-        with view, self._interruptible() as interrupted:
+        with view, self._judge(judged), self._interruptible() as interrupted:
             worker.start()
             while worker.is_alive():
                 worker.join(0.1)
@@ -243,6 +246,20 @@ class Engine:
         say(f"{self.environment.name}: cleared the lock of {held[0]}, which is gone")
         self.stack.cancel()
         return True
+
+    @contextmanager
+    def _judge(self, judged: bool) -> Iterator[None]:
+        """Serve the rules to the engine meanwhile: a process of their own would import all of this anew."""
+        if not judged:
+            yield
+            return
+        server, port = start(Analyzer(self.environment.root, str(self.environment.stack_file)))
+        self._command.variables = {policy_pack.PORT_VARIABLE: str(port)}
+        try:
+            yield
+        finally:
+            self._command.variables = {}
+            server.stop(None)
 
     @contextmanager
     def _interruptible(self) -> Iterator[threading.Event]:
@@ -279,13 +296,13 @@ class Engine:
                 "different passphrase than the settings",
                 passphrase_file.LOST,
             )
-        broken = policy.refused(view.violations)
+        broken = policy_pack.refused(view.violations)
         # Without an earlier failure, what was planned but did not come is no longer declared.
         missed = not view.failed and (view.unreached or VIOLATION.search(str(error)))
-        if not broken and (view.violation or missed):
+        if not broken and (view.plan_mismatch or missed):
             return PlanChangedError(
                 f"basec: {self.environment.name}: {name}: refused, because it is not in the plan\n"
-                f"  {view.violation or 'something was edited after the preview'}",
+                f"  {view.plan_mismatch or 'something was edited after the preview'}",
                 "steps planned before it may be done; run preview and up again for the rest",
             )
         if self._command.last_code < 0:
@@ -304,9 +321,9 @@ class Engine:
 
     def _failure(self, name: str, error: automation.CommandError, view: ProgressView) -> BasecommerceError:
         """Build the error: what failed, resource by resource, and which rules were broken."""
-        broken = policy.refused(view.violations)
+        broken = policy_pack.refused(view.violations)
         if broken and name == "preview" and not view.failed:
-            return policy.PolicyError(self.environment.name, view.violations)
+            return policy_pack.PolicyError(self.environment.name, view.violations)
         mask = Mask.of(self.session.stack_file)
         said = {urn: [mask.clean(each) for each in messages] for urn, messages in view.failures.items()}
         if not any(said.values()):
@@ -317,7 +334,7 @@ class Engine:
             head += f"; {len(view.unreached)} resources after it were not reached"
         text = screen(head, failures, view.log.write(self.environment, f"basec {name} failed", mask))
         return EngineError(
-            "\n".join([text, *([policy.blocks(view.violations)] if broken else [])]), self._hint(name, failures)
+            "\n".join([text, *([policy_pack.blocks(view.violations)] if broken else [])]), self._hint(name, failures)
         )
 
     def _hint(self, name: str, failures: Sequence[Failure]) -> str:

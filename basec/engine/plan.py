@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from basec.engine import lost, policy
+from basec.engine import lost, policy_pack
 from basec.engine.errors import EngineError
 from basec.engine.price import Price, price_of
 from basec.engine.progress import ProgressView
@@ -25,9 +25,10 @@ from basec.hosts import power
 from basec.io.console import Stages, say, show
 from basec.io.files import NO_DOCUMENT, damaged
 from basec.io.temporary import temporary_directory
-from topology.costs import Machine
+from topology.costs import Billed
+from topology.dangerous_edits import RefusedPlanError, Step, Verdict, judge, template_notes
 from topology.errors import ExitCode, UsageError
-from topology.plan import DROPLET, RefusedPlanError, Step, Verdict, judge, template_notes
+from topology.names import DROPLET
 from topology.project import Project
 
 if TYPE_CHECKING:  # the engine takes a second to import: opening.py does it while other programs run
@@ -70,7 +71,7 @@ def look(
     refresh: bool = False,
 ) -> Planned:
     """Preview and check, and write the plan to a file if one is given. Raises RefusedPlanError and PolicyError."""
-    policy.allow(allow_replace)
+    policy_pack.allow(allow_replace)
     project = engine.session.project
     with stages.stage("preview"):
         wait = lost.Answers if refresh else lost.listen(engine.session)
@@ -106,7 +107,7 @@ def apply(engine: Engine, stages: Stages, request: Request) -> Mapping[str, Any]
 
     Raises PlanChangedError when the engine would do anything else, and LostMachineError before it does anything.
     """
-    engine.settle()
+    engine.drop_pending_operations()
     with private_file() as own:
         plan = None if request.plan else own
         planned = look(engine, stages, request.allow_replace, plan, refresh=request.refresh)
@@ -200,11 +201,11 @@ def _judged(view: ProgressView | None, steps: Sequence[Step], project: Project, 
     return verdict
 
 
-def deployed_machines(exports: Mapping[str, Any], steps: Sequence[Step]) -> Mapping[str, Machine | None] | None:
+def deployed_machines(exports: Mapping[str, Any], steps: Sequence[Step]) -> Mapping[str, Billed | None] | None:
     """Return what is billed now; None after a first `up` that failed: then machines exist that no export lists."""
     told = _exported(exports)
     there = {step.droplet for step in steps if step.type == DROPLET and step.op != "create"}
-    return {name: Machine.read(each) for name, each in told.items()} if there <= set(told) else None
+    return {name: Billed.read(each) for name, each in told.items()} if there <= set(told) else None
 
 
 def _exported(exports: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from basec.environments import Environment
 from basec.hosts import facts
-from topology.costs import CENTS, Change, Item, Machine, bill, compare, dollars, machines_of, total
+from topology.costs import CENTS, Billed, Item, PriceChange, bill, billed_machines, compare, dollars, total
 from topology.errors import UsageError
 from topology.project import Project
 
@@ -27,7 +27,7 @@ class Price:
     local: bool
 
     @property
-    def changes(self) -> tuple[Change, ...]:
+    def changes(self) -> tuple[PriceChange, ...]:
         """Every item, the unchanged too."""
         return compare(self.after if self.before is None else self.before, self.after)
 
@@ -65,20 +65,20 @@ class Price:
         }
 
 
-def price_of(project: Project, deployed: Mapping[str, Machine | None] | None) -> Price:
+def price_of(project: Project, deployed: Mapping[str, Billed | None] | None) -> Price:
     """Return the price of what the files define, and of what is deployed: None if that is unknown."""
     known = {name: machine for name, machine in (deployed or {}).items() if machine is not None}
     complete = deployed is not None and len(known) == len(deployed)
     return Price(
         before=bill(known, project.inventory) if complete else None,
-        after=bill(machines_of(project.inventory), project.inventory),
+        after=bill(billed_machines(project.inventory), project.inventory),
         limit_usd=project.settings.monthly_limit_usd,
         date=project.inventory.prices.date.isoformat(),
         local=project.local,
     )
 
 
-def deployed_of(environment: Environment) -> Mapping[str, Machine | None] | None:
+def deployed_of(environment: Environment) -> Mapping[str, Billed | None] | None:
     """Return what the last `up` from this clone left; None where there was none."""
     try:
         return {name: host.machine for name, host in facts.load(environment).hosts.items()}
@@ -86,7 +86,7 @@ def deployed_of(environment: Environment) -> Mapping[str, Machine | None] | None
         return None
 
 
-def _told(change: Change) -> str:
+def _told(change: PriceChange) -> str:
     before = f"{change.before.what} {dollars(change.before.cents)}" if change.before else "none"
     after = f"{change.after.what} {dollars(change.after.cents)}" if change.after else "none"
     return f"{change.name}: {before} -> {after} ({dollars(change.difference, signed=True)})"

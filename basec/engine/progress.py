@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from basec.engine.policy import Violation
-from basec.engine.review.changes import COMPOSE_STACK
+from basec.engine.policy_pack import ReportedViolation
 from basec.engine.review.releases import Files
 from basec.engine.review.sentences import ACCOUNT
 from basec.engine.run_log import RunLog
-from topology.plan import STATEFUL, VPC, Step
+from topology.dangerous_edits import STATEFUL, Step
+from topology.names import COMPOSE_STACK, PROJECT, VPC
 
 STAGES = {  # a component's area and type, in its URN: the stage that people know
     "network": "network",
@@ -47,7 +47,7 @@ COUNTED = {
     "delete": ("to delete", "deleted"),
 }
 """How operations are counted, before and after; an operation that is not listed keeps the engine's name."""
-UNTOLD = ("basecommerce:", "pulumi:")
+UNTOLD = (f"{PROJECT}:", "pulumi:")
 """Types that create nothing themselves: components, which are done once declared, the stack, and providers."""
 STACK = "pulumi:pulumi:Stack"
 """The type of the stack itself; its outputs are the program's exports."""
@@ -76,7 +76,7 @@ def stage_of(urn: str) -> str:
     """Return the stage that a resource belongs to, e.g. `droplets`."""
     types = urn.split("::")[2] if urn.count("::") >= 2 else ""
     for part in types.split("$"):
-        if part.startswith("basecommerce:"):
+        if part.startswith(f"{PROJECT}:"):
             _, area, noun = part.split(":", 2)
             return STAGES.get(area) or STAGES.get(f"{area}:{noun}") or area
     return "stack"
@@ -108,13 +108,13 @@ class ProgressView:
         """What a preview would do, without resources that create nothing or do not change."""
         self.releases: dict[str, tuple[Files, Files]] = {}
         """The files of each tier's release before and after, by the URN of its component."""
-        self.violations: list[Violation] = []
+        self.violations: list[ReportedViolation] = []
         """What broke a rule of the policy pack."""
         self.stateful: list[Step] = []
-        """The steps of what holds data or addresses, unchanged ones too: `topology/plan.py` checks them."""
+        """The steps of what holds data or addresses, unchanged ones too: `topology/dangerous_edits.py` checks them."""
         self.exports_before: Mapping[str, Any] = {}
         self.exports_after: Mapping[str, Any] = {}
-        self.violation = ""
+        self.plan_mismatch = ""
         """What violated the plan of the operation."""
 
     def __enter__(self) -> ProgressView:
@@ -137,7 +137,7 @@ class ProgressView:
         elif event.diagnostic_event is not None:
             self._diagnose(event.diagnostic_event)
         elif event.policy_event is not None:
-            self._judge(Violation.from_event(event.policy_event))
+            self._judge(ReportedViolation.from_event(event.policy_event))
         elif event.summary_event is not None:
             self.changes.update(
                 {str(getattr(op, "value", op)): n for op, n in event.summary_event.resource_changes.items()}
@@ -226,7 +226,7 @@ class ProgressView:
             said = f"{_violated(text, urn)}: {violation['what'].strip()}{key}"
             self.log.add(f"violates the plan: {said}")
             if not self.failed:  # after a failure the rest of the plan can no longer fit
-                self.violation = self.violation or said
+                self.plan_mismatch = self.plan_mismatch or said
             return
         self.log.add(f"{event.severity} {urn}: {text}")
         if event.ephemeral:
@@ -241,7 +241,7 @@ class ProgressView:
         elif event.severity == "warning":
             self._print(f"  warning: {text}")
 
-    def _judge(self, violation: Violation) -> None:
+    def _judge(self, violation: ReportedViolation) -> None:
         self.log.add(violation.line())
         self.violations.append(violation)
         if self._preview and not violation.is_mandatory:  # the others end the operation, and its message holds them

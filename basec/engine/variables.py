@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from basec.engine import policy
+from basec.engine import policy_pack
 from basec.engine.backend import URL_VARIABLE, url_of
 from basec.environments import Environment
 from basec.secrets import passphrase_file
@@ -12,7 +12,7 @@ def variables(environment: Environment) -> dict[str, str]:
     """Return the engine's variables: a contained stack uses its own directory, a cloud stack the user's."""
     common = {
         "PULUMI_SKIP_UPDATE_CHECK": "true",
-        **policy.variables(environment),
+        **policy_pack.variables(environment),
         **passphrase_file.variables(environment),
     }
     if not environment.is_contained:

@@ -20,11 +20,12 @@ from pulumi import automation
 from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
-from basec.engine.backend import described
+from basec.engine.backend import described, state_of
 from basec.engine.locks import RUN_VARIABLE
 from basec.engine.variables import variables
-from basec.environments import PROJECT, Environment
+from basec.environments import Environment
 from basec.io.console import say
+from topology.names import PROJECT
 
 OPERATIONS = ("preview", "up", "destroy", "refresh")
 NOTHING_TOLD: Mapping[tuple[str, ...], str] = {
@@ -33,6 +34,7 @@ NOTHING_TOLD: Mapping[tuple[str, ...], str] = {
     ' "environment": {}, "config": {}, "result": "succeeded"}]',
 }
 """The SDK asks the CLI for this after each operation. We do not read the result; asking takes 1 to 2 s of an `up`."""
+SELECT = ["stack", "select"]
 OnLine = Callable[[str], Any]
 
 
@@ -57,6 +59,10 @@ class EngineCommand(automation.PulumiCommand):
         self._starting = threading.Lock()
         self.extra: tuple[str, ...] = ()
         """Options of the operation's own command that the Automation API does not know."""
+        self.variables: Mapping[str, str] = {}
+        """Variables of the operation's own, beside those of the environment."""
+        self.is_known = False
+        """Whether the stack was seen in its state directory, so that nobody needs to select it."""
         self._interrupted = False
         self.operating = False
         """Whether an operation runs; exports and failures are then read from its events."""
@@ -71,9 +77,12 @@ class EngineCommand(automation.PulumiCommand):
     ) -> automation.CommandResult:
         if self.operating and (told := NOTHING_TOLD.get(tuple(args[:2]))):
             return automation.CommandResult(stdout=told, stderr="", code=0)
+        if self.is_known and args[:2] == SELECT:
+            return automation.CommandResult(stdout="", stderr="", code=0)
         environment = {
             **os.environ,
             **additional_env,
+            **self.variables,
             "PULUMI_AUTOMATION_API": "true",
             RUN_VARIABLE: str(os.getpid()),
         }
@@ -167,6 +176,7 @@ def open_stack(
         "opts": options,
     }
     if environment.is_contained:
+        command.is_known = state_of(environment) is not None
         return automation.create_or_select_stack(**chosen)
     try:
         return automation.select_stack(**chosen)

@@ -59,7 +59,7 @@ def _sign(session: Session, within_s: float) -> None:
     name = person()
     ensure_key(session)  # once, before the threads would all start an agent
 
-    def sign(host: facts.Host) -> None:
+    def sign(host: facts.HostFacts) -> None:
         with suppress(BasecommerceError):
             arguments = [host.tier, name, f"{within_s:.1f}"]
             run_program(session, host.name, PROGRAM, arguments, timeout_s=TIMEOUT_S)

@@ -12,9 +12,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from basec.environments import PROJECT, Environment
+from basec.environments import Environment
 from basec.session import Session
 from topology.errors import BasecommerceError
+from topology.names import LOGIN_KEY, PROJECT
 
 KEY_LIFETIME_S = 8 * 3600
 SOCKET_PATH_MAX = 108 - 58
@@ -42,7 +43,7 @@ def ensure_key(session: Session, *, fresh: bool = False) -> None:
     state = _list(socket)
     if state == 0 and not fresh:
         return
-    key = session.stack_file.secret(f"{PROJECT}:login_private_key")
+    key = session.stack_file.secret(f"{PROJECT}:{LOGIN_KEY}")
     if state == AGENT_UNREACHABLE:
         _start(socket)
     elif state == 0:

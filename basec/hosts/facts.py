@@ -13,22 +13,23 @@ from typing import Any
 
 import yaml
 
-from basec.environments import PROJECT, Environment
+from basec.environments import Environment
 from basec.hosts.agent import socket_path
 from basec.io.files import NO_DOCUMENT, damaged, write_private
-from basec.local.cloud import HTTP_PORT, HTTPS_PORT, StandIn
+from basec.local.cloud import StandIn
 from basec.session import Session
-from topology.costs import Machine
+from topology.costs import Billed
 from topology.errors import UsageError
 from topology.fleet import services_of
 from topology.inventory import EDGE_ROLE, STORE_ROLE, DropletSpec
+from topology.names import HTTP_PORT, HTTPS_PORT, PROJECT
 
 CONTROL_PERSIST_S = 60
 CONNECT_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Host:
+class HostFacts:
     """One droplet as operators reach it."""
 
     name: str
@@ -42,7 +43,7 @@ class Host:
     aliases: tuple[str, ...]
     template: str = ""
     """Digest of the user data that a new machine would get; empty if an older `up` did not write it."""
-    machine: Machine | None = None
+    machine: Billed | None = None
     """What of it is billed; None if an older `up` did not write it."""
 
 
@@ -54,9 +55,9 @@ class Facts:
     domain: str
     stand_in: StandIn | None
     """None if Cloudflare itself serves https."""
-    hosts: Mapping[str, Host]
+    hosts: Mapping[str, HostFacts]
 
-    def host(self, name: str) -> Host:
+    def host(self, name: str) -> HostFacts:
         """Find a host by name or alias. Raises UsageError, which names the known ones."""
         for host in self.hosts.values():
             if name == host.name or name in host.aliases:
@@ -65,20 +66,20 @@ class Facts:
         raise UsageError(f"basec: {self.environment}: unknown host {name!r}", f"one of {known}")
 
     @property
-    def bastion(self) -> Host | None:
+    def bastion(self) -> HostFacts | None:
         """The way in, and where DNS points to: the first edge. None if an `up` ended before it was made."""
         return next((host for host in self.hosts.values() if host.role == EDGE_ROLE), None)
 
     @property
-    def store(self) -> Host:
+    def store(self) -> HostFacts:
         """The host of PostgreSQL and Redis. Raises UsageError where there is none."""
         return self._one(f"has the role {STORE_ROLE}", lambda host: host.role == STORE_ROLE)
 
-    def serving(self, service: str) -> Host:
+    def serving(self, service: str) -> HostFacts:
         """Find the host where a service runs. Raises UsageError where there is none."""
         return self._one(f"runs {service}", lambda host: service in host.services)
 
-    def _one(self, what: str, fits: Callable[[Host], bool]) -> Host:
+    def _one(self, what: str, fits: Callable[[HostFacts], bool]) -> HostFacts:
         for host in self.hosts.values():
             if fits(host):
                 return host
@@ -115,7 +116,7 @@ def load(environment: Environment) -> Facts:
 
 def _read(environment: Environment, document: Any) -> Facts:
     hosts = {
-        name: Host(
+        name: HostFacts(
             name=name,
             ip=str(IPv4Address(host["ip"])),
             private_ip=str(IPv4Address(host["private_ip"])),
@@ -125,7 +126,7 @@ def _read(environment: Environment, document: Any) -> Facts:
             services=tuple(host["services"]) if "services" in host else services_of(environment.root, tier),
             aliases=tuple(host.get("aliases", ())),
             template=host.get("template", ""),
-            machine=Machine.read(host),
+            machine=Billed.read(host),
         )
         for name, host in document[environment.name].items()
     }
@@ -151,7 +152,7 @@ def write(
     """Write the three files from the stack's exports, and from the inventory's facts about each droplet."""
     bastion = next(name for name, spec in droplets.items() if spec.role == EDGE_ROLE)
     hosts = {
-        name: Host(
+        name: HostFacts(
             name=name,
             ip=str(outputs["edge_reserved_ip"] if name == bastion else droplet["public_ip"]),
             private_ip=str(droplet["private_ip"]),
@@ -161,7 +162,7 @@ def write(
             services=services_of(environment.root, spec.tier),
             aliases=spec.aliases,
             template=str(droplet.get("template_digest", "")),
-            machine=Machine.read(droplet),
+            machine=Billed.read(droplet),
         )
         for name, spec in droplets.items()
         if (droplet := outputs["droplets"].get(name))

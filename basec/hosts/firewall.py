@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from basec.hosts.agent import ensure_key
-from basec.hosts.facts import Facts, Host
+from basec.hosts.facts import Facts, HostFacts
 from basec.hosts.remote import run_script
 from basec.session import Session
 from topology.errors import RemoteError
@@ -55,7 +55,7 @@ _FRAME = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class RuleLine:
     """One rule of one host: `state` is same, missing or extra."""
 
     host: str
@@ -123,13 +123,13 @@ def _docker_words(protocol: str, port: str, source: str, target: str) -> str:
     return f"allow {protocol} {port} from {source}" + (f" to {target}" if target else "")
 
 
-def compare(host: str, wanted: Sequence[tuple[str, str]], has: Sequence[tuple[str, str]]) -> list[Line]:
+def compare(host: str, wanted: Sequence[tuple[str, str]], has: Sequence[tuple[str, str]]) -> list[RuleLine]:
     """Compare in the table's order; extra rules come last. A `deny` below the `allow` that it must stop is missing."""
     lines = []
     for chain, rule in wanted:
         present = (chain, rule) in has and not _too_late(rule, has)
-        lines.append(Line(host=host, chain=chain, rule=rule, state="same" if present else "missing"))
-    lines += [Line(host=host, chain=c, rule=r, state="extra") for c, r in has if (c, r) not in wanted]
+        lines.append(RuleLine(host=host, chain=chain, rule=rule, state="same" if present else "missing"))
+    lines += [RuleLine(host=host, chain=c, rule=r, state="extra") for c, r in has if (c, r) not in wanted]
     return lines
 
 
@@ -142,7 +142,7 @@ def _too_late(rule: str, has: Sequence[tuple[str, str]]) -> bool:
     return not same_port[0].startswith("deny ")
 
 
-def apply(session: Session, facts: Facts, host: Host) -> str:
+def apply(session: Session, facts: Facts, host: HostFacts) -> str:
     """Make the host's rules equal to the table, as `up` does after a change of it; return the script's output.
 
     Raises RemoteError. Safe to repeat, and nothing is open in between.
@@ -155,12 +155,12 @@ def apply(session: Session, facts: Facts, host: Host) -> str:
     return run_script(session, host.name, script, timeout_s=APPLY_TIMEOUT_S).strip()
 
 
-def status(session: Session, facts: Facts, hosts: Sequence[Host]) -> tuple[list[Line], list[RemoteError]]:
+def status(session: Session, facts: Facts, hosts: Sequence[HostFacts]) -> tuple[list[RuleLine], list[RemoteError]]:
     """Compare the hosts in parallel; the second list has the reason for each host that does not answer."""
     project = session.project
     addresses = {host.name: host.private_ip for host in facts.hosts.values()}
 
-    def one(host: Host) -> list[Line] | RemoteError:
+    def one(host: HostFacts) -> list[RuleLine] | RemoteError:
         try:
             output = run_script(session, host.name, PROBE, timeout_s=TIMEOUT_S)
         except RemoteError as error:

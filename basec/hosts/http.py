@@ -17,7 +17,8 @@ from typing import Any
 from typing_extensions import override
 
 from basec.hosts.facts import Facts
-from basec.local.cloud import HTTP_PORT, HTTPS_PORT, StandIn
+from basec.local.cloud import StandIn
+from topology.names import HTTP_PORT, HTTPS_PORT
 
 TIMEOUT_S = 15
 

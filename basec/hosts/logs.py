@@ -15,7 +15,7 @@ from subprocess import Popen
 
 from basec.hosts import onhost
 from basec.hosts.agent import ensure_key
-from basec.hosts.facts import Host
+from basec.hosts.facts import HostFacts
 from basec.hosts.onhost.logs import ERRORS, UNKNOWN
 from basec.hosts.remote import failure, started_program
 from basec.session import Session
@@ -31,7 +31,7 @@ BACKLOG = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class LogLine:
     """One line: the shape of `basec logs --json`. `time` is Docker's, UTC in nanoseconds, in a form that sorts as text.
 
     `level` is one of debug, info, notice, warning, error and critical; None where the format is not known.
@@ -85,11 +85,11 @@ def parse_since(text: str, key: str = "--since") -> str:
 class Logs:
     """Lines of all hosts through one queue; hosts that failed are in `errors`. As a context it ends all sessions."""
 
-    def __init__(self, session: Session, wanted: Mapping[Host, Sequence[str]], query: Query) -> None:
+    def __init__(self, session: Session, wanted: Mapping[HostFacts, Sequence[str]], query: Query) -> None:
         self._session = session
         self._wanted = wanted
         self._query = query
-        self._lines: queue.Queue[Line | None] = queue.Queue(maxsize=BACKLOG)
+        self._lines: queue.Queue[LogLine | None] = queue.Queue(maxsize=BACKLOG)
         self._sessions = ExitStack()
         self.errors: list[RemoteError] = []
 
@@ -107,7 +107,7 @@ class Logs:
     def __exit__(self, *_: object) -> None:
         self._sessions.close()
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Iterator[LogLine]:
         """Yield lines as they come, otherwise in the order of their times."""
         return self._as_they_come() if self._query.follow else iter(sorted(self._as_they_come(), key=_moment))
 
@@ -116,7 +116,7 @@ class Logs:
         """Whether nothing waits to be shown."""
         return self._lines.empty()
 
-    def _as_they_come(self) -> Iterator[Line]:
+    def _as_they_come(self) -> Iterator[LogLine]:
         running = len(self._wanted)
         while running:
             line = self._lines.get()
@@ -133,7 +133,7 @@ class Logs:
             for raw in output:
                 service, time, level, text = raw.decode(errors="replace").rstrip("\n").split(" ", 3)
                 known, message = None if level == UNKNOWN else level, UNPRINTABLE.sub("", text)
-                self._lines.put(Line(time=time, host=host, service=service, level=known, message=message))
+                self._lines.put(LogLine(time=time, host=host, service=service, level=known, message=message))
             said = errors.read().decode(errors="replace")
         code = process.wait()
         if code != 0:
@@ -141,6 +141,6 @@ class Logs:
         self._lines.put(None)
 
 
-def _moment(line: Line) -> tuple[str, str, str]:
+def _moment(line: LogLine) -> tuple[str, str, str]:
     """Return the sort key: the time; lines of one service at one time keep their order."""
     return line.time, line.host, line.service

@@ -14,8 +14,8 @@ from basec.hosts import facts, remote
 from basec.hosts.agent import ensure_key
 from basec.io.console import say
 from basec.session import Session
+from topology.dangerous_edits import REPLACE_OPS, Step, powered_off
 from topology.errors import BasecommerceError
-from topology.plan import REPLACE_OPS, Step, powered_off
 
 STOP_S = 600
 """Seconds; release.py waits up to 400 for a run that has begun, then its services get up to 140."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from basec.hosts.facts import Facts, Host
+from basec.hosts.facts import Facts, HostFacts
 from topology.errors import UsageError
 
 ALL = "all"
 """Means every host, for commands that take several."""
 
 
-def host_of(facts: Facts, name: str, command: str) -> Host:
+def host_of(facts: Facts, name: str, command: str) -> HostFacts:
     """Find a host by name or alias. Raises UsageError; for the name of a service, with the `command` for its host.
 
     `command` is what was typed before the host, such as `compose restart {}`; `{}` stands for the host.
@@ -26,14 +26,14 @@ def host_of(facts: Facts, name: str, command: str) -> Host:
     return facts.host(name)
 
 
-def hosts_of(facts: Facts, names: Sequence[str], command: str) -> list[Host]:
+def hosts_of(facts: Facts, names: Sequence[str], command: str) -> list[HostFacts]:
     """Find hosts by name; none, or `all`, means every host. Raises UsageError as `host_of` does."""
     if not names or ALL in names:
         return list(facts.hosts.values())
     return [host_of(facts, name, command) for name in names]
 
 
-def services_of(host: Host, service: str | None = None) -> tuple[str, ...]:
+def services_of(host: HostFacts, service: str | None = None) -> tuple[str, ...]:
     """Return the services of a host, or the given one. Raises UsageError, which lists the known ones."""
     if service is None:
         return host.services

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from basec.environments import Environment
-from basec.hosts import checks
+from basec.hosts import smoke_checks
 from basec.hosts.facts import Facts
 from basec.io.console import answer, coloured, say, table
 from basec.io.console import show as show_table
@@ -21,27 +21,27 @@ SETTLE_PAUSE_S = 3
 """Seconds between two rounds: the edge admits five requests a second to auth."""
 
 
-def require(environment: Environment, tenant: str, results: Sequence[checks.Result]) -> None:
+def require(environment: Environment, tenant: str, results: Sequence[smoke_checks.Result]) -> None:
     """Print the next command after a failure. Raises typer.Exit."""
     if not all(result.passed for result in results):
         say(f"hint: {way_on(environment, tenant, results)}")
         raise typer.Exit(int(ExitCode.FAILURE))
 
 
-def way_on(environment: Environment, tenant: str, results: Sequence[checks.Result]) -> str:
+def way_on(environment: Environment, tenant: str, results: Sequence[smoke_checks.Result]) -> str:
     """Return the next command after a failure."""
-    if environment.is_local and any(result.problem.startswith(checks.NO_CERTIFICATE) for result in results):
+    if environment.is_local and any(result.problem.startswith(smoke_checks.NO_CERTIFICATE) for result in results):
         return f"LOCAL_TENANTS={tenant} make up"
     return f"basec status --env {environment.name}"
 
 
-def run(session: Session, known: Facts, tenant: str, host: str | None = None) -> list[checks.Result]:
+def run(session: Session, known: Facts, tenant: str, host: str | None = None) -> list[smoke_checks.Result]:
     """Run the checks of an environment, or of one of its hosts."""
-    found = [*checks.public_checks(known, tenant), *checks.host_checks(session, known)]
-    return checks.run_all([check for check in found if host in (None, check.host)])
+    found = [*smoke_checks.public_checks(known, tenant), *smoke_checks.host_checks(session, known)]
+    return smoke_checks.run_all([check for check in found if host in (None, check.host)])
 
 
-def settle(run_checks: Callable[[], list[checks.Result]]) -> list[checks.Result]:
+def until_settled(run_checks: Callable[[], list[smoke_checks.Result]]) -> list[smoke_checks.Result]:
     """Repeat checks until all pass, at most `SETTLE_S`: after a power-on the engine has nothing to wait for."""
     deadline = time.monotonic() + SETTLE_S
     said: list[str] = []
@@ -56,7 +56,7 @@ def settle(run_checks: Callable[[], list[checks.Result]]) -> list[checks.Result]
         time.sleep(SETTLE_PAUSE_S)
 
 
-def show(environment: Environment, results: Sequence[checks.Result]) -> None:
+def show(environment: Environment, results: Sequence[smoke_checks.Result]) -> None:
     """Print the table and a line with the verdict."""
     rows = [
         (

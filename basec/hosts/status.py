@@ -16,7 +16,7 @@ import yaml
 
 from basec.hosts import onhost
 from basec.hosts.agent import ensure_key
-from basec.hosts.facts import Facts, Host
+from basec.hosts.facts import Facts, HostFacts
 from basec.hosts.remote import ask_program
 from basec.hosts.services import hosts_of
 from basec.io.files import NO_DOCUMENT
@@ -188,7 +188,7 @@ def read(session: Session, facts: Facts, names: Sequence[str]) -> Report:
     return Report(environment=session.environment.name, verdict=verdict, hosts=found)
 
 
-def _ask(session: Session, host: Host) -> HostStatus:
+def _ask(session: Session, host: HostFacts) -> HostStatus:
     try:
         document = ask_program(session, host.name, PROGRAM, [host.tier], timeout_s=TIMEOUT_S)
     except RemoteError as error:
@@ -202,14 +202,14 @@ def _ask(session: Session, host: Host) -> HostStatus:
         return _unknown(host, f"its answer cannot be read: {type(error).__name__}: {said}", reachable=True)
 
 
-def _unknown(host: Host, problem: str, *, reachable: bool) -> HostStatus:
+def _unknown(host: HostFacts, problem: str, *, reachable: bool) -> HostStatus:
     new = host.template or None
     return HostStatus(
         name=host.name, role=host.role, reachable=reachable, problems=[problem], template_for_new_machines=new
     )
 
 
-def judge(host: Host, document: dict[str, Any]) -> HostStatus:
+def judge(host: HostFacts, document: dict[str, Any]) -> HostStatus:
     """Build the status of a host from the output of the program on it."""
     containers = [_container(raw, document["now"]) for raw in document["containers"]]
     found = {container.service for container in containers}

@@ -65,9 +65,13 @@ def show(*drawn: Table | Text | Panel, progress: bool = False, whole: bool = Fal
         if console.is_terminal:
             console.print(each, soft_wrap=whole or isinstance(each, Text))
             continue
-        with console.capture() as captured:
-            console.print(each, soft_wrap=isinstance(each, Text))
-        console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+        if isinstance(each, Text):
+            plain = each.plain
+        else:
+            with console.capture() as captured:
+                console.print(each)
+            plain = captured.get()
+        console.file.write("".join(f"{line.rstrip()}\n" for line in plain.splitlines() or [""]))
         console.file.flush()
 
 

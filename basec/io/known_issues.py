@@ -38,7 +38,7 @@ MESSAGES = (
     ("BC-E062", "refused, because it is not in the plan"),
     ("BC-E064", "wrong host key"),
     ("BC-E065", "login refused"),
-    ("BC-E068", "a release wants"),
+    ("BC-E068", "a release needs"),
     ("BC-E069", "the metrics agent does not run"),
     ("BC-E070", "the metrics agent cannot reach the metadata address"),
     ("BC-E071", "events wait in the outbox"),

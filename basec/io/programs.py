@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from basec.environments import PROJECT, ROOT, cache_directory
+from basec.environments import ROOT, cache_directory
 from basec.io.console import say
 from topology.errors import BasecommerceError, ExitCode, HostCheckError
+from topology.names import PROJECT
 
 OnLine = Callable[[str], None]
 STOP_GRACE_S = 1.0

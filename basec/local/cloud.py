@@ -9,9 +9,7 @@ from pathlib import Path
 from basec.environments import Environment
 from basec.io.files import NO_DOCUMENT, damaged
 from topology.errors import UsageError
-
-HTTP_PORT, HTTPS_PORT = 80, 443
-"""The ports that an address may omit."""
+from topology.names import HTTPS_PORT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,19 +13,17 @@ from typing import Any
 
 import yaml
 
-from basec.environments import PROJECT, Environment
+from basec.environments import ROOT, Environment
 from basec.io.files import write_private
 from basec.io.programs import LOCAL_CLOUD
 from basec.local.cloud import LocalCloud
 from basec.secrets.secret_values import FAKE_TOKENS
-from basec.secrets.stack_file import SETTINGS_KEY, StackFile
+from basec.secrets.stack_file import StackFile
 from topology.inventory import load_inventory
+from topology.names import PROJECT, SETTINGS_KEY
 from topology.project import required_secrets
 from topology.settings import OPTIONAL_SECRET_KEYS
-
-TEMPLATE = "Pulumi.local.yaml"
-PLUGIN_VERSIONS = {"digitalocean": "4.84.1", "cloudflare": "6.23.1", "command": "1.2.1"}
-"""The plugins that the SDKs of requirements.txt request from the engine."""
+from topology.versions import provider_pins
 
 
 def settings_of(template: Mapping[str, Any], cloud: LocalCloud, built: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -59,7 +57,7 @@ def render_project(environment: Environment, program: Path | None = None) -> Non
     """
     for name in ("state", "home", "cloud"):
         (environment.work_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-    providers = [_plugin(environment, name, version) for name, version in PLUGIN_VERSIONS.items()]
+    providers = [_plugin(environment, name, version) for name, version in provider_pins(ROOT).items()]
     # For plain `pulumi`; basec runs the program itself.
     runtime = {"name": "python", "options": {"virtualenv": sys.prefix}}
     project = {

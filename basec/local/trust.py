@@ -19,10 +19,11 @@ from pathlib import Path
 
 from cryptography import x509
 
-from basec.environments import PROJECT, Environment
+from basec.environments import Environment
 from basec.io.console import say
 from basec.io.files import damaged
 from topology.errors import BasecommerceError, UsageError
+from topology.names import PROJECT
 
 CHROMIUM, CHROMIUM_NEW = ".pki/nssdb", ".local/share/pki/nssdb"
 """Below the home directory. If the first exists, Chromium ignores the second, which it creates on its own: so the

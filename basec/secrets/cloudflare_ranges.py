@@ -13,10 +13,11 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap
 
 from basec.environments import Environment
-from basec.secrets.stack_file import SETTINGS_KEY, read_mapping
+from basec.secrets.stack_file import read_mapping
 from basec.secrets.yaml_edit import edit_yaml, replace_items
 from topology.errors import BasecommerceError, UsageError
 from topology.files import check_model
+from topology.names import SETTINGS_KEY
 from topology.settings import CloudflareSettings, Settings
 
 PUBLISHED = "https://www.cloudflare.com/ips-v4"
@@ -40,7 +41,7 @@ class Ranges:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class RangesChange:
     """What a refresh does to a file."""
 
     before: Ranges
@@ -66,7 +67,7 @@ def read(environment: Environment) -> Ranges:
     return _ranges(settings.cloudflare)
 
 
-def refresh(environment: Environment, today: datetime.date, url: str = PUBLISHED) -> Change:
+def refresh(environment: Environment, today: datetime.date, url: str = PUBLISHED) -> RangesChange:
     """Put the published list and its date into the stack's file. Raises BasecommerceError, with nothing changed."""
     if environment.is_local:
         raise UsageError(
@@ -82,7 +83,7 @@ def refresh(environment: Environment, today: datetime.date, url: str = PUBLISHED
         section["ranges_date"] = str(after.day)
 
     edit_yaml(environment.stack_file, renew)
-    return Change(before=before, after=after)
+    return RangesChange(before=before, after=after)
 
 
 def fetch(url: str) -> list[str]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from basec.environments import Environment
-from basec.secrets.certificates import new_client_certificate, new_origin_key, origin_csr
+from basec.secrets.origin_certificates import new_client_certificate, new_origin_key, origin_csr
 from basec.secrets.secret_values import generate
 from basec.secrets.stack_file import StackFile, full_key
 from topology.errors import UsageError
 from topology.inventory import load_inventory
+from topology.names import CLOUDFLARE_TOKEN, DEMO_PASSWORD, DIGITALOCEAN_TOKEN, HOST_KEY, LOGIN_KEY
 from topology.project import required_secrets
 from topology.settings import is_password
 from topology.tls import ORIGIN_CSR, ORIGIN_KEY, PULL_CERTIFICATE, PULL_KEY, pull_authorities, pull_leaf
@@ -28,7 +29,7 @@ NOTES = {
     "edge forgets the old authority",
 }
 """What the operator should know before, by name."""
-BY_HAND = ("demo_password", "login_private_key", "host_key_", "digitalocean:token", "cloudflare:apiToken")
+BY_HAND = (DEMO_PASSWORD, LOGIN_KEY, HOST_KEY, DIGITALOCEAN_TOKEN, CLOUDFLARE_TOKEN)
 """Prefixes of secrets that need a person; docs/runbooks/rotate-secrets.md has a line for each."""
 
 

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from basec.secrets import certificates
+from basec.secrets import origin_certificates
+from topology.names import CLOUDFLARE_TOKEN, DEMO_PASSWORD, DIGITALOCEAN_TOKEN, HOST_KEY, LOGIN_KEY
 from topology.settings import TLS_KEYS, is_password
 
 PASSWORD_BYTES = 24
 """192 bits; `token_urlsafe` returns letters, digits, `-` and `_`, the only ones that migrations take (contract 3.1)."""
-HOST_KEY_PREFIX = "host_key_"
 FAKE_TOKENS = {
-    "digitalocean:token": "dop_v1_fake-token-of-a-local-cloud",
-    "cloudflare:apiToken": "fake-token-of-a-local-cloud-000000000000",
+    DIGITALOCEAN_TOKEN: "dop_v1_fake-token-of-a-local-cloud",
+    CLOUDFLARE_TOKEN: "fake-token-of-a-local-cloud-000000000000",
 }
 """Obvious fakes: a real provider could not reach an account with them."""
 
@@ -40,15 +40,15 @@ def new_ed25519_key() -> str:
 
 
 GENERATORS: Mapping[str, Callable[[], str]] = {
-    "demo_password": new_password,
-    "login_private_key": new_ed25519_key,
+    DEMO_PASSWORD: new_password,
+    LOGIN_KEY: new_ed25519_key,
 }
 """By name without `basecommerce:`, beside passwords and the `host_key_*` of each droplet."""
 
 
 def generate(name: str) -> str:
     """Build a new value. Raises KeyError for a secret that only a provider can issue."""
-    if name.startswith(HOST_KEY_PREFIX):
+    if name.startswith(HOST_KEY):
         return new_ed25519_key()
     return new_password() if is_password(name) else GENERATORS[name]()
 
@@ -62,7 +62,7 @@ def make_missing(names: Collection[str], domain: str | None, read: Callable[[str
     made = {name: generate(name) for name in names if name not in TOKENS and name not in TLS_KEYS}
     if domain is None or not set(names) & set(TLS_KEYS):
         return made
-    return {**made, **certificates.fill(names, read, domain)}
+    return {**made, **origin_certificates.fill(names, read, domain)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +76,13 @@ class Token:
 
 
 TOKENS: Mapping[str, Token] = {
-    "digitalocean:token": Token(
+    DIGITALOCEAN_TOKEN: Token(
         variable="DIGITALOCEAN_TOKEN",
         shape=re.compile(r"dop_v1_[0-9a-f]{64}"),
         looks="`dop_v1_` and 64 hexadecimal digits",
         where="DigitalOcean: API > Tokens, with the right to write",
     ),
-    "cloudflare:apiToken": Token(
+    CLOUDFLARE_TOKEN: Token(
         variable="CLOUDFLARE_API_TOKEN",
         shape=re.compile(r"[A-Za-z0-9_-]{40,}"),
         looks="40 or more letters, digits, `_` and `-`; the 37 digits of a global API key are none",

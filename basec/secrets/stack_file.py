@@ -12,7 +12,7 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap
 
-from basec.environments import PROJECT, Environment
+from basec.environments import Environment
 from basec.io.files import PRIVATE, write_private
 from basec.secrets import passphrase_file
 from basec.secrets.passphrase import Crypter, WrongPassphraseError
@@ -20,9 +20,8 @@ from basec.secrets.secret_values import make_missing
 from basec.secrets.yaml_edit import edit_yaml, put
 from topology.errors import ConfigurationError, Problem
 from topology.files import dump_yaml, read_yaml
-from topology.stack_file import MADE_KEY, SALT_KEY
+from topology.names import MADE_KEY, PROJECT, SALT_KEY, SETTINGS_KEY
 
-SETTINGS_KEY = "basecommerce:settings"
 MARK_LENGTH = 8
 """Of the mark in `MADE_KEY` for its value: a value set by other means has no date, rather than a wrong one."""
 
@@ -34,6 +33,13 @@ def read_mapping(path: Path) -> dict[str, Any]:
         text = f"expected a mapping, got a {type(document).__name__}"
         raise ConfigurationError([Problem(file=path.name, path="", message=text, hint="see Pulumi.local.yaml")])
     return document
+
+
+def plain_config(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a stack's file has in clear: a copy of it must be judged as the file is, secrets or not."""
+    config = document.get("config")
+    entries = config.items() if isinstance(config, Mapping) else ()
+    return {key: value for key, value in entries if not (isinstance(value, Mapping) and set(value) == {"secure"})}
 
 
 class StackFile:
@@ -64,7 +70,7 @@ class StackFile:
     def secret_names(self) -> frozenset[str]:
         """The keys that hold an encrypted value, without the project's own prefix (`digitalocean:token` keeps its)."""
         keys = (key for key, value in self.config.items() if isinstance(value, Mapping) and set(value) == {"secure"})
-        return frozenset(key.removeprefix("basecommerce:") for key in keys)
+        return frozenset(key.removeprefix(f"{PROJECT}:") for key in keys)
 
     def secret(self, key: str) -> str:
         """Decrypt the value of one key, e.g. `basecommerce:login_private_key`. Raises ConfigurationError."""

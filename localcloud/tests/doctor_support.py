@@ -17,7 +17,7 @@ from localcloud import doctor
 from localcloud.allocate import allocate
 from localcloud.config import CloudConfig, Mode
 from localcloud.doctor import Ports, examine
-from localcloud.findings import Finding, Host, Status
+from localcloud.findings import CheckedHost, Finding, Status
 
 GIB = 2**30
 FREE = Ports(0, 0)
@@ -40,7 +40,7 @@ FILES = {
 
 
 @dataclass(frozen=True)
-class FakeHost(Host):
+class FakeHost(CheckedHost):
     """A machine of files, whose programs have answers from the test; the first matching word counts."""
 
     answers: dict[str, Callable[[], tuple[int, str]]] = field(default_factory=dict)
@@ -83,7 +83,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     return make
 
 
-def remove(host: Host, name: str) -> None:
+def remove(host: CheckedHost, name: str) -> None:
     (host.root / name).unlink()
 
 
@@ -92,7 +92,7 @@ def config_of(tmp_path: Path) -> CloudConfig:
     return allocate(directory=directory, name="local", mode=Mode.DRY, cache=tmp_path / "cache", http_port=None)
 
 
-def only_problem(host: Host) -> Finding:
+def only_problem(host: CheckedHost) -> Finding:
     """Run all checks and return the one that is not ok."""
     problems = [finding for finding in examine(host, config=None, ports=FREE) if finding.status is not Status.OK]
     assert len(problems) == 1, problems

@@ -11,7 +11,7 @@ import pytest
 
 from localcloud import distribution
 from localcloud.doctor import examine
-from localcloud.findings import Finding, Host, Status
+from localcloud.findings import CheckedHost, Finding, Status
 from localcloud.naming import NAMESPACE
 from localcloud.tests.doctor_support import FREE, KEYRING, OS_RELEASES, SOURCES, Machine, only_problem, remove
 
@@ -20,7 +20,7 @@ RASPBERRY_SOURCES = "deb http://pi.example/debian/ bookworm main\n"
 FURTHER = "docs/hosts.md lists what may differ"
 
 
-def system_of(host: Host, release: str) -> Finding:
+def system_of(host: CheckedHost, release: str) -> Finding:
     (host.root / "etc/os-release").write_text((OS_RELEASES / release).read_text())
     return distribution.system(host)
 

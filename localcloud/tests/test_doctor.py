@@ -16,7 +16,7 @@ import pytest
 from localcloud import __main__ as program
 from localcloud import doctor, findings, remedies
 from localcloud.doctor import Ports, examine
-from localcloud.findings import Host, Status
+from localcloud.findings import CheckedHost, Status
 from localcloud.tests.doctor_support import FILES, FREE, GIB, Machine, config_of, only_problem, remove
 
 CHECKS = (
@@ -36,7 +36,7 @@ def test_a_good_machine_passes_every_check_and_nothing_is_touched(machine: Machi
 def test_an_engine_that_is_stopped_is_started_and_said(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Path] = []
 
-    def start(_: Host, log: Path) -> str:
+    def start(_: CheckedHost, log: Path) -> str:
         started.append(log)
         return "started dockerd"
 
@@ -297,7 +297,7 @@ def test_the_program_prints_a_finding_a_line_and_ends_with_3(
 ) -> None:
     host = machine()
     host.absent.add("apt-get")
-    monkeypatch.setattr(findings, "Host", lambda *_, **__: host)
+    monkeypatch.setattr(findings, "CheckedHost", lambda *_, **__: host)
     assert program.main(["doctor", "--http-port", "0", "--https-port", "0"]) == 3
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["check"] for line in lines] == ["system"]
@@ -307,6 +307,6 @@ def test_programs_of_administrators_are_found_without_their_directories_on_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    run = Host(tmp_path, repair=False).run("sh", "-c", "echo $PATH; no-such-program")
+    run = CheckedHost(tmp_path, repair=False).run("sh", "-c", "echo $PATH; no-such-program")
     assert run.stdout == "/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin\n"
-    assert Host(tmp_path, repair=False).run("no-such-program").returncode == 127
+    assert CheckedHost(tmp_path, repair=False).run("no-such-program").returncode == 127

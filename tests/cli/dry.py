@@ -17,13 +17,14 @@ import yaml
 from basec import environments, main
 from basec.environments import Environment
 from basec.io.console import stderr
-from basec.local.rendering import PLUGIN_VERSIONS, fill_secrets
+from basec.local.rendering import fill_secrets
 from basec.secrets.stack_file import StackFile
 from localcloud.allocate import allocate
 from localcloud.config import Mode
 from localcloud.tests import kept
 from tests.cli.cloud_clone import no_ssh
 from tests.cli.conftest import REPOSITORY, Outcome, copy_program
+from topology.versions import provider_pins
 
 LOCAL = "local-dry"
 
@@ -149,7 +150,7 @@ def production_stack(root: Path, patch: pytest.MonkeyPatch) -> DryStack:
     directory = root / "cloud-of-production"
     config = allocate(directory=directory, name="production", mode=Mode.DRY, cache=root / "cache", http_port=None)
     providers = []
-    for name, version in PLUGIN_VERSIONS.items():
+    for name, version in provider_pins(REPOSITORY).items():
         script = directory / "plugins" / name / f"pulumi-resource-{name}"
         script.parent.mkdir(parents=True)
         script.write_text(

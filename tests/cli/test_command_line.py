@@ -243,7 +243,7 @@ def test_no_file_of_basec_hides_a_module_of_python_or_of_its_clone(tmp_path: Pat
     code = f"""
 import importlib, sys
 def run():
-    for name in {names} + ["topology.plan"]:
+    for name in {names} + ["topology.dangerous_edits"]:
         try:
             print(name, importlib.import_module(name).__file__)
         except ModuleNotFoundError:
@@ -254,7 +254,7 @@ def run():
         [tmp_path / command[0], *command[1:]], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     found = dict(line.split(" ", 1) for line in run.stdout.splitlines())
-    assert found.pop("topology.plan") == str(tmp_path / "topology/plan.py")
+    assert found.pop("topology.dangerous_edits") == str(tmp_path / "topology/dangerous_edits.py")
     assert {"io", "secrets"} <= set(found), "modules of Python that have a namesake here"
     assert [name for name, path in found.items() if path.startswith(str(tmp_path / "basec"))] == []
 

@@ -13,8 +13,8 @@ from basec.hosts import facts
 from tests.cli.conftest import Run
 from tests.cli.fake_droplets import DROPLETS
 from tests.cli.test_facts import KEY
-from topology.costs import Machine
-from topology.plan import Step
+from topology.costs import Billed
+from topology.dangerous_edits import Step
 
 DROPLET = {"public_ip": "198.51.100.8", "private_ip": "10.77.0.8"}
 BILLED = {
@@ -60,7 +60,7 @@ def test_machines_that_no_export_tells_of_have_an_unknown_price() -> None:
     assert deployed_machines({}, [Step(op="same", urn=urn)]) is None
     assert deployed_machines({}, [Step(op="create", urn=urn)]) == {}
     told = deployed_machines({"droplets": {"infra": BILLED["infra"]}}, [Step(op="same", urn=urn)])
-    assert told == {"infra": Machine(size="s-1vcpu-2gb", volume_gib=10, reserved_ip=False)}
+    assert told == {"infra": Billed(size="s-1vcpu-2gb", volume_gib=10, reserved_ip=False)}
 
 
 def test_what_a_script_gets(basec: Run, clone: Path) -> None:

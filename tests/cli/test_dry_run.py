@@ -11,7 +11,8 @@ from basec.engine.dry_run import rehearsal
 from basec.environments import resolve
 from basec.session import Session
 from policy.pack import judge_files
-from policy.stack import STACK_FILE_VARIABLE, load_stack
+from policy.stack import load_stack
+from topology.names import STACK_FILE_VARIABLE
 
 CLEAR = "hunter2-in-clear"
 

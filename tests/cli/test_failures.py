@@ -168,7 +168,7 @@ def test_what_the_plan_misses_after_a_failure_is_counted_and_is_no_failure() -> 
     view = failed_view()
     assert set(view.failures) == {ACTIVATION}
     assert view.unreached == {ZONE}
-    assert view.violation == "", "what does not fit after a failure is no edit of somebody's"
+    assert view.plan_mismatch == "", "what does not fit after a failure is no edit of somebody's"
 
 
 def test_what_a_refresh_does_not_find_is_gone_and_what_is_deleted_is_not() -> None:

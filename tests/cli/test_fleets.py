@@ -6,13 +6,13 @@ Dry: no machine runs here. docs/known-issues.md says what of it was never run.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from bench.fleet import copy_application
 from tests.cli.dry import DryStack, clone_of_the_program, local_stack
 
 pytestmark = pytest.mark.engine
@@ -20,15 +20,15 @@ pytestmark = pytest.mark.engine
 NAMES = {"infra": "store-1", "vertical": "shop", "edge": "front"}
 DROPLET = {"size": "s-1vcpu-1gb", "image": "debian-13-x64"}
 MORE_DROPLETS = {
-    "tools": {"role": "vertical", "vertical": "tools", **DROPLET},
+    "tools-2": {"role": "vertical", "vertical": "tools-2", **DROPLET},
     "front-two": {"role": "edge", **DROPLET},
 }
 MORE_RULES = [
-    {"name": "tools-http", "droplet": "tools", "protocol": "tcp", "ports": [8000], "from": ["front", "front-two"]},
-    {"name": "tools-ssh", "droplet": "tools", "protocol": "tcp", "ports": [22], "from": ["front"]},
+    {"name": "tools-2-http", "droplet": "tools-2", "protocol": "tcp", "ports": [8000], "from": ["front", "front-two"]},
+    {"name": "tools-2-ssh", "droplet": "tools-2", "protocol": "tcp", "ports": [22], "from": ["front"]},
     {"name": "front-two-ssh", "droplet": "front-two", "protocol": "tcp", "ports": [22], "from": ["front"]},
     {"name": "front-two-http", "droplet": "front-two", "protocol": "tcp", "ports": [80, 443], "from": ["cloudflare"]},
-    {"name": "postgres-2", "droplet": "store-1", "protocol": "tcp", "ports": [5432], "from": ["tools", "front-two"]},
+    {"name": "postgres-2", "droplet": "store-1", "protocol": "tcp", "ports": [5432], "from": ["tools-2", "front-two"]},
 ]
 
 
@@ -43,23 +43,11 @@ def other_fleet(path: Path) -> None:
     path.write_text(yaml.safe_dump(document, sort_keys=False))
 
 
-def second_vertical(root: Path) -> None:
-    """Write `compose/tools/`: construction's folder, for an application of another name."""
-    folder = root / "compose/tools"
-    shutil.copytree(root / "compose/vertical", folder)
-    (folder / "construction").rename(folder / "tools")
-    for path in (each for each in folder.rglob("*") if each.is_file()):
-        text = path.read_text().replace("construction", "tools").replace("CONSTRUCTION", "TOOLS")
-        path.write_text(
-            text.replace("[vertical]", "[tools]").replace("  vertical:", "  tools:").replace("bc-vertical", "bc-tools")
-        )
-
-
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DryStack]:
     with clone_of_the_program(tmp_path_factory.mktemp("fleet")) as root:
         other_fleet(root / "inventory.yaml")
-        second_vertical(root)
+        copy_application(root, "tools-2")
         made = local_stack(root)
         made.basec("up")
         yield made
@@ -74,8 +62,8 @@ def stage_of(stack: DryStack, droplet: str) -> set[str]:
 
 def test_droplets_of_a_stage_stand_side_by_side_and_each_stage_waits_for_the_one_before(stack: DryStack) -> None:
     assert stage_of(stack, "store-1") == set()
-    assert stage_of(stack, "shop") == stage_of(stack, "tools") == {"store-1"}
-    assert stage_of(stack, "front") == stage_of(stack, "front-two") == {"store-1", "shop", "tools"}
+    assert stage_of(stack, "shop") == stage_of(stack, "tools-2") == {"store-1"}
+    assert stage_of(stack, "front") == stage_of(stack, "front-two") == {"store-1", "shop", "tools-2"}
 
 
 def test_each_application_has_a_bundle_and_secrets_of_its_own(stack: DryStack) -> None:
@@ -87,14 +75,14 @@ def test_each_application_has_a_bundle_and_secrets_of_its_own(stack: DryStack) -
     assert tiers == {
         "store-1-stack-activation": {"infra"},
         "shop-stack-activation": {"vertical"},
-        "tools-stack-activation": {"tools"},
+        "tools-2-stack-activation": {"tools-2"},
         "front-stack-activation": {"edge"},
         "front-two-stack-activation": {"edge"},
     }
     uses = {line.split()[0]: line for line in stack.basec("secrets list").stdout.splitlines() if line.strip()}
-    assert "tools: tools.env" in uses["database_password_tools"]
-    assert "vertical" not in uses["database_password_tools"]
-    assert "tools" not in uses["database_password_construction"]
+    assert "tools-2: tools-2.env" in uses["database_password_tools-2"]
+    assert "vertical" not in uses["database_password_tools-2"]
+    assert "tools-2" not in uses["database_password_construction"]
 
 
 def test_every_host_is_reached_through_the_first_edge(stack: DryStack) -> None:

@@ -19,8 +19,9 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import language_pb2
 from pulumi.runtime.proto.language_pb2_grpc import LanguageRuntimeStub
 
-from basec.local.rendering import PLUGIN_VERSIONS
+from tests.cli.conftest import REPOSITORY
 from toolchain.pulumi_cli import HERE, HOST, VERSION
+from topology.versions import provider_pins
 
 PROGRAM = """\
 #!/bin/sh
@@ -155,7 +156,7 @@ def test_what_it_is_and_what_the_program_needs(host: Any, project: Path) -> None
     assert (about.executable, about.version) == (sys.executable, sys.version.split()[0])
     packages = host.GetRequiredPackages(language_pb2.GetRequiredPackagesRequest()).packages
     assert {each.name: each.version for each in packages} == {
-        name: f"v{version}" for name, version in PLUGIN_VERSIONS.items()
+        name: f"v{version}" for name, version in provider_pins(REPOSITORY).items()
     }
 
 

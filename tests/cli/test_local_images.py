@@ -11,12 +11,13 @@ from basec.environments import Environment
 from basec.io import programs
 from basec.local.cloud import LocalCloud
 from basec.local.images import kept_images, require_images
-from basec.local.rendering import TEMPLATE, settings_of
+from basec.local.rendering import settings_of
 from basec.session import Session
 from localcloud.allocate import allocate
 from localcloud.config import Mode
 from tests.cli.conftest import Run
 from topology.errors import ExitCode
+from topology.names import LOCAL_TEMPLATE
 from topology.project import load_project
 from topology.settings import OPTIONAL_SECRET_KEYS, SECRET_KEYS
 
@@ -43,7 +44,7 @@ def environment(clone: Path) -> Environment:
 
 
 def images(environment: Environment, *edits: tuple[str, str]) -> dict[str, Any]:
-    template = environment.root / TEMPLATE
+    template = environment.root / LOCAL_TEMPLATE
     for old, new in edits:
         assert old in template.read_text()
         template.write_text(template.read_text().replace(old, new))

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from basec.engine import locks
-from basec.engine.locks import Lock, LockedError, locks_in, settle, turn
+from basec.engine.locks import Lock, LockedError, clear_stale_locks, locks_in, turn
 from basec.environments import Environment
 from tests.cli.conftest import REPOSITORY
 
@@ -63,7 +63,7 @@ def test_the_lock_of_a_dead_process_is_cleared_and_said(
 ) -> None:
     pid = dead_pid()
     path = lock(environment, pid)
-    settle(environment)
+    clear_stale_locks(environment)
     assert list(path.parent.iterdir()) == []
     assert capfd.readouterr().err == (
         f"local: cleared the lock of process {pid} of ana on {HERE}, since {SINCE}, which is gone\n"
@@ -72,7 +72,7 @@ def test_the_lock_of_a_dead_process_is_cleared_and_said(
 
 def test_a_number_that_now_belongs_to_another_program_is_a_dead_holder(environment: Environment) -> None:
     path = lock(environment, os.getpid())
-    settle(environment)
+    clear_stale_locks(environment)
     assert not path.exists()
 
 
@@ -92,7 +92,7 @@ def test_a_live_holder_keeps_its_lock_and_is_named_at_once(
     path = lock(environment, running.pid)
     start = time.monotonic()
     with pytest.raises(LockedError) as caught:
-        settle(environment)
+        clear_stale_locks(environment)
     assert time.monotonic() - start < 1
     assert caught.value.render() == (
         f"basec: local: locked by process {running.pid} of ana on {HERE}, since {SINCE}\n"
@@ -118,7 +118,7 @@ def test_an_engine_that_lost_its_basec_is_waited_for(
 ) -> None:
     path = lock(environment, orphan.pid)
     monkeypatch.setattr("time.sleep", lambda _: path.unlink(missing_ok=True))  # the holder ends and releases
-    settle(environment)
+    clear_stale_locks(environment)
     said = f"local: process {orphan.pid} of ana on {HERE}, since {SINCE} was told to stop; waiting for it to end\n"
     assert capfd.readouterr().err == said
 
@@ -129,7 +129,7 @@ def test_an_engine_that_never_stops_is_waited_for_only_so_long(
     monkeypatch.setattr(locks, "ORPHAN_WAIT_S", 0.5)
     path = lock(environment, orphan.pid)
     with pytest.raises(LockedError, match=f"locked by process {orphan.pid} "):
-        settle(environment)
+        clear_stale_locks(environment)
     assert path.exists()
 
 
@@ -139,13 +139,13 @@ def test_an_engine_that_somebody_started_by_hand_is_no_orphan(
     monkeypatch.setattr(locks, "RUN_VARIABLE", "A_VARIABLE_THAT_IT_DOES_NOT_HAVE")
     lock(environment, orphan.pid)
     with pytest.raises(LockedError):
-        settle(environment)
+        clear_stale_locks(environment)
 
 
 def test_the_lock_of_another_machine_is_never_cleared(environment: Environment) -> None:
     path = lock(environment, dead_pid(), host="elsewhere")
     with pytest.raises(LockedError, match="is that machine gone for good") as caught:
-        settle(environment)
+        clear_stale_locks(environment)
     assert " on elsewhere, since " in caught.value.message
     assert path.exists()
 
@@ -157,7 +157,7 @@ def test_a_holder_elsewhere_is_not_judged_by_the_processes_here() -> None:
 def test_a_lock_that_cannot_be_read_is_left_alone(environment: Environment) -> None:
     path = lock(environment, 1)
     path.write_text("")
-    settle(environment)
+    clear_stale_locks(environment)
     assert path.exists()
 
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from basec.engine import policy
+from basec.engine import policy_pack
 from basec.engine.progress import ProgressView
 from basec.environments import resolve
 from tests.cli.conftest import DRY_NAME, REPOSITORY
@@ -48,7 +48,7 @@ def view_of(*events: SimpleNamespace, preview: bool = True) -> tuple[str, Progre
 
 def test_a_refusal_is_a_block_for_each_case_in_the_order_of_rules() -> None:
     _, view = view_of(event("BC10", "mandatory", "monitoring: off"), event("BC05", "mandatory", "ipv6: true"))
-    error = policy.PolicyError("staging", view.violations)
+    error = policy_pack.PolicyError("staging", view.violations)
     assert error.exit_code == ExitCode.REFUSED
     lines = error.render().splitlines()
     assert lines[:2] == ["basec: staging: refused by the rules, nothing was touched", "2 violations of 2 rules"]
@@ -66,16 +66,16 @@ def test_a_refusal_is_a_block_for_each_case_in_the_order_of_rules() -> None:
 def test_advice_is_one_line_of_the_preview_and_refuses_nothing() -> None:
     text, view = view_of(event("BC04", "advisory", "tcp 1-65535"))
     assert text == "  advice: BC04 edge-droplet (Droplet): tcp 1-65535; wanted: w\n"
-    assert not policy.refused(view.violations)
+    assert not policy_pack.refused(view.violations)
     assert view_of(event("BC04", "advisory", "tcp 1-65535"), preview=False)[0] == ""
 
 
 def test_the_pack_gets_our_interpreter_and_the_stacks_file() -> None:
-    given = policy.variables(resolve("staging"))
+    given = policy_pack.variables(resolve("staging"))
     assert given["PATH"].split(":")[0] == str(Path(sys.executable).parent)
     assert given["BASECOMMERCE_STACK_FILE"].endswith("/Pulumi.staging.yaml")
-    assert (REPOSITORY / policy.PACK).is_file()
-    assert os.access(REPOSITORY / policy.PACK, os.X_OK)
+    assert (REPOSITORY / policy_pack.PACK).is_file()
+    assert os.access(REPOSITORY / policy_pack.PACK, os.X_OK)
 
 
 @pytest.mark.engine

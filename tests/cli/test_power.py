@@ -13,8 +13,9 @@ from basec.hosts import power, remote
 from basec.session import Session
 from tests.cli import fake_droplets
 from tests.cli.dry import DryStack, local_stack_that_is_up
+from topology.dangerous_edits import Step
 from topology.errors import RemoteError
-from topology.plan import DROPLET, Step
+from topology.names import DROPLET
 
 HEAD = f"urn:pulumi:local::basecommerce::basecommerce:droplet:Droplet${DROPLET}::"
 CLOUD = {"mode": "real", "public_subnet": "198.51.100.0/24", "cloudflare_address": "198.51.100.2"}

@@ -12,8 +12,8 @@ from basec.engine import bring_up
 from basec.environments import ROOT, Environment
 from basec.io import programs
 from basec.io.console import Stages
-from basec.local.rendering import TEMPLATE
 from basec.session import Session
+from topology.names import LOCAL_TEMPLATE
 
 BUILT = {"tag": "reference-0123456789ab", "for": "reference", "services": {}, "references": []}
 
@@ -32,7 +32,7 @@ def test_nothing_is_powered_on_before_its_images_are_built(monkeypatch: pytest.M
 
     monkeypatch.setattr(programs.Program, "run", run)
     monkeypatch.setattr(bring_up, "require_host", lambda _environment: told.append("host is checked"))
-    (tmp_path / TEMPLATE).write_text((ROOT / TEMPLATE).read_text())
+    (tmp_path / LOCAL_TEMPLATE).write_text((ROOT / LOCAL_TEMPLATE).read_text())
     binary, images = bring_up._prepare_machine(Session(Environment(name="local", root=tmp_path)), Stages())
     assert (binary, images) == (Path("/a/pulumi"), BUILT)
     assert told[0] == "host is checked"

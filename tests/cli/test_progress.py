@@ -144,7 +144,7 @@ VIOLATION = (
 
 def test_a_violated_plan_is_told_without_the_values_that_the_engine_tells() -> None:
     text, view = shown(diagnostic("", VIOLATION))
-    assert view.violation == "edge (Droplet): properties changed (stdin)"
+    assert view.plan_mismatch == "edge (Droplet): properties changed (stdin)"
     assert "s3cret" not in text
     assert view.failures == {}
 

@@ -78,7 +78,7 @@ def test_a_lock_of_somebody_else_is_respected_by_all_but_the_command_that_remove
     def held(environment: Environment) -> None:
         raise locks.LockedError(f"basec: {environment.name}: locked", "wait")
 
-    monkeypatch.setattr(pulumi, "settle", held)
+    monkeypatch.setattr(pulumi, "clear_stale_locks", held)
     assert basec("pulumi", "--env", "staging", "--", "refresh").code == 1
     assert not (cli / "arguments").exists()
     assert basec("pulumi", "--env", "staging", "--", "cancel", "--yes").code == 7

@@ -33,7 +33,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
 @pytest.fixture
 def known() -> facts.Facts:
     here = "infra"
-    host = facts.Host(
+    host = facts.HostFacts(
         name=here, ip="", private_ip="10.0.0.2", user="basec", role=here, tier=here, services=(), aliases=()
     )
     return facts.Facts(environment="local", domain="localhost", stand_in=None, hosts={here: host})

@@ -15,8 +15,9 @@ from basec.engine.review import document, effects, screen
 from basec.engine.review.changes import Review, review
 from basec.engine.review.releases import compare_releases
 from basec.engine.review.sentences import by_host
-from basec.engine.review.values import LATER, SECRET, UNKNOWN, PropertyChange, compare, line_diff
-from topology.plan import Step
+from basec.engine.review.values import LATER, SECRET, PropertyChange, compare, line_diff
+from topology.dangerous_edits import Step
+from topology.names import UNKNOWN_TEXT
 
 HEAD = "urn:pulumi:staging::basecommerce::"
 DROPLET = HEAD + "basecommerce:droplet:Droplet$digitalocean:index/droplet:Droplet::infra-droplet"
@@ -81,7 +82,7 @@ def drawn(found: Review, width: int = 120) -> str:
         ({"tags": ["x"]}, {"tags": ["x", "y"]}, "tags", "added", (None, "y")),
         ({"tags": ["x", "y"]}, {"tags": ["y"]}, "tags", "removed", ("x", None)),
         ({"tags": ["x", "y"]}, {"tags": ["y", "x"]}, "tags", "changed", (["x", "y"], ["y", "x"])),
-        ({"ip": "a"}, {"ip": UNKNOWN}, "ip", "changed", ("a", LATER)),
+        ({"ip": "a"}, {"ip": UNKNOWN_TEXT}, "ip", "changed", ("a", LATER)),
         ({"key": SECRET}, {"key": "a"}, "key", "changed", (SECRET, "a")),
         ({"a": 1, "__defaults": []}, {"a": 2, "__defaults": ["a"]}, "a", "changed", (1, 2)),
     ],

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from basec.hosts.facts import Facts, Host
+from basec.hosts.facts import Facts, HostFacts
 from basec.hosts.services import host_of, hosts_of
 from tests.cli.fake_droplets import running
 from topology.errors import UsageError
 
 
-def host(name: str, *aliases: str) -> Host:
+def host(name: str, *aliases: str) -> HostFacts:
     services = running()[name]
-    return Host(name=name, ip="", private_ip="", user="basec", role=name, tier=name, services=services, aliases=aliases)
+    return HostFacts(
+        name=name, ip="", private_ip="", user="basec", role=name, tier=name, services=services, aliases=aliases
+    )
 
 
 KNOWN = Facts(

@@ -15,12 +15,12 @@ from basec.engine import dry_run
 from basec.environments import Environment
 from basec.local.cloud import LocalCloud
 from basec.local.images import kept_images
-from basec.local.rendering import TEMPLATE
 from basec.secrets.stack_file import StackFile, read_mapping
 from basec.session import Session
 from localcloud.allocate import allocate
 from localcloud.config import Mode
 from tests.cli.dry import DryStack, local_stack_that_is_up
+from topology.names import LOCAL_TEMPLATE
 from topology.project import load_project
 
 WHOLE_COMMANDS = (preview, up)
@@ -35,7 +35,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     def count(owner: object, name: str, what: str, original: Any) -> None:
         def counted(first: Any, *more: Any) -> Any:
-            if original is not read_mapping or first.name == TEMPLATE:
+            if original is not read_mapping or first.name == LOCAL_TEMPLATE:
                 counts[what] += 1
             return original(first, *more)
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from basec.environments import Environment
-from basec.hosts.checks import SECURITY_HEADERS, Result, public_checks, run_all
-from basec.hosts.facts import Facts, Host
+from basec.hosts.facts import Facts, HostFacts
 from basec.hosts.smoke import way_on
+from basec.hosts.smoke_checks import SECURITY_HEADERS, Result, public_checks, run_all
 from basec.local.cloud import StandIn
 from tests.cli.fake_droplets import running
 
 HOSTS = {
-    name: Host(name=name, ip="", private_ip="", user="basec", role=name, tier=name, services=services, aliases=())
+    name: HostFacts(name=name, ip="", private_ip="", user="basec", role=name, tier=name, services=services, aliases=())
     for name, services in running().items()
 }
 
@@ -131,7 +131,7 @@ def test_a_name_without_a_certificate_is_told_in_a_line_with_the_way_to_one(monk
         error.verify_message = "Hostname mismatch"
         raise error
 
-    monkeypatch.setattr("basec.hosts.checks.get", refuse)
+    monkeypatch.setattr("basec.hosts.smoke_checks.get", refuse)
     known = Facts(environment="local", domain="localhost", stand_in=None, hosts=HOSTS)
     results = run_all(public_checks(known, "acme"))
     assert {result.problem for result in results} == {"no certificate that is valid for this name: Hostname mismatch"}

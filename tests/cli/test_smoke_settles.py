@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from basec.hosts import smoke
-from basec.hosts.checks import Result
+from basec.hosts.smoke_checks import Result
 
 
 def result(problem: str) -> Result:
@@ -43,11 +43,11 @@ def rounds(*problems: str) -> Callable[[], list[Result]]:
 def test_checks_are_repeated_until_they_pass_and_the_wait_is_said_once(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert smoke.settle(rounds("got 503", "got 503", "")) == [result("")]
+    assert smoke.until_settled(rounds("got 503", "got 503", "")) == [result("")]
     assert clock.now == 2 * smoke.SETTLE_PAUSE_S
     assert capsys.readouterr().err == "waiting for: dashboard (vertical)\n"
 
 
 def test_a_stack_that_stays_broken_is_told_after_the_longest_start(clock: Clock) -> None:
-    assert smoke.settle(rounds("got 503")) == [result("got 503")]
+    assert smoke.until_settled(rounds("got 503")) == [result("got 503")]
     assert smoke.SETTLE_S <= clock.now <= smoke.SETTLE_S + 2 * smoke.SETTLE_PAUSE_S

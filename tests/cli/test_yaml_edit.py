@@ -11,11 +11,12 @@ from ruamel.yaml.comments import CommentedMap
 from basec.environments import Environment
 from basec.io.files import write_private
 from basec.secrets import passphrase_file
-from basec.secrets.stack_file import SETTINGS_KEY, StackFile, read_mapping
+from basec.secrets.stack_file import StackFile, read_mapping
 from basec.secrets.yaml_edit import edit_yaml, edited, put, replace_items
 from tests.cli.conftest import REPOSITORY
 from topology.errors import ConfigurationError
 from topology.files import parse_yaml
+from topology.names import SETTINGS_KEY
 
 FILE = "Pulumi.staging.yaml"
 TRACKED = ("Pulumi.local.yaml", "Pulumi.staging.yaml", "Pulumi.production.yaml", "Pulumi.yaml")

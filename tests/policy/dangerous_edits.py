@@ -1,4 +1,4 @@
-"""Edits of the tracked files, each of which a rule must refuse: what an attacker would try, and what a tired hand does.
+"""Edits of the tracked files, each of which a rule must refuse: what an attacker would try, and mistakes when tired.
 
 An edit is a function of a copy of the tree. It changes data by key and lines by their meaning, so that it goes on to be
 the same edit when the text around it changes; one that finds nothing to change fails.

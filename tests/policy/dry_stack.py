@@ -15,16 +15,16 @@ from typing import Any
 import pulumi.automation as auto
 import yaml
 
-from basec.engine import policy
-from basec.engine.policy import Violation
+from basec.engine import policy_pack
+from basec.engine.policy_pack import ReportedViolation
 from basec.secrets.secret_values import make_missing
+from basec.secrets.stack_file import plain_config
 from localcloud.tests.engine_stack import PACKAGES, ROOT, EngineStack
 from tests import local_cloud  # noqa: F401 - it finds the CLI for EngineStack
 from topology.inventory import load_inventory
 from topology.project import required_secrets
-from topology.stack_file import plain_config
 
-PACK = ROOT / policy.PACK
+PACK = ROOT / policy_pack.PACK
 STACKS = ("local", "staging", "production")
 TOKEN = "throw-away-token-of-no-account-0123456789"
 
@@ -49,7 +49,7 @@ class DryStack(EngineStack):
         self, directory: Path, program: Callable[[], None], name: str, *, secrets: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(directory, program, project="basecommerce", name=name)
-        self.violations: list[Violation] = []
+        self.violations: list[ReportedViolation] = []
         clear = plain_config(yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text()))
         settings = clear["basecommerce:settings"]
         cloud = json.loads((directory / "cloud.json").read_text())
@@ -70,13 +70,13 @@ class DryStack(EngineStack):
         """The stack's settings, with its secrets encrypted."""
         return self.directory / f"Pulumi.{self.name}.yaml"
 
-    def judge(self, operation: str = "preview", **options: Any) -> list[Violation]:
+    def judge(self, operation: str = "preview", **options: Any) -> list[ReportedViolation]:
         """Run `preview` or `up` under the pack and give what it found; raises CommandError when it is refused."""
         self.violations = []
 
         def note(event: Any) -> None:
             if event.policy_event is not None:
-                self.violations.append(Violation.from_event(event.policy_event))
+                self.violations.append(ReportedViolation.from_event(event.policy_event))
 
         with pack_environment(self.file):
             getattr(self.stack, operation)(policy_packs=[str(PACK)], on_event=note, color="never", **options)

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from policy.checks import BUCKET, DROPLET, FIREWALL, RECORD, RESERVED_IP, VOLUME, VPC, ZONE_SETTING
+from policy.checks import FIREWALL, RECORD, ZONE_SETTING
 from policy.domain_rules import PULLS, PULLS_CERTIFICATE
 from policy.machine_rules import ALERT, CHECK, CHECK_ALERT
 from policy.resources import UNKNOWN, Resource
@@ -17,6 +17,7 @@ from tests.unit.topology_support import ROOT, private_key, raw_settings, with_va
 from topology.cloud_init import render_user_data
 from topology.firewall import cloud_rules
 from topology.keys import public_key
+from topology.names import BUCKET, DROPLET, RESERVED_IP, VOLUME, VPC
 from topology.project import Project, load_project
 from topology.settings import SECRET_KEYS
 
@@ -54,12 +55,12 @@ def resource(kind: str, name: str, properties: Mapping[str, Any], **options: Any
 
 
 def spoil(item: Resource, path: str, value: object) -> Resource:
-    """Give a copy with the property at a dotted path changed."""
+    """Return a copy with the property at a dotted path changed."""
     return replace(item, properties=with_value(dict(item.properties), path, value))
 
 
 def firewall(project: Project, name: str) -> Resource:
-    """Give the cloud firewall that the rule table makes for a droplet."""
+    """Return the cloud firewall that the rule table makes for a droplet."""
     rules = cloud_rules(project, name)
     inbound = [
         {
@@ -88,7 +89,7 @@ def firewall(project: Project, name: str) -> Resource:
 
 
 def droplet(project: Project, name: str, seed: int = 4) -> Resource:
-    """Give a droplet as components/droplet.py declares it."""
+    """Return a droplet as components/droplet.py declares it."""
     spec = project.droplet(name)
     properties = {
         "name": project.physical_name(name),
@@ -114,7 +115,7 @@ def droplet(project: Project, name: str, seed: int = 4) -> Resource:
 
 
 def command(project: Project, *, proxy: bool, depends: Resource | None = None) -> Resource:
-    """Give a command as components/remote.py declares it."""
+    """Return a command as components/remote.py declares it."""
     hop = {"host": UNKNOWN, "user": project.settings.ssh.user, "port": 22.0, "privateKey": "k", "hostKey": "h"}
     properties = {
         "connection": {**hop, **({"proxy": dict(hop)} if proxy else {})},
@@ -134,13 +135,13 @@ def command(project: Project, *, proxy: bool, depends: Resource | None = None) -
 
 
 def record(domain: str, name: str) -> Resource:
-    """Give a name of the stack."""
+    """Return a name of the stack."""
     properties = {"name": name, "type": "A", "content": UNKNOWN, "proxied": True, "ttl": 1.0, "zoneId": "z"}
     return resource(RECORD, f"dns-{name.replace(domain, 'apex')}", properties)
 
 
 def whole(project: Project) -> dict[str, Resource]:
-    """Give everything that a stack consists of, by a short name."""
+    """Return everything that a stack consists of, by a short name."""
     region, domain = project.settings.region, project.settings.domain
     edge, vertical, infra = (droplet(project, name) for name in ("edge", "vertical", "infra"))
     walls = {f"{name}-firewall": firewall(project, name) for name in project.inventory.droplets}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pulumi.automation as auto
 
-from basec.engine.policy import blocks, refused
+from basec.engine.policy_pack import blocks, refused
 from tests.policy.dry_stack import STACKS, DryStack, program
 from topology.errors import ExitCode
 from topology.policy_rules import RULES

@@ -1,4 +1,4 @@
-"""A provider plugin that takes any resource and makes nothing: what a naive program declares has no dry cloud.
+"""A provider plugin that accepts any resource and makes nothing: the dry cloud lacks what a naive program declares.
 
 Creates are written down, one type a line, in the file that LENIENT_LOG names.
 """

@@ -11,12 +11,13 @@ import pytest
 from google.protobuf import struct_pb2
 from pulumi.runtime.proto import analyzer_pb2 as wire
 
-from basec.engine.policy import allow
+from basec.engine.policy_pack import allow
 from policy import analyzer as analyzer_module
 from policy.analyzer import Analyzer, read
 from policy.resources import SECRET, SIGNATURE, UNKNOWN, has_secret, plain
-from policy.stack import STACK_FILE_VARIABLE, NoStackError, Stack, find_file, load_stack
+from policy.stack import NoStackError, Stack, find_file, load_stack
 from tests.policy.fixtures import PASSWORD, stack
+from topology.names import STACK_FILE_VARIABLE
 from topology.policy_rules import RULES, Violation
 
 UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"

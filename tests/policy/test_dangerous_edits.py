@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from policy.pack import judge, judge_files, judge_stack
-from policy.stack import STACK_FILE_VARIABLE, NoStackError, load_stack
+from policy.stack import NoStackError, load_stack
 from tests.policy.dangerous_edits import (
     NAMED,
     NGINX,
@@ -30,6 +30,7 @@ from tests.policy.dangerous_edits import (
 )
 from tests.policy.fixtures import stack, whole
 from tests.unit.topology_support import ROOT
+from topology.names import STACK_FILE_VARIABLE
 from topology.policy_rules import Violation
 
 JUDGED = ("compose", "cloud-init", "requirements.txt", "*.yaml")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from policy import host_rules
+from policy.compose_rules import compose_violations, read_bundle
 from policy.docker_benchmark import ITEMS, Item
 from policy.docs import EXAMPLE, NAIVE, ROOT, pages
+from policy.host_rules import host_violations
 from policy.stack_rules import shipped_files
 from tests.policy.fixtures import NAIVE_RULES, stack
-from topology import host_rules
 from topology.bundle import build_bundle
 from topology.cloud_init import sample_user_data
-from topology.compose_rules import compose_violations, read_bundle
-from topology.host_rules import host_violations
 from topology.policy_rules import RULES, Violation
 
 WANTED = """

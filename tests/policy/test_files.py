@@ -1,4 +1,4 @@
-"""Rules that are told from files: compose projects, and how a stack keeps its secrets."""
+"""Rules that are checked in files: compose projects, and how a stack keeps its secrets."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from typing import Any
 import pytest
 import yaml
 
-from policy import stack_rules
+from policy import host_rules, stack_rules
+from policy.compose_rules import compose_violations, read_bundle
+from policy.container_rules import SERVICE_KEYS, release_memory
+from policy.host_rules import host_violations
 from policy.pack import judge_files
+from policy.server_rules import server_violations
 from policy.stack import Stack
+from policy.stack_secrets import clear_secrets, shared_secrets, weak_secrets
 from tests.policy.fixtures import PASSWORD, stack
 from tests.unit.topology_support import REMOVED, with_value
-from topology import host_rules
 from topology.bundle import Bundle, build_bundle, pack
-from topology.compose_rules import compose_violations, read_bundle
-from topology.container_rules import SERVICE_KEYS, release_memory
 from topology.errors import ConfigurationError, Problem
-from topology.host_rules import host_violations
 from topology.policy_rules import RULES, Violation
 from topology.secret_texts import shown, tracked_secrets
-from topology.server_rules import server_violations
-from topology.stack_file import clear_secrets, shared_secrets, weak_secrets
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ("BC17", "BC18", "BC19", "BC22", "BC23")
@@ -147,7 +146,7 @@ def test_whatever_x_colours_says_the_second_container_is_counted(value: object) 
     assert release_memory(with_value(compose("vertical"), "services.construction.x-colours", value))[0] == 800
 
 
-def test_the_anchor_mends_each_finding_that_is_answered_with_it() -> None:
+def test_the_anchor_fixes_each_finding_that_recommends_it() -> None:
     """The rule's own words send to `x-service`: so what it does not hold must have a fix of its own."""
     anchor = yaml.safe_load((ROOT / "compose/infra/compose.yaml").read_text())["x-service"]
     answered = set()
@@ -222,7 +221,7 @@ def broken(judged: Stack) -> dict[str, Violation]:
     return {violation.resource: violation for violation in judge_files(judged) if violation.rule.id in SETTINGS}
 
 
-def test_what_is_marked_for_the_settings_is_told_from_files() -> None:
+def test_what_is_marked_for_the_settings_is_checked_in_files() -> None:
     assert {rule.id for rule in RULES.values() if "settings" in rule.where} == {"BC06", *SETTINGS}
 
 
@@ -297,7 +296,7 @@ def test_what_is_no_yaml_is_a_violation_and_no_crash(text: str) -> None:
 def test_user_data_that_is_no_yaml_is_a_violation_and_no_crash(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr(host_rules, "sample_user_data", lambda _project, _droplet: text)
     (found,) = host_violations(stack().project, "infra")
-    assert (found.rule.id, found.found.partition(":")[0]) == ("BC22", "no YAML")
+    assert (found.rule.id, found.found.partition(":")[0]) == ("BC22", "invalid YAML")
 
 
 def test_a_token_in_any_tracked_file_breaks_bc19_by_the_files_name(tmp_path: Path) -> None:

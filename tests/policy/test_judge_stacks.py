@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pulumi.automation import CommandError, CommandResult
 
-from basec.engine.policy import Violation
+from basec.engine.policy_pack import ReportedViolation
 from tests.policy import judge_stacks
 
 
@@ -19,7 +19,7 @@ class JudgedStack:
 
     def __init__(self, _directory: Path, _program: object, name: str) -> None:
         self.violations = [
-            Violation(rule=rule, severity=severity, urn="", resource=name, found="b", wanted="c", fix="d")
+            ReportedViolation(rule=rule, severity=severity, urn="", resource=name, found="b", wanted="c", fix="d")
             for rule, severity in self.found
         ]
 

@@ -13,7 +13,7 @@ import pulumi_digitalocean as digitalocean
 import pytest
 import yaml
 
-from basec.engine.policy import Violation
+from basec.engine.policy_pack import ReportedViolation
 from tests.policy.dry_stack import PACK, STACKS, DryStack, LenientStack, pack_environment, program, throw_away_secrets
 from tests.policy.fixtures import NAIVE_RULES
 from topology.policy_rules import RULES
@@ -28,7 +28,7 @@ def naive() -> None:
     runpy.run_path(str(NAIVE), run_name="__main__")
 
 
-def mandatory(violations: list[Violation]) -> list[str]:
+def mandatory(violations: list[ReportedViolation]) -> list[str]:
     return [violation.block() for violation in violations if violation.is_mandatory]
 
 

@@ -1,4 +1,4 @@
-"""The pack as a program: it says its port at once, ends with the engine, and Ctrl-C is the engine's to judge."""
+"""The pack as a program: it prints its port at once, ends with the engine, and leaves Ctrl-C to the engine."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ def test_without_the_sdk_it_says_what_to_do() -> None:
     done = subprocess.run([sys.executable, "-I", "-S", str(PACK)], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == (
-        "policy: this python3 has no Pulumi SDK\nhint: activate .venv, or run the operation by basec\n"
+        "policy: this python3 has no Pulumi SDK\nhint: activate .venv, or run the operation with basec\n"
     )

@@ -13,7 +13,7 @@ from policy.pack import RESOURCE_CHECKS, STACK_CHECKS, judge, judge_files, judge
 from policy.resources import UNKNOWN, Resource
 from policy.stack import Stack
 from tests.policy.fixtures import PASSWORD, resource, spoil, stack, whole
-from topology.plan import Refusal, RefusedPlanError
+from topology.dangerous_edits import Refusal, RefusedPlanError
 from topology.policy_rules import RULES, Violation
 
 Edit = Callable[[dict[str, Resource], Stack], None]
@@ -121,9 +121,9 @@ BROKEN: list[tuple[str, str, Edit, str]] = [
     ("BC02", "none", drop("edge-firewall"), "0 firewalls: none"),
     ("BC02", "two", second_firewall, "2 firewalls"),
     ("BC02", "late", option("edge", dependencies=frozenset()), "nothing makes it wait"),
-    ("BC02", "by-id", both_droplets_by_id, "so it comes after it"),
+    ("BC02", "by-id", both_droplets_by_id, "so it is made after it"),
     ("BC03", "address", change("infra-firewall", "inboundRules.0.sourceAddresses", ["10.80.0.0/20"]), "tcp 22 from 10"),
-    ("BC03", "neighbours", change("edge-firewall", "inboundRules.1.sourceAddresses", OPEN), "which holds the VPC"),
+    ("BC03", "neighbours", change("edge-firewall", "inboundRules.1.sourceAddresses", OPEN), "which contains the VPC"),
     ("BC03", "tag", change("infra-firewall", "inboundRules.0.sourceTags", ["web"]), "from tags web"),
     ("BC03", "numbers", change("infra-firewall", "inboundRules.0.sourceDropletIds", [7]), "from sourceDropletIds"),
     ("BC03", "port", change("infra-firewall", "inboundRules.0.portRange", "9000"), "tcp 9000 is open"),
@@ -221,21 +221,21 @@ FIXES = {
     "BC03-untagged": "pass the tag as `tags`",
     "BC03-neighbours": "take the rules from topology/firewall.py",
     "BC06-region": "take `region` from the stack's settings",
-    "BC08-none": "pass what render_user_data of topology/cloud_init.py gives",
+    "BC08-none": "pass what render_user_data of topology/cloud_init.py returns",
     "BC08-clear": "wrap it in Output.secret",
     "BC08-large": "shorten cloud-init/",
-    "BC08-other": "pass what render_user_data of topology/cloud_init.py gives",
-    "BC08-edited": "pass what render_user_data of topology/cloud_init.py gives",
+    "BC08-other": "pass what render_user_data of topology/cloud_init.py returns",
+    "BC08-edited": "pass what render_user_data of topology/cloud_init.py returns",
     "BC20-provider": "install requirements.txt (scripts/bootstrap), and pass no version",
 }
-"""Where the rule's own words do not mend the case."""
+"""Where the rule's own fix does not solve the case."""
 
 
 @pytest.mark.parametrize(
     ("rule", "edit", "says", "fix"),
     [pytest.param(r, e, s, FIXES[f"{r}-{n}"], id=f"{r}-{n}") for r, n, e, s in BROKEN if f"{r}-{n}" in FIXES],
 )
-def test_a_case_that_the_rules_own_words_do_not_mend_has_a_fix_of_its_own(
+def test_a_case_that_the_rules_own_fix_does_not_solve_has_its_own_fix(
     rule: str, edit: Edit, says: str, fix: str
 ) -> None:
     judged = stack()
@@ -256,7 +256,7 @@ def test_what_is_marked_for_the_pack_is_judged_by_it() -> None:
     assert {rule.id for rule in RULES.values() if "pack" in rule.where} <= told
 
 
-def test_what_is_marked_for_the_plan_is_told_by_its_judge() -> None:
+def test_what_is_marked_for_the_plan_is_found_by_its_judge() -> None:
     kinds = ("replace", "delete", "image", "shrink", "protect", "destroy")
     told = {RefusedPlanError([Refusal(rule=kind, stack="x", why="", loss="")]).render().split()[0] for kind in kinds}
     assert {rule.id for rule in RULES.values() if "plan" in rule.where} == told

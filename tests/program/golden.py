@@ -30,7 +30,7 @@ _LEAST_LINE = 20
 """Characters of a line of a secret that is masked; a shorter one could be anything."""
 _DIGEST = re.compile(r"\b([0-9a-f]{64}|[0-9a-f]{12})\b")
 _REPEATED = re.compile(r"^(<\w+>)(\n\1)+$", re.MULTILINE)
-_VARIABLE = re.compile(r"^([A-Z_]+)=", re.MULTILINE)
+_VARIABLE = re.compile(r"^([A-Z][A-Z0-9_]*)=", re.MULTILINE)
 
 
 class _Blocks(yaml.SafeDumper):
@@ -122,7 +122,7 @@ def _masked(value: Any) -> Any:
 
 @functools.cache
 def _secret_lines() -> tuple[tuple[str, str], ...]:
-    """Give what is masked, and what stands there instead: whole values before single lines of them."""
+    """Return what is masked, and what stands there instead: whole values before single lines of them."""
     lines: dict[str, str] = {}
     secrets = ((key, value) for stack in STACKS for key, value in configuration(stack).items() if key in SECRETS)
     for key, value in secrets:

@@ -57,7 +57,7 @@ class Registration:
         return isinstance(value, dict) and value.get(rpc._special_sig_key) == rpc._special_secret_sig
 
     def plain(self, key: str) -> Any:
-        """Give an input without its marks."""
+        """Return an input without its marks."""
         return unwrap(self.inputs.get(key))
 
 
@@ -92,16 +92,16 @@ class Recorder(mocks.MockMonitor):
         return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
 
     def one(self, type_: str, name: str) -> Registration:
-        """Give the one resource of that type and name."""
+        """Return the one resource of that type and name."""
         (found,) = (item for item in self.registered if (item.type, item.name) == (type_, name))
         return found
 
     def of(self, type_: str) -> list[Registration]:
-        """Give all resources of a type, in the order of registration."""
+        """Return all resources of a type, in the order of registration."""
         return [item for item in self.registered if item.type == type_]
 
     def after(self, item: Registration) -> set[str]:
-        """Give the URNs that must be done before `item`, directly or not: dependencies, the parent's, children's."""
+        """Return the URNs that must be done before `item`, directly or not: dependencies, the parent's, children's."""
         by_urn = {entry.urn: entry for entry in self.registered}
         seen: set[str] = set()
         waiting = [item.urn]
@@ -205,7 +205,7 @@ def settings_of(stack: str) -> dict[str, Any]:
 
 
 def configuration(stack: str, **cloudflare: str) -> dict[str, str]:
-    """Give a stack's tracked settings with generated secrets, as the engine would hand them out."""
+    """Return a stack's tracked settings with generated secrets, as the engine would hand them out."""
     settings = settings_of(stack)
     settings["cloudflare"].update(cloudflare)
     of_domain = {f"basecommerce:{key}": value for key, value in tls_secrets(settings["domain"]).items()}

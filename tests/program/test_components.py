@@ -219,7 +219,7 @@ def test_small_droplets_get_swap_and_bigger_ones_none() -> None:
     assert (swap_mib(1024), swap_mib(2048)) == (1024, 0)
 
 
-def test_container_ports_of_peers_are_bound_to_the_private_address_and_public_ones_are_not() -> None:
+def test_only_container_ports_for_peers_are_bound_to_the_private_address() -> None:
     public = HostRule(name="edge-http", protocol="tcp", port="80", sources=("173.245.48.0/20",))
     table = rule_table((RULE,), (RULE, public), ADDRESSES, "infra")
     assert table.splitlines() == [

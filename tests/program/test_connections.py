@@ -17,7 +17,7 @@ def recorder(request: pytest.FixtureRequest) -> Recorder:
 
 
 def side_by_side(recorder: Recorder, commands: list[Registration]) -> list[str]:
-    """Give the most commands that may run at once: none of them waits for another."""
+    """Return the most commands that may run at once: none of them waits for another."""
     waits = {item.urn: recorder.after(item) for item in commands}
 
     def most(chosen: list[str], free: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What each stack registers equals its golden file: a change of shape shows what a live stack would see of it."""
+"""What each stack registers equals its golden file: a difference is what a live stack would see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is watched in each stack, who is told, and what the account's project holds."""
+"""What is watched in each stack, who gets mail, and what the account's project holds."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_health_page_is_asked_by_https_from_two_places(program: tuple[str, R
     assert check.plain("regions") == ["us_east", "eu_west"]
 
 
-def test_an_outage_a_slow_page_and_an_old_certificate_are_told(program: tuple[str, Recorder]) -> None:
+def test_an_outage_a_slow_page_and_an_old_certificate_raise_alerts(program: tuple[str, Recorder]) -> None:
     stack, recorder = program
     settings = settings_of(stack)["alerts"]
     (check,) = recorder.of(CHECK)

@@ -113,7 +113,7 @@ def test_a_new_password_of_the_database_ends_the_old_logins_anew(program: tuple[
 @pytest.mark.parametrize(
     ("component", "kind"), [("basecommerce:firewall:UfwFirewall", "ufw"), ("basecommerce:images:ImagePull", "images")]
 )
-def test_rules_and_images_are_there_before_their_tier_and_wait_for_their_own_machine_alone(
+def test_rules_and_images_come_before_their_tier_and_wait_only_for_their_machine(
     program: tuple[str, Recorder], component: str, kind: str, name: str
 ) -> None:
     _, recorder = program

@@ -21,7 +21,7 @@ def bash(script: str, *, stdin: str = "", **variables: str) -> subprocess.Comple
 
 
 def functions(name: str) -> str:
-    """Give a script without its last block, which runs it."""
+    """Return a script without its last block, which runs it."""
     text = read_script("lib.sh", name)
     return text[: text.rindex("\n}\n") + 3]
 
@@ -90,7 +90,7 @@ def chain(family: str, table: str) -> list[str]:
 
 
 def switch(directory: Path, state: str) -> tuple[str, str, float]:
-    """Run origin-http.sh; give what it said, what sleep was asked for, and when the file was written."""
+    """Run origin-http.sh; return its output, the sleep that it asked for, and when the file was written."""
     script = 'sleep() { say "waits $1"; }\n' + read_script("origin-http.sh")
     variables = {"HTTP_DIR": str(directory / "http"), "PLAIN_HTTP": state, "WAIT_SECONDS": "30"}
     run = bash(read_script("lib.sh") + script, **variables)

@@ -53,7 +53,7 @@ def test_nothing_of_the_program_changes_when_no_file_does(tree: Path, before: Ma
 def test_an_edit_of_one_tier_changes_the_command_of_that_tier_alone(
     tree: Path, before: Mapping[str, object], tier: str
 ) -> None:
-    """Else an edit of nginx would restart the database."""
+    """Otherwise an edit of nginx would restart the database."""
     path = tree / "compose" / tier / "compose.yaml"
     text = path.read_text()
     path.write_text(f"{text}# edited\n")

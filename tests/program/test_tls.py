@@ -7,7 +7,7 @@ import json
 import pulumi
 import pytest
 
-from basec.secrets import certificates
+from basec.secrets import origin_certificates
 from tests.program.recording import ORIGIN_CERTIFICATE, RESERVED_IP, STACKS, Recorder, configuration, main, run
 from tests.program.test_program import COMMAND, PULL_CERTIFICATE
 from tests.unit.tls_support import client_chain, tls_secrets
@@ -157,9 +157,9 @@ def test_an_unfit_request_is_refused_before_any_resource() -> None:
     assert text.startswith("Pulumi.staging.yaml: basecommerce:origin_csr: this secret is not a certificate signing req")
 
 
-def test_a_certificate_that_is_almost_over_is_refused_before_any_resource(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(certificates, "VALID_DAYS", 29)
-    chain, _ = certificates.new_client_certificate("staging-basecommerce.com.br")
+def test_a_certificate_near_expiry_is_refused_before_any_resource(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(origin_certificates, "VALID_DAYS", 29)
+    chain, _ = origin_certificates.new_client_certificate("staging-basecommerce.com.br")
     text = refusal("origin_pull_certificate", chain)
-    assert "basecommerce:origin_pull_certificate: this secret ends on " in text
+    assert "basecommerce:origin_pull_certificate: this secret expires on " in text
     assert "in less than 30 days" in text

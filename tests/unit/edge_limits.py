@@ -54,14 +54,14 @@ class Location:
 
 
 def rates() -> dict[str, float]:
-    """Give requests a second by zone."""
+    """Return requests a second by zone."""
     seconds = {"s": 1, "m": 60}
     found = re.findall(r"limit_req_zone \S+ zone=(\w+):\w+ rate=(\d+)r/([sm])", nginx())
     return {zone: int(rate) / seconds[unit] for zone, rate, unit in found}
 
 
 def locations() -> dict[str, Location]:
-    """Give every location of the table by its name; what it does not say is inherited, as nginx does."""
+    """Return every location of the table by its name; what it does not say is inherited, as nginx does."""
     table = (COMPOSE / "edge/nginx/locations.conf").read_text()
     found = {}
     for name, text in re.findall(r"^location (.+?) \{\n(.*?)^\}", table, re.MULTILINE | re.DOTALL):
@@ -80,7 +80,7 @@ def locations() -> dict[str, Location]:
 
 
 def said(text: str, directive: str) -> str:
-    """Give the value of a directive, or nothing."""
+    """Return the value of a directive, or nothing."""
     found = re.search(rf"^\s*{directive} ([^;]+);", text, re.MULTILINE)
     return found[1] if found else ""
 
@@ -90,13 +90,13 @@ def haproxy() -> str:
 
 
 def lanes() -> dict[str, int]:
-    """Give how many requests at once each of HAProxy's backends lets through to construction."""
+    """Return how many requests at once each of HAProxy's backends lets through to construction."""
     found = re.findall(r"^backend (\w+)\n(?:.*\n)*?    server .* maxconn (\d+)", haproxy(), re.MULTILINE)
     return {name: int(most) for name, most in found}
 
 
 def measured(row: str) -> dict[str, float]:
-    """Give a row of the ADR's first table by application. Raises AssertionError if it is not there."""
+    """Return a row of the ADR's first table by application. Raises AssertionError if it is not there."""
     found = re.search(rf"^\| {re.escape(row)} \| ([\d.]+) \| ([\d.]+) \|$", ADR.read_text(), re.MULTILINE)
     assert found, row
     return {name: float(figure) for name, figure in zip(TIERS, found.groups(), strict=True)}

@@ -9,11 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bench import __main__ as bench
 from bench import report
+from bench.fleet import fleet_of
+from bench.groups import times
 from bench.measure import BenchError, Figure, Run, in_turn, run, stage_figures
 from bench.stack import ENVIRONMENT, Stack, free_port
+from topology.bundle import build_bundle
+from topology.inventory import load_inventory
+from topology.project import load_project, required_secrets
 
 OUTPUT = """\
 url       http://demo.localhost
@@ -154,3 +160,20 @@ def test_without_a_free_port_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(socket.socket, "bind", taken)
     with pytest.raises(BenchError, match="no free port from 18080 on"):
         free_port(18080)
+
+
+def test_a_peer_is_compared_round_by_round() -> None:
+    figure = times(
+        "up", [Run(2.0, ""), Run(9.0, ""), Run(3.0, "")], [Run(1.0, ""), Run(3.0, ""), Run(2.0, "")], promise=2
+    )
+    assert figure.samples == (2.0, 3.0, 1.5)
+    assert report.row(figure) == ("up", "2.00", "1.50", "3.00", "3", "2 times", "kept")
+
+
+def test_a_larger_fleet_passes_all_checks_and_each_tier_of_it_builds(tmp_path: Path) -> None:
+    root = fleet_of(6, tmp_path / "fleet")
+    document = yaml.safe_load((root / "Pulumi.staging.yaml").read_text())["config"]
+    inventory = load_inventory(root / "inventory.yaml")
+    project = load_project(root, "staging", document["basecommerce:settings"], required_secrets(inventory))
+    assert [*project.inventory.droplets] == ["infra", "vertical", "edge", "shop-3", "edge-4", "shop-5"]
+    assert len({build_bundle(project, droplet).digest for droplet in project.inventory.droplets}) == 5

@@ -1,4 +1,4 @@
-"""`scripts/bootstrap` makes the virtual environment, and asks the machine for no more than a Python that can."""
+"""`scripts/bootstrap` makes the virtual environment, and needs only a suitable Python from the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make clean`, on a repository and a cache of the test's own, with a `docker` that only tells what it was asked."""
+"""`make clean`, on a repository and a cache of the test's own, with a `docker` that only records its calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compose files as data: they break no rule, and named services have what only they need."""
+"""The compose files as data: they break no rule, and certain services have what only they need."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from policy.compose_rules import compose_violations, read_bundle
+from policy.container_rules import mebibytes, release_memory
 from tests.unit.topology_support import project
 from topology.bundle import build_bundle
-from topology.compose_rules import compose_violations, read_bundle
-from topology.container_rules import mebibytes, release_memory
 
 COMPOSE = Path(__file__).parents[2] / "compose"
 TIERS = {tier: yaml.safe_load((COMPOSE / tier / "compose.yaml").read_text()) for tier in ("infra", "vertical", "edge")}

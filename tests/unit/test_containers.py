@@ -1,4 +1,4 @@
-"""containers.py: which containers serve, how long a sick one is waited for, and what is said of it."""
+"""containers.py: which containers serve, how long a sick one is waited for, and what is reported of it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_container_that_is_started_again_and_gets_healthy_is_no_failure(vertic
 def test_a_container_whose_check_has_not_said_anything_yet_does_not_serve(
     vertical: Droplet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seen: one that crashed and was started over and over had no health for an instant, and was taken for well."""
+    """Seen: one that crashed and was started over and over had no health for an instant, and was taken for healthy."""
     monkeypatch.setattr(containers, "RECOVERY_WAIT", 0)
     vertical.answer(" up ", rc=1, stderr="container vertical-construction-1 is unhealthy\n")
     vertical.answer("ps -a --format json", stdout=vertical.ps(construction=("running", "")))

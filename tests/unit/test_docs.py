@@ -1,4 +1,4 @@
-"""The documents hold together: links lead somewhere, and the lists that they give are the code's."""
+"""The documents are consistent: links lead somewhere, and their lists are the code's."""
 
 from __future__ import annotations
 

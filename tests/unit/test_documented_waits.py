@@ -1,4 +1,4 @@
-"""The waits of the watchdog are what the operators' page says: end-to-end tests run with shorter ones."""
+"""The waits of the watchdog match the operators' page: end-to-end tests run with shorter ones."""
 
 from __future__ import annotations
 

@@ -41,13 +41,13 @@ def asking(application: str) -> dict[str, edge_limits.Location]:
 
 
 def most(application: str, zone: str) -> int:
-    """Give the one figure of a zone that all locations of an application name. Raises ValueError if they differ."""
+    """Return the one figure of a zone that all locations of an application name. Raises ValueError if they differ."""
     (figure,) = {found.at_once[zone] for found in asking(application).values()}
     return figure
 
 
 def room(application: str) -> float:
-    """Give the bytes that a service has for requests: without its idle self and full files in memory."""
+    """Return the bytes that a service has for requests: without its idle self and full files in memory."""
     found = service(TIERS[application], application)
     return size(found["mem_limit"]) - IDLE_MIB[application] * MIB - tmpfs(TIERS[application], application)
 
@@ -116,7 +116,7 @@ def test_all_passwords_that_are_checked_leave_a_fifth_of_the_one_cpu() -> None:
 @pytest.mark.parametrize(
     ("tier", "proxy", "application"), [("edge", "nginx", "auth"), ("vertical", "haproxy", "construction")]
 )
-def test_who_passes_requests_on_has_more_cpu_than_who_works_at_them(tier: str, proxy: str, application: str) -> None:
+def test_proxies_have_more_cpu_weight_than_applications(tier: str, proxy: str, application: str) -> None:
     assert service(tier, proxy)["cpu_shares"] >= 4 * service(tier, application)["cpu_shares"]
 
 

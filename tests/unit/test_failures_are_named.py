@@ -1,4 +1,4 @@
-"""A run of minutes names a failure when it happens."""
+"""A long test run reports a failure when it happens."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def test_a_release_is_refused_on_a_disk_that_it_could_fill(tmp_path: Path, monke
     full = shutil.disk_usage(tmp_path)._replace(free=1023 * 2**20)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
     paths = tier_files.Paths(root=tmp_path / "not/yet/there", units=tmp_path)
-    with pytest.raises(programs.ReleaseError, match="1023 MiB free, a release wants 1024") as refusal:
+    with pytest.raises(programs.ReleaseError, match="1023 MiB free, a release needs 1024") as refusal:
         host_checks.check_disks("edge", paths, description(tmp_path))
     assert str(refusal.value).startswith(f"edge: disk: {tmp_path}/not/yet/there")
 
@@ -38,7 +38,7 @@ def test_the_data_volume_is_looked_at_where_there_is_one(tmp_path: Path, monkeyp
     (tmp_path / "data").mkdir()
     paths = tier_files.Paths(root=tmp_path, units=tmp_path)
     host_checks.check_disks("edge", paths, description(tmp_path / "data"))
-    with pytest.raises(programs.ReleaseError, match="data: 100 MiB free, a release wants 512"):
+    with pytest.raises(programs.ReleaseError, match="data: 100 MiB free, a release needs 512"):
         host_checks.check_disks("infra", paths, description(tmp_path / "data", postgres=999))
 
 

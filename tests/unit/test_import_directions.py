@@ -20,7 +20,7 @@ ROOMS = {
 ALLOWED = {
     "topology": set[str](),
     "components": {"topology"},
-    "basec": {"topology"},
+    "basec": {"topology", "policy"},
     "localcloud": set[str](),
     "policy": {"topology"},
     "reference_apps": set[str](),
@@ -35,6 +35,8 @@ ROOMS_OF_BASEC = (
     *("command_list", "main"),
 )
 """Each may use those before it; a name is a directory, or a module at the top."""
+DROPLETS_AND_ROLES = {"edge", "infra", "vertical"}
+"""Words of the inventory: which droplet is meant, or what for, is asked by its role, in `topology/`."""
 AT_THE_TOP = 6
 """Modules directly in `basec/`: whoever opens it should see the rooms."""
 
@@ -58,6 +60,20 @@ def imported_names(path: Path) -> set[str]:
 def imported_packages(path: Path) -> set[str]:
     """List the packages that a file imports from, inside functions as well."""
     return {name.split(".")[0] for name in imported_names(path)}
+
+
+def compared_words(source: str) -> set[str]:
+    """List the texts that a source compares with, by `==`, `in` and the like, or by `match`."""
+    operands: list[ast.AST] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Compare):
+            operands += [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchValue):
+            operands.append(node.value)
+        elif isinstance(node, ast.MatchMapping):
+            operands += node.keys
+    inner = (each for operand in operands for each in ast.walk(operand))
+    return {each.value for each in inner if isinstance(each, ast.Constant) and isinstance(each.value, str)}
 
 
 def modules_of_basec() -> dict[str, Path]:
@@ -85,7 +101,7 @@ def test_every_room_with_python_is_known() -> None:
 
 
 def test_the_local_cloud_names_nothing_of_ours() -> None:
-    """It is told its callers' names, and tests what it does without them."""
+    """Its callers pass their names to it, and its tests run without them."""
     command = ["git", "grep", "-Iil", "basecommerce", "--", "localcloud"]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout == ""
 
@@ -93,6 +109,37 @@ def test_the_local_cloud_names_nothing_of_ours() -> None:
 def test_topology_never_imports_pulumi() -> None:
     for path in sorted((ROOT / "topology").rglob("*.py")):
         assert "import pulumi" not in path.read_text(), path
+
+
+def test_the_words_that_rooms_share_import_nothing() -> None:
+    nodes = ast.walk(ast.parse((ROOT / "topology/names.py").read_text()))
+    assert [ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)] == []
+
+
+def test_only_topology_knows_droplets_and_roles_by_their_names() -> None:
+    """Comments, messages and JSON may have the words; a comparison would pass by a droplet of another name."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py", "policy/basecommerce"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    files = [name for name in listed if not name.startswith("topology/") and "tests/" not in name]
+    assert {"__main__.py", "basec/main.py", "policy/basecommerce"} <= set(files)
+    found = {name: words for name in files if (words := compared_words((ROOT / name).read_text()) & DROPLETS_AND_ROLES)}
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'name == "edge"',
+        '"edge" != name',
+        'name in ("infra", "edge")',
+        '"edge" in names',
+        'f(name) if role not in {"edge"} else g(name)',
+        'match name:\n    case "infra" | "edge":\n        pass',
+        'match document:\n    case {"edge": True}:\n        pass',
+    ],
+)
+def test_a_comparison_with_a_droplets_name_is_seen(source: str) -> None:
+    assert "edge" in compared_words(source)
 
 
 def test_in_basec_a_room_uses_only_the_rooms_before_it() -> None:

@@ -1,4 +1,4 @@
-"""`scripts/in-container` before a Docker engine that is a shell script: it writes down what it is asked."""
+"""`scripts/in-container` against a Docker engine that is a shell script and records its calls."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_ctrl_c_reaches_what_runs_inside_and_its_end_is_awaited(clone: Clone) ->
     assert (clone.root / "ended").exists()
 
 
-def test_an_engine_that_does_not_end_by_itself_is_said(clone: Clone) -> None:
+def test_an_engine_that_does_not_end_by_itself_is_reported(clone: Clone) -> None:
     engine = clone.root / "fakes/docker"
     text = engine.read_text()
     engine.write_text(

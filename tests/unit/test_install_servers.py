@@ -1,4 +1,4 @@
-"""`scripts/install-servers` leaves no server that starts with the machine: its own text, on paths of the test's."""
+"""`scripts/install-servers` leaves no server that starts with the machine: the script itself, on paths of the test."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_nothing_is_asked_for_where_everything_is(tmp_path: Path) -> None:
     assert not (tmp_path / "asked").exists()
 
 
-def test_no_service_may_start_while_it_is_installed_and_the_ban_ends_with_the_script(tmp_path: Path) -> None:
+def test_no_service_starts_during_its_installation_and_later_ones_may(tmp_path: Path) -> None:
     done = install(tmp_path, disable=0)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "allowed").read_text() == "101\n"

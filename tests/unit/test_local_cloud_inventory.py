@@ -1,4 +1,4 @@
-"""What the inventory may name is what the local cloud has, with the same figures."""
+"""The local cloud has what the inventory may name, with the same figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from topology import settings
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_sizes_regions_images_and_ranges_of_the_program_are_those_of_the_local_cloud() -> None:
+def test_program_and_local_cloud_have_the_same_sizes_regions_images_and_ranges() -> None:
     inventory = yaml.safe_load((ROOT / "inventory.yaml").read_text())
     for slug, figures in inventory["sizes"].items():
         size = rules.SIZES[slug]

@@ -178,7 +178,7 @@ def test_an_interrupted_part_begins_anew_because(tree: Path, monkeypatch: pytest
     assert runner.run(KILLS, again=because != "of an edit").figures["ran"] == [None] * 5
 
 
-def test_a_failure_is_a_result_that_tells_its_first_line_only(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_a_result_with_only_its_first_line(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "execute", steps(5, stop_at=2, error=AssertionError))
     runner.run(KILLS)
     state, words = results.judge(KILLS)

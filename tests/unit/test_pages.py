@@ -1,4 +1,4 @@
-"""Pages that are shown when something is missing: one look, and nothing that would have to be loaded."""
+"""Pages that are shown when something is missing: one design, and nothing that must be loaded."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def test_a_file_that_is_no_python_yet_chooses_without_it() -> None:
     assert chosen("lib/one.py", tests__unit__test_a="import lib.one", tests__unit__test_b="def (") == ["unit/test_a.py"]
 
 
-def test_of_this_repository_the_test_of_a_module_is_first_and_most_tests_are_not_chosen() -> None:
+def test_here_a_modules_own_test_comes_first_and_most_tests_are_left_out() -> None:
     sources = read(ROOT)
     modules = {  # without suffix: this file has nothing to say when one of them changes
         "topology/costs": "tests/unit/test_topology_costs.py",
@@ -204,7 +204,7 @@ def test_on_main_the_work_tree_is_what_changed(repository: Path) -> None:
     assert changed_files(repository) == {"one", "two", "new"}
 
 
-def test_on_a_branch_its_commits_and_the_work_tree_are_what_changed_and_not_what_main_did(repository: Path) -> None:
+def test_on_a_branch_its_commits_and_the_work_tree_count_but_not_mains_commits(repository: Path) -> None:
     git(repository, "checkout", "-b", "topic")
     commit(repository, "four")
     git(repository, "checkout", "main")

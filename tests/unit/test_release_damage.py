@@ -1,4 +1,4 @@
-"""Whatever release.py reads back may be damaged: it says which file, and the next activation heals it."""
+"""Whatever release.py reads back may be damaged: it reports which file, and the next activation repairs it."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_links_that_lead_to_nothing_whole_are_not_taken_for_a_record(damaged: tu
 
 
 @pytest.mark.parametrize("damaged", ["cut"], indirect=True)
-def test_a_release_that_fails_after_a_damaged_record_brings_back_what_the_links_name(
+def test_after_a_damaged_record_a_failed_release_brings_back_what_the_links_name(
     damaged: tuple[Droplet, bytes],
 ) -> None:
     vertical, _ = damaged
@@ -137,7 +137,7 @@ def test_a_release_that_fails_after_a_damaged_record_brings_back_what_the_links_
 
 
 @pytest.mark.parametrize("damaged", ["cut"], indirect=True)
-def test_a_release_that_fails_after_record_and_links_are_lost_stops_nothing_that_runs(
+def test_without_record_and_links_a_failed_release_stops_nothing_that_runs(
     damaged: tuple[Droplet, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     vertical, _ = damaged
@@ -164,7 +164,7 @@ def test_other_commands_name_the_file_and_the_way_on(
 
 
 @pytest.mark.parametrize("damaged", ["cut"], indirect=True)
-def test_check_tells_a_damaged_record_and_touches_nothing(
+def test_check_reports_a_damaged_record_and_touches_nothing(
     damaged: tuple[Droplet, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     vertical, content = damaged
@@ -173,7 +173,7 @@ def test_check_tells_a_damaged_record_and_touches_nothing(
     assert (vertical.home / "state.json").read_bytes() == content
 
 
-def test_check_tells_damaged_variables_and_a_lost_record_and_nothing_of_what_is_whole(
+def test_check_reports_damaged_variables_and_a_lost_record_and_only_those(
     vertical: Droplet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def said() -> str:
@@ -236,7 +236,7 @@ def test_a_damaged_file_of_variables_is_named_and_laid_anew(
     assert vertical.run("start", "vertical") == 0
 
 
-def test_an_older_release_whose_variables_are_damaged_keeps_no_activation_from_its_end(vertical: Droplet) -> None:
+def test_damaged_variables_of_an_older_release_stop_no_activation(vertical: Droplet) -> None:
     vertical.activate("1", password="another-password-of-31-letters")
     (vertical.home / "hosts.env").resolve().write_bytes(b"\0")
     assert vertical.activate("2") == 0
@@ -281,7 +281,7 @@ def test_a_damaged_bundle_on_the_disk_is_laid_anew(vertical: Droplet, damage: st
     assert (vertical.home / "current" / ".env").read_bytes() == whole
 
 
-def test_what_cannot_be_removed_is_told_and_keeps_nothing_else_from_it(
+def test_what_cannot_be_removed_is_reported_and_the_rest_is_removed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "directory").mkdir()

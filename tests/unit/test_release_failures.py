@@ -97,7 +97,7 @@ def slow_up(droplet: Droplet, seconds: float) -> None:
     droplet.answer("nothing matches this")
 
 
-def test_a_second_activation_is_refused_and_told_who_holds_the_lock(
+def test_a_second_activation_is_refused_and_shows_who_holds_the_lock(
     vertical: Droplet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     slow_up(vertical, 2)

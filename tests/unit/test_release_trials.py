@@ -76,7 +76,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("service", REFUSALS)
-def test_a_refused_configuration_touches_nothing_and_tells_the_decisive_line(
+def test_a_refused_configuration_touches_nothing_and_shows_the_decisive_line(
     request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], service: str
 ) -> None:
     tier, said, told = REFUSALS[service]
@@ -93,7 +93,7 @@ def test_a_refused_configuration_touches_nothing_and_tells_the_decisive_line(
     assert error.splitlines()[-3:] == [
         f"release: {tier}: {service}: refuses its new configuration",
         f"  {told}",
-        f"release: hint: mend compose/{tier}/{service}/ and run the same command again",
+        f"release: hint: correct compose/{tier}/{service}/ and run the same command again",
     ]
     assert PASSWORD not in error
 

@@ -1,4 +1,4 @@
-"""What release.py prints when it fails, as it prints it here, and what `basec` finds in it."""
+"""What release.py really prints when it fails, and what `basec` finds in it."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_migration_that_fails_is_named_though_another_service_is_unhealthy(
     assert words.serves.startswith("the previous release serves again")
 
 
-def test_an_image_that_is_missing_is_told_with_nothing_touched(
+def test_a_missing_image_is_reported_with_nothing_touched(
     vertical: Droplet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     vertical.activate("1")
@@ -112,7 +112,9 @@ def test_an_image_that_is_missing_is_told_with_nothing_touched(
     assert words.serves == "nothing that runs there was touched"
 
 
-def test_a_way_back_that_fails_too_is_said(vertical: Droplet, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_return_to_the_previous_release_is_reported(
+    vertical: Droplet, capsys: pytest.CaptureFixture[str]
+) -> None:
     vertical.activate("1")
     vertical.answer(" up ", rc=1, stderr="Error response from daemon: no space left on device\n")
     words = fails(vertical, capsys)
@@ -129,7 +131,7 @@ def test_a_hint_of_its_own_is_kept_and_one_that_points_above_is_not(
     assert fails(vertical, capsys).hint == ""
 
 
-def test_lines_that_were_cut_off_in_front_still_tell() -> None:
+def test_output_that_lost_its_first_lines_is_still_read() -> None:
     words = read(
         [f"  log: {line}" for line in HAPROXY] + ["release: vertical: 2f0b182b5df5: not activated"], ENDED, TIERS
     )

@@ -1,4 +1,4 @@
-"""Tests that start real servers fail where there are none: skipped, they would let a run pass that tested nothing."""
+"""Tests that need real servers fail where there are none: if skipped, a run that tested nothing would pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/settings.md and the JSON schemas are what the typed tree says, and say something of every key."""
+"""docs/settings.md and the JSON schemas match the typed tree, and describe every key."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_long_example_is_cut() -> None:
 
 
 def editor(name: str) -> Callable[[Any], str]:
-    """Return what an editor says of a document by a tracked schema: what is wrong, or nothing."""
+    """Return what an editor reports of a document by a tracked schema: what is wrong, or nothing."""
     judge = fastjsonschema.compile(json.loads((ROOT / SCHEMAS / f"{name}.json").read_text()))
 
     def marked(document: Any) -> str:

@@ -1,4 +1,4 @@
-"""The list of taken login names holds what Debian itself says."""
+"""The list of taken login names contains Debian's own list."""
 
 from __future__ import annotations
 

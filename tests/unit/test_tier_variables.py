@@ -88,7 +88,7 @@ def test_an_address_of_a_tier_that_runs_nowhere_is_refused(root: Path) -> None:
     compose = root / "compose/vertical/compose.yaml"
     compose.write_text(compose.read_text().replace("INFRA_ADDRESS", "CACHE_ADDRESS"))
     assert _refusal(root) == (
-        "compose/vertical/compose.yaml: CACHE_ADDRESS: no droplet of inventory.yaml gives it\n"
+        "compose/vertical/compose.yaml: CACHE_ADDRESS: no droplet of inventory.yaml sets it\n"
         "hint: let a droplet run the tier `cache`, or use one of: INFRA_ADDRESS, VERTICAL_ADDRESS, EDGE_ADDRESS"
     )
 
@@ -119,10 +119,12 @@ def test_a_vertical_without_the_secret_file_that_compose_requires_is_refused(roo
 
 
 @pytest.mark.parametrize(("tier", "variable"), [("edge", "IMAGE_CACHE"), ("infra", "CACHE_DIR"), ("vertical", "DEBUG")])
-def test_any_variable_that_nothing_gives_is_refused(root: Path, tier: str, variable: str) -> None:
+def test_any_variable_that_nothing_sets_is_refused(root: Path, tier: str, variable: str) -> None:
     file = root / "compose" / tier / "compose.yaml"
     file.write_text(file.read_text().replace("read_only: true", f"read_only: true\n  hostname: ${{{variable}:?}}", 1))
-    assert _refusal(root).startswith(f"compose/{tier}/compose.yaml: {variable}: neither an image, a setting nor ")
+    assert _refusal(root).startswith(
+        f"compose/{tier}/compose.yaml: {variable}: no image, setting or directory sets it\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["cloudflare", "private"])

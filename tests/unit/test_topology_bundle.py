@@ -110,7 +110,7 @@ def test_entries_are_sorted_and_anonymous(root: Path) -> None:
     assert set(modes.values()) == {"0o644"}
 
 
-def test_the_text_of_each_file_is_told_for_previews(root: Path) -> None:
+def test_the_text_of_each_file_is_there_for_previews(root: Path) -> None:
     files = _build(root).files
     shipped = {"compose.yaml", "nginx/reload.sh", "nginx/site.conf", "release.py", "watchdog.py"}
     assert set(files) == {*shipped, ".env", "tier.json"}
@@ -160,7 +160,8 @@ def test_what_is_for_developers_only_is_not_shipped(root: Path) -> None:
 def test_link_is_refused(root: Path) -> None:
     (root / "compose" / "edge" / "hosts").symlink_to("/etc/hosts")
     assert _refusal(root) == (
-        "compose/edge/hosts: is a link, which would carry a file from elsewhere\nhint: put the file itself here"
+        "compose/edge/hosts: is a symbolic link, which could bring in a file from elsewhere\n"
+        "hint: put the file itself here"
     )
 
 
@@ -185,7 +186,7 @@ def test_line_that_holds_a_key_or_a_token_is_refused(root: Path, text: str) -> N
     (root / "compose" / "edge" / "notes.conf").write_text(f"# notes\n{text}")
     assert _refusal(root) == (
         "compose/edge/notes.conf: line 2 looks like a secret\n"
-        "hint: remove it and make it anew; secrets come from the stack's settings"
+        "hint: remove it and make a new secret; secrets come from the stack's settings"
     )
 
 

@@ -1,6 +1,6 @@
-"""The user data of each role equals its golden file, and keeps the promises that the golden file shows.
+"""The user data of each role equals its golden file, and does what that file promises.
 
-Write the golden files anew with `python -m tests.unit.test_topology_cloud_init`, and read the difference.
+Write the golden files again with `python -m tests.unit.test_topology_cloud_init`, and read the difference.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _text(droplet: str) -> str:
 
 
 def _golden(droplet: str) -> str:
-    """Give the user data without the private key, which is made anew for each run."""
+    """Return the user data without the private key, which is made anew for each run."""
     return _text(droplet).replace(HOST_KEY.strip().replace("\n", "\n    "), "<the host key>")
 
 
@@ -103,7 +103,7 @@ def test_many_logins_from_the_private_network_are_not_penalised(droplet: str) ->
 
 
 @pytest.mark.parametrize("droplet", DROPLETS)
-def test_logins_under_way_are_limited_by_address_from_the_first_boot_and_may_change_later(droplet: str) -> None:
+def test_pending_logins_are_limited_by_address_from_first_boot_and_can_change_later(droplet: str) -> None:
     limits = {"MaxStartups 100:30:200", "PerSourceMaxStartups 20", "LoginGraceTime 20"}
     assert limits <= set(_file(droplet, SSHD_PEERS_FILE).splitlines())
     # sshd takes the first value that it reads: one in this file could never be changed on a running machine.
@@ -129,7 +129,7 @@ def test_docker_keeps_containers_running_bounds_logs_and_takes_no_address_of_our
     assert daemon["default-address-pools"] == [{"base": "172.31.0.0/16", "size": 24}]
 
 
-def test_metadata_address_is_closed_to_containers_and_to_all_users_but_root_and_the_metrics_agent() -> None:
+def test_only_root_and_the_metrics_agent_reach_the_metadata_address() -> None:
     unit = _file("edge", "/etc/systemd/system/basecommerce-metadata.service")
     assert [line.partition(" raw ")[2] for line in unit.splitlines() if line.startswith("ExecStart=")] == [
         "-A PREROUTING -d 169.254.169.254/32 -j DROP",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.topology_support import ROOT, raw_file
-from topology.costs import Item, Machine, bill, compare, dollars, machines_of, total
+from topology.costs import Billed, Item, bill, billed_machines, compare, dollars, total
 from topology.inventory import Inventory, load_inventory
 
 
@@ -17,7 +17,7 @@ def inventory() -> Inventory:
 
 
 def test_the_tracked_inventory_costs_what_the_design_says(inventory: Inventory) -> None:
-    items = bill(machines_of(inventory), inventory)
+    items = bill(billed_machines(inventory), inventory)
     assert [item.text for item in items] == [
         "infra droplet s-1vcpu-2gb 12.00",
         "infra volume 10 GiB 1.00",
@@ -32,22 +32,22 @@ def test_the_tracked_inventory_costs_what_the_design_says(inventory: Inventory) 
 def test_every_price_comes_from_the_list(inventory: Inventory) -> None:
     prices = inventory.prices.model_copy(update={"volume_gib_cents": 11, "reserved_ip_cents": 500})
     dearer = inventory.model_copy(update={"prices": prices})
-    machine = Machine(size="s-1vcpu-1gb", volume_gib=3, reserved_ip=True)
+    machine = Billed(size="s-1vcpu-1gb", volume_gib=3, reserved_ip=True)
     assert [item.cents for item in bill({"one": machine}, dearer)] == [600, 33, 500, 100]
 
 
 def test_a_size_that_left_the_list_has_no_price_and_neither_has_the_sum(inventory: Inventory) -> None:
-    items = bill({"old": Machine(size="s-gone")}, inventory)
+    items = bill({"old": Billed(size="s-gone")}, inventory)
     assert items[0] == Item(name="old droplet", what="s-gone", cents=None)
     assert total(items) is None
-    change, check = compare(items, bill({"old": Machine(size="s-1vcpu-1gb")}, inventory))
+    change, check = compare(items, bill({"old": Billed(size="s-1vcpu-1gb")}, inventory))
     assert (change.is_change, change.difference, dollars(change.difference)) == (True, None, "unknown")
     assert not check.is_change
 
 
 def test_two_bills_are_compared_item_by_item_with_what_came_and_what_went(inventory: Inventory) -> None:
-    before = bill({"a": Machine(size="s-1vcpu-1gb", volume_gib=10), "b": Machine(size="s-1vcpu-1gb")}, inventory)
-    after = bill({"a": Machine(size="s-1vcpu-2gb"), "b": Machine(size="s-1vcpu-1gb")}, inventory)
+    before = bill({"a": Billed(size="s-1vcpu-1gb", volume_gib=10), "b": Billed(size="s-1vcpu-1gb")}, inventory)
+    after = bill({"a": Billed(size="s-1vcpu-2gb"), "b": Billed(size="s-1vcpu-1gb")}, inventory)
     found = [(change.name, change.is_change, change.difference) for change in compare(before, after)]
     assert found == [
         ("a droplet", True, 600),
@@ -61,17 +61,17 @@ def test_two_bills_are_compared_item_by_item_with_what_came_and_what_went(invent
     ("document", "machine"),
     [
         ({"id": "1"}, None),
-        ({"size": "s-1vcpu-1gb"}, Machine(size="s-1vcpu-1gb")),
+        ({"size": "s-1vcpu-1gb"}, Billed(size="s-1vcpu-1gb")),
         (
             {"size": "s-1vcpu-2gb", "volume_gib": 10.0, "reserved_ip": True},
-            Machine(size="s-1vcpu-2gb", volume_gib=10, reserved_ip=True),
+            Billed(size="s-1vcpu-2gb", volume_gib=10, reserved_ip=True),
         ),
     ],
 )
 def test_what_an_older_up_did_not_export_is_unknown_and_not_free(
-    document: dict[str, object], machine: Machine | None
+    document: dict[str, object], machine: Billed | None
 ) -> None:
-    assert Machine.read(document) == machine
+    assert Billed.read(document) == machine
 
 
 @pytest.mark.parametrize(

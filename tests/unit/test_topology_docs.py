@@ -1,4 +1,4 @@
-"""docs/topology.md shows what the code really says."""
+"""docs/topology.md shows what the code really prints."""
 
 from __future__ import annotations
 

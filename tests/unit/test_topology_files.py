@@ -66,7 +66,7 @@ def test_a_word_with_two_meanings_is_refused_with_what_to_write(written: str, me
 
 
 @pytest.mark.parametrize("written", ONLY_TEXTS)
-def test_what_is_a_text_to_somebody_is_refused_without_quotes(written: str) -> None:
+def test_what_some_reader_takes_for_a_string_is_refused_without_quotes(written: str) -> None:
     assert _refusal(f"b: {written}\n") == (
         f"inventory.yaml: line 1, column 4: `{written}` is not the same value for every reader of YAML\n"
         f'hint: write "{written}" in quotes'
@@ -74,12 +74,12 @@ def test_what_is_a_text_to_somebody_is_refused_without_quotes(written: str) -> N
 
 
 @pytest.mark.parametrize("written", [*NUMBERS, *SWITCHES, *ONLY_TEXTS])
-def test_the_same_in_quotes_is_a_text(written: str) -> None:
+def test_the_same_in_quotes_is_a_string(written: str) -> None:
     assert parse_yaml("x.yaml", f"b: \"{written}\"\nc: '{written}'\n") == {"b": written, "c": written}
 
 
 @pytest.mark.parametrize("written", [*NUMBERS, *SWITCHES, *ONLY_TEXTS])
-def test_a_text_is_written_so_that_the_engine_reads_a_text(written: str) -> None:
+def test_a_string_is_written_so_that_the_engine_reads_a_string(written: str) -> None:
     text = dump_yaml({"b": written, written: 1})
     assert parse_yaml("x.yaml", text) == {"b": written, written: 1}
 
@@ -122,11 +122,11 @@ def test_every_fault_names_file_line_and_a_hint(text: str, line: int) -> None:
 
 def test_brackets_without_end_are_refused() -> None:
     assert _refusal("a: " + "[" * 5000) == (
-        "inventory.yaml: is nested too deeply to be read\nhint: remove brackets that nobody needs"
+        "inventory.yaml: is nested too deeply to be read\nhint: remove unneeded brackets"
     )
 
 
-def test_bytes_that_are_no_text_are_refused_with_their_line(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_refused_with_their_line(tmp_path: Path) -> None:
     file = tmp_path / "inventory.yaml"
     file.write_bytes(b"a: 1\nb: \xff\n")
     with pytest.raises(ConfigurationError, match=r"^inventory\.yaml: cannot be read: line 2: .*0xff"):

@@ -115,7 +115,7 @@ def test_range_of_ports_is_written_as_each_firewall_wants_it(tmp_path: Path) -> 
     assert docker_user_rules(tree, "vertical", ADDRESSES)[0].port == "8000:8010"
 
 
-def test_first_boot_admits_ssh_from_anywhere_on_the_bastion_and_from_the_vpc_elsewhere() -> None:
+def test_at_first_boot_the_bastion_admits_ssh_from_anywhere_and_others_from_the_vpc() -> None:
     assert {name: first_boot_ssh_source(project(), name) for name in DROPLETS} == {
         "edge": PUBLIC,
         "infra": "10.81.0.0/20",

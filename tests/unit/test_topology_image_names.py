@@ -1,4 +1,4 @@
-"""Which names of images mean one build for ever."""
+"""Which names of images always mean one build."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_digest_is_accepted_with_any_tag_and_without_one(tag: str) -> None:
 
 
 def test_half_a_digest_is_none() -> None:
-    assert image_fault("docker.io/library/redis:8.0.6@sha256:abc") == "is no image with registry and name"
+    assert image_fault("docker.io/library/redis:8.0.6@sha256:abc") == "is not an image with registry and name"
     assert image_fault("docker.io/library/redis") == "has neither tag nor digest"
 
 

@@ -123,7 +123,7 @@ def test_stack_without_settings_is_refused(tmp_path: Path) -> None:
     ("stack", "hint"),
     [
         ("local", "run `basec init --env local`"),
-        ("staging", "run `basec init --env staging`; a look without an account: `basec preview --env staging --dry`"),
+        ("staging", "run `basec init --env staging`; to look without an account: `basec preview --env staging --dry`"),
     ],
 )
 def test_missing_secret_names_the_command_that_sets_it(stack: str, hint: str) -> None:
@@ -153,7 +153,9 @@ def test_further_droplet_needs_a_host_key_of_its_own(tmp_path: Path) -> None:
     assert "host_key_vertical_food" in required_secrets(load_inventory(path))
 
 
-@pytest.mark.parametrize("stack", ["dev", "development", "locals", "local_e2e", "Production", "local-"])
+@pytest.mark.parametrize(
+    "stack", ["dev", "development", "locals", "local_e2e", "Production", "local-", "local-e2e-2", f"local-{15 * 'x'}"]
+)
 def test_unknown_stack_is_refused_with_the_known_ones(stack: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_project(ROOT, stack, raw_settings("staging"), SECRET_KEYS)
@@ -165,7 +167,7 @@ def test_unknown_stack_is_refused_with_the_known_ones(stack: str) -> None:
     )
 
 
-@pytest.mark.parametrize("stack", ["local", "local-e2e", "local-e2e-2"])
+@pytest.mark.parametrize("stack", ["local", "local-e2e", f"local-{14 * 'x'}"])
 def test_local_stacks_have_a_suffix_of_their_own(stack: str) -> None:
     assert load_project(ROOT, stack, raw_settings("local"), SECRET_KEYS).local
 

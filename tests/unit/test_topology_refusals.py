@@ -52,7 +52,7 @@ def _render(tmp_path: Path, file: str, key: str, value: object) -> str:
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Name every field of a tree of models, entries of tables and lists as `*`."""
+    """Return every field of a tree of models, with entries of mappings and lists as `*`."""
     for name, field in model.model_fields.items():
         key = f"{prefix}{field.alias or name}"
         yield key
@@ -81,7 +81,7 @@ def _pattern(model: type[BaseModel], key: str) -> str:
 
 
 def _keys_of(model: type[BaseModel], data: Any, prefix: str = "") -> Iterator[str]:
-    """Name the keys of the data that are fields of models; of tables and lists only the first entry."""
+    """Return the keys of the data that are fields of models; of mappings and lists only the first entry."""
     for name, field in model.model_fields.items():
         key = field.alias or name
         if key not in data:
@@ -172,16 +172,16 @@ def test_refused_name_of_a_table_entry_is_reported_at_its_key(tmp_path: Path) ->
             "droplets.vertical.vertical",
             REMOVED,
             "droplets.vertical",
-            ("role vertical needs to know which vertical it runs", "add `vertical: construction`"),
+            ("role vertical requires the key `vertical`", "add `vertical: construction`"),
         ),
         (
             "droplets.infra.compose",
             "store",
             "droplets.infra",
-            ("role infra has its folder, but compose is 'store'", "remove `compose`"),
+            ("role infra has a fixed folder, but compose is 'store'", "remove `compose`"),
         ),
         ("firewall.0.protocol", "icmp", "firewall.0", ("icmp has no ports, but ports is [80, 443]", "remove `ports`")),
-        ("egress.0.ports", REMOVED, "egress.0", ("tcp needs ports", "add `ports: [...]`")),
+        ("egress.0.ports", REMOVED, "egress.0", ("tcp requires ports", "add `ports: [...]`")),
     ],
 )
 def test_keys_that_do_not_fit_together_are_reported_at_their_section(
@@ -206,7 +206,7 @@ OTHER_VERTICAL = {"role": "vertical", "size": "s-1vcpu-1gb", "image": "debian-13
 )
 def test_a_vertical_has_no_name_that_means_something_on_a_droplet_or_in_the_stores(tmp_path: Path, name: str) -> None:
     report = _render(tmp_path, "inventory", "droplets.shop", {**OTHER_VERTICAL, "vertical": name})
-    assert f"inventory.yaml: droplets.shop.vertical: '{name}' already means something on a droplet\n" in report
+    assert f"inventory.yaml: droplets.shop.vertical: '{name}' already has another meaning on a droplet\n" in report
     assert "hint: write another `vertical`, and rename the folder below compose/" in report
 
 

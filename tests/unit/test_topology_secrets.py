@@ -15,7 +15,7 @@ from topology.secrets import NO_TOKEN_KEY, check_secrets, quote, service_secrets
 
 
 def edge_values() -> Mapping[str, str]:
-    """Give what the edge's files are made of: the secrets, what Cloudflare issued, and who may connect."""
+    """Return what the edge's files are made of: the secrets, what Cloudflare issued, and who may connect."""
     return {**secret_values(), "origin_certificate": "issued\n", "origin_pull_authorities": "pinned\n"}
 
 

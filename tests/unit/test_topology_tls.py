@@ -1,4 +1,4 @@
-"""TLS secrets fit each other, the domain and the calendar, or are refused by name and without their value."""
+"""TLS secrets fit each other, the domain and today's date, or are refused by name and without their value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from basec.secrets.certificates import fill, new_client_certificate, new_origin_key, origin_csr
+from basec.secrets.origin_certificates import fill, new_client_certificate, new_origin_key, origin_csr
 from tests.unit.tls_support import client_chain, foreign_client, origin_request, tls_secrets
 from tests.unit.topology_support import private_key, project, secret_values
 from topology.errors import ConfigurationError
@@ -53,24 +53,24 @@ def test_what_init_makes_is_fit_today(name: str) -> None:
         (
             "origin_csr",
             origin_request("example.org")[1],
-            "this secret asks for example.org, *.example.org and not for "
+            "this secret requests example.org, *.example.org, but not "
             "staging-basecommerce.com.br, *.staging-basecommerce.com.br",
         ),
         ("origin_pull_certificate", "made-up", "this secret is not a list of certificates in PEM"),
         (
             "origin_pull_certificate",
             pull_leaf(client_chain()[0]),
-            "this secret holds one certificate; the authority that signed it is wanted behind it",
+            "this secret holds one certificate; expected also the authority that signed it, after it",
         ),
         (
             "origin_pull_certificate",
             pull_authorities(client_chain()[0]) + pull_leaf(client_chain()[0]),
-            "this secret begins with a certificate that none of the authorities behind it has signed",
+            "this secret begins with a certificate that none of the authorities after it has signed",
         ),
         (
             "origin_pull_certificate",
             pull_leaf(client_chain()[0]) + pull_authorities(foreign_client()[0]),
-            "this secret begins with a certificate that none of the authorities behind it has signed",
+            "this secret begins with a certificate that none of the authorities after it has signed",
         ),
         ("origin_pull_private_key", "", "this secret is not an unencrypted private key in PEM"),
         (
@@ -94,7 +94,7 @@ def test_a_wrong_partner_is_reported_under_its_own_name_only() -> None:
 def test_a_certificate_is_refused_when_less_than_30_days_are_left(days: int, refused: bool) -> None:
     end = x509.load_pem_x509_certificates(client_chain()[0].encode())[0].not_valid_after_utc.date()
     text = fault("origin_pull_certificate", end - datetime.timedelta(days=days))
-    assert text == (f"this secret ends on {end}, in less than 30 days" if refused else None)
+    assert text == (f"this secret expires on {end}, in less than 30 days" if refused else None)
 
 
 def test_the_report_names_the_key_and_the_command_that_makes_a_new_one() -> None:
@@ -102,7 +102,7 @@ def test_the_report_names_the_key_and_the_command_that_makes_a_new_one() -> None
     with pytest.raises(ConfigurationError) as caught:
         check_secrets(project(), values, TODAY)
     assert caught.value.render() == (
-        "Pulumi.staging.yaml: basecommerce:origin_csr: this secret asks for example.org, *.example.org and not for "
+        "Pulumi.staging.yaml: basecommerce:origin_csr: this secret requests example.org, *.example.org, but not "
         "staging-basecommerce.com.br, *.staging-basecommerce.com.br\n"
         "hint: remove the key `basecommerce:origin_csr` from the file, then run `basec init --env staging`"
     )

@@ -1,4 +1,4 @@
-"""A release is what git knows: left-overs beside it change nothing, and a new file that it needs is not forgotten."""
+"""A release is what git tracks: left-overs beside it change nothing, and a new file that it needs is not forgotten."""
 
 from __future__ import annotations
 
@@ -146,10 +146,17 @@ def test_a_new_file_that_a_known_one_names_is_not_forgotten(clone: Path, name: s
         file.write(f"{text}\n")
     _write(clone, name)
     assert (
-        _refusal(clone) == f"{name}: is not known to git, so no release has it, but {by} names it\nhint: git add {name}"
+        _refusal(clone)
+        == f"{name}: is not tracked by git, so no release has it, but {by} names it\nhint: git add {name}"
     )
     git(clone, "add", name)
     assert build_bundle(project(root=clone), "edge")
+
+
+def test_a_folder_that_git_does_not_know_yet_is_refused_with_what_adds_it(clone: Path) -> None:
+    git(clone, "rm", "--quiet", "-r", "--cached", "compose/edge")
+    refusal = "compose/edge/compose.yaml: is not known to git, so no release has it\nhint: git add compose/edge"
+    assert _refusal(clone) == refusal
 
 
 def test_a_new_file_of_one_tier_stops_no_other(clone: Path) -> None:
@@ -174,7 +181,7 @@ def test_a_file_with_conflicts_is_refused(clone: Path) -> None:
         git(clone, "commit", "--quiet", "-am", on)
     with pytest.raises(subprocess.CalledProcessError):
         git(clone, "merge", "--quiet", "other")
-    assert _refusal(clone) == f"{name}: has conflicts of a merge\nhint: resolve them, then git add {name}"
+    assert _refusal(clone) == f"{name}: has merge conflicts\nhint: resolve them, then git add {name}"
 
 
 def test_git_that_cannot_tell_is_no_tree_without_git(clone: Path) -> None:
@@ -196,5 +203,5 @@ def test_a_tree_without_git_on_the_machine_is_taken_as_it_is(clone: Path, monkey
 
 
 def test_images_leave_out_the_same_left_overs() -> None:
-    """The local cloud may import no other room, so it says them again."""
+    """The local cloud may import no other room, so it repeats them."""
     assert recipe.LEFT_OVERS == tracked.LEFT_OVERS

@@ -1,4 +1,4 @@
-"""Two may load the machine at once; whoever needs the quiet has it alone."""
+"""Two may load the machine at once; one that needs quiet has it alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests import turns
 
 
 class Runner(threading.Thread):
-    """Holds a turn until it is told to leave."""
+    """Holds a turn until it is asked to leave."""
 
     def __init__(self, turn: AbstractContextManager[None]) -> None:
         super().__init__(daemon=True)

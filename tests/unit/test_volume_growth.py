@@ -90,7 +90,7 @@ def megabytes(said: str) -> int:
     return int(said.splitlines()[-1])
 
 
-async def test_a_bigger_volume_shows_in_df_of_the_mounted_file_system_and_keeps_what_is_on_it(disk: Disk) -> None:
+async def test_a_bigger_volume_grows_the_mounted_file_system_and_keeps_its_files(disk: Disk) -> None:
     before = disk.prepare(1, GROW, 'echo kept >"$VOLUME_MOUNT/file"; df --output=size -BM "$VOLUME_MOUNT" >&2')
     assert 900 < megabytes(before) < 1024
     await disk.volumes.resize(disk.volume_id, 2)
@@ -100,7 +100,7 @@ async def test_a_bigger_volume_shows_in_df_of_the_mounted_file_system_and_keeps_
     assert 1900 < megabytes(after) < 2048
 
 
-async def test_a_machine_that_may_not_grow_what_is_mounted_stops_its_tier_and_starts_it_again(disk: Disk) -> None:
+async def test_where_a_mounted_file_system_cannot_grow_the_tier_stops_and_starts_again(disk: Disk) -> None:
     disk.prepare(1, GROW)
     await disk.volumes.resize(disk.volume_id, 2)
     said = disk.prepare(2, 'mount "$VOLUME_DEVICE" "$VOLUME_MOUNT"', "may_grow_mounted() { false; }", GROW)
@@ -110,7 +110,7 @@ async def test_a_machine_that_may_not_grow_what_is_mounted_stops_its_tier_and_st
     assert not (disk.directory / "stopped").exists()
 
 
-async def test_a_run_that_was_cut_off_while_the_tier_was_stopped_leaves_its_start_to_the_next(disk: Disk) -> None:
+async def test_the_next_run_starts_a_tier_that_an_interrupted_run_left_stopped(disk: Disk) -> None:
     disk.prepare(1, GROW)
     await disk.volumes.resize(disk.volume_id, 2)
     disk.prepare(2, 'mount "$VOLUME_DEVICE" "$VOLUME_MOUNT"', "release_volume")

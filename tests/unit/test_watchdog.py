@@ -1,4 +1,4 @@
-"""The watchdog restarts what stays unhealthy, and leaves alone what is none of its business."""
+"""The watchdog restarts what stays unhealthy, and leaves everything else alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "vertical-construction-1"
 
 
 class Engine:
-    """A stand-in for docker that records restarts and lists what it is told to be unhealthy, or to fail so far."""
+    """A stand-in for docker that records restarts, and lists chosen containers as unhealthy, or as failing so far."""
 
     def __init__(self) -> None:
         self.unhealthy: dict[str, str] = {}
@@ -102,7 +102,7 @@ def test_the_journal_says_what_was_restarted_and_why(
     assert capsys.readouterr().out == f"{NAME}: unhealthy for 60 s, restarts it: connection refused\n"
 
 
-def test_after_three_restarts_within_an_hour_it_is_left_alone_until_the_hour_is_over(
+def test_after_three_restarts_in_an_hour_it_is_left_alone_until_the_hour_ends(
     dog: watchdog.Watchdog, engine: Engine
 ) -> None:
     for moment in range(0, 3600, 20):
@@ -242,10 +242,10 @@ def test_a_tier_that_cannot_be_looked_at_hides_no_other_and_keeps_its_counts(
 
 
 @pytest.mark.parametrize("damage", [*KINDS, "an unknown word", "gone"])
-def test_without_a_tiers_description_none_of_its_containers_is_restarted_and_others_are(
+def test_without_its_description_a_tier_is_not_restarted_and_other_tiers_are(
     dog: watchdog.Watchdog, engine: Engine, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """PostgreSQL must not be restarted for want of the word that says so."""
+    """PostgreSQL must not be restarted because its policy is missing."""
     described = active(tmp_path, "infra")
     engine.unhealthy = {"infra-postgres-1": "postgres", NAME: "construction"}
     given = {**damages(described.read_bytes()), "an unknown word": b'{"watchdog": {"postgres": "spare"}}'}

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from basec.secrets.certificates import new_client_certificate, new_origin_key, origin_csr
+from basec.secrets.origin_certificates import new_client_certificate, new_origin_key, origin_csr
 from topology.settings import TLS_KEYS
 
 
@@ -62,5 +62,5 @@ def issue(request: str) -> tuple[str, str]:
 
 
 def tls_secrets(domain: str) -> Mapping[str, str]:
-    """Give the four TLS secrets of a stack, by key."""
+    """Return the four TLS secrets of a stack, by key."""
     return dict(zip(TLS_KEYS, (*origin_request(domain), *client_chain()), strict=True))

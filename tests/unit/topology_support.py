@@ -43,7 +43,7 @@ def tree_copy(target: Path) -> Path:
 
 
 def with_value(data: Any, path: str, value: object) -> Any:
-    """Give a copy of `data` with the value at a dotted path replaced, added or (value is `REMOVED`) removed."""
+    """Return a copy of `data` with the value at a dotted path replaced, added or (value is `REMOVED`) removed."""
     result = copy.deepcopy(data)
     *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
     target = result
@@ -68,7 +68,7 @@ def private_key(seed: int) -> str:
 
 
 def secret_values() -> Mapping[str, str]:
-    """Give fit values for every secret."""
+    """Return fit values for every secret."""
     return {
         **{name: f"{name}-for-tests-0123456789" for name in PASSWORD_KEYS},
         "token_key": "token-key-for-tests-12345",

@@ -13,11 +13,9 @@ from basec.engine.review import effects
 from basec.engine.review.effects import Effect
 from basec.engine.review.releases import Files, ReleaseChange, compare_releases
 from basec.engine.review.values import PropertyChange, compare
+from topology.dangerous_edits import DELETE_OPS, REPLACE_OPS, Step
 from topology.inventory import droplet_of
-from topology.plan import DELETE_OPS, REPLACE_OPS, Step
 
-COMPOSE_STACK = "basecommerce:compose:ComposeStack"
-"""The component whose outputs list the files of its release."""
 ACTIVATION = "-activation"
 """The name of that component's one command, after the component's name."""
 DIGEST = re.compile(r"^# activate [\w-]+ (\w+)$", re.MULTILINE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from topology.plan import BUCKET, DELETE_OPS, DROPLET, REPLACE_OPS, RESERVED_IP, STATEFUL, VOLUME, VPC
+from topology.dangerous_edits import DELETE_OPS, REPLACE_OPS, STATEFUL
+from topology.names import BUCKET, DROPLET, RESERVED_IP, VOLUME, VPC
 
 KINDS = ("none", "reload", "restart", "reboot", "power cut", "replaced", "data lost", "unknown")
 """From the least to the worst; what is unknown counts as the worst."""

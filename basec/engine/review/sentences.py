@@ -9,7 +9,7 @@ from basec.engine.review import effects
 from basec.engine.review.changes import Change, Review
 from basec.engine.review.effects import Effect
 from basec.engine.review.values import PropertyChange
-from topology.plan import DELETE_OPS, REPLACE_OPS
+from topology.dangerous_edits import DELETE_OPS, REPLACE_OPS
 
 ACCOUNT = "account"
 """The place of changes to no droplet: the network, the zone, the monitoring."""

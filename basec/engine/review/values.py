@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeGuard
 
+from topology.names import UNKNOWN_TEXT
+
 SECRET = "[secret]"  # noqa: S105 - the engine's word for one
 """What the engine reports instead of a secret."""
-UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""What the engine reports instead of a value that only `up` can know (`UnknownStringValue` in its source)."""
 LATER = "[known after up]"
 
 Kind = Literal["added", "removed", "changed"]
@@ -64,7 +64,7 @@ def _compare(path: str, old: object, new: object) -> Iterator[PropertyChange]:
             yield PropertyChange(
                 path=path, kind="changed", old=_told(old), new=_told(new)
             )  # a different order or number
-    elif isinstance(old, str) and isinstance(new, str) and "\n" in old + new and new != UNKNOWN:
+    elif isinstance(old, str) and isinstance(new, str) and "\n" in old + new and new != UNKNOWN_TEXT:
         yield PropertyChange(path=path, kind="changed", diff=line_diff(old, new))
     else:
         yield PropertyChange(path=path, kind="changed", old=_told(old), new=_told(new))
@@ -89,4 +89,4 @@ def _told(value: object) -> object:
         return {key: _told(one) for key, one in value.items() if not str(key).startswith("__")}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_told(one) for one in value]
-    return LATER if value == UNKNOWN else value
+    return LATER if value == UNKNOWN_TEXT else value

@@ -97,7 +97,7 @@ def test_a_configuration_that_its_own_service_refuses_touches_nothing_that_runs(
     assert screen[3:] == [
         "  nothing that runs there was touched",
         f"log: .basec/{STACK}/failed-run.log",
-        f"hint: mend compose/{tier}/{service}/ and run the same command again",
+        f"hint: correct compose/{tier}/{service}/ and run the same command again",
     ]
     assert stack.container_ids() == before
     assert visitor.asked > 10

@@ -114,7 +114,7 @@ def test_up_refuses_a_release_on_a_full_disk_and_the_old_one_serves(stack: Local
         output = stack.basec("up", "--env", STACK, expect=1)
         assert stack.get("/web/dashboard").status == 302
     assert "vertical: disk: /opt/basecommerce: 6" in output
-    assert "a release wants 1024" in output
+    assert "a release needs 1024" in output
     assert stack.container_ids() == containers
     (event,) = [event for event in stack.journal()[events:] if event["op"] != "read"]
     assert (event["outcome"], event["seconds"] < ANSWER_S) == ("failed", True)

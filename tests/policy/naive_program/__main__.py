@@ -1,4 +1,4 @@
-"""Three droplets as a first README would make them. Every habit in here is one that a rule names; never copy it."""
+"""Three droplets as a first README would make them. Every habit in here breaks a rule; never copy it."""
 
 from __future__ import annotations
 

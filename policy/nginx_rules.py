@@ -1,4 +1,4 @@
-"""BC22 for nginx: who is believed, what is reached, and by which TLS. Read with all that its files include."""
+"""BC22 for nginx: whom it trusts, what it reaches, and which TLS it uses. Included files are read as well."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 
+from policy.server_files import Directive, Fault, Server, network, read_nginx, shipped, words_of
+from topology.names import HTTP_PORT
 from topology.secret_texts import SECRET_PATH
-from topology.server_files import Directive, Fault, Server, network, read_nginx, shipped, words_of
 
 COMMAND = ["nginx", "-g", "daemon off;"]
 ONLY: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -20,7 +21,7 @@ ONLY: Mapping[str, tuple[tuple[str, ...], str]] = {
     "autoindex": (("off",), "off"),
     "dav_methods": (("off",), "off"),
 }
-"""What a directive may say, wherever it stands. Source: https://nginx.org/en/docs/dirindex.html"""
+"""Allowed values of a directive, wherever it stands. Source: https://nginx.org/en/docs/dirindex.html"""
 TLS = ("TLSv1.2", "TLSv1.3")
 WEAK_CIPHERS = re.compile(r"(?<![!A-Z-])(NULL|RC4|3?DES|MD5|EXP|EXPORT|ADH|AECDH|aNULL|eNULL|ALL|LOW|DEFAULT)\b")
 CODE = ("load_module", "js_import", "js_path", "perl_modules", "perl_require")
@@ -65,7 +66,7 @@ def _tls(tree: Directive, _server: Server) -> Iterator[Fault]:
 def _listeners(server: Directive, *, asks: bool) -> Iterator[Fault]:
     for listen in server.own("listen"):
         address = " ".join(listen.words[:1])
-        if address.rpartition(":")[2] == "80" or address.startswith("127."):
+        if address.rpartition(":")[2] == str(HTTP_PORT) or address.startswith("127."):
             continue
         if "ssl" not in listen.words:
             yield listen.file, listen.shown, "ssl on every port but 80"
@@ -82,11 +83,11 @@ def _visitors(tree: Directive, server: Server) -> Iterator[Fault]:
     for each in tree.all("proxy_set_header"):
         other = each.words[:1] == TENANT[:1] and each.words != TENANT
         if other or VISITORS_WORD.search(each.text):
-            yield each.file, each.shown, "what nginx found out, never what a visitor says"
+            yield each.file, each.shown, "values that nginx sets, never those that a visitor sends"
 
 
 def _tenant(tree: Directive, _server: Server) -> Iterator[Fault]:
-    """A level that sets one header inherits none, and then passes on the tenant that a visitor names."""
+    """Check each level: one that sets any header inherits none, and then passes on the tenant that a visitor sends."""
     wanted = f"proxy_set_header {' '.join(TENANT)} wherever a header is set, and in http"
     named = [block for block in tree.blocks() if TENANT in {each.words for each in block.own("proxy_set_header")}]
     for block in tree.blocks():

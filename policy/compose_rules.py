@@ -8,38 +8,39 @@ from typing import Any
 
 import yaml
 
+from policy.container_rules import confined, project_faults, release_memory
 from topology.bundle import Bundle
-from topology.container_rules import confined, listed, project_faults, release_memory, table
 from topology.fleet import DATA_MOUNT
 from topology.image_names import image_fault, major_version
 from topology.inventory import CLOUDFLARE
+from topology.mounts import listed, table
 from topology.policy_rules import RULES, Violation
 from topology.project import Project
 from topology.secret_texts import ASSIGNED, shown, strings_of, text_is_secret, variable_is_secret, words_are_secret
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's where it is there: ten times as fast."""
+"""libyaml's loader where available: ten times as fast."""
 UNREADABLE = (yaml.YAMLError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What PyYAML raises for no YAML, for a day that does not exist, and for a value that does not fit its own tag."""
+"""What PyYAML raises for invalid YAML, for a date that does not exist, and for a value that does not fit its tag."""
 MEMORY_SHARE = 0.8
 """Of the droplet's memory, for all containers together; the rest is for the system and its page cache."""
 PRIVATE = "${PRIVATE_ADDRESS:?}"
 PRIVILEGED = re.compile(r"0*(\d{1,3}|10[01]\d|102[0-3])\b")
-"""A port below 1024, with or without a protocol behind it."""
+"""A port below 1024, with or without a protocol after it."""
 DATA_MAJORS = {"postgres": 17}
-"""Of servers whose files are of one major version: another one does not start on them, and no release converts them."""
+"""Servers whose data files are of one major version: no other version starts on them, and no release converts them."""
 DOWNLOADED = re.compile(r"\b(curl|wget)\b[^\n;&]*\|\s*(sudo\s+(-\S+\s+)*)?(ba|da|z)?sh\b")
 CONFIGURATION = (".conf", ".cfg", ".sql", ".map", ".apex", ".hsts")
 COMMENT = re.compile(r"^\s*(#|--)")
 
 Broken = tuple[str, str, str, str]
-"""Which rule, what was found, what was wanted, and what mends it: empty where the rule's own words do."""
+"""Rule, what was found, what was expected, and the fix: empty where the rule's own fix applies."""
 
 
 def read_bundle(bundle: Bundle) -> dict[str, Any]:
-    """Give the compose project of a bundle with the bundle's own variables filled in; addresses stay names.
+    """Return the compose project of a bundle with the bundle's own variables filled in; addresses stay names.
 
-    What is no YAML gives an empty project, whose missing services are then named.
+    Invalid YAML gives an empty project, whose missing services are then reported.
     """
     files = bundle.files
     variables = dict(re.findall(r"^(\w+)='([^']*)'$", files[".env"], re.MULTILINE))
@@ -105,7 +106,7 @@ def _fixed(project: Project, droplet: str, name: str, service: Mapping[str, Any]
             wanted = "a private address before the port, such as ${PRIVATE_ADDRESS:?}"
             yield "BC17", f"ports: {published}", wanted, f"write ${{PRIVATE_ADDRESS:?}}:{port}:{target}"
         elif not public and (PRIVILEGED.match(port) or PRIVILEGED.match(target)):
-            wanted = "ports above 1023, but for those that Cloudflare asks for"
+            wanted = "ports above 1023, except those that Cloudflare connects to"
             yield "BC17", f"ports: {published}", wanted, "let the service listen on a port above 1023, and publish that"
 
 
@@ -116,18 +117,18 @@ def _image(name: str, image: str) -> Iterator[Broken]:
         yield "BC17", f"image: {image}", wanted, "pin it in versions.yaml, or in `images` of the stack's settings"
     major = major_version(image)
     if name in DATA_MAJORS and major is not None and major != DATA_MAJORS[name]:
-        wanted = f"version {DATA_MAJORS[name]}: the data directory is of it, and no release converts one"
+        wanted = f"version {DATA_MAJORS[name]}: the data directory has this version, and no release converts it"
         fix = f"stay with {DATA_MAJORS[name]}.x; a new major version is a dump and a restore (basec explain BC-E092)"
         yield "BC17", f"image: {image}", wanted, fix
 
 
 def _bound(address: str, *, public: bool) -> bool:
-    return address == PRIVATE or (public and address == "0.0.0.0")  # noqa: S104 - the one public service; walls are before it
+    return address == PRIVATE or (public and address == "0.0.0.0")  # noqa: S104 - the one public service; firewalls protect it
 
 
 def _clear(file: str, document: Mapping[str, Any]) -> Iterator[Violation]:
     """BC19: `docker inspect` shows environment and command, and git keeps the file."""
-    fix = "remove it and make it anew; mount a secret file, as `${SECRET_...}` of the other services"
+    fix = "remove it and make a new secret; mount it as a file, like `${SECRET_...}` of the other services"
     wanted = "a file below /run/secrets, from the stack's encrypted settings"
     for path, text in strings_of(document):
         keys = path.split(".")
@@ -154,6 +155,6 @@ def clear_lines(tier: str, files: Mapping[str, str]) -> Iterator[Violation]:
             continue
         for number, line in enumerate(text.splitlines(), 1):
             if text_is_secret(line) or (not COMMENT.match(line) and ASSIGNED.search(line)):
-                fix = "remove it and make it anew; include a file below /run/secrets"
+                fix = "remove it and make a new secret; include a file below /run/secrets"
                 finding = ("a secret in clear", "a file below /run/secrets", fix)
                 yield _violation("BC19", f"compose/{tier}/{name}: line {number}", finding)

@@ -22,6 +22,7 @@ from basec.hosts.remote import run_script
 from basec.session import Session
 from topology.errors import RemoteError
 from topology.inventory import STORE_ROLE
+from topology.names import COMPOSE_PROJECT, COMPOSE_SERVICE
 
 SECURITY_HEADERS = {
     "X-Frame-Options": "SAMEORIGIN",
@@ -186,7 +187,7 @@ def host_checks(session: Session, facts: Facts) -> Iterator[Check]:
 
     def containers(host: str, tier: str) -> Callable[[], None]:
         def check() -> None:
-            project = shlex.quote(f"label=com.docker.compose.project={tier}")
+            project = shlex.quote(f"{COMPOSE_PROJECT}={tier}")
             script = f"docker ps --all --filter {project} --format '{{{{json .}}}}'"
             rows = [
                 json.loads(line) for line in run_script(session, host, script, timeout_s=SSH_TIMEOUT_S).splitlines()
@@ -209,21 +210,24 @@ def host_checks(session: Session, facts: Facts) -> Iterator[Check]:
         yield Check(name="redis answers PING", host=store, run=lambda: _store_answers(session, store, REDIS, "PONG"))
 
 
-POSTGRES = """set -euo pipefail
-tier=label=com.docker.compose.project=infra
-id=$(docker ps --quiet --filter $tier --filter label=com.docker.compose.service=postgres)
+CONTAINER = f"""set -euo pipefail
+tier={COMPOSE_PROJECT}=infra
+id=$(docker ps --quiet --filter $tier --filter {COMPOSE_SERVICE}="""
+"""The start of both scripts below, up to the service's name."""
+POSTGRES = f"""{CONTAINER}postgres)
 exec docker exec "$id" psql --username basecommerce --tuples-only --no-align --command 'SELECT 1'
 """
 # The password stays inside the container: read there from the mounted secret, never in an argument list.
-REDIS = """set -euo pipefail
-tier=label=com.docker.compose.project=infra
-id=$(docker ps --quiet --filter $tier --filter label=com.docker.compose.service=redis)
+REDIS = (
+    CONTAINER
+    + """redis)
 docker exec --interactive "$id" sh <<'END'
 REDISCLI_AUTH=$(sed -n 's/^requirepass "\\{0,1\\}\\([^"]*\\)"\\{0,1\\}$/\\1/p' /run/secrets/redis_auth.conf)
 export REDISCLI_AUTH
 exec redis-cli PING </dev/null
 END
 """
+)
 
 
 def _store_answers(session: Session, host: str, script: str, wanted: str) -> None:

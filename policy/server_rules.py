@@ -1,4 +1,4 @@
-"""BC22: what the servers' files say, by value: who is let in, and what is kept when the power goes.
+"""BC22: the values in the servers' files: who is let in, and what survives a power cut.
 
 Files are read with what they include and with what the command line adds. A value that is not written is the server's
 default; each rule knows which defaults are good enough.
@@ -10,12 +10,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from topology.container_rules import mounts, table
-from topology.nginx_rules import nginx_faults
-from topology.policy_rules import RULES, Violation
-from topology.project import Project
-from topology.secret_texts import SECRET_PATH, shown
-from topology.server_files import (
+from policy.nginx_rules import nginx_faults
+from policy.server_files import (
     Fault,
     Server,
     network,
@@ -26,31 +22,35 @@ from topology.server_files import (
     shipped,
     words_of,
 )
+from topology.mounts import mounts, table
+from topology.policy_rules import RULES, Violation
+from topology.project import Project
+from topology.secret_texts import SECRET_PATH, shown
 
 ON, OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
 POSTGRESQL: Mapping[str, tuple[tuple[str, ...], str]] = {
     "fsync": (ON, "on: without it a power cut loses the database"),
     "full_page_writes": (ON, "on: without it a torn page is not repaired"),
-    "synchronous_commit": ((*ON, "local", "remote_write", "remote_apply"), "on: an answered sale is on the disk"),
+    "synchronous_commit": ((*ON, "local", "remote_write", "remote_apply"), "on: a confirmed sale is on the disk"),
     "password_encryption": (("scram-sha-256",), "scram-sha-256"),
-    "autovacuum": (ON, "on: else the database stops when transaction numbers run out"),
+    "autovacuum": (ON, "on: otherwise the database stops when transaction numbers run out"),
     "wal_level": (("replica", "logical"), "replica or logical"),
-    "zero_damaged_pages": (OFF, "off: damage is to be seen"),
-    "ignore_checksum_failure": (OFF, "off: damage is to be seen"),
+    "zero_damaged_pages": (OFF, "off: damage must be visible"),
+    "ignore_checksum_failure": (OFF, "off: damage must be visible"),
     "allow_system_table_mods": (OFF, "off"),
 }
-"""What each setting may be; one that is not written has a good default. Source:
+"""Allowed values of each setting; one that is not written has a good default. Source:
 https://www.postgresql.org/docs/17/runtime-config-wal.html and runtime-config-developer.html"""
 POSTGRESQL_ABSENT = (
     *("include", "include_dir", "include_if_exists", "data_directory", "archive_command"),
     *("shared_preload_libraries", "session_preload_libraries", "local_preload_libraries", "restore_command"),
 )
 HBA_REMOTE, HBA_LOCAL = ("scram-sha-256", "reject", "cert"), ("scram-sha-256", "reject", "peer", "trust")
-"""Ways to prove who one is: over TCP, and on the socket, which is in the container's own memory."""
+"""Allowed ways to authenticate: over TCP, and on the socket, which is in the container's own memory."""
 
 REDIS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "protected-mode": (("yes",), "yes"),
-    "appendonly": (("yes",), "yes: else a restart loses the events"),
+    "appendonly": (("yes",), "yes: otherwise a restart loses the events"),
     "appendfsync": (("everysec", "always"), "everysec or always"),
     "maxmemory-policy": (("noeviction",), "noeviction: anything else drops events"),
     "enable-debug-command": (("no",), "no"),
@@ -73,7 +73,7 @@ def server_violations(
         server = Server(service=table(services[name]), services=services, files=files, project=project)
         for place, found, wanted in judge(server):
             file = f"compose/{tier}/{place}"
-            fix = f"mend `{found.partition(':')[0]}` in {file}; git log -p -- {file} shows the edit"
+            fix = f"correct `{found.partition(':')[0]}` in {file}; git log -p -- {file} shows the edit"
             yield Violation(rule=RULES["BC22"], resource=file, found=shown(found), wanted=wanted, fix=fix)
 
 
@@ -93,7 +93,7 @@ def _postgres(server: Server) -> Iterator[Fault]:
             yield name, f"{key}: {settings[key]}", wanted
     for key in POSTGRESQL_ABSENT:
         if settings.get(key):
-            yield name, f"{key}: {settings[key]}", f"no {key}: what it brings is not judged"
+            yield name, f"{key}: {settings[key]}", f"no {key}: what it brings is not checked"
     for key in ("hba_file", "ident_file"):
         if key in settings and shipped(server.service, settings[key]) not in server.files:
             yield name, f"{key}: {settings[key]}", "a file of the release, mounted read-only"
@@ -104,7 +104,7 @@ def _postgres(server: Server) -> Iterator[Fault]:
 
 
 def _postgres_command(words: list[str]) -> tuple[dict[str, str], list[str], str]:
-    """Give what the command line sets, its other words, and the configuration file."""
+    """Return what the command line sets, its other words, and the configuration file."""
     settings: dict[str, str] = {}
     strange: list[str] = [] if words[:1] == ["postgres"] else [" ".join(words) or "none"]
     rest = iter(words[1:])
@@ -145,12 +145,12 @@ def _hba(file: str, text: str, superuser: str) -> Iterator[Fault]:
         method = "".join(line[at : at + 1])
         users = set("".join(line[2:3]).replace('"', "").split(","))
         if method not in (HBA_LOCAL if local else HBA_REMOTE):
-            yield file, " ".join(line), "scram-sha-256 for everybody who comes over TCP"
+            yield file, " ".join(line), "scram-sha-256 for every connection over TCP"
         elif not local and method != "reject" and {"all", superuser} & users:
             yield (
                 file,
                 " ".join(line),
-                f"logins of services by name or role: the superuser {superuser} has the socket alone",
+                f"logins of services by name or role: the superuser {superuser} may use only the socket",
             )
 
 
@@ -169,7 +169,7 @@ def _redis(server: Server) -> Iterator[Fault]:
     for line in lines:
         if line[0] == "requirepass" or (line[0] == "user" and _opens(line)):
             who = line[1] if line[0] == "user" and len(line) > 1 else "written here"
-            yield name, f"{line[0]}: {who}", "users and passwords in the secret file alone; nobody without a password"
+            yield name, f"{line[0]}: {who}", "users and passwords only in the secret file; nobody without a password"
         elif line[0] in REDIS_ABSENT:
             yield name, f"{line[0]}: {' '.join(line[1:])}", f"no {line[0]}"
     yield from _redis_users(server, name, [" ".join(line[1:]) for line in lines if line[0] in ("include", "aclfile")])
@@ -177,7 +177,7 @@ def _redis(server: Server) -> Iterator[Fault]:
 
 
 def _opens(line: tuple[str, ...]) -> bool:
-    """Tell whether a line makes a user without a password, or with one that is written there."""
+    """Return whether a line makes a user without a password, or with a password in clear."""
     return "nopass" in line or any(word.startswith(">") for word in line)
 
 
@@ -189,7 +189,7 @@ def _redis_users(server: Server, name: str, included: list[str]) -> Iterator[Fau
 
 
 def _kept(server: Server, directory: str) -> Iterator[Fault]:
-    """Judge that a server's files are on a mount that is written: BC18 lets none but the data volume's be that."""
+    """Check that a server's files are on a writable mount: BC18 allows only those of the data volume."""
     inside = f"{directory}/"
     targets = [mount.target.rstrip("/") for mount in mounts(server.service) if mount.writable]
     if not any(inside.startswith(f"{target}/") for target in targets):
@@ -208,7 +208,7 @@ def _haproxy(server: Server) -> Iterator[Fault]:
         if socket and not re.match(r"((ipv4@)?127\.|unix@|/tmp/)", socket[1]):
             yield names[0], f"stats socket: {socket[1]}", "an address of the container's own loopback"
         if HAPROXY_ABSENT.match(text):
-            yield names[0], text.replace(" ", ": ", 1), "no such line: it shows or runs what nobody asked for"
+            yield names[0], text.replace(" ", ": ", 1), "no such line: it exposes or runs more than is needed"
 
 
 _SERVERS: Mapping[str, Callable[[Server], Iterator[Fault]]] = {

@@ -10,21 +10,17 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from topology.errors import BasecommerceError, ExitCode
+from topology.names import BUCKET, DROPLET, RESERVED_IP, VOLUME, VPC
 from topology.project import Project, settings_file
 
-DROPLET = "digitalocean:index/droplet:Droplet"
-VOLUME = "digitalocean:index/volume:Volume"
-RESERVED_IP = "digitalocean:index/reservedIp:ReservedIp"
-VPC = "digitalocean:index/vpc:Vpc"
-BUCKET = "digitalocean:index/spacesBucket:SpacesBucket"
 STATEFUL: Mapping[str, str] = {
     DROPLET: "the machine is destroyed: its tier is down meanwhile, and what its own disk holds is lost",
     VOLUME: "the volume is destroyed with everything on it: the data of PostgreSQL and Redis",
-    RESERVED_IP: "the public address goes back to DigitalOcean and cannot be had again",
-    VPC: "the private network is destroyed, and no machine outlives its network",
+    RESERVED_IP: "the public address goes back to DigitalOcean and cannot be recovered",
+    VPC: "the private network is destroyed, and every machine in it",
     BUCKET: "the bucket is destroyed with everything in it",
 }
-"""Types whose loss no second `up` mends, and what their end means. All others are made anew from what is written."""
+"""Types whose loss a second `up` cannot repair, and what it means. All others are made anew from the files."""
 
 REPLACE_OPS = ("replace", "create-replacement", "delete-replaced", "discard-replaced", "import-replacement")
 DELETE_OPS = ("delete", "discard")
@@ -40,9 +36,9 @@ HEADS: Mapping[str, str] = {
     "protect": "{count} resources would lose their protection",
     "gone": "{count} resources are gone",
 }
-"""How a refusal begins that is about several resources."""
+"""The first line of a refusal of several resources."""
 IMPOSSIBLE = frozenset({"together", "default"})
-"""Rules whose edits the cloud itself refuses, so that nobody may name them on purpose."""
+"""Rules whose edits the cloud itself refuses, so they cannot be allowed by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +54,7 @@ class Step:
     causes: tuple[str, ...] = ()
     """The properties that make it a replacement."""
     differs: tuple[str, ...] = ()
-    """The properties that the engine says differ; the only trace of a secret that changes."""
+    """The properties that differ, by the engine; the only trace of a changed secret."""
     default_vpc: bool = False
     """Whether it is its region's default VPC, by the state: DigitalOcean never changes or deletes that."""
 
@@ -113,7 +109,7 @@ class Refusal:
 
 
 class RefusedPlanError(BasecommerceError):
-    """A plan with dangerous edits that nobody named; nothing was changed."""
+    """A plan with dangerous edits that were not allowed; nothing was changed."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.REFUSED
 
@@ -124,7 +120,7 @@ class RefusedPlanError(BasecommerceError):
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What is to be said of a plan."""
+    """The result of judging a plan."""
 
     refusals: tuple[Refusal, ...]
     forced: tuple[str, ...]
@@ -134,10 +130,10 @@ class Verdict:
 def judge(
     steps: Iterable[Step], project: Project, allowed: Collection[str] = (), gone: Collection[str] = ()
 ) -> Verdict:
-    """Find the dangerous steps of a plan, all at once, but those whose URN is allowed.
+    """Find all dangerous steps of a plan, except those whose name or URN is allowed.
 
-    `gone` are the URNs of what the state has and the cloud has not. A machine may be made anew: that heals, and its
-    volume is another resource. Anything else that is gone took data or an address with it.
+    `gone` are the URNs of what the state has and the cloud does not. A machine may be made anew: that repairs it, and
+    its volume is another resource. Anything else that is gone took data or an address with it.
     """
     steps = list(steps)
     found = [refusal for step in _worst(steps) for refusal in _refusals(step, project, gone)]
@@ -151,7 +147,7 @@ def judge(
 
 
 def powered_off(steps: Iterable[Step]) -> Mapping[str, Step]:
-    """Give the droplets whose power or disk a plan takes away: by a new size, or by a replacement."""
+    """Return the droplets that lose power or disk under a plan: by a new size, or by a replacement."""
     cut = (step for step in _worst(steps) if step.type == DROPLET and (step.resized or step.op in REPLACE_OPS))
     return {step.droplet: step for step in cut}
 
@@ -166,7 +162,7 @@ def judge_destroy(stack: str, *, local: bool, allowed: str) -> tuple[Refusal, ..
 
 
 def template_notes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
-    """Say which hosts run an older template of the user data than new machines get; both are digests by droplet."""
+    """Report hosts that run an older template of the user data than new machines get; both are digests by droplet."""
     return tuple(
         f"host {name} runs template {before[name]}, new machines get {digest}"
         for name, digest in after.items()
@@ -175,7 +171,7 @@ def template_notes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple
 
 
 def _worst(steps: Iterable[Step]) -> Iterator[Step]:
-    """Keep one step for each stateful resource: a replacement is told in up to three."""
+    """Keep one step for each stateful resource: a replacement has up to three."""
     rank = {"replace": 0, "create-replacement": 1}
     chosen: dict[str, Step] = {}
     for step in steps:
@@ -187,7 +183,7 @@ def _worst(steps: Iterable[Step]) -> Iterator[Step]:
 
 
 def _by_cause(refusals: Collection[Refusal]) -> Iterator[list[Refusal]]:
-    """Group what one edit does; what is replaced only because something else is belongs to the first such edit."""
+    """Group refusals by edit; one that only follows from another replacement belongs to the first replacing edit."""
     replaced = next((each.undo for each in refusals if each.rule == "replace" and each.undo), "")
     groups: dict[tuple[str, str], list[Refusal]] = {}
     for refusal in refusals:
@@ -196,7 +192,7 @@ def _by_cause(refusals: Collection[Refusal]) -> Iterator[list[Refusal]]:
 
 
 def _block(group: Sequence[Refusal]) -> str:
-    """Say what one edit would do, with ONE way back and the way on, and the rule of docs/policies.md."""
+    """Render what one edit would do, with ONE way to undo it, the way to allow it, and the rule of docs/policies.md."""
     first = group[0]
     if first.rule == "destroy":
         on_purpose = f"on purpose: basec down --env {first.stack} --allow-destroy {first.stack}"
@@ -238,7 +234,7 @@ def _refusals(step: Step, project: Project, gone: Collection[str]) -> Iterator[R
         return
     if step.op in REPLACE_OPS:
         cause = _causes(step)
-        why = f"would be replaced ({cause or 'with what it hangs on'})"
+        why = f"would be replaced ({cause or 'with what it depends on'})"
         yield refusal("replace", why, _loss(step, project), None if cause else "", cause)
         return
     if step.op == "create":
@@ -248,12 +244,12 @@ def _refusals(step: Step, project: Project, gone: Collection[str]) -> Iterator[R
         return
     if step.type == DROPLET and (image := _image(step, project)):
         why = f"the image would change ('{step.old_inputs['image']}' -> '{image}')"
-        yield refusal("image", why, f"only a new machine has another one; {_loss(step, project)}")
+        yield refusal("image", why, f"only a new machine can have another one; {_loss(step, project)}")
     if step.type == VOLUME and (sizes := _shrunk(step, project)):
         why = f"the volume would shrink ({sizes[0]} -> {sizes[1]} GiB)"
         yield refusal("shrink", why, f"only a new, empty one can be smaller; {STATEFUL[VOLUME]}")
     if step.old_protect and not step.new_protect:
-        what = f"the engine would let it go when asked; then {STATEFUL[step.type]}"
+        what = f"the engine would no longer refuse to delete it; then {STATEFUL[step.type]}"
         yield refusal(
             "protect", "would lose its protection", what, f"keep `protect: true` in {settings_file(project.stack)}"
         )
@@ -274,7 +270,7 @@ def _together(steps: Iterable[Step], project: Project) -> Iterator[Refusal]:
                 urn=step.urn,
                 resource=step.resource,
                 why=f"would grow while {off[step.droplet].resource} is switched off",
-                loss="DigitalOcean refuses the one while the other goes on",
+                loss="DigitalOcean refuses one while the other is in progress",
                 undo=f"one after the other: undo `size_gib` in {line}, basec up, then write it again",
             )
 
@@ -288,14 +284,14 @@ def _loss(step: Step, project: Project) -> str:
 
 
 def _image(step: Step, project: Project) -> str | None:
-    """Give the image that is wanted, where it is not the machine's. The program ignores it, so no step shows it."""
+    """Return the inventory's image if the machine has another. The program ignores that, so no step shows it."""
     spec = project.inventory.droplets.get(step.droplet)
     old = step.old_inputs.get("image")
     return spec.image if spec is not None and old is not None and old != spec.image else None
 
 
 def _shrunk(step: Step, project: Project) -> tuple[int, int] | None:
-    """Give old and wanted size of a volume that would shrink."""
+    """Return the old and the new size of a volume that would shrink."""
     spec = project.inventory.droplets.get(step.droplet)
     old = step.old_inputs.get("size")
     if spec is None or spec.volume is None or not isinstance(old, int | float):
@@ -304,7 +300,7 @@ def _shrunk(step: Step, project: Project) -> tuple[int, int] | None:
 
 
 def _causes(step: Step) -> str:
-    """Say which inputs differ, e.g. `region 'nyc3' -> 'fra1'`."""
+    """Return which inputs differ, e.g. `region 'nyc3' -> 'fra1'`."""
     told = []
     for key in step.causes:
         old, new = step.old_inputs.get(key), step.new_inputs.get(key)
@@ -313,11 +309,11 @@ def _causes(step: Step) -> str:
 
 
 def _undo(step: Step, project: Project) -> str:
-    """Name the line whose edit makes the step."""
+    """Return the edit to undo, by the line that causes the step."""
     settings = settings_file(project.stack)
     droplet = f"inventory.yaml (droplets.{step.droplet}"
     if step.op in DELETE_OPS:
-        return "undo the edit of inventory.yaml: a droplet or volume under another name is another one"
+        return "undo the edit of inventory.yaml: a droplet or volume under another name is a new one"
     if "region" in step.causes:
         return f"undo the edit of `region` in {settings}"
     if step.type == VPC or "vpcUuid" in step.causes:

@@ -7,12 +7,7 @@ import dataclasses
 import pytest
 
 from tests.unit.topology_support import project
-from topology.plan import (
-    BUCKET,
-    DROPLET,
-    RESERVED_IP,
-    VOLUME,
-    VPC,
+from topology.dangerous_edits import (
     RefusedPlanError,
     Step,
     judge,
@@ -20,6 +15,7 @@ from topology.plan import (
     powered_off,
     template_notes,
 )
+from topology.names import BUCKET, DROPLET, RESERVED_IP, VOLUME, VPC
 
 HEAD = "urn:pulumi:staging::basecommerce::basecommerce:droplet:Droplet$"
 MACHINE = f"{HEAD}{DROPLET}::infra-droplet"
@@ -38,7 +34,7 @@ def step(op: str, urn: str, *causes: str, **fields: object) -> Step:
 
 DANGEROUS = [
     (step("same", EDGE, old_inputs={"image": "debian-12-x64"}), "image", "'debian-12-x64' -> 'debian-13-x64'"),
-    (step("update", EDGE, old_inputs={"image": "debian-12-x64"}), "image", "only a new machine has another one"),
+    (step("update", EDGE, old_inputs={"image": "debian-12-x64"}), "image", "only a new machine can have another one"),
     (
         step("replace", MACHINE, "region", old_inputs={"region": "nyc3"}, new_inputs={"region": "fra1"}),
         "replace",
@@ -48,10 +44,10 @@ DANGEROUS = [
     (step("create-replacement", EDGE, "image"), "replace", "its tier is down meanwhile"),
     (step("delete-replaced", DISK, "name"), "replace", "the data of PostgreSQL and Redis"),
     (step("replace", NETWORK, "ipRange"), "replace", "the private network is destroyed"),
-    (step("replace", ADDRESS, "region"), "replace", "cannot be had again"),
+    (step("replace", ADDRESS, "region"), "replace", "cannot be recovered"),
     (step("delete", EDGE), "delete", "is no longer declared"),
     (step("delete", DISK), "delete", "the data of PostgreSQL and Redis"),
-    (step("delete", ADDRESS), "delete", "cannot be had again"),
+    (step("delete", ADDRESS), "delete", "cannot be recovered"),
     (step("delete", BUCKET_URN), "delete", "the bucket is destroyed with everything in it"),
     (step("replace", BUCKET_URN, "acl"), "replace", "the bucket is destroyed with everything in it"),
     (step("delete", NETWORK), "delete", "the private network is destroyed"),
@@ -83,7 +79,7 @@ def test_a_volume_does_not_grow_while_its_machine_is_switched_off_even_on_purpos
         refusals = [each for each in judge([GROWN, off], project(), allowed).refusals if each.rule == "together"]
         assert RefusedPlanError(refusals).render() == (
             "BC07 staging: infra-volume (Volume): would grow while infra-droplet (Droplet) is switched off: "
-            "DigitalOcean refuses the one while the other goes on\n"
+            "DigitalOcean refuses one while the other is in progress\n"
             "hint: one after the other: undo `size_gib` in inventory.yaml (droplets.infra.volume), basec up, then "
             "write it again; docs/dangerous-edits.md has the safe way"
         )
@@ -135,7 +131,7 @@ def test_its_name_or_urn_allows_it_and_no_other_one(dangerous: Step, rule: str) 
 
 
 @pytest.mark.parametrize("harmless", HARMLESS)
-def test_what_a_second_up_could_mend_is_not_refused(harmless: Step) -> None:
+def test_what_a_second_up_could_repair_is_not_refused(harmless: Step) -> None:
     assert judge([harmless], project()).refusals == ()
 
 
@@ -145,22 +141,22 @@ def test_a_replacement_in_three_steps_is_refused_once_with_its_cause() -> None:
     assert refusal.undo == "undo the edit of `region` in Pulumi.staging.yaml"
 
 
-def test_all_dangerous_edits_are_told_at_once() -> None:
+def test_all_dangerous_edits_are_reported_at_once() -> None:
     steps = [step("replace", NETWORK, "ipRange"), step("replace", MACHINE, "vpcUuid"), step("delete", DISK)]
     error = RefusedPlanError(judge(steps, project()).refusals)
     assert error.exit_code == 5
     assert error.render().count("\nhint: ") == 2
 
 
-def test_what_one_edit_does_is_one_refusal_with_its_cause_even_where_the_engine_tells_none() -> None:
+def test_one_edit_is_one_refusal_with_its_cause_even_if_the_engine_gives_none() -> None:
     region = {"old_inputs": {"region": "nyc3"}, "new_inputs": {"region": "fra1"}}
     steps = [step("replace", ADDRESS), step("replace", MACHINE, "region", **region), step("replace", NETWORK, "region")]
     assert RefusedPlanError(judge(steps, project()).refusals).render().splitlines() == [
         "BC07 staging: region 'nyc3' -> 'fra1' would replace 3 resources:",
-        "  edge-reserved-ip (ReservedIp): the public address goes back to DigitalOcean and cannot be had again",
+        "  edge-reserved-ip (ReservedIp): the public address goes back to DigitalOcean and cannot be recovered",
         "  infra-droplet (Droplet): the machine is destroyed: its tier is down meanwhile, and what its own disk holds "
         "is lost; its data volume stays, and moves to the new one",
-        "  network-vpc (Vpc): the private network is destroyed, and no machine outlives its network",
+        "  network-vpc (Vpc): the private network is destroyed, and every machine in it",
         "hint: undo the edit of `region` in Pulumi.staging.yaml; docs/dangerous-edits.md has the safe way; "
         "on purpose: basec up --env staging --allow-replace edge-reserved-ip --allow-replace infra-droplet "
         "--allow-replace network-vpc",
@@ -198,6 +194,6 @@ def test_a_cloud_stack_is_destroyed_only_under_its_own_name(
         assert text.endswith(f"on purpose: basec down --env {stack} --allow-destroy {stack}")
 
 
-def test_an_edited_template_is_told_for_the_hosts_that_run_the_old_one() -> None:
+def test_an_edited_template_is_reported_for_the_hosts_that_run_the_old_one() -> None:
     notes = template_notes({"infra": "aaa", "edge": "bbb"}, {"infra": "aaa", "edge": "ccc", "new": "ddd"})
     assert notes == ("host edge runs template bbb, new machines get ccc",)

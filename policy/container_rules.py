@@ -1,16 +1,17 @@
-"""BC18: what a service of a compose project may be. Lists say what is allowed: what nobody thought of is refused."""
+"""BC18: what a service of a compose project may be. Lists hold what is allowed; everything else is refused."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from topology.mounts import listed, mounts, table
 
 MOST_PROCESSES = 256
 """Of one container: PostgreSQL's 100 connections and room for its own. Source: CIS Docker 1.6, 5.29."""
 LEAST_MIB = 6
-"""Docker takes no smaller limit. Source: https://docs.docker.com/engine/containers/resource_constraints/"""
+"""Docker accepts no smaller limit. Source: https://docs.docker.com/engine/containers/resource_constraints/"""
 COLOURS = "x-colours"
 """Of a service: 2 where a release without a gap runs the new container beside the old one. Compose ignores it."""
 RESERVED = "x-reserved"
@@ -36,27 +37,15 @@ PROJECT_KEYS = frozenset({"services", "networks", "version"})
 NETWORK_KEYS = frozenset({"name", "driver_opts", "ipam", "internal", "labels"})
 BRIDGE_NAME = "com.docker.network.bridge.name"
 
-RELEASE = re.compile(r"(\$\{[A-Z]+_DIR:-\.(/[a-z][\w-]*)+\}|\.(/[a-z][\w.-]*)+)")
-"""A directory of the release, and its variable: release.py lays it by the digest of its files."""
+RELEASE = re.compile(r"(\$\{[A-Z][A-Z0-9_]*_DIR:-\.(/[a-z][\w-]*)+\}|\.(/[a-z][\w.-]*)+)")
+"""A directory of the release, and its variable: release.py names it by the digest of its files."""
 SECRET = re.compile(r"\$\{SECRET_[A-Z0-9_]+:\?[^}]*\}")
 OF_THE_HOST = ("/opt/basecommerce/edge/http", "/dev/null")
 """A directory of one file that Host keeps (components/scripts/origin-http.sh), and what hides a file of an image."""
-ADDRESS = re.compile(r"\$\{[A-Z]+_ADDRESS:\?[^}]*\}")
+ADDRESS = re.compile(r"\$\{[A-Z][A-Z0-9_]*_ADDRESS:\?[^}]*\}")
 
 Finding = tuple[str, str, str]
-"""What was found, what was wanted, and what mends it: empty where the rule's own words do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mount:
-    """One entry of `volumes`, in either form."""
-
-    source: str
-    target: str
-    writable: bool
-    text: str
-    creates: bool
-    """Whether Docker would make a missing source, as an empty directory of root's."""
+"""What was found, what was expected, and the fix: empty where the rule's own fix applies."""
 
 
 def confined(service: Mapping[str, Any], data: str) -> Iterator[Finding]:
@@ -117,10 +106,10 @@ def _kept_alive(service: Mapping[str, Any]) -> Iterator[Finding]:
     test = list(listed(health.get("test")))
     words = " ".join(map(str, test))
     if test[:1] != ["CMD"] or NO_CHECK.fullmatch(words) or set(health) - HEALTH_KEYS:
-        wanted = "a check that tells whether it serves, and that can fail, as [CMD, ...]"
+        wanted = "a check that shows whether it serves, and that can fail, as [CMD, ...]"
         yield f"healthcheck: {words or 'none'}", wanted, "write a `healthcheck` with a `test`, without `disable`"
     elif missing := sorted(HEALTH_KEYS - set(health)):
-        fix = "write them, as the other services do: Docker's own waits are longer"
+        fix = "write all of them, as the other services do: Docker's defaults are longer"
         yield f"healthcheck: no {', '.join(missing)}", f"all of {', '.join(sorted(HEALTH_KEYS))}", fix
 
 
@@ -182,45 +171,21 @@ def _mounts(service: Mapping[str, Any], data: str) -> Iterator[Finding]:
         elif mount.writable and not kept:
             yield (
                 f"volumes: {mount.text}",
-                "read-only: what ships with the release is not written",
-                "write `:ro` behind it",
+                "read-only: files of a release do not change",
+                "add `:ro` after it",
             )
         elif kept and mount.creates:
-            wanted = "bind: {create_host_path: false}: no data volume, no empty database on the root disk"
+            wanted = (
+                "bind: {create_host_path: false}: otherwise a missing volume gives an empty database on the root disk"
+            )
             yield f"volumes: {mount.text}", wanted, "start from the anchor `no-create`"
 
 
-def mounts(service: Mapping[str, Any]) -> Iterator[Mount]:
-    """Give the mounts of a service."""
-    for entry in listed(service.get("volumes")):
-        if isinstance(entry, Mapping):
-            bind = table(entry.get("bind"))
-            known = entry.get("type") == "bind" and not set(bind) - {"create_host_path"}
-            yield Mount(
-                source=str(entry.get("source", "")) if known else "",
-                target=str(entry.get("target", "")),
-                writable=entry.get("read_only") is not True,
-                text=f"{entry.get('source')}:{entry.get('target')}" if known else str(dict(entry)),
-                creates=bind.get("create_host_path") is not False,
-            )
-        else:
-            # A colon in ${NAME:-default} separates nothing.
-            parts = re.findall(r"(?:\$\{[^}]*\}|[^:])+", str(entry))
-            options = parts[2].split(",") if len(parts) > 2 else []
-            yield Mount(
-                source=parts[0] if len(parts) > 1 else "",
-                target=parts[1] if len(parts) > 1 else "",
-                writable="ro" not in options or "rw" in options,
-                text=str(entry),
-                creates=True,
-            )
-
-
 def project_faults(document: Mapping[str, Any]) -> Iterator[Finding]:
-    """Judge what stands beside the services: what comes from another file would be judged by nobody."""
+    """Judge the keys beside the services: nothing would check what another file brings."""
     for key in sorted(map(str, document)):
         if key not in PROJECT_KEYS and not key.startswith("x-"):
-            wanted = "services, networks and x-* alone: what another file or volume brings is not judged"
+            wanted = "only services, networks and x-*: what another file or volume brings is not checked"
             yield f"{key}: {document.get(key)}", wanted, f"write it into this file's services, and remove `{key}`"
     if RESERVED in document and mebibytes(document[RESERVED]) < LEAST_MIB:
         fix = f"write `{RESERVED}` with its unit, or remove it"
@@ -233,7 +198,7 @@ def project_faults(document: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def release_memory(document: Mapping[str, Any]) -> tuple[float, str]:
-    """Add up in MiB what may run during a release, and say what was counted besides one container of each service."""
+    """Return the memory in MiB of all that may run during a release, and what was counted beside single containers."""
     services = [table(service) for service in table(document.get("services")).values()]
     # Whatever `x-colours` says: a wrong value must not lower the sum.
     limits = [mebibytes(service.get("mem_limit")) * (2 if COLOURS in service else 1) for service in services]
@@ -244,20 +209,8 @@ def release_memory(document: Mapping[str, Any]) -> tuple[float, str]:
     return sum(limits) + reserved, f" with {' and '.join(counted)}" if counted else ""
 
 
-def table(value: object) -> Mapping[str, Any]:
-    """Give a table, or an empty one for what is none."""
-    return value if isinstance(value, Mapping) else {}
-
-
-def listed(value: object) -> Sequence[Any]:
-    """Give a list, one of one entry for a single value."""
-    if value is None:
-        return ()
-    return value if isinstance(value, list | tuple) else (value,)
-
-
 def mebibytes(limit: object) -> float:
-    """Read a size as compose does, e.g. `128m`, `1.5g`, 134217728; 0 for what is none."""
+    """Read a size as compose does, e.g. `128m`, `1.5g`, 134217728; 0 for anything else."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([bkmg]?)b?", str(limit).lower())
     return float(match[1]) * UNITS_MIB[match[2] or "b"] if match else 0.0
 

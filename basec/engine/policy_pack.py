@@ -14,12 +14,15 @@ from typing import Any
 
 from basec.environments import Environment
 from topology.errors import BasecommerceError, ExitCode
+from topology.names import ALLOW_VARIABLE, STACK_FILE_VARIABLE
 from topology.policy_rules import MANDATORY, RULES
 
 PACK = Path("policy") / "basecommerce"
 """Below the repository's root: the pack reads inventory and settings of the same clone."""
 JUDGED = ("preview", "up")
 """Operations that declare resources. In `up` it is the second check: a rule about the whole stack runs at its end."""
+PORT_VARIABLE = "BASECOMMERCE_POLICY_PORT"
+"""Where this process judges; `policy/basecommerce`, which the engine starts, passes it on."""
 PARTS = ("resource", "found", "wanted", "fix")
 
 
@@ -28,7 +31,7 @@ class PolicyError(BasecommerceError):
 
     exit_code = ExitCode.REFUSED
 
-    def __init__(self, name: str, violations: Sequence[Violation]) -> None:
+    def __init__(self, name: str, violations: Sequence[ReportedViolation]) -> None:
         self.violations = tuple(violations)
         first = min(violation.rule for violation in violations if violation.is_mandatory)
         super().__init__(
@@ -38,7 +41,7 @@ class PolicyError(BasecommerceError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Violation:
+class ReportedViolation:
     """A finding of the pack, as the engine reported it."""
 
     rule: str
@@ -50,7 +53,7 @@ class Violation:
     fix: str
 
     @classmethod
-    def from_event(cls, event: Any) -> Violation:
+    def from_event(cls, event: Any) -> ReportedViolation:
         """Read an event of the engine: the rule's title, then a line for each part."""
         lines = dict(line.split(": ", 1) for line in event.message.splitlines() if ": " in line)
         return cls(
@@ -74,7 +77,7 @@ class Violation:
         return f"{self.rule} {self.resource}: {self.found}; wanted: {self.wanted}"
 
 
-def blocks(violations: Sequence[Violation]) -> str:
+def blocks(violations: Sequence[ReportedViolation]) -> str:
     """Return all mandatory ones, rule by rule; the engine reports them in the order of its own work."""
     mandatory = [violation for violation in violations if violation.is_mandatory]
     rules = {violation.rule for violation in mandatory}
@@ -87,20 +90,20 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def refused(violations: Sequence[Violation]) -> bool:
+def refused(violations: Sequence[ReportedViolation]) -> bool:
     return any(violation.is_mandatory for violation in violations)
 
 
-def as_json(violations: Sequence[Violation]) -> list[dict[str, str]]:
+def as_json(violations: Sequence[ReportedViolation]) -> list[dict[str, str]]:
     return [asdict(violation) for violation in violations]
 
 
 def allow(names: Sequence[str]) -> None:
     """Let the resources of `--allow-replace` lose their protection; the engine passes this to the pack."""
-    os.environ["BASECOMMERCE_ALLOW_REPLACE"] = " ".join(names)
+    os.environ[ALLOW_VARIABLE] = " ".join(names)
 
 
 def variables(environment: Environment) -> Mapping[str, str]:
     """Return what the engine passes to the pack: its interpreter, first on PATH, and the stack's file."""
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
-    return {"PATH": path, "BASECOMMERCE_STACK_FILE": str(environment.stack_file)}
+    return {"PATH": path, STACK_FILE_VARIABLE: str(environment.stack_file)}

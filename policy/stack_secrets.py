@@ -1,4 +1,4 @@
-"""How a stack's file keeps its secrets: encrypted, fit, and its own. No text ever holds a value."""
+"""How a stack's file keeps its secrets: encrypted, strong, and its own. No message ever holds a value."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from topology.names import MADE_KEY, PROJECT, SALT_KEY, SETTINGS_KEY
 from topology.secret_texts import SECRET_KEY, text_is_secret
 
-MADE_KEY = "basecommerce:made"
 MADE_NOTE = re.compile(r"\d{4}-\d{2}-\d{2} \S{1,8}")
-"""When `basec init` made a secret, in clear: the day, and the start of the sealed text that is meant."""
+"""When `basec init` made a secret, in clear: the day, and the start of the encrypted text that it is about."""
 EXAMPLES = re.compile(
     r"change-?_?me|example|placeholder|your[-_]|^(password|secret|postgres|redis|admin|test|xxx+|1234\d*)$",
     re.IGNORECASE,
 )
-"""What readers of a README copy."""
-PLAIN_KEYS = ("basecommerce:settings", MADE_KEY)
-"""All that the program reads in clear of its own name space."""
-SALT_KEY = "encryptionsalt"
+"""Example values that people copy from a README."""
+PLAIN_KEYS = (SETTINGS_KEY, MADE_KEY)
+"""The only keys of its own namespace that the program reads in clear."""
 SHORTEST = 16
 """Characters of any secret; passwords of ours have 24 (`topology/secrets.py`)."""
 
 
 def clear_secrets(document: Mapping[str, Any]) -> Iterator[str]:
-    """Name the keys of a stack's file, or of the project's `Pulumi.yaml`, that hold a secret in clear."""
+    """Yield the keys of a stack's file, or of the project's `Pulumi.yaml`, that hold a secret in clear."""
     for key, value in document.items():
         if key != SALT_KEY:
             yield from _clear(value, str(key))
@@ -42,21 +41,14 @@ def _clear(value: object, path: str) -> Iterator[str]:
             yield from _clear(item, f"{path}.{index}")
     elif value is not None and value != "":
         key = path.removeprefix("config.")
-        unread = path != key and key.startswith("basecommerce:") and not key.startswith(PLAIN_KEYS)
+        unread = path != key and key.startswith(f"{PROJECT}:") and not key.startswith(PLAIN_KEYS)
         named = not isinstance(value, bool) and SECRET_KEY.search(path.rpartition(".")[2])
         if unread or named or text_is_secret(str(value)):
             yield path
 
 
-def plain_config(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what a stack's file has in clear: a copy of it must be judged as the file is, secrets or not."""
-    config = document.get("config")
-    entries = config.items() if isinstance(config, Mapping) else ()
-    return {key: value for key, value in entries if not (isinstance(value, Mapping) and set(value) == {"secure"})}
-
-
 def weak_secrets(secrets: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Give the key of each unfit secret, and what is wrong with it."""
+    """Yield the key of each weak secret, and what is wrong with it."""
     for key, value in sorted(secrets.items()):
         if len(value) < SHORTEST:
             yield key, f"has {len(value)} characters"
@@ -65,7 +57,7 @@ def weak_secrets(secrets: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def shared_secrets(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
-    """Name the keys that two stacks' files share: the same salt or cipher text means that one was copied."""
+    """Yield the keys that two stacks' files share: the same salt or cipher text means that one was copied."""
     salt = one.get(SALT_KEY)
     if salt and salt == other.get(SALT_KEY):
         yield SALT_KEY

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from topology.container_rules import listed, mounts
+from topology.mounts import listed, mounts
 from topology.project import Project
 
 Fault = tuple[str, str, str]
-"""Where in the tier's files, what was found, what was wanted."""
+"""Where in the tier's files, what was found, what was expected."""
 
 TOKEN = re.compile(
     r"#[^\n]*|(?P<text>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')|(?P<mark>[{};])|(?P<word>(?:\$\{\w+\}|\\.|[^\s{};\"'])+)"
@@ -50,21 +50,21 @@ class Directive:
         return f"{self.name}: {' '.join(self.words)}"
 
     def all(self, *names: str) -> Iterator[Directive]:
-        """Give the directives of these names, at any depth."""
+        """Yield the directives of these names, at any depth."""
         for inner in self.block:
             if inner.name in names:
                 yield inner
             yield from inner.all(*names)
 
     def blocks(self) -> Iterator[Directive]:
-        """Give this one and every block in it."""
+        """Yield this block and every block inside it."""
         yield self
         for inner in self.block:
             if inner.block:
                 yield from inner.blocks()
 
     def own(self, name: str) -> Iterator[Directive]:
-        """Give the directives of this name of the block itself."""
+        """Return the directives of this name in the block itself, not deeper."""
         return (inner for inner in self.block if inner.name == name)
 
 
@@ -144,27 +144,27 @@ def read_sshd(*texts: str) -> dict[str, str]:
 
 
 def words_of(service: Mapping[str, Any], key: str) -> list[str]:
-    """Give `command` or `entrypoint` as words."""
+    """Return `command` or `entrypoint` as words."""
     value = service.get(key)
     return shlex.split(value) if isinstance(value, str) else [str(word) for word in listed(value)]
 
 
 def shipped(service: Mapping[str, Any], path: str) -> str:
-    """Name the file of the bundle that a service finds at a path; empty when it is none of the release."""
+    """Return the file of the bundle that a service finds at a path; empty when it is not of the release."""
     for mount in mounts(service):
-        folder = re.fullmatch(r"(?:\$\{[A-Z]+_DIR:-)?\./([\w./-]+?)\}?", mount.source)
+        folder = re.fullmatch(r"(?:\$\{[A-Z][A-Z0-9_]*_DIR:-)?\./([\w./-]+?)\}?", mount.source)
         if folder and path.startswith(f"{mount.target}/"):
             return f"{folder[1]}/{path.removeprefix(mount.target + '/')}"
     return ""
 
 
 def secret_at(service: Mapping[str, Any], path: str) -> bool:
-    """Tell whether a service finds a secret of the stack at a path."""
+    """Return whether a service finds a secret of the stack at a path."""
     return any(mount.target == path and mount.source.startswith("${SECRET_") for mount in mounts(service))
 
 
 def network(text: str) -> ipaddress.IPv4Network | None:
-    """Give an address or a range; None for what is neither."""
+    """Return the network of an address or a range; None for anything else."""
     try:
         return ipaddress.IPv4Network(text, strict=False)
     except ValueError:

@@ -12,16 +12,16 @@ from typing import Any
 
 import yaml
 
+from policy.compose_rules import DOWNLOADED, LOADER, UNREADABLE
+from policy.server_files import read_sshd
 from topology.cloud_init import SAMPLE_LOGIN_KEY, SSHD_FILE, SSHD_PEERS_FILE, TEMPLATE_FILE, sample_user_data
-from topology.compose_rules import DOWNLOADED, LOADER, UNREADABLE
-from topology.container_rules import listed, table
+from topology.mounts import listed, table
 from topology.policy_rules import RULES, Violation
 from topology.project import Project
 from topology.secret_texts import shown, words_are_secret
-from topology.server_files import read_sshd
 
 Fault = tuple[str, str]
-"""What was found, and what was wanted."""
+"""What was found, and what was expected."""
 
 KEYS = frozenset(
     {
@@ -38,7 +38,7 @@ FILES = re.compile(
     r"|/etc/(apt/apt\.conf|sysctl|modprobe|modules-load)\.d/[\w-]*basecommerce[\w-]*(\.conf)?|/etc/basecommerce/[\w./-]+"
     r"|/opt/basecommerce/[\w/-]+\.(sh|py)"
 )
-"""Where user data may write: nothing that lets a person or a program in is among these."""
+"""Where user data may write; none of these files lets a person or a program in."""
 SSHD: Mapping[str, tuple[str, ...]] = {
     "authenticationmethods": ("publickey",),
     "passwordauthentication": ("no",),
@@ -86,7 +86,7 @@ def host_violations(project: Project, droplet: str) -> Iterator[Violation]:
     """Judge the user data that a new machine would be born with."""
     place = f"cloud-init/ ({droplet})"
     for found, wanted in _faults(project, droplet):
-        fix = "mend that line in cloud-init/*.j2; git log -p -- cloud-init shows the edit"
+        fix = "correct that line in cloud-init/*.j2; git log -p -- cloud-init shows the edit"
         yield Violation(rule=RULES["BC22"], resource=place, found=shown(found), wanted=wanted, fix=fix)
 
 
@@ -95,10 +95,10 @@ def _faults(project: Project, droplet: str) -> Iterator[Fault]:
     try:
         document = table(yaml.load(text, Loader=LOADER))  # noqa: S506 - a safe one
     except UNREADABLE as error:
-        yield f"no YAML: {str(error).splitlines()[-1].strip()}", "a #cloud-config document"
+        yield f"invalid YAML: {str(error).splitlines()[-1].strip()}", "a #cloud-config document"
         return
     for key in sorted(set(map(str, document)) - KEYS):
-        yield f"{key}: {document.get(key)}", f"no {key}: what cloud-init does by it is not judged"
+        yield f"{key}: {document.get(key)}", f"no {key}: what cloud-init does with it is not checked"
     for key, value in VALUES.items():
         if document.get(key) is not value:
             yield f"{key}: {document.get(key)}", f"{key}: {str(value).lower()}"
@@ -116,14 +116,14 @@ def _files(document: Mapping[str, Any], user: str) -> Iterator[Fault]:
         if not FILES.fullmatch(path):
             yield f"write_files: {path}", "our own files below /etc/basecommerce, sshd_config.d, docker, systemd"
         if re.search(r"[2367].?$", str(file.get("permissions", "0644"))):
-            yield f"write_files: {path}: {file.get('permissions')}", "a file that its owner alone may write"
+            yield f"write_files: {path}: {file.get('permissions')}", "a file that only its owner may write"
     contents = {path: str(file.get("content", "")) for path, file in written.items()}
     yield from _sshd([contents[path] for path in sorted(contents) if "sshd_config.d" in path], user)
     yield from _daemon(contents.get("/etc/docker/daemon.json", "{}"))
     if not any(METADATA.search(content) for content in contents.values()):
         yield (
             "metadata: 169.254.169.254 is open to containers",
-            "a rule in PREROUTING that drops it: it holds this text",
+            "a rule in PREROUTING that drops it: it shows the user data",
         )
 
 
@@ -158,7 +158,7 @@ def _daemon(text: str) -> Iterator[Fault]:
     try:
         settings = table(json.loads(text))
     except ValueError:
-        yield "daemon.json: no JSON", "Docker's settings"
+        yield "daemon.json: invalid JSON", "Docker's settings"
         return
     for key, value in DAEMON.items():
         if settings.get(key) != value:
@@ -172,6 +172,6 @@ def _script(text: str) -> Iterator[Fault]:
         if not re.search(pattern, text, re.MULTILINE):
             yield f"runcmd: no {wanted}", wanted
     for line in filter(OPENED.search, text.splitlines()):
-        yield f"runcmd: {line.strip()}", "a host that first boot leaves closed"
+        yield f"runcmd: {line.strip()}", "a host that is closed after its first boot"
     if DOWNLOADED.search(text):
         yield "runcmd: runs what it downloads", "packages of Debian"
