@@ -13,6 +13,7 @@ import yaml
 
 from bench.measure import Figure, in_turn, run, seconds
 from bench.stack import ROOT, WORK, Stack
+from topology.inventory import load_inventory
 
 SIZES = (3, 10, 30)
 PROMISES_S = {30: 15.0}
@@ -45,11 +46,12 @@ def fleet_of(size: int, root: Path) -> Path:
         shutil.rmtree(root)
     subprocess.run(["git", "clone", "--quiet", ROOT, root], check=True)
     document = yaml.safe_load((root / "inventory.yaml").read_text())
+    edges = list(load_inventory(root / "inventory.yaml").edges)
     for number in range(len(document["droplets"]), size):
         if number % 2:
-            add_vertical(root, document, f"shop-{number}")
+            add_vertical(root, document, f"shop-{number}", edges)
         else:
-            add_edge(document, f"edge-{number}")
+            add_edge(document, f"edge-{number}", edges)
     (root / "inventory.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
     settings = root / "Pulumi.staging.yaml"
     settings.write_text(MONTHLY_LIMIT.sub("monthly_limit_usd: 1000", settings.read_text()))
@@ -57,30 +59,28 @@ def fleet_of(size: int, root: Path) -> Path:
     return root
 
 
-def add_edge(document: dict[str, Any], name: str) -> None:
-    """Put an edge into an inventory, behind the bastion, with the ways to each vertical and to PostgreSQL."""
+def add_edge(document: dict[str, Any], name: str, edges: list[str]) -> None:
+    """Put an edge into an inventory, behind the first one, with the ways to each vertical and to PostgreSQL."""
     rules = document["firewall"]
-    bastion = next(droplet for droplet, spec in document["droplets"].items() if spec["role"] == "edge")
     for rule in rules:
-        if (rule["name"].endswith("-http") and bastion in rule["from"]) or rule["name"] == "postgres":
+        if edges[0] in rule["from"] and not rule["name"].endswith("-ssh"):
             rule["from"].append(name)
     document["droplets"][name] = {"role": "edge", **DROPLET}
     rules += [
-        {"name": f"{name}-ssh", "droplet": name, "protocol": "tcp", "ports": [22], "from": [bastion]},
+        {"name": f"{name}-ssh", "droplet": name, "protocol": "tcp", "ports": [22], "from": edges[:1]},
         {"name": f"{name}-http", "droplet": name, "protocol": "tcp", "ports": [80, 443], "from": ["cloudflare"]},
     ]
+    edges.append(name)
 
 
-def add_vertical(root: Path, document: dict[str, Any], name: str) -> None:
+def add_vertical(root: Path, document: dict[str, Any], name: str, edges: list[str]) -> None:
     """Put a vertical into an inventory, and its folder below `compose/`: construction's, under another name."""
-    rules = document["firewall"]
-    edges = [droplet for droplet, spec in document["droplets"].items() if spec["role"] == "edge"]
     document["droplets"][name] = {"role": "vertical", "vertical": name, **DROPLET}
-    rules += [
+    document["firewall"] += [
         {"name": f"{name}-http", "droplet": name, "protocol": "tcp", "ports": [8000], "from": list(edges)},
         {"name": f"{name}-ssh", "droplet": name, "protocol": "tcp", "ports": [22], "from": edges[:1]},
     ]
-    next(rule for rule in rules if rule["name"] == "postgres")["from"].append(name)
+    next(rule for rule in document["firewall"] if rule["name"] == "postgres")["from"].append(name)
     copy_application(root, name)
 
 

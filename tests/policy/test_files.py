@@ -326,7 +326,7 @@ def test_a_value_that_looks_like_a_secret_is_not_shown() -> None:
 
 
 def test_a_file_that_cannot_be_shipped_is_named_with_its_hint(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_project: object, tier: str) -> Bundle:
+    def refuse(_project: object, tier: str, _sources: object) -> Bundle:
         problem = Problem(file=f"compose/{tier}/a.pem", path="", message="looks like a secret", hint="remove it")
         raise ConfigurationError([problem])
 

@@ -27,7 +27,7 @@ ALLOWED = {
     "scripts": set[str](),
     "toolchain": set[str](),
     "compose": set[str](),
-    "bench": set[str](),
+    "bench": {"topology"},
 }
 SDKS = {"pulumi_digitalocean", "pulumi_cloudflare", "pulumi_command"}
 ROOMS_OF_BASEC = (
