@@ -11,7 +11,7 @@ up: ## Bring the local stack up: https://demo.localhost (LOCAL_HTTPS_PORT=8443 L
 	@$(basec) init --env local
 	@$(basec) up --env local
 
-down: ## Remove everything of the local stack; caches stay
+down: ## Remove the whole local stack; caches stay
 	@scripts/bootstrap
 	@$(basec) down --env local
 
@@ -28,24 +28,24 @@ lint: ## Run the static checks
 unit: ## Run the static checks and the tests that need neither engine nor Docker
 	@scripts/test unit
 
-policy: ## Judge the three stacks by the rules, under the engine with dry plugins; needs no secret
+policy: ## Check the three stacks against the rules, with the engine and dry plugins; needs no secret
 	@scripts/policy
 
-golden: ## Write down anew what each stack registers (tests/program/golden/), for the reviewer of a change
+golden: ## Rewrite the files of what each stack registers (tests/program/golden/), for the reviewer of a change
 	@scripts/bootstrap dev
 	@.venv/bin/python -m tests.program.golden
 
-nightly: ## Run what takes too long for `make test`, where its result is not current (PARTS="reboots" for some of it)
+nightly: ## Run what takes too long for `make test`, if its result is not current (PARTS="reboots" for some parts)
 	@scripts/bootstrap dev
 	@.venv/bin/python -m tests.nightly $(PARTS)
 
-bench: ## Measure what docs/benchmarks.md promises, on a stack of its own (GROUPS="warm noop" for some of it)
+bench: ## Measure what docs/benchmarks.md promises, on a separate stack (GROUPS="warm noop" for some groups)
 	@scripts/bootstrap
 	@.venv/bin/python -m bench $(GROUPS)
 
-screenshots: ## Draw the pictures of the README anew, from the local stack that is up
+screenshots: ## Redraw the pictures of the README, from the running local stack
 	@scripts/bootstrap
 	@.venv/bin/python scripts/screenshot.py docs/images/status.svg bin/basec status --env local
 
-clean: ## Remove the caches as well: CLI, images, virtual environment
+clean: ## Remove the caches too: CLI, images, virtual environment
 	@scripts/clean

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-# In the place of what Python put first: what is here, such as `secrets`, would hide Python's own modules.
+# Replaces the directory that Python put first: modules in it, such as `secrets`, would hide Python's own.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from basec.main import run  # noqa: E402

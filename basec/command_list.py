@@ -1,7 +1,7 @@
-"""The commands as `basec -h` lists them, loaded when they are called, and what to do instead of those not there.
+"""The commands as `basec -h` lists them, loaded when they are called, and what to use instead of missing ones.
 
 This is click's lazy group (https://click.palletsprojects.com/en/stable/complex/#lazily-loading-subcommands). The list
-has the lines of help, so that `basec -h` needs no command's module: with all that those import it would take seconds.
+has the lines of help, so that `basec -h` loads no command's module: with all their imports it would take seconds.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ GROUPS = {
         "trust": "Let your browsers trust a local stack.",
     },
     "Look": {
-        "status": "Show how hosts and services are.",
+        "status": "Show the health of hosts and services.",
         "explain": "Show what a message's id means and what to do.",
         "smoke": "Check what a tenant sees and what the hosts run.",
         "logs": "Show the services' log lines in time order.",
-        "cost": "Price an environment by the month.",
+        "cost": "Show what an environment costs a month.",
         "settings": "Show an environment's settings and what they mean.",
         "secrets": "List a stack's secrets and make new ones.",
-        "inventory": "Show the hosts, or rebuild what is known of them.",
+        "inventory": "Show the hosts, or rebuild their local files.",
     },
     "Change": {
         "preview": "Show what `up` would change and cost.",
@@ -48,12 +48,12 @@ GROUPS = {
         "compose": "Restart or stop the containers of a host.",
         "firewall": "Compare the hosts' firewall with the rule table.",
         "events": "Count the waiting events, or send them again.",
-        "images": "Put images of your own into local stacks.",
+        "images": "Put your own images into local stacks.",
     },
 }
-"""Every command, with the first sentence of its help; its module in `basec/commands/` has its name.
+"""Every command, with the first sentence of its help; its module in `basec/commands/` has the same name.
 
-In groups of our own: typer's panels would need rich, which takes longer than all the rest.
+The groups are our own: typer's panels would need rich, which takes longer to load than all the rest.
 """
 
 LINES = {name: line for lines in GROUPS.values() for name, line in lines.items()}
@@ -63,25 +63,25 @@ SHORT = 50
 
 INSTEAD = {
     "apply": "basec up --env NAME",
-    "backup": "not there yet; by hand: docs/runbooks/README.md#back-up-and-restore-by-hand",
+    "backup": "not available yet; by hand: docs/runbooks/README.md#back-up-and-restore-by-hand",
     "config": "basec settings --env NAME",
     "deploy": "set images.tag in Pulumi.NAME.yaml, then: basec up --env NAME",
     "destroy": "basec down --env NAME",
-    "migrate": "nothing to type: `up` migrates before it starts the applications",
+    "migrate": "no command needed: `up` migrates before it starts the applications",
     "plan": "basec preview --env NAME",
-    "redeploy": "basec up --env NAME; to start containers anew: basec compose restart HOST --env NAME",
-    "restore": "not there yet; by hand: docs/runbooks/README.md#back-up-and-restore-by-hand",
+    "redeploy": "basec up --env NAME; to restart containers: basec compose restart HOST --env NAME",
+    "restore": "not available yet; by hand: docs/runbooks/README.md#back-up-and-restore-by-hand",
     "rollback": "git revert the change, then: basec up --env NAME",
-    "ssl": "nothing to type, `cloudflare.ssl` of the settings says it: docs/topology.md#tls-to-the-edge",
-    "tenants": "not there yet; by SQL: docs/runbooks/first-deployment.md#6-a-first-tenant-and-the-smoke-test",
-    "users": "not there yet; by SQL: reference_apps/README.md#a-first-tenant",
+    "ssl": "no command needed, `cloudflare.ssl` in the settings decides: docs/topology.md#tls-to-the-edge",
+    "tenants": "not available yet; by SQL: docs/runbooks/first-deployment.md#6-a-first-tenant-and-the-smoke-test",
+    "users": "not available yet; by SQL: reference_apps/README.md#a-first-tenant",
     "version": "basec --version",
 }
-"""What operators type since other tools, and the scripts before these, have it; a misspelt command typer answers."""
+"""What operators type because other tools, and our older scripts, have it; typer handles misspelt commands."""
 
 
 class Commands(Mapping[str, Command]):
-    """The commands by name. The first look at one imports its module."""
+    """The commands by name. The first access to one imports its module."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, Command] = {}
@@ -113,19 +113,19 @@ class RootGroup(TyperGroup):
         return list(self.commands)
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:  # noqa: ARG002 - typer gives it
-        """Write one list for each group, in line with each other."""
+        """Write one list for each group, with aligned columns."""
         longest = max(map(len, LINES))
         for title, lines in GROUPS.items():
             with formatter.section(title):
                 formatter.write_dl([(f"{name:<{longest}}", line) for name, line in lines.items()])
 
     def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
-        """Offer commands from the list, without a look at any."""
+        """Offer commands from the list, without loading any."""
         offered = [CompletionItem(name, help=line) for name, line in LINES.items() if name.startswith(incomplete)]
         return [*offered, *Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
-        """Find a command. Raises UsageError for one that is expected and not there, with what to do instead."""
+        """Find a command. Raises UsageError for a known one that we lack, with what to use instead."""
         word = args[0]
         if word in INSTEAD and word not in self.commands and not ctx.resilient_parsing:
             raise UsageError(f"basec: No such command {word!r}.", INSTEAD[word])

@@ -16,7 +16,7 @@ from topology.names import CLOUD_STACKS, LOCAL_STACK, LOCAL_STACK_NAME, PROJECT
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT_VARIABLE = "BASEC_ENV"
-"""Names the environment of commands that look, where `--env` does not."""
+"""The environment of read-only commands without `--env`."""
 ALIASES = {"development": LOCAL_STACK}
 
 
@@ -27,9 +27,9 @@ class Environment:
     name: str
     root: Path = ROOT
     dry_dir: Path | None = None
-    """Where a cloud environment is rehearsed: a rendered copy with dry providers and a state of its own."""
+    """The directory of a cloud environment's dry run: a rendered copy with dry providers and its own state."""
     own_passphrase: bool = False
-    """Whether the rehearsal reads the stack's own secrets: with its passphrase, from where that always is."""
+    """Whether the dry run reads the stack's own secrets, with its passphrase from the usual place."""
 
     @property
     def is_local(self) -> bool:
@@ -42,7 +42,7 @@ class Environment:
 
     @property
     def keeps_passphrase(self) -> bool:
-        """Whether the passphrase is in `work_dir`, too, so that no variable is asked for another."""
+        """Whether the passphrase is in `work_dir` too, so that no variable overrides it."""
         return self.is_contained and not self.own_passphrase
 
     @property
@@ -58,7 +58,7 @@ class Environment:
 
     @property
     def passphrase_file(self) -> Path:
-        """Where the passphrase is if no variable names it; a cloud stack's is outside of every clone."""
+        """Where the passphrase is if no variable overrides it; a cloud stack's is outside of every clone."""
         if self.keeps_passphrase:
             return self.work_dir / "passphrase"
         return config_directory() / f"{self.name}.passphrase"
@@ -70,12 +70,12 @@ class Environment:
 
     @property
     def images_file(self) -> Path:
-        """What images the last `up` of a local stack built."""
+        """The images that the last `up` of a local stack built."""
         return self.work_dir / "images.json"
 
     @property
     def public_ca_file(self) -> Path:
-        """The authority that a local stack's https is to be trusted by; the local cloud makes it."""
+        """The authority that signs a local stack's https; the local cloud makes it."""
         return self.work_dir / "cloud" / "ca" / "public.pem"
 
     @property
@@ -85,18 +85,18 @@ class Environment:
 
     @property
     def hosts_file(self) -> Path:
-        """The file that is there once an `up` has made hosts; of one that failed before there is only a log."""
+        """The file that exists once an `up` has made hosts; one that failed earlier leaves only a log."""
         return self.facts_dir / "inventory.yaml"
 
 
 def cache_directory() -> Path:
-    """Give the directory of what may be made again, CLI and images. `toolchain` knows it, too."""
+    """Return the directory of what can be made again: CLI and images. `toolchain` knows it too."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("BASECOMMERCE_CACHE") or home / PROJECT)
 
 
 def config_directory() -> Path:
-    """Give the user's directory for what must outlive a clone and be in no repository."""
+    """Return the user's directory for what must outlive a clone and be in no repository."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / PROJECT
 
 
@@ -114,7 +114,7 @@ def seen_names(root: Path = ROOT) -> list[str]:
 
 
 def resolve(name: str, root: Path = ROOT) -> Environment:
-    """Answer the environment of that name. Raises UsageError, which names the known ones."""
+    """Return the environment of that name. Raises UsageError, which names the known ones."""
     real = ALIASES.get(name, name)
     if real in CLOUD_STACKS or re.fullmatch(LOCAL_STACK_NAME, real):
         return Environment(name=real, root=root)

@@ -1,4 +1,4 @@
-"""The root of the command line: its options, errors and exit codes. `command_list.py` has the commands.
+"""The root of the command line: its options, errors and exit codes. The commands are in `command_list.py`.
 
 Pulumi and its SDKs take seconds to import, so nothing on the way to `--help` may import them.
 """
@@ -34,7 +34,7 @@ INTERRUPTED = MEANINGS[ExitCode.INTERRUPTED]
 
 
 def _show_version(context: typer.Context, wanted: bool) -> None:
-    """Say which commit this clone is at, which Pulumi it wants, and where what it made is kept."""
+    """Print the commit of this clone, the Pulumi version that it requires, and the cache directory."""
     if not wanted or context.resilient_parsing:
         return
     described = subprocess.run(
@@ -44,7 +44,7 @@ def _show_version(context: typer.Context, wanted: bool) -> None:
         check=False,
     )
     typer.echo(f"basec    {described.stdout.strip() or 'no git clone'}")
-    from importlib.metadata import version  # noqa: PLC0415 - on the way to every --help otherwise, a tenth of it
+    from importlib.metadata import version  # noqa: PLC0415 - at the top it would take a tenth of each --help
 
     typer.echo(f"Pulumi   {version('pulumi')}")
     typer.echo(f"cache    {cache_directory()}")
@@ -63,17 +63,17 @@ def root(
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process; explained failures end without a traceback."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end, it ends as for Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM ends it like Ctrl-C
     sys.exit(invoke(arguments))
 
 
 def invoke(arguments: list[str] | None = None) -> int:
-    """Run the command line and answer its exit code."""
+    """Run the command line and return its exit code."""
     argv = sys.argv[1:] if arguments is None else arguments
     try:
         app(args=argv, standalone_mode=True)
     except SystemExit as end:
-        # typer turns Ctrl-C into Exit(130) without a word; a remote command that ended with 130 is not meant.
+        # typer turns Ctrl-C into Exit(130) without a message; this is not for a remote command that ended with 130.
         if end.__context__ is not None and isinstance(end.__context__.__cause__, KeyboardInterrupt):
             _console().say(INTERRUPTED)
         return end.code if isinstance(end.code, int) else int(ExitCode.FAILURE)

@@ -39,7 +39,7 @@ class Session:
 
     @cached_property
     def is_records(self) -> bool:
-        """Whether records stand for the stack's machines, so that none has an sshd."""
+        """Whether the stack's machines are records only, so that none has an sshd."""
         return self.environment.dry_dir is not None or (self.environment.is_local and self.cloud.is_dry)
 
     @cached_property
@@ -53,7 +53,7 @@ class Session:
         return kept_images(self.environment) if self.environment.is_local else None
 
     def use_images(self, built: Mapping[str, Any]) -> None:
-        """Take what was built since. The settings are made and checked anew only if that is something else."""
+        """Use newly built images. The settings are made and checked again only if the images changed."""
         if built != self.images:
             self.images = built
             for part in ("settings", "project", "written_project"):
@@ -71,14 +71,14 @@ class Session:
 
     @cached_property
     def project(self) -> Project:
-        """Inventory and settings, checked as far as that is possible without a cloud."""
+        """Inventory and settings, checked as far as possible without a cloud."""
         project = self._load(self.settings, self.stack_file.secret_names)
         build_bundles(project)
         return project
 
     @cached_property
     def written_project(self) -> Project:
-        """Inventory and settings as they are written, whatever secrets are set."""
+        """Inventory and settings as they are in the files, whatever secrets are set."""
         return self._load(self.settings, self.required_secrets)
 
     @cached_property
@@ -90,7 +90,7 @@ class Session:
         return load_project(self.environment.root, self.environment.name, settings, secrets)
 
     def render(self) -> None:
-        """Write everything that the engine reads of a local stack, but no secret. Safe to repeat; every `up` does."""
+        """Write all files that the engine reads of a local stack, but no secret. Safe to repeat; every `up` does it."""
         cloud = self.cloud
         render_project(self.environment)
         if self.images is not None:

@@ -17,10 +17,10 @@ NAMES = ", ".join(GROUPS)
 
 
 def main(
-    groups: list[str] = typer.Argument(None, metavar="[GROUP]...", help=f"Of {NAMES}; all but cold if none is named."),
+    groups: list[str] = typer.Argument(None, metavar="[GROUP]...", help=f"Of {NAMES}; default: all but cold."),
     write: bool = typer.Option(False, "--write", help="Write the figures into docs/benchmarks.md."),
 ) -> None:
-    """Bring up a stack of its own from the last commit, measure, and take it down.
+    """Bring up a separate stack from the last commit, measure, and take it down.
 
     Ends with 1 if a promise is MISSED. `cold` removes the caches of this machine (CLI, images) first and takes minutes
     to make them again.

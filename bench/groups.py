@@ -1,4 +1,4 @@
-"""What is measured, group by group. Each answers figures; the promises are those of `docs/benchmarks.md`."""
+"""What is measured, group by group. Each returns figures; the promises are those of `docs/benchmarks.md`."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ CHANGED = Path("compose/edge/nginx/nginx.conf")
 ANCHOR = "    add_header Referrer-Policy"
 COLD_S = 3600
 REST_S = 310
-"""Between `down` and a measured `up`: ext4 without a journal keeps away from inodes that were deleted within the last
-300 s, which makes everything that is unpacked then slower (`recently_deleted` in fs/ext4/ialloc.c)."""
+"""Between `down` and a measured `up`: ext4 without a journal avoids inodes that were deleted within the last
+300 s, which makes unpacking slower (`recently_deleted` in fs/ext4/ialloc.c)."""
 UNJUDGED = "from basec import main; from basec.engine import policy_pack; policy_pack.JUDGED = (); main.run()"
 IMPORTED = """
 import time
@@ -51,7 +51,7 @@ print(time.perf_counter() - started)
 
 
 def cold_up(stack: Stack) -> list[Figure]:
-    """`up` on a machine that has nothing: the CLI is compiled and all images are built. Once, since it takes long."""
+    """`up` on a machine that has nothing: the CLI is compiled and all images are built. Only once."""
     stack.down()
     run(["scripts/clean"], cwd=stack.root)
     stack.init()
@@ -78,7 +78,7 @@ def warm_up(stack: Stack) -> list[Figure]:
 
 
 def no_op(stack: Stack) -> list[Figure]:
-    """Nothing to change: preview and up, and what pyinfra and Ansible take to find as much on the same droplets."""
+    """Nothing to change: preview and up, and pyinfra and Ansible with the same result on the same droplets."""
     peers = Peers.prepare(stack)
     commands = {
         "preview": lambda: stack.basec("preview"),
@@ -130,17 +130,17 @@ def times(name: str, ours: Sequence[Run], peer: Sequence[Run], *, promise: float
 
 
 def serves(answer: http.client.HTTPResponse) -> bool:
-    """Whether it is the edge that answers, and well."""
+    """Return whether the edge answers, and is healthy."""
     return answer.status == HTTPStatus.OK
 
 
 def shows(value: str, answer: http.client.HTTPResponse) -> bool:
-    """Whether the answer carries the header of a change."""
+    """Return whether the answer has the header of a change."""
     return answer.getheader("X-Bench") == value
 
 
 class Watcher(threading.Thread):
-    """Asks the front door for `/health` until the answer is the wanted one; `seconds` is when that was."""
+    """Asks the public address for `/health` until the answer is as expected; `seconds` is when that was."""
 
     def __init__(self, stack: Stack, wanted: Callable[[http.client.HTTPResponse], bool]) -> None:
         super().__init__(daemon=True)
@@ -155,7 +155,7 @@ class Watcher(threading.Thread):
             try:
                 if self._wanted(self._ask()):
                     self.seconds = time.monotonic() - self._began
-            except OSError:  # nobody is there yet, or no authority to trust
+            except OSError:  # nothing answers yet, or there is no authority to trust
                 pass
             time.sleep(0.1)
 
@@ -173,7 +173,7 @@ class Watcher(threading.Thread):
 
 
 def daily_commands(stack: Stack) -> list[Figure]:
-    """`--help` beside a Python that does nothing, `status` beside one ssh through the same kept connections."""
+    """`--help` next to a Python that does nothing, `status` next to one ssh through the same kept connections."""
     config = stack.root / ".basec" / ENVIRONMENT / "ssh_config"
     host = next(name for name, known in stack.hosts.items() if "postgres" in known["services"])
     found = in_turn(
@@ -194,7 +194,7 @@ def daily_commands(stack: Stack) -> list[Figure]:
 
 
 def policy_pack(stack: Stack) -> list[Figure]:
-    """What the rules add to a preview: with them and without them in turn, and the difference pair by pair."""
+    """What the rules add to a preview: alternately with and without them, and the difference for each pair."""
     found = in_turn(
         10,
         {
@@ -212,7 +212,7 @@ def policy_pack(stack: Stack) -> list[Figure]:
 
 
 def told(runs: Sequence[Run]) -> tuple[float, ...]:
-    """Give the seconds that the runs measured themselves."""
+    """Return the seconds that the runs reported."""
     return tuple(float(each.output) for each in runs)
 
 
@@ -262,4 +262,4 @@ GROUPS: dict[str, Group] = {
     "scale": scale,
 }
 DEFAULT = tuple(name for name in GROUPS if name != "cold")
-"""Without `cold`, which throws the machine's caches away."""
+"""Without `cold`, which removes the machine's caches."""

@@ -1,4 +1,4 @@
-"""Timed runs of whole commands, and the figures that they give."""
+"""Timed runs of whole commands, and their figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STAGE = re.compile(r"(?P<name>[a-z][a-z ]*) (?P<seconds>\d+\.\d)")
 
 
 class BenchError(Exception):
-    """A command under measurement failed; a figure of a failed run would be a lie."""
+    """A measured command failed; a figure of a failed run would be wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Figure:
     samples: tuple[float, ...]
     unit: str = "s"
     promise: float | None = None
-    """At most this much, in `unit`; None where nothing is promised."""
+    """At most this much, in `unit`; None without a promise."""
 
     @property
     def median(self) -> float:
@@ -34,7 +34,7 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """`kept`, `MISSED`, or nothing where nothing is promised."""
+        """`kept`, `MISSED`, or empty without a promise."""
         if self.promise is None:
             return ""
         return "kept" if self.median <= self.promise else "MISSED"
@@ -49,7 +49,7 @@ class Run:
 
     @property
     def stages(self) -> dict[str, float]:
-        """Seconds by stage, as `basec` says them in its line `took ...`."""
+        """Seconds by stage, as `basec` prints them in its line `took ...`."""
         (line,) = re.findall(r"^took .*$", self.output, re.MULTILINE)[-1:]
         told = {match["name"]: float(match["seconds"]) for match in STAGE.finditer(line.partition(": ")[2])}
         return {**told, "total": float(line.split()[1])}
@@ -76,7 +76,7 @@ def run(argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str] | None
 
 
 def in_turn(runs: int, commands: Mapping[str, Callable[[], Run]]) -> dict[str, list[Run]]:
-    """Run commands in turn, A B A B ..., after one uncounted round: a machine that drifts drifts for all of them."""
+    """Run commands in turn, A B A B ..., after one uncounted round: a slower machine is slower for all."""
     results: dict[str, list[Run]] = {name: [] for name in commands}
     for turn in range(runs + 1):
         for name, command in commands.items():
@@ -91,7 +91,7 @@ def seconds(runs: Sequence[Run]) -> tuple[float, ...]:
 
 
 def additions() -> float:
-    """Give the seconds that five million additions take in Python: what a shared machine's speed is at the moment."""
+    """Return the seconds that five million additions take in Python: a shared machine's current speed."""
     started = time.perf_counter()
     total = 0
     for number in range(5_000_000):
@@ -100,7 +100,7 @@ def additions() -> float:
 
 
 def stage_figures(name: str, runs: Sequence[Run]) -> list[Figure]:
-    """Make a figure of each stage that the runs told."""
+    """Build a figure of each stage that the runs reported."""
     return [
         Figure(name=f"{name}: {stage}", samples=tuple(each.stages[stage] for each in runs))
         for stage in runs[0].stages

@@ -1,4 +1,4 @@
-"""pyinfra and Ansible, set on the same three droplets, through the same bastion, with the same login key."""
+"""pyinfra and Ansible, run on the same three droplets, through the same bastion, with the same login key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OLDER_KEY_EXCHANGE = (
     "echo KexAlgorithms mlkem768x25519-sha256,curve25519-sha256@libssh.org > /etc/ssh/sshd_config.d/05-peers.conf"
     " && systemctl reload ssh"
 )
-"""pyinfra's SSH library, paramiko, knows none of the key exchanges of our hosts: the measured ones offer one more."""
+"""pyinfra's SSH library, paramiko, has none of the key exchanges of our hosts: the measured ones offer one more."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Peers:
         requirements = ["--quiet", "--disable-pip-version-check", "--requirement", str(FILES / "requirements.txt")]
         subprocess.run([venv / "bin/pip", "install", *requirements], check=True)
         hosts = stack.hosts
-        for host in hosts:  # also lets the agent hold the key, and connections be kept
+        for host in hosts:  # also loads the key into the agent, and opens the kept connections
             stack.basec("ssh", host, "--", "sudo", "sh", "-c", OLDER_KEY_EXCHANGE)
         config = stack.root / ".basec" / ENVIRONMENT / "ssh_config"
         agent = next(line.split('"')[1] for line in config.read_text().splitlines() if "IdentityAgent" in line)
@@ -68,7 +68,7 @@ class Peers:
 
 
 def _pyinfra_ssh_config(config: Path) -> Path:
-    """Copy the stack's SSH configuration for paramiko, which knows neither `HostKeyAlias` nor `IdentityFile none`."""
+    """Copy the stack's SSH configuration for paramiko, which lacks `HostKeyAlias` and `IdentityFile none`."""
     keys = dict(line.split(" ", 1) for line in config.with_name("known_hosts").read_text().splitlines())
     blocks = re.findall(r"HostName (\S+)\n.*\n  HostKeyAlias (\S+)", config.read_text())
     by_address = WORK / "pyinfra_known_hosts"

@@ -26,9 +26,9 @@ def row(figure: Figure) -> tuple[str, ...]:
 
 
 def missed(groups: Mapping[str, Sequence[Figure]]) -> list[str]:
-    """Name the promises that were not kept, a line each."""
+    """Return a line for each promise that was missed."""
     return [
-        f"bench: {name}: {figure.name}: MISSED: {figure.median:.2f} {figure.unit}, promised is {figure.promise:g}"
+        f"bench: {name}: {figure.name}: MISSED: {figure.median:.2f} {figure.unit}, promised {figure.promise:g}"
         for name, figures in groups.items()
         for figure in figures
         if figure.verdict == "MISSED"
@@ -36,7 +36,7 @@ def missed(groups: Mapping[str, Sequence[Figure]]) -> list[str]:
 
 
 def machine(root: Path, speeds: Sequence[float]) -> str:
-    """Describe where and when the figures were taken: what another person needs to believe or to repeat them.
+    """Describe where and when the figures were measured: what another person needs to check or repeat them.
 
     `speeds` are seconds of `additions`, before each group and at the end.
     """
@@ -61,7 +61,7 @@ def markdown(figures: Sequence[Figure], where: str) -> str:
 def write(page: Path, groups: Mapping[str, Sequence[Figure]], where: str) -> None:
     """Replace the measured groups' tables in the page, and its list of all promises.
 
-    Raises BenchError for a group that has no place there.
+    Raises BenchError for a group without a place there.
     """
     text = page.read_text()
     places = {match["group"] for match in GENERATED.finditer(text)}
@@ -77,7 +77,7 @@ def write(page: Path, groups: Mapping[str, Sequence[Figure]], where: str) -> Non
 
 
 def promises(text: str) -> str:
-    """List what the page's tables promise but for memory, with the medians that stand there."""
+    """List what the page's tables promise but for memory, with the medians there."""
     cells = [line.strip("| ").split(" | ") for match in GENERATED.finditer(text) for line in match[0].splitlines()]
     rows = [
         f"| {each[0]} | {each[-2]} | {each[1]} | {each[-1]} |\n"

@@ -1,4 +1,4 @@
-"""The stack that is measured: a clone of the last commit, with three droplets of its own."""
+"""The measured stack: a clone of the last commit, with its own three droplets."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ ENVIRONMENT = "local-bench"
 WORK = Path("/var/tmp/basecommerce-bench")  # noqa: S108 - a fixed place, so that the next run heals one that was killed
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_PORTS = {"LOCAL_HTTP_PORT": 18080, "LOCAL_HTTPS_PORT": 18443}
-"""Where the search for free ports begins: 80 and 443 are those of a stack that runs beside, and the kernel gives ports
-from 32768 on to whoever connects to something."""
+"""Where the search for free ports begins: another stack here may use 80 and 443, and the kernel uses ports
+from 32768 on for outgoing connections."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Stack:
 
     @property
     def hosts(self) -> Mapping[str, Mapping[str, Any]]:
-        """What the last `up` left of each host, by name."""
+        """The facts that the last `up` wrote of each host, by name."""
         document = yaml.safe_load((self.root / ".basec" / ENVIRONMENT / "inventory.yaml").read_text())
         return dict(document[ENVIRONMENT])
 
@@ -43,12 +43,12 @@ class Stack:
         self, command: str, *arguments: str, timeout_s: float = 900, environment: Mapping[str, str] | None = None
     ) -> Run:
         """Run one of basec's commands on the measured stack."""
-        # Not at the end: what stands behind `--` is a remote command.
+        # Not at the end: after `--` comes a remote command.
         argv = self.argv(command, "--env", ENVIRONMENT, *arguments)
         return run(argv, cwd=self.root, timeout_s=timeout_s, environment=environment)
 
     def init(self) -> None:
-        """Make settings, keys and passwords, on ports that nobody has: a stack may run beside."""
+        """Make settings, keys and passwords, with free ports: another stack may run here."""
         ports = {name: str(free_port(first)) for name, first in FIRST_PORTS.items()}
         self.basec("init", environment=ports)
 
@@ -59,17 +59,17 @@ class Stack:
         self.basec("down")
 
     def remake(self) -> None:
-        """Take everything down, and make settings, keys and passwords anew: the next `up` starts from nothing."""
+        """Take everything down, and make new settings, keys and passwords: the next `up` starts from nothing."""
         self.down()
         self.init()
 
 
 @contextmanager
 def measured_stack() -> Iterator[Stack]:
-    """Clone the last commit and give its stack, which is not up yet; take everything down in the end."""
+    """Clone the last commit and yield its stack, which is not up yet; take everything down at the end."""
     changed = subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True)
     if changed.stdout:
-        raise BenchError("bench: the work tree has changes that are not committed; a figure must name its commit")
+        raise BenchError("bench: the work tree has uncommitted changes; a figure needs its commit")
     stack = Stack(WORK / "clone")
     if stack.root.exists():
         remove(stack)
@@ -83,16 +83,16 @@ def measured_stack() -> Iterator[Stack]:
 
 
 def free_port(first: int) -> int:
-    """Answer the first port of 127.0.0.1 from there on at which nobody listens. Raises BenchError if none is."""
+    """Return the first free port of 127.0.0.1, searched upwards. Raises BenchError if there is none."""
     for port in range(first, first + 1000):
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what was closed a minute ago is free
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a recently closed port is free
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port
-    raise BenchError(f"bench: no port from {first} on is free")
+    raise BenchError(f"bench: no free port from {first} on")
 
 
 def remove(stack: Stack) -> None:

@@ -1,14 +1,14 @@
-"""The local cloud's own program: everything that a caller asks of it goes through these commands.
+"""The local cloud's own program: callers use it only through these commands.
 
     python -m localcloud allocate  --directory .local/local --name local   choose subnets, write cloud.json
     python -m localcloud doctor    --config .local/local/cloud.json        check and prepare the machine
     python -m localcloud images    --applications DIR --tag reference      build what is missing; JSON on stdout
-    python -m localcloud push      auth:dev-1                              put an image of one's own into the registry
+    python -m localcloud push      auth:dev-1                              put your own image into the registry
     python -m localcloud has       REFERENCE...                            fail if the registry lacks one of them
     python -m localcloud power-on  --config .local/local/cloud.json        start what exists but is stopped
     python -m localcloud down      --config .local/local/cloud.json        remove everything of the stack
 
-Progress goes to stderr, a line each, and last of all what failed, from `error: ` on; stdout holds what a caller reads.
+Progress goes to stderr, line by line; a failure is last and begins with `error: `. stdout has the result.
 Exit codes: 0 done, 1 failed, 2 usage, 3 host check failed, 130 interrupted.
 """
 
@@ -120,8 +120,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--directory", type=Path, required=True, help="the stack's directory, e.g. .local/local")
     command.add_argument("--name", required=True)
     command.add_argument("--mode", choices=[mode.value for mode in Mode], default=Mode.REAL.value)
-    command.add_argument("--http-port", type=int, help="port of the shop on 127.0.0.1; default: keep, else 80")
-    command.add_argument("--https-port", type=int, help="the same for https; default: keep, else 443")
+    command.add_argument("--http-port", type=int, help="port of the shop on 127.0.0.1; default: keep, otherwise 80")
+    command.add_argument("--https-port", type=int, help="the same for https; default: keep, otherwise 443")
     command.add_argument(
         "--visitor-label",
         action="append",
@@ -131,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=_allocate)
 
-    command = commands.add_parser("doctor", help="check and prepare the machine; one JSON finding a line")
+    command = commands.add_parser("doctor", help="check and prepare the machine; one JSON finding per line")
     command.add_argument("--config", type=Path, help="cloud.json of the stack; without it its subnets are not checked")
     command.add_argument("--http-port", type=int, default=80)
     command.add_argument("--https-port", type=int, default=443)
@@ -163,7 +163,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> int:
-    """Run one command; user mistakes and failures of the cloud are text, never a traceback."""
+    """Run one command; user errors and failures of the cloud are printed as text, never as a traceback."""
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
@@ -177,6 +177,6 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    # Asked to end, it ends as for Ctrl-C: its own programs are stopped and half-made files removed.
+    # SIGTERM ends it like Ctrl-C: its own programs are stopped and half-made files removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

@@ -1,10 +1,10 @@
-"""What an account holds that no program of ours made: `<state>/account.json`, written by whoever wants to meet it.
+"""What an account has that no program of ours made: `<state>/account.json`, written by tests that need it.
 
 `{"fresh": true}`        no region has a VPC yet, so that the first one becomes its region's default
 `{"ssh_keys": ["..."]}`  public keys that the account has already
 `{"records": [{"zone_id": "...", "name": "...", "type": "CNAME"}]}`  DNS records of the zone
 
-Without the file: an account that was used before, with a default VPC in each region, no key, and an empty zone.
+Without the file: an account used before, with a default VPC in each region, no key, and an empty zone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from localcloud.errors import CloudError
 
 @dataclass(frozen=True)
 class Account:
-    """The document, read anew for each question."""
+    """The document, read again for each question."""
 
     document: Mapping[str, Any]
 
@@ -36,7 +36,7 @@ class Account:
         return bool(self.document.get("fresh"))
 
     def check_key(self, public_key: str, ours: Iterable[object]) -> None:
-        """Raise CloudError for a key that is there, `ours` included. The comment behind a key makes it no other one."""
+        """Raise CloudError for an existing key, `ours` included. The comment after a key does not count."""
         there = [*ours, *self.document.get("ssh_keys", [])]
         if public_key.split()[:2] in [str(key).split()[:2] for key in there]:
             raise CloudError("Error creating SSH Key: 422 SSH Key is already in use on your account")

@@ -26,11 +26,11 @@ REGISTRY_OFFSET = 3
 DEFAULT_HTTP_PORT, DEFAULT_HTTPS_PORT = 80, 443
 STATE = "cloud"
 ALLOCATED = "allocated"
-"""In the cache: a `cloud.json` a line, those of all clones of this user."""
+"""In the cache: one `cloud.json` per line, of all clones of this user."""
 ROUTE_TABLE = Path("/proc/net/route")
-"""One route a line; columns 1 and 7 are destination and mask in hexadecimal, in the machine's byte order."""
+"""One route per line; columns 1 and 7 are destination and mask in hexadecimal, in the machine's byte order."""
 SHORTEST_PREFIX = 2
-"""A default route holds everything, and so do the two halves (/1) of one that VPN clients set; our /27 goes first."""
+"""A default route covers everything, and so do the two halves (/1) that VPN clients set; our /27 is more specific."""
 
 
 def allocate(
@@ -43,9 +43,9 @@ def allocate(
     https_port: int | None = None,
     visitor_labels: Sequence[str] = (),
 ) -> CloudConfig:
-    """Write `<directory>/cloud.json`, or keep the one that is there: a given port replaces, given labels are added.
+    """Write `<directory>/cloud.json`, or keep an existing one: a given port replaces its own, given labels are added.
 
-    After a move of the clone it names the cloud's new place. Raises CloudError when no subnet is free, and in a copy of
+    After a move of the clone it has the cloud's new place. Raises CloudError if no subnet is free, and in a copy of
     a clone that still has its cloud.
     """
     cache.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def _write(path: Path, config: CloudConfig) -> None:
 def _leased(known: Path, clouds: Path) -> Iterator[IPv4Network]:
     """Yield the subnets of all local clouds that were allocated with this cache, and of this clone's, running or not.
 
-    Those of other clones are no routes of the machine before their first `up`. The list forgets clouds that are gone.
+    Those of other clones have no routes on the machine before their first `up`. Clouds that are gone leave the list.
     """
     listed = known.read_text(errors="replace").splitlines() if known.exists() else []
     there = [line for line in listed if Path(line).exists()]
@@ -126,9 +126,9 @@ def _leased(known: Path, clouds: Path) -> Iterator[IPv4Network]:
 
 
 def routed_networks(table: Path = ROUTE_TABLE) -> list[IPv4Network]:
-    """List the networks that this machine has routes to, running clouds of other clones among them.
+    """List the networks that this machine has routes to, also running clouds of other clones.
 
-    Read from the kernel, since addresses are chosen before the doctor has seen that the program `ip` is there.
+    Read from the kernel, since addresses are chosen before the doctor has checked for the program `ip`.
     """
     networks: list[IPv4Network] = []
     for line in table.read_text().splitlines()[1:]:
@@ -151,7 +151,7 @@ def _first_free(candidates: Iterable[IPv4Network], taken: tuple[IPv4Network, ...
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Two allocations at once would choose the same slice."""
+    """Hold the lock: two allocations at once would choose the same slice."""
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -43,12 +43,12 @@ class CloudConfig:
     vpc_range: IPv4Network
     http_port: int
     https_port: int = 443
-    """Of 127.0.0.1, as `http_port`. A `cloud.json` of before there was TLS has none."""
+    """Of 127.0.0.1, as `http_port`. A `cloud.json` from before TLS has none."""
     visitor_labels: tuple[str, ...] = ()
-    """First labels of names that visitors' TLS covers below a domain of one label: no client takes `*.localhost`."""
+    """First labels of names that visitors' TLS covers below a domain of one label: no client accepts `*.localhost`."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for what is no name, no label or no port."""
+        """Raise ValueError for an invalid name, label or port."""
         for field, pattern, texts in (("name", NAME, (self.name,)), ("visitor_labels", LABEL, self.visitor_labels)):
             for text in texts:
                 if not re.fullmatch(pattern, text):
@@ -59,20 +59,20 @@ class CloudConfig:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read `cloud.json`. Raises OSError, and CloudError for what is no such document."""
+        """Read `cloud.json`. Raises OSError, and CloudError for any other document."""
         try:
             return cls.from_document(json.loads(path.read_text()))
         except NO_DOCUMENT as error:
-            hint = "bring it back; without it the stack is lost: remove its containers and this directory"
+            hint = "restore it; without it the stack is lost: remove its containers and this directory"
             raise damaged(path, error, hint) from None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Turn the texts of a JSON document into values. Raises ValueError, KeyError or TypeError."""
+        """Build a config from a JSON document. Raises ValueError, KeyError or TypeError."""
         return cls(**{field: READERS[field](value) for field, value in document.items()})
 
     def to_json(self, indent: int | None = None) -> str:
-        """Give the document."""
+        """Return the document."""
         return json.dumps(asdict(self), default=str, indent=indent)
 
     @classmethod
@@ -81,13 +81,13 @@ class CloudConfig:
         return cls.load(Path(os.environ[CONFIG_VARIABLE]))
 
     def physical(self, thing: str) -> str:
-        """Name a container or network of this cloud, e.g. `bc-local-edge`."""
+        """Return the name of a container or network of this cloud, e.g. `bc-local-edge`."""
         return f"bc-{self.name}-{thing}"
 
 
 def _labels(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple):  # the letters of a text would each be a label
-        raise TypeError(f"visitor_labels: {value!r} is no list")
+    if not isinstance(value, list | tuple):  # each letter of a string would be a label
+        raise TypeError(f"visitor_labels: {value!r} is not a list")
     return tuple(map(str, value))
 
 

@@ -1,6 +1,6 @@
-"""What the local cloud asks of the distribution: by what it can do, never by its name.
+"""What the local cloud requires of the distribution: features, never a name.
 
-A system that this was never run on gets a warning, not a refusal; a refusal names what is missing and one way out.
+A system on which this was never run gets a warning, not a refusal; a refusal names what is missing and one way out.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from localcloud.findings import CheckedHost, Finding, Status
 from localcloud.images.apt_sources import KEYRING, machine_sources
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-"""The kernel's name, Debian's name. Others have no Pulumi: https://www.pulumi.com/docs/install/versions/"""
+"""The kernel's name, Debian's name. There is no Pulumi for others: https://www.pulumi.com/docs/install/versions/"""
 RUN_ON = {("debian", "12", "amd64"), ("debian", "13", "amd64")}
-"""Where this was really run; docs/local-cloud.md says how far."""
+"""Where this was really run; docs/local-cloud.md has the details."""
 PYTHON_MINIMUM = (3, 11)
-PACKAGES = {  # a program that must be there: the package that brings it, in Debian and in Ubuntu
+PACKAGES = {  # a required program: the package that contains it, in Debian and in Ubuntu
     "mmdebstrap": "mmdebstrap",
     "iptables": "iptables",
     "mkfs.ext4": "e2fsprogs",
@@ -34,7 +34,7 @@ IN_CONTAINER = "scripts/in-container up (any machine with Docker; nothing is ins
 
 
 def system(host: CheckedHost) -> Finding:
-    """Ask for the architecture, apt, Python and root; name all that is missing in one line."""
+    """Check the architecture, apt, Python and root; name all that is missing in one line."""
     name, identity = _release(host)
     machine = platform.machine()
     # A 32-bit system may run on a 64-bit kernel, as Raspberry Pi OS does.
@@ -62,7 +62,7 @@ def system(host: CheckedHost) -> Finding:
         check="system",
         status=Status.WARNING,
         message=f"{message}: not run on this system",
-        remedy="docs/hosts.md says what may differ",
+        remedy="docs/hosts.md lists what may differ",
     )
 
 
@@ -84,7 +84,7 @@ def packages(host: CheckedHost) -> Finding:
 
 
 def debian_archive(host: CheckedHost) -> Finding:
-    """See that a Debian mirror is known, which the images are made from; on Debian it is in the apt sources."""
+    """Check that a Debian mirror is known, to build the images from; on Debian it is in the apt sources."""
     try:
         sources = machine_sources(host.root)
     except CloudError as error:
@@ -95,7 +95,7 @@ def debian_archive(host: CheckedHost) -> Finding:
 
 
 def apt_install(host: CheckedHost, names: list[str]) -> str:
-    """Install packages; answer what went wrong, or nothing. The lists are refreshed once, and only when needed."""
+    """Install packages; return the error, or nothing. The lists are refreshed once, and only if needed."""
     install = ("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *names)
     first = host.run(*install)
     if first.returncode == 0:

@@ -1,7 +1,7 @@
-"""Check the machine before the first byte is made, and repair what root may repair: one finding, one remedy.
+"""Check the machine before anything is created, and repair what root may repair: one finding, one remedy.
 
-Only missing things are touched, and each repair is said. Nothing here changes a file of the machine for good: sysctls
-are set for the running kernel only, packages come from the machine's own apt sources.
+Only missing things are touched, and each repair is reported. Nothing here changes a file of the machine for good:
+sysctls are set for the running kernel only, packages come from the machine's own apt sources.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ ENGINE_START_TIMEOUT_S = 40
 
 
 class Ports(NamedTuple):
-    """Where visitors come in, on 127.0.0.1."""
+    """The visitors' ports on 127.0.0.1."""
 
     http: int
     https: int
 
 
 def examine(host: CheckedHost, *, config: CloudConfig | None, ports: Ports) -> Iterator[Finding]:
-    """Yield findings one by one, so that a caller can show each when it is known."""
+    """Yield findings one by one, so that a caller can show each at once."""
     first = system(host)
     yield first
     if first.failed:
@@ -77,7 +77,7 @@ def engine(host: CheckedHost) -> Finding:
         if problem:
             return Finding(check="docker", status=Status.FAILED, message=f"docker.io: {problem}", remedy=remedy)
         done.append("installed docker.io")
-    if not host.which("docker"):  # Debian 13 ships the client as a package of its own
+    if not host.which("docker"):  # Debian 13 has the client in a separate package
         problem = apt_install(host, ["docker-cli"])
         if problem:
             return Finding(check="docker", status=Status.FAILED, message=f"docker-cli: {problem}", remedy=remedy)
@@ -100,7 +100,7 @@ def engine(host: CheckedHost) -> Finding:
 
 
 def cgroup(host: CheckedHost) -> Finding:
-    """Say which of the two cgroup code paths the droplets take."""
+    """Find which of the two cgroup versions the droplets use."""
     if "memory" in (host.read("/sys/fs/cgroup/cgroup.controllers") or "").split():
         return Finding(check="cgroup", status=Status.OK, message="version 2")
     if (host.root / "sys/fs/cgroup/memory").exists():
@@ -114,13 +114,13 @@ def cgroup(host: CheckedHost) -> Finding:
 
 
 def inotify(host: CheckedHost) -> Iterator[Finding]:
-    """Raise the inotify limits that three more systemds need; droplets fail to boot with `too many open files` else."""
+    """Raise the inotify limits for three more systemds; otherwise droplets fail to boot with `too many open files`."""
     for name, minimum in INOTIFY_MINIMUM.items():
         yield _sysctl(host, f"fs/inotify/{name}", minimum, check="inotify")
 
 
 def bridge_filter(host: CheckedHost) -> Finding:
-    """See that bridged packets pass the packet filter: else the cloud firewall does not see droplet to droplet."""
+    """Check that bridged packets pass the packet filter: otherwise the cloud firewall misses droplet to droplet."""
     path = "net/bridge/bridge-nf-call-iptables"
     if host.read(f"/proc/sys/{path}") is None and host.repair:
         host.run("modprobe", "br_netfilter")
@@ -135,7 +135,7 @@ def bridge_filter(host: CheckedHost) -> Finding:
 
 
 def loop_devices(host: CheckedHost) -> Finding:
-    """The data volume is a file on a loop device: ask losetup itself for a free one, which takes none."""
+    """Check for a free loop device, for the data volume: ask losetup itself, which does not take it."""
     found = host.run("losetup", "--find", timeout_s=20)
     message, remedy = "available", remedies.LOOP_DEVICES
     if not (host.root / "dev/loop-control").exists():
@@ -151,7 +151,7 @@ def loop_devices(host: CheckedHost) -> Finding:
 
 
 def disk(host: CheckedHost) -> Finding:
-    """A disk that fills in the middle leaves droplets that are up and run nothing."""
+    """Check the free space: a disk that fills up midway leaves droplets that are up and run nothing."""
     warm = any((host.cache / "rootfs").glob("*.tar"))
     need = DISK_WARM_GIB if warm else DISK_COLD_GIB
     places = [host.cache, Path("/var/lib/docker")]
@@ -168,7 +168,7 @@ def disk(host: CheckedHost) -> Finding:
 
 
 def memory(host: CheckedHost) -> Finding:
-    """Compare the machine's whole memory, since a running stack has its share already."""
+    """Check the machine's total memory, since a running stack already uses its share."""
     fields = dict(line.split(":", 1) for line in (host.read("/proc/meminfo") or "").splitlines() if ":" in line)
     total = int(fields.get("MemTotal", "0 kB").split()[0]) / 2**20
     text = f"{total:.1f} GiB of memory, {MEMORY_GIB} GiB needed"
@@ -178,7 +178,7 @@ def memory(host: CheckedHost) -> Finding:
 
 
 def subnets(host: CheckedHost, config: CloudConfig) -> Finding:
-    """A foreign route to our own subnets would swallow the droplets' traffic (a VPN, another clone's stack)."""
+    """Check for foreign routes to our subnets (a VPN, another clone's stack): they would take the droplets' traffic."""
     own = host.run(
         "docker", "network", "ls", "--quiet", "--filter", f"label={labels.CLOUD}={config.name}", timeout_s=20
     ).stdout.split()
@@ -196,13 +196,13 @@ def subnets(host: CheckedHost, config: CloudConfig) -> Finding:
                 check="subnets",
                 status=Status.FAILED,
                 message=f"{subnet} overlaps the route to {clash}",
-                remedy=f"remove that route, or choose others: basec down --env {config.name}, then make up",
+                remedy=f"remove that route, or choose other subnets: basec down --env {config.name}, then make up",
             )
     return Finding(check="subnets", status=Status.OK, message=f"{config.public_subnet} and {config.vpc_range} are free")
 
 
 def port(host: CheckedHost, variable: str, number: int, config: CloudConfig | None) -> Finding:
-    """See that one of the shop's ports on loopback is free, or is held by this very stack's stand-in."""
+    """Check that one of the shop's ports on loopback is free, or is held by this stack's own stand-in."""
     other = remedies.PORTS[variable]
     command = "make up" if config is None or config.name == "local" else f"basec init --env {config.name}"
     remedy = f"{variable}={other if number != other else other + 1} {command}"
@@ -247,7 +247,7 @@ def _engine_version(host: CheckedHost) -> str:
 
 
 def _foreign_engine(host: CheckedHost, version: str) -> Finding | None:
-    """Refuse an engine that is not root's on this very kernel: its bridges, loop devices and volumes are elsewhere."""
+    """Refuse an engine that is not root's on this kernel: its bridges, loop devices and volumes are elsewhere."""
     told = host.run("docker", "info", "--format", "{{.KernelVersion}} {{.SecurityOptions}}", timeout_s=20).stdout
     kernel, _, options = told.strip().partition(" ")
     if "name=rootless" in options:
@@ -260,7 +260,7 @@ def _foreign_engine(host: CheckedHost, version: str) -> Finding | None:
 
 
 def _start_engine(host: CheckedHost, log: Path) -> str:
-    """Start the engine by systemd where that runs, else as a plain daemon that outlives us."""
+    """Start the engine by systemd if that runs, otherwise as a plain daemon that outlives us."""
     if Path("/run/systemd/system").exists():
         host.run("systemctl", "start", "docker")
         return "started docker.service"

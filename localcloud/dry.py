@@ -4,8 +4,8 @@ Several plugins share the file: every change is read, modify, write under a lock
 
 Faults for tests: `<state>/faults.json` holds a list of
 `{"when": "before"|"after", "op": "create", "type": "<token>", "name": "<name>", "seconds": 5, "error": "..."}`.
-A change that fits waits so many seconds and then fails with the error, if there is one; `*` works in op, type and name.
-`before` = nothing was made yet; `after` = it was made, but the engine does not know. `<state>/fault.hit` then appears.
+A matching change waits that many seconds and then fails with the error, if there is one; `*` works in op, type, name.
+`before` = nothing was created yet; `after` = it was, but the engine does not know. `<state>/fault.hit` then appears.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class DryStore:
         self.path = state / "dry.json"
 
     def read(self) -> Record:
-        """Answer everything. An absent file is an empty cloud. Raises CloudError for a damaged one."""
+        """Return everything. A missing file is an empty cloud. Raises CloudError for a damaged one."""
         try:
             data = dict(json.loads(self.path.read_bytes()).items())
             data["next_id"] = int(data["next_id"])
@@ -50,7 +50,7 @@ class DryStore:
 
     @contextmanager
     def change(self) -> Iterator[Record]:
-        """Change the records; on an exception nothing is written."""
+        """Yield the records for a change; on an exception nothing is written."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -77,11 +77,11 @@ class Table:
         return cls(DryStore(config.state), kind)
 
     def all(self) -> Record:
-        """Answer all of them by id."""
+        """Return all of them by id."""
         return dict(self.store.read().get(self.kind, {}))
 
     def get(self, record_id: str) -> Record | None:
-        """Answer one, None when it is gone."""
+        """Return one, None if it is gone."""
         found: Record | None = self.all().get(record_id)
         return found
 
@@ -94,7 +94,7 @@ class Table:
             return found
 
     def change(self, record_id: str, spec: Record) -> Record:
-        """Give a record another spec. Raises CloudError when it is gone."""
+        """Replace a record's spec. Raises CloudError when it is gone."""
         with self.store.change() as data:
             record = existing(data, self.kind, record_id)
             record["spec"] = spec
@@ -107,26 +107,26 @@ class Table:
 
 
 class Documents:
-    """Things that have no body in either mode."""
+    """Things that are records in both modes."""
 
     def __init__(self, config: CloudConfig) -> None:
         self.config = config
         self.store = DryStore(config.state)
 
     async def put(self, kind: str, urn: str, document_id: str | None, document: Mapping[str, object]) -> str:
-        """Keep a document, and answer its id. Without one, the same document of an interrupted run is taken over."""
+        """Keep a document, and return its id. Without one, the same document of an interrupted run is taken over."""
         # The store is readable text.
         spec = {key: value for key, value in document.items() if key != "privateKey"}
         with self.store.change() as data:
             records: Record = data.setdefault(kind, {})
-            # Of one URN there are two while a replacement is made: only the same thing is adopted.
+            # During a replacement two have the same URN: only an equal one is adopted.
             same = (key for key, r in records.items() if r["urn"] == urn and r["spec"] == spec)
             chosen = document_id or next(same, None) or self.new_id(data, kind, urn, spec)
             records[chosen] = {**records.get(chosen, {}), "urn": urn, "spec": spec}
             return chosen
 
     async def read(self, kind: str, document_id: str) -> Mapping[str, object] | None:
-        """Answer a document, None when it is gone."""
+        """Return a document, None if it is gone."""
         record = Table(self.store, kind).get(document_id)
         return dict(record["spec"]) if record else None
 
@@ -149,7 +149,7 @@ def existing(data: Record, kind: str, record_id: str) -> Record:
 
 
 def find(records: Record, urn: str) -> str | None:
-    """Answer the id of the record with this URN."""
+    """Return the id of the record with this URN."""
     return next((key for key, record in records.items() if record["urn"] == urn), None)
 
 
@@ -160,7 +160,7 @@ def next_id(data: Record) -> str:
 
 
 async def apply_faults(state: Path, when: str, op: str, token: str, name: str) -> None:
-    """Do what `faults.json` says for this change. Raises CloudError for an injected failure."""
+    """Apply the faults of `faults.json` to this change. Raises CloudError for an injected failure."""
     try:
         faults: list[Record] = json.loads((state / "faults.json").read_text())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What the local cloud says when it refuses or fails, and what it says of a damaged file."""
+"""The local cloud's errors: refusals, failures, damaged files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class CloudError(Exception):
 
 
 NO_DOCUMENT = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
-"""What a damaged document raises when it is read: not UTF-8, no JSON, a field that is missing or of another type."""
+"""What reading a damaged document raises: not UTF-8, not JSON, a field that is missing or of another type."""
 
 
 def damaged(path: Path, error: Exception, hint: str) -> CloudError:
-    """Say that a file of the cloud cannot be read back."""
+    """Build the error of a file of the cloud that cannot be read back."""
     return CloudError(f"{path}: damaged: {type(error).__name__}: {str(error)[:200]}\nhint: {hint}")
 
 

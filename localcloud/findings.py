@@ -1,4 +1,4 @@
-"""What the host checks share: a finding, the machine that is looked at, and where its programs are."""
+"""What the host checks share: a finding, the checked machine, and where its programs are."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class CheckedHost:
     root: Path = Path("/")
 
     def run(self, *command: str, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
-        """Run a program; a missing program answers 127 like a shell."""
+        """Run a program; a missing one returns 127 like in a shell."""
         environment = {**os.environ, "PATH": search_path(), "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
         try:
             return subprocess.run(
@@ -71,10 +71,10 @@ class CheckedHost:
             return None
 
     def which(self, program: str) -> str | None:
-        """Find a program, also where only administrators look for it."""
+        """Return a program's path, also in administrators' directories."""
         return shutil.which(program, path=search_path())
 
 
 def search_path() -> str:
-    """Give PATH with the administrators' directories, which a shell made by plain `su` lacks."""
+    """Return PATH with the administrators' directories, which a shell made by plain `su` lacks."""
     return f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"

@@ -23,7 +23,7 @@ from localcloud.machine.context import Cloud
 from localcloud.machine.host import Host, labelled
 
 Report = Callable[[str], None]
-"""Takes one line for the user."""
+"""Prints one line for the user."""
 
 _OWN_FOLDERS = (
     *(vpcs.VPCS, DROPLETS, firewalls.FIREWALLS, volumes.VOLUMES, reserved_ips.RESERVED),
@@ -76,10 +76,10 @@ async def _power_on_droplet(cloud: Cloud, droplet_id: str, renewed: bool, progre
     found = await droplets.read(droplet_id)
     document = cloud.store.read(DROPLETS, droplet_id)
     if found is None or document is None or not document["created"]:
-        return  # half-made, or removed by hand: the engine decides
+        return  # half-made, or removed by hand: the engine handles it
     if found.status == "active" and renewed:
-        # Docker brought it back before its disk was there, so what needs the disk has failed to start.
-        progress(f"restarting {document['name']}: its volume was away")
+        # Docker restarted it before its disk was there, so what needs the disk has failed to start.
+        progress(f"restarting {document['name']}: its volume was missing")
         await cloud.host.run("docker", "container", "stop", document["container"])
     elif found.status == "active":
         return
@@ -89,12 +89,12 @@ async def _power_on_droplet(cloud: Cloud, droplet_id: str, renewed: bool, progre
     try:
         await droplets.wait_for_ssh(droplet_id)
     except NotReadyError as error:
-        # Said, but no reason to stop: the engine may be about to repair or replace this very droplet.
+        # Reported, but no reason to stop: the engine may be about to repair or replace this droplet.
         progress(str(error))
 
 
 async def _connect_volumes(cloud: Cloud) -> set[str]:
-    """Give each attached volume its loop device and node; answers the droplets that had lost theirs."""
+    """Restore the loop device and node of each attached volume; return the droplets that had lost theirs."""
     own, renewed = Volumes(cloud), set()
     for volume_id, document in cloud.store.all(volumes.VOLUMES).items():
         if await own.attached(volume_id) is not None and await own.connect(volume_id):
@@ -109,7 +109,7 @@ async def _release_loops(cloud: Cloud) -> None:
 
 
 def _remove_state(directory: Path) -> None:
-    # Only what this package wrote: others keep their files beside ours.
+    # Only what this package wrote: others may keep files beside ours.
     for folder in (*(directory / name for name in _OWN_FOLDERS), *directory.glob(f"{documents.FOLDER}*")):
         shutil.rmtree(folder, ignore_errors=True)
     (directory / "lock").unlink(missing_ok=True)

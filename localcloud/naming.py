@@ -1,4 +1,4 @@
-"""What the caller tells the local cloud by its environment, since all of its programs and plugins need it."""
+"""What the caller sets in the environment, since all programs and plugins of the local cloud need it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAMESPACE = os.environ.get("LOCALCLOUD_NAMESPACE") or "localcloud"
 
 
 def default_cache() -> Path:
-    """Answer the directory of what outlives a cloud: `LOCALCLOUD_CACHE`, else below the user's cache directory."""
+    """Return the directory of what outlives a cloud: `LOCALCLOUD_CACHE`, or one in the user's cache directory."""
     named = os.environ.get("LOCALCLOUD_CACHE")
     if named:
         return Path(named).resolve()

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 PACKAGES = ("digitalocean", "cloudflare", "command")
 MESSAGE_BYTES_MAX = 400 * 1024 * 1024
-"""Limit of one gRPC message, as the engine's own. Source: sdk/go/common/util/rpcutil of Pulumi 3.259.0."""
+"""Limit of one gRPC message, the same as the engine's. Source: sdk/go/common/util/rpcutil of Pulumi 3.259.0."""
 EXIT_USAGE = 2
 
 
 def main(arguments: list[str]) -> int:
-    """Serve one package until the engine goes."""
+    """Serve one package until the engine ends."""
     if not arguments or arguments[0] not in PACKAGES:
         print(f"usage: python -m localcloud.plugin {'|'.join(PACKAGES)} [engine address]", file=sys.stderr)  # noqa: T201
         return EXIT_USAGE
@@ -99,7 +99,7 @@ async def _serve(name: str, engine_address: str | None) -> None:
     await server.start()
 
     def on_interrupt() -> None:
-        """End on the engine's own SIGINT, which follows Cancel; Ctrl-C in a terminal is the engine's to judge."""
+        """End on the engine's own SIGINT, which follows Cancel; the engine handles Ctrl-C in a terminal."""
         if servicer.cancel_seen and servicer.idle:
             os._exit(0)
 
@@ -115,7 +115,7 @@ def package(name: str) -> Package:
 
 
 def backend(name: str, config: CloudConfig) -> Any:
-    """Choose what stands behind them: the stand-in's `real.py` or its `dry.py`."""
+    """Build their back-end: from the stand-in's `real.py` or its `dry.py`."""
     return importlib.import_module(f"localcloud.{name}.{config.mode.value}").backend(config)
 
 

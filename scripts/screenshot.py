@@ -1,7 +1,7 @@
 """Draw what a command shows in a terminal: `python scripts/screenshot.py FILE.svg COMMAND...`; see `make screenshots`.
 
-The command runs in a pseudo-terminal, so that colours and widths are those that a person sees. Without a live progress:
-only what stays on the screen is drawn.
+The command runs in a pseudo-terminal, so that colours and widths are as a person sees them. Live progress is not drawn,
+only what stays on the screen.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from rich.console import Console
 from rich.text import Text
 
 COLUMNS, ROWS = 100, 50
-"""As wide as a page of GitHub shows without making the letters small."""
+"""The widest that GitHub shows without small letters."""
 
 
 def shown(command: list[str]) -> str:
-    """Run a command in a terminal and give what it wrote. Raises subprocess.CalledProcessError."""
+    """Run a command in a terminal and return its output. Raises subprocess.CalledProcessError."""
     terminal, inside = pty.openpty()
     fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
@@ -35,7 +35,7 @@ def shown(command: list[str]) -> str:
         while True:
             try:
                 more = os.read(terminal, 65536)
-            except OSError:  # how Linux says that nobody has the other end any more
+            except OSError:  # Linux's error when the other end is closed
                 break
             written += more
     os.close(terminal)
@@ -50,7 +50,7 @@ def draw(file: Path, command: list[str]) -> None:
     console.print(Text(f"$ {' '.join(command)}"))
     console.print(Text.from_ansi(shown(command)))
     file.parent.mkdir(parents=True, exist_ok=True)
-    # Without the fonts of a server far away: what shows the page has one of its own.
+    # Without fonts from a remote server: the browser has its own.
     drawing = console.export_svg(title="basec", unique_id=file.stem)
     file.write_text(re.sub(r"@font-face {.*?}\n", "", drawing, flags=re.DOTALL))
 

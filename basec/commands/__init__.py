@@ -1,1 +1,1 @@
-"""One command, or one group of commands, a file: named as it is typed, with `register(app)`. None imports another."""
+"""One file for each command or group of commands: named as it is typed, with `register(app)`. None imports another."""

@@ -15,9 +15,9 @@ from topology.names import CLOUD_STACKS, LOCAL_STACK
 
 
 def default_environment() -> str | None:
-    """Answer the environment that a command means which looks and was not told; None where that is unclear.
+    """Return the default environment of a read-only command; None where that is unclear.
 
-    `BASEC_ENV`; else production, if this clone has brought it up or refreshed it; else the one that this clone knows.
+    `BASEC_ENV`; otherwise production, if this clone has brought it up or refreshed it; otherwise the only one it knows.
     """
     seen = seen_names()
     clear = len(seen) == 1 or seen[:1] == ["production"]
@@ -35,11 +35,11 @@ def _to_look_at(context: typer.Context, name: str | None) -> str | None:
 def _to_change(context: typer.Context, name: str | None) -> str | None:
     if name or context.resilient_parsing:
         return name
-    raise _unnamed(context, f"it changes things, so the environment must be named: {', '.join(known_names())}")
+    raise _unnamed(context, f"it changes something, so --env is required: {', '.join(known_names())}")
 
 
 def _unnamed(context: typer.Context, message: str) -> UsageError:
-    """Refuse, with a full line to copy; nobody who looked is told to change production."""
+    """Build the refusal, with a full line to copy; the line never suggests production."""
     words = command_words(context)
     example = next((name for name in seen_names() if name not in CLOUD_STACKS), LOCAL_STACK)
     more = " ..." if any(each.required for each in context.command.params) else ""
@@ -47,12 +47,12 @@ def _unnamed(context: typer.Context, message: str) -> UsageError:
 
 
 def command_words(context: typer.Context) -> str:
-    """Answer the words that reach a command, e.g. `firewall status`."""
+    """Return the words that reach a command, e.g. `firewall status`."""
     words: list[str] = []
     here = context
     while here.parent is not None:
         words.insert(0, here.info_name or "")
-        here = here.parent  # type: ignore[assignment] # the base class of what typer gives
+        here = here.parent  # type: ignore[assignment] # the base class of what typer passes
     return " ".join(words)
 
 
@@ -92,7 +92,7 @@ READ_ENV = typer.Option(
     None,
     "--env",
     "-e",
-    help=f"The environment to look at. Default: ${ENVIRONMENT_VARIABLE}, else the one that this clone knows.",
+    help=f"The environment to read. Default: ${ENVIRONMENT_VARIABLE}, otherwise the one that this clone knows.",
     autocompletion=_environments,
     callback=_to_look_at,
 )
@@ -104,21 +104,21 @@ LOCAL_ENV = typer.Option(
 )
 A_HOST = "A host of the environment, such as edge, or an alias"
 HOST = typer.Argument(..., metavar="HOST", help=f"{A_HOST}.", autocompletion=_hosts)
-ANY_HOST = typer.Argument("", metavar="HOST", help=f"{A_HOST}; without one, all.", autocompletion=_hosts)
+ANY_HOST = typer.Argument("", metavar="HOST", help=f"{A_HOST}; default: all.", autocompletion=_hosts)
 HOST_OR_ALL = typer.Argument(
-    "all", metavar="HOST", help="Only the checks of this host; `all`: of each.", autocompletion=_hosts_or_all
+    "all", metavar="HOST", help="Only the checks of this host; `all`: of every host.", autocompletion=_hosts_or_all
 )
-HOSTS = typer.Argument(None, metavar="HOST...", help="Only these hosts; without one, all.", autocompletion=_hosts)
+HOSTS = typer.Argument(None, metavar="HOST...", help="Only these hosts; default: all.", autocompletion=_hosts)
 SERVICE = typer.Argument(
     ..., metavar="SERVICE", help="A service of the host, such as postgres.", autocompletion=_services
 )
 ANY_SERVICE = typer.Argument(
-    "", metavar="SERVICE", help="One service of the host, such as nginx; without one, all.", autocompletion=_services
+    "", metavar="SERVICE", help="One service of the host, such as nginx; default: all.", autocompletion=_services
 )
 AS_JSON = typer.Option(False, "--json", help="Print the result as JSON.")
 ALLOW_REPLACE = typer.Option(
     None,
     "--allow-replace",
     metavar="NAME",
-    help="A resource that may be destroyed, made anew, or lose its protection: name or URN. Repeatable.",
+    help="A resource that may be destroyed, recreated, or lose its protection: name or URN. Repeatable.",
 )

@@ -28,15 +28,15 @@ def ranges(
     refresh: bool = typer.Option(False, "--refresh", help="Get the published list and put it into the stack's file."),
     as_json: bool = AS_JSON,
 ) -> None:
-    """Show who may reach the edge's ports 80 and 443. Tells how old that list of addresses is.
+    """Show who may reach the edge's ports 80 and 443. Prints how old that list of addresses is.
 
-    A refresh edits the tracked file and nothing else: `up` applies it. It needs no account.
+    A refresh only edits the tracked file: `up` applies it. It needs no account.
     """
     environment, today = resolve(env), datetime.datetime.now(datetime.UTC).date()
     named = context.get_parameter_source("env")
     if refresh and (named is None or named.name == "DEFAULT"):
         raise UsageError(
-            "basec: cloudflare ranges: --refresh changes a file, so it wants --env",
+            "basec: cloudflare ranges: --refresh changes a file, so it requires --env",
             f"basec cloudflare ranges --refresh --env {environment.name}",
         )
     change = module.refresh(environment, today) if refresh else None

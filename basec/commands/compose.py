@@ -23,9 +23,9 @@ TIMEOUT_S = 300
 """Seconds; the longest grace of a service is PostgreSQL's 90 s, and a start waits for health."""
 
 HEALTHY_S = 120
-"""Seconds until a restarted service must be healthy; the slowest check of a service needs 45 s to say so."""
+"""Seconds until a restarted service must be healthy; the slowest check needs 45 s to report it."""
 
-# A service alone is its container; all of them are the tier's unit, so that systemd knows what it should find.
+# One service is its container; all of them are the tier's unit, so that systemd knows the state to expect.
 RESTART_ONE = """set -euo pipefail
 container=$(docker ps --all --quiet --filter {of_project}={tier} \
   --filter {of_service}={service})
@@ -60,7 +60,7 @@ def register(root: typer.Typer) -> None:
 def restart(host: str = HOST, service: str = ANY_SERVICE, env: str = CHANGE_ENV) -> None:
     """Restart one service of a host, or all. Waits until healthy; the release stays, and requests in between fail."""
     session, name, tier, services = _target(env, host, service, "compose restart {} {service}")
-    say(f"{name}: restarts {', '.join(services)}")
+    say(f"{name}: restarting {', '.join(services)}")
     script = RESTART_ONE if service else RESTART_ALL
     labels = {"of_project": COMPOSE_PROJECT, "of_service": COMPOSE_SERVICE}
     script = script.format(tier=tier, service=shlex.quote(service), healthy_s=HEALTHY_S, **labels)
@@ -81,7 +81,7 @@ def down(
     environment = session.environment
     if not environment.is_local and not yes:
         _confirm(environment, name, services)
-    say(f"{name}: stops {', '.join(services)}")
+    say(f"{name}: stopping {', '.join(services)}")
     run_script(session, name, DOWN.format(tier=tier), timeout_s=TIMEOUT_S)
     answer(f"{name}: stopped; basec compose restart {name} --env {environment.name} starts it again")
 
@@ -89,14 +89,14 @@ def down(
 def _confirm(environment: Environment, name: str, services: tuple[str, ...]) -> None:
     if not sys.stdin.isatty():
         raise UsageError(
-            f"basec: compose down: {environment.name}: stopping {name} needs a yes",
+            f"basec: compose down: {environment.name}: stopping {name} must be confirmed",
             f"basec compose down {name} --env {environment.name} --yes",
         )
     typer.confirm(f"stop {', '.join(services)} on {name} of {environment.name}?", err=True, abort=True)
 
 
 def _target(env: str, host: str, service: str, command: str) -> tuple[Session, str, str, tuple[str, ...]]:
-    """Answer session, host, tier and services. Raises UsageError, which names the known ones."""
+    """Return session, host, tier and services. Raises UsageError, which names the known ones."""
     session = Session(resolve(env))
     found = host_of(facts.load(session.environment), host, command)
     return session, found.name, found.tier, services_of(found, service or None)

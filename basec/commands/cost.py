@@ -20,7 +20,7 @@ def cost(
     env: str = READ_ENV,
     as_json: bool = AS_JSON,
 ) -> None:
-    """Price an environment by the month. As the last `up` from here left it, and as it is written now."""
+    """Show what an environment costs a month. As the last `up` from here left it, and as the files define it now."""
     environment = resolve(env)
     found = price.price_of(Session(environment).written_project, price.deployed_of(environment))
     if as_json:

@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     env: str = LOCAL_ENV,
-    repair: bool = typer.Option(True, "--repair/--no-repair", help="Install and start what is missing, and say so."),
+    repair: bool = typer.Option(True, "--repair/--no-repair", help="Install and start what is missing, and report it."),
     as_json: bool = AS_JSON,
 ) -> None:
     """Check that this machine can run the local cloud. Exits 3 if it cannot."""

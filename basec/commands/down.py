@@ -40,7 +40,7 @@ def down(
 
 
 def _down_local(environment: Environment) -> None:
-    """Ask the local cloud, not the engine: this works however broken the engine's state is. Safe to repeat."""
+    """Remove it by the local cloud, not the engine: works even if the engine's state is broken. Safe to repeat."""
     trust.forget(environment)
     agent.stop(environment)
     if environment.cloud_file.exists():
@@ -61,6 +61,6 @@ def _down_cloud(environment: Environment) -> None:
     say(f"down: {view.summary}")
     for each in kept:
         say(f"down: {each} stays, here and in the account: its region's default VPC is never deleted by DigitalOcean")
-        say(f"      it costs nothing, and the next up uses it; to be rid of it {OTHER_DEFAULT}, down again")
+        say(f"      it costs nothing, and the next up uses it; to remove it: {OTHER_DEFAULT}, then down again")
     agent.stop(environment)
-    shutil.rmtree(environment.facts_dir, ignore_errors=True)  # it tells of hosts that are gone, and what they cost
+    shutil.rmtree(environment.facts_dir, ignore_errors=True)  # it lists hosts that are gone, and what they cost

@@ -33,15 +33,15 @@ def status(
         ("waiting for the relay", str(lag.unpublished)),
         ("oldest of them, seconds", str(lag.oldest_s)),
         ("in the stream", str(lag.stream_length)),
-        ("not yet given to the engines", "-" if lag.group_lag is None else str(lag.group_lag)),
-        ("given and not finished", str(lag.group_pending)),
-        ("most often given of them, times", str(lag.most_deliveries)),
+        ("not yet delivered to the engines", "-" if lag.group_lag is None else str(lag.group_lag)),
+        ("delivered, not finished", str(lag.group_pending)),
+        ("most deliveries of one of them", str(lag.most_deliveries)),
         ("set aside", str(lag.set_aside)),
     ]
     show(table(f"events: {environment.name}", ("what", "count"), rows, right=("count",)))
     for event in lag.newest_set_aside:
         answer(
-            f"set aside after {event.tries}: {event.event_type} {event.event_id}: {event.reason or 'no reason is kept'}"
+            f"set aside after {event.tries}: {event.event_type} {event.event_id}: {event.reason or 'no reason kept'}"
         )
     if lag.set_aside:
         say(f"hint: once a release can handle them: basec events retry --env {environment.name}")
@@ -54,17 +54,17 @@ def status(
 def replay(env: str = CHANGE_ENV) -> None:
     """Send events again that a wiped Redis lost. Safe to repeat.
 
-    Marks as unpublished what is neither finished nor on its way in Redis, and restarts relay and engines, which make
-    stream and group anew. The engines skip what they have done, so nothing is counted twice.
+    Marks as unpublished what is neither finished nor on its way in Redis, and restarts relay and engines, which create
+    stream and group again. The engines skip what they have done, so nothing is counted twice.
     """
     session = Session(resolve(env))
     environment = session.environment
     known = facts.load(environment)
-    say(f"{environment.name}: looks for lost events and restarts relay and engines")
+    say(f"{environment.name}: looking for lost events, restarting relay and engines")
     done = outbox.replay(session, known)
     answer(f"{done.sent_again} events are sent again")
     if done.given:
-        answer(f"{done.given} were given to the engines and are not finished: a replay does not help those")
+        answer(f"{done.given} were delivered to the engines and are not finished: a replay does not help those")
         say(f"hint: basec events status --env {environment.name}; basec logs infra engines --env {environment.name}")
 
 
@@ -73,10 +73,10 @@ def retry(env: str = CHANGE_ENV) -> None:
     """Send events again that were set aside.
 
     Relay and engines set aside what can never be a message, or failed five times: `basec events status` shows it. Once
-    a release can handle them they get their tries anew.
+    a release can handle them, they get a new set of tries.
     """
     session = Session(resolve(env))
     environment = session.environment
     known = facts.load(environment)
-    say(f"{environment.name}: marks the events that were set aside and restarts relay and engines")
+    say(f"{environment.name}: marking the events that were set aside, restarting relay and engines")
     answer(f"{outbox.retry(session, known).sent_again} events are sent again")

@@ -29,7 +29,7 @@ def exec_(
     command: list[str] = typer.Argument(..., metavar="COMMAND...", help="What to run in the service's container."),
     env: str = CHANGE_ENV,
 ) -> None:
-    """Run a command in a service's container. Has the terminal if there is one, and the command's exit code."""
+    """Run a command in a service's container. Uses the terminal if there is one; exits with the command's exit code."""
     session = Session(resolve(env))
     known = facts.load(session.environment)
     found = host_of(known, host, "exec {} {service} COMMAND")

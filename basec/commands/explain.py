@@ -1,4 +1,4 @@
-"""`basec explain`: what an id means that a message names. Needs no environment."""
+"""`basec explain`: what the id in a message means. Needs no environment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PRINTED = re.compile(r"\bBC-E(\d+)\b", re.IGNORECASE)
 """An id in a message that was pasted as it was printed."""
 RULE = re.compile(r"BC-?(\d+)", re.IGNORECASE)
 WORDS = typer.Argument(
-    None, metavar="ID | WORDS...", help="An id such as BC-E035 or BC17, or words of a message; without any, all ids."
+    None, metavar="ID | WORDS...", help="An id such as BC-E035 or BC17, or words of a message; default: all ids."
 )
 
 
@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(words: list[str] = WORDS, as_json: bool = AS_JSON) -> None:
-    """Show what a message's id means and what to do. Also finds rows by their words, and rules by their ids."""
+    """Show what a message's id means and what to do. Also finds entries by their words, and rules by their ids."""
     known = {**known_issues.rows(), **{rule.id: _of_rule(rule) for rule in RULES.values()}}
     found = _found(known, " ".join(words or []))
     if as_json:
@@ -58,7 +58,7 @@ def _of_rule(rule: RuleSpec) -> Row:
 
 
 def _found(known: Mapping[str, Row], text: str) -> list[Row]:
-    """Look for an id, else for a message, else for words. Raises UsageError where there is nothing."""
+    """Look for an id, then for a message, then for words. Raises UsageError where there is nothing."""
     if not text:
         return list(known.values())
     if name := _identifier(text):
@@ -66,19 +66,20 @@ def _found(known: Mapping[str, Row], text: str) -> list[Row]:
             return [known[name]]
         near = ", ".join(difflib.get_close_matches(name, known, cutoff=0))
         raise UsageError(
-            f"basec: explain: no row has the id {name}", f"nearest: {near}; {known_issues.COMMAND} has all"
+            f"basec: explain: no entry has the id {name}", f"nearest: {near}; {known_issues.COMMAND} lists all"
         )
     if message := known_issues.id_of(text):
         return [known[message]]
     if found := [row for row in known.values() if _has(row, text)]:
         return found
     raise UsageError(
-        f"basec: explain: no row has all of the words {text!r}", f"fewer words; {known_issues.COMMAND} lists all rows"
+        f"basec: explain: no entry has all of the words {text!r}",
+        f"use fewer words; {known_issues.COMMAND} lists all entries",
     )
 
 
 def _identifier(text: str) -> str:
-    """Read an id as people type it, `e35` too, or answer an empty text. A number alone is a status, such as 526."""
+    """Read an id as people type it, `e35` too, or return an empty string. A number alone is a status, such as 526."""
     if issue := ISSUE.fullmatch(text) or PRINTED.search(text):
         return f"BC-E{int(issue[1]):03d}"
     rule = RULE.fullmatch(text)

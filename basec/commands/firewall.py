@@ -47,7 +47,7 @@ def status(
 
 
 def _show(environment: Environment, lines: list[firewall.RuleLine]) -> None:
-    """Print the rules; what holds them only where it is not as it should be."""
+    """Print the rules; the lines that hold them in place only where one is missing or extra."""
     wrong = sum(line.state != "same" for line in lines)
     rows = [
         (line.host, line.chain, line.rule, coloured(line.state, good=line.state == "same"))
@@ -67,7 +67,7 @@ def apply(
     host: str = HOST,
     env: str = CHANGE_ENV,
 ) -> None:
-    """Make a host's rules equal to the table. `up` does so after a change of the table only, not after a hand's."""
+    """Make a host's rules equal to the table. `up` does so only after a change of the table, not after one by hand."""
     session = Session(resolve(env))
     environment = session.environment
     known = facts.load(environment)
@@ -79,6 +79,6 @@ def apply(
     if any(line.state != "same" for line in lines):
         _show(environment, lines)
         raise RemoteError(
-            f"{target.name}: firewall: the kernel has other rules than UFW has on file",
+            f"{target.name}: firewall: the kernel's rules differ from UFW's files",
             f"basec ssh {target.name} --env {environment.name} -- sudo systemctl reboot",
         )

@@ -13,7 +13,7 @@ from topology.image_names import moves
 from topology.names import LOCAL_TEMPLATE
 from topology.settings import APPLICATIONS
 
-app = typer.Typer(name="images", help="Put images of your own into local stacks.", no_args_is_help=True)
+app = typer.Typer(name="images", help="Put your own images into local stacks.", no_args_is_help=True)
 
 
 def register(root: typer.Typer) -> None:
@@ -46,6 +46,6 @@ def push(
     name, _, tag = reference.rpartition("/")[2].partition(":")
     service = next((service for service, application in APPLICATIONS.items() if application == name), name)
     if name in APPLICATIONS.values():
-        say(f"with {', '.join(APPLICATIONS.values())} all there under this tag: images.tag: {tag}")
+        say(f"once {', '.join(APPLICATIONS.values())} are all there under this tag: images.tag: {tag}")
     hint = f"images.services: {{{service}: {reference}}} in {LOCAL_TEMPLATE}, then basec up --env {environment.name}"
     say(f"hint: {hint}")

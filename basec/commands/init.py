@@ -34,9 +34,9 @@ def init(
         None, "--tokens-from", metavar="FILE", help="For staging and production: lines NAME=TOKEN; - is standard input."
     ),
 ) -> None:
-    """Make a stack's passphrase, keys and passwords. Secrets are encrypted into its settings; what is there is kept.
+    """Make a stack's passphrase, keys and passwords. Secrets are encrypted into its settings; existing ones are kept.
 
-    A cloud stack also wants the providers' tokens: DIGITALOCEAN_TOKEN and CLOUDFLARE_API_TOKEN from the environment,
+    A cloud stack also needs the providers' tokens: DIGITALOCEAN_TOKEN and CLOUDFLARE_API_TOKEN from the environment,
     from --tokens-from, or typed in without being shown.
     """
     environment = resolve(env)
@@ -52,7 +52,7 @@ def init(
 
 
 def initialise(environment: Environment) -> None:
-    """Do the work of `init` for a local stack and say what was made."""
+    """Do the work of `init` for a local stack and print what was made."""
     new = not environment.cloud_file.exists()
     arguments = ["allocate", "--directory", str(environment.work_dir), "--name", environment.name]
     Program("localcloud", [*arguments, *_port_arguments(), *_tenant_arguments()]).run()
@@ -79,15 +79,15 @@ def _port_arguments() -> list[str]:
         if not named:
             continue
         if not named.isdigit() or not 1 <= int(named) <= MAX_PORT:
-            raise UsageError(f"basec: {variable}: {named!r} is no port", f"{variable}={example} make up")
+            raise UsageError(f"basec: {variable}: {named!r} is not a port", f"{variable}={example} make up")
         arguments += [option, named]
     return arguments
 
 
 def _tenant_arguments() -> list[str]:
-    """Name the tenants that https is for, the smoke test's own among them. Of `localhost` each must be listed."""
+    """Return the local cloud's arguments for the tenants of https, with the smoke test's: `localhost` lists each."""
     named = os.environ.get("LOCAL_TENANTS", "").split()
     for tenant in named:
         if not TENANT.fullmatch(tenant):
-            raise UsageError(f"basec: LOCAL_TENANTS: {tenant!r} is no tenant", 'LOCAL_TENANTS="acme other" make up')
+            raise UsageError(f"basec: LOCAL_TENANTS: {tenant!r} is not a tenant", 'LOCAL_TENANTS="acme other" make up')
     return [f"--visitor-label={tenant}" for tenant in (demo_tenant.SLUG, smoke_checks.UNKNOWN_TENANT, *named)]

@@ -13,7 +13,7 @@ from basec.hosts import facts
 from basec.io.console import Stages, answer, print_json, show, table
 from basec.session import Session
 
-app = typer.Typer(name="inventory", help="Show the hosts, or rebuild what is known of them.", no_args_is_help=True)
+app = typer.Typer(name="inventory", help="Show the hosts, or rebuild their local files.", no_args_is_help=True)
 
 
 def register(root: typer.Typer) -> None:

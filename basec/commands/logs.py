@@ -1,4 +1,4 @@
-"""`basec logs`: what the services say, on all hosts at once."""
+"""`basec logs`: the services' log lines, of all hosts at once."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def register(app: typer.Typer) -> None:
 def logs(  # noqa: PLR0917 - each is an option of the command line
     host: str = ANY_HOST,
     service: str = ANY_SERVICE,
-    follow: bool = typer.Option(False, "--follow", "-f", help="Go on with new lines until Ctrl-C."),
+    follow: bool = typer.Option(False, "--follow", "-f", help="Keep printing new lines until Ctrl-C."),
     tail: int = typer.Option(None, "--tail", "-n", min=0, help="Last lines of each service: 100, or all with --since."),
     since: str = typer.Option("", "--since", help="A duration (10m, 2d) or a time (2026-01-31T08:00, UTC)."),
-    grep: str = typer.Option("", "--grep", metavar="TEXT", help="Only lines with this text; capitals do not matter."),
-    errors: bool = typer.Option(False, "--errors", help="Only errors and worse, answers of 500 and above too."),
-    everything: bool = typer.Option(False, "--all", help="Also the health checks that went well."),
+    grep: str = typer.Option("", "--grep", metavar="TEXT", help="Only lines with this text; case does not matter."),
+    errors: bool = typer.Option(False, "--errors", help="Only errors and worse, also responses of 500 and above."),
+    everything: bool = typer.Option(False, "--all", help="Also the health checks that passed."),
     as_json: bool = typer.Option(False, "--json", help="Print each line as a JSON object."),
     env: str = READ_ENV,
 ) -> None:
@@ -63,7 +63,7 @@ def logs(  # noqa: PLR0917 - each is an option of the command line
         with Logs(session, wanted, query) as lines:
             _show(lines, written)
         failed = lines.errors
-    except KeyboardInterrupt:  # the usual end of --follow; nothing is left to be said
+    except KeyboardInterrupt:  # the usual end of --follow: no message
         raise typer.Exit(int(ExitCode.INTERRUPTED)) from None
     except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -75,7 +75,7 @@ def logs(  # noqa: PLR0917 - each is an option of the command line
 
 
 def colour_of_each(known: Facts) -> dict[str, str]:
-    """Give the colour of each service, the same in each run; those beyond the eighth begin again."""
+    """Return the colour of each service, the same in each run; after the eighth they repeat."""
     services = (service for host in known.hosts.values() for service in host.services)
     return dict(zip(services, itertools.cycle(COLOURS), strict=False))
 

@@ -15,7 +15,7 @@ from basec.io.console import answer, say
 from topology.errors import UsageError
 
 NEEDED = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
-"""Where none is set, Python would start a browser for text in this terminal."""
+"""If none of these is set, Python would start a text browser in this terminal."""
 
 
 def register(app: typer.Typer) -> None:
@@ -24,20 +24,20 @@ def register(app: typer.Typer) -> None:
 
 def open_(
     env: str = READ_ENV,
-    tenant: str = typer.Option("", "--tenant", help="Whose shop; on a local stack `demo`, if none is named."),
+    tenant: str = typer.Option("", "--tenant", help="Whose shop; default on a local stack: `demo`."),
 ) -> None:
-    """Open the shop in the browser. Prints its address, and no more than that where there is no display."""
+    """Open the shop in the browser. Prints its address; without a display it only prints."""
 
     environment = resolve(env)
     known = facts.load(environment)
     if not tenant and not environment.is_local:
         raise UsageError(
-            f"basec: open: {environment.name}: each tenant has a shop of its own, and none was named",
+            f"basec: open: {environment.name}: each tenant has its own shop, and no tenant was given",
             f"basec open --env {environment.name} --tenant NAME",
         )
     url = known.url(tenant or SLUG)
     answer(url)
     if not any(os.environ.get(name) for name in NEEDED):
-        say("no display here: open it in a browser of yours")
+        say("no display here: open the address in your own browser")
     elif not webbrowser.open(url):
-        say("no browser was found here: open it in one of yours")
+        say("no browser found here: open the address in your own")

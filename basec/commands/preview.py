@@ -31,7 +31,7 @@ def preview(
     env: str = READ_ENV,
     *,
     as_json: bool = AS_JSON,
-    dry: bool = typer.Option(False, "--dry", help="For staging and production: from nothing, without any account."),
+    dry: bool = typer.Option(False, "--dry", help="For staging and production: from empty state, without any account."),
     base: str = typer.Option(
         "", "--base", metavar="REF", help="With --dry: show the difference to this commit, e.g. origin/main."
     ),
@@ -76,7 +76,7 @@ def _preview(session: Session, allowed: tuple[str, ...], save_plan: Path | None,
 
 
 def _look(session: Session, stages: Stages, allowed: tuple[str, ...], save_plan: Path | None) -> Planned:
-    """Preview and judge; of a refused plan no file is left."""
+    """Preview and check; a refused plan leaves no file."""
     engine = open_engine(session, stages)
     if save_plan is None:
         return look(engine, stages, allowed)

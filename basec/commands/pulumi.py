@@ -18,12 +18,12 @@ from basec.session import Session
 from topology.errors import BasecommerceError, ExitCode, UsageError
 
 UNJUDGED = {"up": "up", "update": "up", "destroy": "down", "down": "down", "dn": "down", "watch": "up"}
-"""Pulumi's commands, and their other names, that walk past `topology/dangerous_edits.py`, with the command of
-basec instead."""
+"""Pulumi's commands, and their other names, that bypass `topology/dangerous_edits.py`, with basec's command
+instead."""
 JUDGED_BY_RULES = ("preview", "pre", "up", "update", "watch")
 """Those that take a policy pack."""
 UNLOCKS = "cancel"
-"""The one command for a stack that somebody else's lock holds; for all others that lock is respected."""
+"""The only command that runs despite another run's lock; all others respect it."""
 
 
 class UnjudgedError(BasecommerceError):
@@ -46,27 +46,28 @@ def pulumi(
     unjudged: bool = typer.Option(
         False,
         "--unjudged",
-        help="Let `up` and `destroy` of a protected stack pass without the check of dangerous edits.",
+        help="Run `up` or `destroy` of a protected stack without the check of dangerous edits.",
     ),
 ) -> None:
-    """Run the Pulumi CLI on an environment. With its back-end, passphrase, plugins and rules."""
+    """Run the Pulumi CLI on an environment. With the environment's back-end, passphrase, plugins and rules."""
     session = Session(resolve(env))
     environment = session.environment
     word = arguments[0]
     if word.startswith("-"):
         raise UsageError(
-            f"basec: pulumi: {word}: Pulumi's command comes first", f"basec pulumi --env {environment.name} -- preview"
+            f"basec: pulumi: {word}: Pulumi's command must come first",
+            f"basec pulumi --env {environment.name} -- preview",
         )
     if word in UNJUDGED and not unjudged and session.written_project.settings.protect:
         raise UnjudgedError(
-            f"basec: pulumi: {environment.name} is protected, and `pulumi {word}` asks nobody about dangerous edits",
-            f"basec {UNJUDGED[word]} --env {environment.name}; on purpose: --unjudged before the `--`",
+            f"basec: pulumi: {environment.name} is protected, and `pulumi {word}` does not check for dangerous edits",
+            f"basec {UNJUDGED[word]} --env {environment.name}; to do it anyway: --unjudged before the `--`",
         )
     raise typer.Exit(_run(session, arguments))
 
 
 def _run(session: Session, arguments: list[str]) -> int:
-    """Run the CLI in the terminal's own group, so that Ctrl-C reaches it. Answers its exit code."""
+    """Run the CLI in the terminal's own group, so that Ctrl-C reaches it. Returns its exit code."""
     environment, word, rest = session.environment, arguments[0], arguments[1:]
     _check(session)
     if word != UNLOCKS:
@@ -75,7 +76,7 @@ def _run(session: Session, arguments: list[str]) -> int:
         rest = ["--policy-pack", str(environment.root / policy_pack.PACK), *rest]
     command = [str(toolchain()), word, *rest]
     own = {**os.environ, **variables(environment), "PULUMI_STACK": environment.name}
-    # The terminal sends Ctrl-C to the CLI as well, which ends in order; we wait for it.
+    # The terminal sends Ctrl-C to the CLI as well, which ends cleanly; we wait for it.
     previous = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         return subprocess.run(command, cwd=environment.work_dir, env=own, check=False).returncode
@@ -84,7 +85,7 @@ def _run(session: Session, arguments: list[str]) -> int:
 
 
 def _check(session: Session) -> None:
-    """Bring the files of a local stack up to date, and refuse a lost passphrase before anything else."""
+    """Update the files of a local stack, and refuse a lost passphrase before anything else."""
     session.stack_file.check_passphrase()
     if session.environment.is_local:
         session.render()

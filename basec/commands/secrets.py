@@ -1,4 +1,4 @@
-"""`basec secrets`: what secrets a stack has, how old they are, what uses them, and new ones; never what they are."""
+"""`basec secrets`: what secrets a stack has, how old they are, what uses them, and new ones; never their values."""
 
 from __future__ import annotations
 
@@ -45,12 +45,14 @@ def list_secrets(env: str = READ_ENV, as_json: bool = AS_JSON) -> None:
 
 @app.command(epilog="Examples: basec secrets rotate token_key -e staging; basec secrets rotate redis_password -e local")
 def rotate(
-    names: list[str] = typer.Argument(..., metavar="NAME...", help="Secrets, as `basec secrets list` names them."),
+    names: list[str] = typer.Argument(
+        ..., metavar="NAME...", help="Names of secrets, as `basec secrets list` prints them."
+    ),
     env: str = CHANGE_ENV,
     tenant: str = typer.Option(SLUG, "--tenant", help="A tenant that exists there, for the smoke checks."),
     yes: bool = typer.Option(False, "--yes", help="Do not ask before changing a cloud environment."),
 ) -> None:
-    """Make new values and bring them out by `up`.
+    """Make new values and deploy them with `up`.
 
     It ends with the smoke checks. Safe to repeat and to interrupt. No login is refused meanwhile: the old password
     works until every host has the new one.
@@ -63,7 +65,7 @@ def rotate(
         say(f"{environment.name}: {name}: new value" + (f"; {note}" if (note := rotation.NOTES.get(name)) else ""))
 
     def bring(number: int) -> None:
-        say(f"{environment.name}: up {number}; if it fails: mend the cause, then basec up --env {environment.name}")
+        say(f"{environment.name}: up {number}; if it fails: fix the cause, then basec up --env {environment.name}")
         bring_up(Session(environment), Request(ask=not (yes or environment.is_local)))  # reads what was just written
 
     rotation.rotate(stack, names, bring)
@@ -75,7 +77,7 @@ def rotate(
 
 
 def _rows(session: Session, today: datetime.date) -> list[dict[str, Any]]:
-    # Which secrets there should be is a matter of the inventory; that some are missing is what this command shows.
+    # The inventory decides which secrets there should be; this command shows which are missing.
     wanted = session.required_secrets
     project, stack = session.written_project, session.stack_file
     uses = secret_uses(project, stack.make_missing(wanted))

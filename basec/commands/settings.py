@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def settings(env: str = READ_ENV, as_json: bool = AS_JSON) -> None:
-    """Show an environment's settings and what they mean. No secret is among them: `basec secrets list` has those."""
+    """Show an environment's settings and what they mean. Without secrets: `basec secrets list` has those."""
     environment = resolve(env)
     found = list(described(Session(environment).written_project.settings))
     if as_json:
@@ -36,7 +36,7 @@ def settings(env: str = READ_ENV, as_json: bool = AS_JSON) -> None:
 
 
 def _plain(value: object) -> object:
-    """Turn a value of the settings into what JSON has: lists, tables, texts, numbers, true and false."""
+    """Turn a value of the settings into what JSON has: lists, mappings, strings, numbers, true and false."""
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
     if isinstance(value, Mapping):
@@ -56,5 +56,5 @@ def _shown(value: object) -> str:
 
 
 def _short(meaning: str) -> str:
-    """Take what stands before the first stop: the page of the settings has the rest."""
+    """Return the first sentence: the page of the settings has the rest."""
     return re.split(r"[.:;](?:\s|$)", meaning, maxsplit=1)[0]

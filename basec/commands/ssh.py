@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 def ssh(
     host: str = HOST,
     command: list[str] = typer.Argument(
-        None, metavar="COMMAND...", help="Words, each as it stands; one alone is a line for the shell."
+        None, metavar="COMMAND...", help="The command, word by word; one word alone is a line for the shell."
     ),
     env: str = READ_ENV,
 ) -> None:

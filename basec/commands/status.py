@@ -1,4 +1,4 @@
-"""`basec status`: is it well? Hosts, containers, memory against budget, disks, releases, templates, events."""
+"""`basec status`: is all healthy? Hosts, containers, memory against budget, disks, releases, templates, events."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def register(app: typer.Typer) -> None:
 def status(
     hosts: list[str] = HOSTS,
     env: str = READ_ENV,
-    wide: bool = typer.Option(False, "--wide", help="Digests and whole image names too, however long the lines get."),
+    wide: bool = typer.Option(False, "--wide", help="Also digests and full image names, however long the lines get."),
     as_json: bool = AS_JSON,
 ) -> None:
-    """Show how hosts and services are. Exits 1 if something is not well, 4 if a host cannot be reached."""
+    """Show the health of hosts and services. Exits 1 if something is not well, 4 if a host cannot be reached."""
     session = Session(resolve(env))
     report = read(session, facts.load(session.environment), hosts or [])
     if as_json:
@@ -52,13 +52,13 @@ def show(report: Report, *, wide: bool) -> None:
         for problem in host.problems:
             answer(f"{host.name}: {problem}")
         if host.is_of_older_template:
-            answer(f"{host.name}: made from an older template than a new machine would be")
+            answer(f"{host.name}: created from an older template than a new machine")
     answer(verdict(report))
     more = "; ".join(dict.fromkeys(filter(None, (pointer(each) for host in report.hosts for each in host.problems))))
     if report.verdict == "unreachable":
         lost = (
             f"basec preview --env {report.environment} asks the cloud whether the machine is gone; "
-            f"then basec up --refresh --env {report.environment} makes it anew"
+            f"then basec up --refresh --env {report.environment} recreates it"
         )
         more = f"{lost}; more: {more}" if more else lost
     if more:
@@ -151,7 +151,7 @@ def _ago(seconds: float | None) -> str:
 
 
 def _age(seconds: float) -> str:
-    """Write a duration in its two or three most telling characters, e.g. `36m`."""
+    """Return a duration in two or three characters, e.g. `36m`."""
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= 2 * size:
             return f"{seconds // size:.0f}{unit}"

@@ -1,4 +1,4 @@
-"""`basec trust`: let browsers on this machine believe a local stack's https."""
+"""`basec trust`: let browsers on this machine trust a local stack's https."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def register(app: typer.Typer) -> None:
 def trust(
     env: str = CHANGE_ENV,
     system: bool = typer.Option(
-        False, "--system", help="In the machine's store as well, for curl and others; as root."
+        False, "--system", help="Also in the machine's store, for curl and others; needs root."
     ),
-    remove: bool = typer.Option(False, "--remove", help="Take back what was added; `down` does so, too."),
+    remove: bool = typer.Option(False, "--remove", help="Remove what was added; `down` does this too."),
 ) -> None:
     """Let your browsers trust a local stack. Its authority can sign for `localhost` and names below it only."""
     environment = resolve(env)
     if not environment.is_local:
         raise UsageError(
-            f"basec: trust: {environment.name}: a public authority signs for it, and browsers know that one",
+            f"basec: trust: {environment.name}: a public authority signs its certificate, and browsers trust that",
             f"basec open --env {environment.name}",
         )
     if remove:
@@ -47,7 +47,7 @@ def trust(
         raise
     for store in stores:
         answer(f"{environment.name}: trusted in {store}")
-    answer(f"a browser that runs must be started again; taken back by: basec trust --remove --env {environment.name}")
+    answer(f"restart browsers that are open; undo: basec trust --remove --env {environment.name}")
 
 
 def _say_steps(environment: Environment, steps: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""`basec up`: make an environment what is written."""
+"""`basec up`: bring an environment to what the files define."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def up(
     yes: bool = typer.Option(False, "--yes", help="Do not ask before changing a cloud environment."),
     allow_replace: list[str] = ALLOW_REPLACE,
     plan: Path = typer.Option(
-        None, "--plan", metavar="FILE", help="Apply what `preview --save-plan` wrote, only that."
+        None, "--plan", metavar="FILE", help="Apply only the plan that `preview --save-plan` wrote."
     ),
-    refresh: bool = typer.Option(False, "--refresh", help="Ask the cloud what is there; make lost machines anew."),
+    refresh: bool = typer.Option(False, "--refresh", help="Ask the cloud what exists; recreate lost machines."),
 ) -> None:
     """Bring an environment up. Checks, previews, then applies what was shown. Safe to repeat and to interrupt."""
     environment = resolve(env)
@@ -35,7 +35,7 @@ def up(
         )
     if plan is not None and refresh:
         raise UsageError(
-            "basec: --plan: a saved plan is of the state as it was, and does not fit --refresh",
+            "basec: --plan: a saved plan was made without it; the two do not go together",
             f"basec up --refresh --env {environment.name}",
         )
     ask = not (yes or environment.is_local)

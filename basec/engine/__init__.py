@@ -1,1 +1,1 @@
-"""Pulumi: previews, plans, and what an `up` changes; where the state is, and who works on it."""
+"""Pulumi: previews, plans, and what an `up` changes; where the state is, and who holds it."""

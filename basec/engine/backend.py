@@ -1,4 +1,4 @@
-"""Where the state of a stack is kept. basec and plain `pulumi` look at the same places, in the same order.
+"""Where the state of a stack is kept. basec and plain `pulumi` look in the same places, in the same order.
 
 1. PULUMI_BACKEND_URL; 2. `backend: url:` in Pulumi.yaml; 3. whatever `pulumi login` chose. See docs/state.md.
 """
@@ -25,9 +25,9 @@ DOCS = "docs/state.md"
 
 
 def url_of(environment: Environment) -> str:
-    """Give the back-end's URL; empty when only `pulumi login` has chosen one. Raises ConfigurationError."""
+    """Return the back-end's URL; empty when only `pulumi login` has chosen one. Raises ConfigurationError."""
     if environment.is_contained:
-        # Without side files of metadata: a kill while one is written leaves it empty, and then no command can read
+        # No metadata files: a kill while one is written leaves it empty, and then no command can read
         # the checkpoint beside it any more (`failed to load checkpoint: EOF`).
         return f"{FILE_SCHEME}{environment.work_dir / 'state'}?metadata=skip"
     if named := os.environ.get(URL_VARIABLE):
@@ -37,7 +37,7 @@ def url_of(environment: Environment) -> str:
 
 
 def described(environment: Environment) -> str:
-    """Name the back-end for people, without credentials and options that may be in its URL."""
+    """Return the back-end for a message, without the credentials and options of its URL."""
     url = url_of(environment)
     if not url:
         return "the back-end of `pulumi login`"
@@ -45,7 +45,7 @@ def described(environment: Environment) -> str:
 
 
 def directory_of(environment: Environment) -> Path | None:
-    """Give the directory of a `file://` back-end, None for any other."""
+    """Return the directory of a `file://` back-end, None for any other."""
     url = url_of(environment)
     if not url.startswith(FILE_SCHEME):
         return None
@@ -58,9 +58,9 @@ def directory_of(environment: Environment) -> Path | None:
 
 
 def writable_directory_of(environment: Environment) -> Path | None:
-    """Give the directory of a `file://` back-end, made if its URL asks for that; None where nothing can be written.
+    """Return the directory of a `file://` back-end, made if its URL asks for that; None where nothing can be written.
 
-    One that is not there and not to be made stays so: the engine then says what is wrong with the URL.
+    One that is missing and must not be made is left to the engine, which reports what is wrong with the URL.
     """
     directory = directory_of(environment)
     if directory is None:
@@ -72,7 +72,7 @@ def writable_directory_of(environment: Environment) -> Path | None:
 
 
 def lock_directory(environment: Environment) -> Path | None:
-    """Give the directory with the locks of a stack in a `file://` back-end."""
+    """Return the directory with the locks of a stack in a `file://` back-end."""
     directory = directory_of(environment)
     return directory and directory / ".pulumi" / "locks" / "organization" / PROJECT / environment.name
 
@@ -91,5 +91,5 @@ def state_of(environment: Environment) -> dict[str, Any] | None:
 
 
 def is_pulumi_cloud(environment: Environment) -> bool:
-    """Whether the state is kept by Pulumi Cloud, which answers in other words than the rest."""
+    """Whether the state is in Pulumi Cloud, whose messages differ from the others'."""
     return urlsplit(url_of(environment)).scheme in {"https", "http"}

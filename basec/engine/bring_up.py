@@ -1,4 +1,4 @@
-"""Bring an environment up: check, preview, apply what was shown, and see a local stack serve."""
+"""Bring an environment up: check, preview, apply what was shown, and check that a local stack serves."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from topology.upkeep import warnings
 
 
 def bring_up(session: Session, request: Request) -> None:
-    """Do the work of `up`, and say how long its stages took. Safe to repeat and to interrupt."""
+    """Do the work of `up`, and print how long its stages took. Safe to repeat and to interrupt."""
     environment = session.environment
     if request.plan is not None:
         require_plan(environment, request.plan)
@@ -44,7 +44,7 @@ def bring_up(session: Session, request: Request) -> None:
 
 
 def _up_local(session: Session, stages: Stages, request: Request) -> WayIn | None:
-    """Bring a local stack up, and answer how to use it; nothing for one without machines."""
+    """Bring a local stack up, and return how to use it; nothing for one without machines."""
     is_dry = session.cloud.is_dry
     with stages.stage("settings"):
         _ = session.project  # before anything is built or started
@@ -63,7 +63,7 @@ def _up_local(session: Session, stages: Stages, request: Request) -> WayIn | Non
 
 
 def _prepare_machine(session: Session, stages: Stages) -> tuple[Path, Mapping[str, Any]]:
-    """Check the host, get CLI and images side by side (each takes minutes the first time), start what is stopped."""
+    """Check the host, get CLI and images in parallel (each takes minutes the first time), start what is stopped."""
     environment = session.environment
     with stages.stage("doctor"):
         require_host(environment)
@@ -96,7 +96,7 @@ def _finish_local(session: Session, known: facts.Facts, stages: Stages) -> WayIn
         raise BasecommerceError(
             f"basec: {environment.name}: up, but smoke checks fail", f"basec smoke --env {environment.name}"
         )
-    if demo.to_sell:  # after the checks, since it goes the public way
+    if demo.to_sell:  # after the checks, since it uses the public address
         with stages.stage("demo sale"):
             demo_tenant.sell(known, demo)
     return WayIn(
@@ -116,6 +116,6 @@ def _up_cloud(session: Session, stages: Stages, request: Request) -> None:
 
 
 def say_warnings(project: Project) -> None:
-    """Say what is old in the settings; it stops nothing."""
+    """Print warnings about old settings; they stop nothing."""
     for warning in warnings(project, datetime.datetime.now(datetime.UTC).date()):
         say(warning.render())

@@ -1,11 +1,11 @@
-"""Rehearse a cloud stack without an account: the real engine and program, provider plugins that only keep records.
+"""Dry-run a cloud stack without an account: the real engine and program, provider plugins that only keep records.
 
-`basec preview --env staging --dry` is what pull requests of forks run, and what anybody may run who has no tokens.
-The stack's own settings are used, and its own secrets where its passphrase is known; else secrets are made for the run
-and thrown away with it. State, providers and PULUMI_HOME are in a temporary directory, so nothing real is in reach.
+`basec preview --env staging --dry` is what pull requests of forks run, and anybody without tokens may run it.
+It uses the stack's own settings, and its own secrets if the passphrase is known; otherwise secrets are made for the run
+and deleted with it. State, providers and PULUMI_HOME are in a temporary directory, so nothing real can be reached.
 
 With a base, the program of that commit is brought up there first, by plain Pulumi: two commits of one program cannot be
-imported into one process. What a preview then shows is the difference between the commits.
+imported into one process. The preview then shows the difference between the commits.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from topology.names import SETTINGS_KEY
 
 @contextmanager
 def rehearsal(session: Session, base: str = "") -> Iterator[Session]:
-    """Give a session on the environment with a directory of its own, which goes with all that is in it.
+    """Yield a session on the environment with a temporary directory, removed at the end.
 
-    `base` names a commit that is up there already. Raises UsageError when git does not know it.
+    `base` is a commit to bring up there first. Raises UsageError when git does not know it.
     """
     environment = session.environment
     with temporary_directory("basec-dry-") as directory:
@@ -50,7 +50,7 @@ def rehearsal(session: Session, base: str = "") -> Iterator[Session]:
         render_project(dry)
         if base:
             _bring_up(dry, base, directory / "base")
-        elif own:  # the passphrase stays where it is: beside the copy it would be as good as clear text
+        elif own:  # the passphrase stays where it is: beside the copy, the secrets would be as good as unencrypted
             shutil.copy(environment.stack_file, dry.stack_file)
             say(f"{environment.name}: dry: with the stack's own secrets")
         else:
@@ -62,7 +62,7 @@ def rehearsal(session: Session, base: str = "") -> Iterator[Session]:
 
 
 def _fill_stack_file(stack: StackFile, original: StackFile) -> None:
-    """Take over what a tree's file has in clear, so that the rules judge the file as it is, and fill secrets in."""
+    """Copy the unencrypted settings of a tree's file, so that the rules check the real file, and fill in secrets."""
     dry = stack.environment
     clear = plain_config(original.document)
     sealed = {key: value for key, value in stack.config.items() if key not in plain_config(stack.document)}
@@ -84,7 +84,7 @@ def _bring_up(dry: Environment, base: str, tree: Path) -> None:
     )
     if found.returncode != 0:
         words = found.stderr.strip().removeprefix("fatal: ")
-        raise UsageError(f"basec: preview: --base: {base}: {words}", "git log --oneline shows what there is")
+        raise UsageError(f"basec: preview: --base: {base}: {words}", "git log --oneline lists the commits")
     archive = subprocess.run([*git, "archive", "--format=tar", found.stdout.strip()], capture_output=True, check=True)
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
         files.extractall(tree, filter="data")
@@ -93,7 +93,7 @@ def _bring_up(dry: Environment, base: str, tree: Path) -> None:
     write_private(dry.stack_file, "config: {}\n")
     _fill_stack_file(StackFile(dry), StackFile(replace(dry, root=tree, dry_dir=None)))
     render_project(dry, program=tree)
-    say(f"{dry.name}: dry: brings {base} up, from nothing")
+    say(f"{dry.name}: dry: brings {base} up from empty state")
     pulumi = Program("toolchain").run().strip()
     own = {**os.environ, **variables(dry), "PULUMI_STACK": dry.name}
     for command in (["stack", "init", dry.name], ["up", "--yes", "--skip-preview"]):
@@ -108,14 +108,14 @@ def _bring_up(dry: Environment, base: str, tree: Path) -> None:
         if done.returncode != 0:
             words = "\n  ".join(f"{done.stdout}{done.stderr}".strip().splitlines()[-20:])
             raise BasecommerceError(
-                f"basec: preview: --base: {base}: its program does not come up dry:\n  {words}",
+                f"basec: preview: --base: {base}: its program fails in the dry run:\n  {words}",
                 f"basec preview --env {dry.name} --dry shows this commit alone",
             )
     render_project(dry)
 
 
 def _opens_its_secrets(session: Session) -> bool:
-    """Tell whether the stack has all its secrets, and its passphrase is there and fits."""
+    """Return whether the stack has all its secrets, and a passphrase that opens them."""
     if not {*session.required_secrets} <= session.stack_file.secret_names:
         return False
     try:

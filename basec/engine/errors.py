@@ -1,4 +1,4 @@
-"""How an operation of the engine fails. Apart from the engine itself, which takes a second to import."""
+"""How an operation of the engine fails. Separate from the engine itself, which takes a second to import."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from topology.errors import BasecommerceError, ExitCode
 
 
 class EngineError(BasecommerceError):
-    """An operation failed; the message is its screen, and the log has what the engine said about each resource."""
+    """An operation failed; the message is what the screen shows, and the log has the engine's messages by resource."""
 
     view: ProgressView | None = None
     """What was seen of the operation before it failed."""
 
 
 class PlanChangedError(EngineError):
-    """What `up` would do is not what its plan says; the engine refused the first such step and all after it."""
+    """What `up` would do differs from its plan; the engine refused the first such step and all after it."""
 
     exit_code = ExitCode.REFUSED
 
@@ -24,6 +24,6 @@ class BackendError(BasecommerceError):
 
 
 class InterruptedOperationError(BasecommerceError):
-    """The user interrupted an operation, and the engine has ended it in order."""
+    """The user interrupted an operation, and the engine has ended it cleanly."""
 
     exit_code = ExitCode.INTERRUPTED

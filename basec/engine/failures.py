@@ -1,6 +1,6 @@
-"""What a failed operation says, in ten lines: which host and service, the line that decides, what serves, ONE hint.
+"""The screen of a failed operation, in ten lines: which host and service, the decisive line, what serves, ONE hint.
 
-A model made from the engine's events, and its rendering. What is left out is in the log (`basec/engine/run_log.py`).
+A model made from the engine's events, and its rendering. The rest is in the log (`basec/engine/run_log.py`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from topology.fleet import tiers
 from topology.inventory import droplet_of, load_inventory
 
 LINES = 10
-"""Of the whole screen: it stands below the progress, and must not scroll away what was asked for."""
+"""Of the whole screen: it is printed below the progress, and must not scroll that away."""
 COLUMNS = 200
 """Of one line of somebody's log."""
 MARGIN = 3
@@ -30,7 +30,7 @@ ENDED = (
     re.compile(r"^(?P<where>\S+): the command ended with (?P<how>[^;]+); last lines of its standard error:$"),
     re.compile(r"^Process exited with status (?P<how>\d+): running \".*\":$"),
 )
-"""How the local cloud and pulumi-command 1.2.1 begin before they tell what a command printed."""
+"""How the local cloud and pulumi-command 1.2.1 introduce what a command printed."""
 NO_DIAL = (
     re.compile(r"^(?:\S+@)?(?P<where>[^\s:]+)(?::\d+)?: (?P<what>no connection after \d+ dials: .*)$"),
     re.compile(r"^(?P<what>after \d+ failed attempts: )dial tcp (?P<where>[^\s:]+):\d+: (?P<why>.*)$"),
@@ -38,9 +38,9 @@ NO_DIAL = (
 """The same two, where nobody answered."""
 AT = re.compile(r"^(?:\S+@)?(?P<where>[\w.-]+)(?::\d+)?: (?P<what>.+)$")
 BRIDGE = re.compile(r"^sdk-v\d/\S+: sdk\.helper_schema: |: provider=\S+@\S+$")
-"""What the providers' bridge puts around an error that it tells twice."""
+"""What the providers' bridge puts around an error that it prints twice."""
 CRASH = re.compile(r"error reading from server: EOF|exited prematurely|transport is closing")
-"""What the engine says of each operation that a provider had begun when its process ended."""
+"""What the engine reports for each operation that a provider had begun when its process ended."""
 ANSWERS = (
     (
         re.compile(r"invalid email"),
@@ -63,29 +63,29 @@ ANSWERS = (
         f"DigitalOcean never deletes a region's default VPC: {OTHER_DEFAULT}",
     ),
 )
-"""What an API answers, by its words, and what to do."""
+"""Messages of the APIs, by their words, and what to do."""
 STATE = "{state}"
-"""In a hint: the command that asks the cloud what is there, and makes nothing."""
+"""In a hint: the command that asks the cloud what exists, and creates nothing."""
 CRASHED = "crashed while it worked; what it had begun may be done or not"
-CRASH_HINT = f"{STATE} asks the cloud what is there, then the same command again"
+CRASH_HINT = f"{STATE} asks the cloud what exists, then run the same command again"
 REFRESH = "{refresh}"
-"""In a hint: the command that asks the cloud what is there, and makes what is gone anew."""
+"""In a hint: the command that asks the cloud what exists, and recreates what is gone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """How people know the hosts: their names, and those of their addresses."""
+    """The names by which people know the hosts, and their addresses."""
 
     hosts: Sequence[str] = ()
     addresses: Mapping[str, str] = field(default_factory=dict)
     tiers: release_words.Tiers = field(default_factory=dict)
 
     def host_of(self, resource: str) -> str:
-        """Find the host that a resource's name is about, or answer an empty text."""
+        """Return the host that a resource's name is about, or an empty string."""
         return droplet_of(resource, self.hosts)
 
     def clean(self, text: str) -> str:
-        """Write names for URNs and addresses."""
+        """Replace URNs and addresses by names."""
         text = URN.sub(lambda urn: name_of(urn[0]), text)
         for address, name in self.addresses.items():
             text = re.sub(rf"(?<![\d.]){re.escape(address)}(?![\d.]*\d)", name, text)
@@ -108,7 +108,7 @@ class Failure:
 
     @property
     def lines(self) -> list[str]:
-        """Give one to three lines."""
+        """Return one to three lines."""
         lines = [f"{self.where}: {self.what}"]
         if self.line:
             lines.append(f"  {self.line}" + (f" ({self.count} times)" if self.count > 1 else ""))
@@ -116,7 +116,7 @@ class Failure:
 
 
 def names_of(environment: Environment) -> Names:
-    """Read the hosts from the inventory, and their addresses from what the last `up` wrote; neither need be there."""
+    """Read the hosts from the inventory, and their addresses from the files of the last `up`; both may be missing."""
     hosts: tuple[str, ...] = ()
     addresses: dict[str, str] = {}
     with suppress(BasecommerceError):
@@ -131,9 +131,9 @@ def names_of(environment: Environment) -> Names:
 
 
 def failures_of(said: Mapping[str, Sequence[str]], names: Names) -> list[Failure]:
-    """Build the model from what the engine said about each resource, by URN; what says the same is told once.
+    """Build the model from the engine's messages about each resource, by URN; equal messages are kept once.
 
-    The stack, and no resource at all, only repeat that something failed, unless nothing else did.
+    Messages about the stack, or about no resource, only repeat that something failed, unless nothing else did.
     """
     told = {urn: messages for urn, messages in said.items() if messages}
     own = {urn: messages for urn, messages in told.items() if urn and kind_of(urn) != STACK}
@@ -168,7 +168,7 @@ def _failure(urn: str, messages: Sequence[str], names: Names) -> Failure:
         if dial := next((match for match in map(words.match, lines) if match), None):
             who = names.addresses.get(dial["where"], host or dial["where"])
             cause = dial["what"] + (dial.groupdict().get("why") or "")
-            hint = f"check that it runs and who may reach its port 22; is it gone? {REFRESH} makes it anew"
+            hint = f"check that it runs and who may reach its port 22; is it gone? {REFRESH} recreates it"
             return Failure(where=who, what=f"cannot be reached by SSH: {cause}", hint=hint, unreachable=True)
     if any(map(CRASH.search, lines)):
         return Failure(where=f"the provider {_package(urn)}".rstrip(), what=CRASHED, hint=CRASH_HINT)
@@ -185,12 +185,12 @@ def _failure(urn: str, messages: Sequence[str], names: Names) -> Failure:
         where, what = names.addresses[at_host["where"]], at_host["what"]
     hints += [hint for words, hint in ANSWERS if words.search(what)]
     return Failure(
-        where=where, what=names.clean(what) or "failed without a word", count=count, hint=" ".join(hints[:1])
+        where=where, what=names.clean(what) or "failed without a message", count=count, hint=" ".join(hints[:1])
     )
 
 
 def _package(urn: str) -> str:
-    """Answer the provider's name of a resource's type, e.g. `digitalocean`."""
+    """Return the name of a resource's provider, e.g. `digitalocean`."""
     return kind_of(urn).partition(":")[0]
 
 
@@ -203,7 +203,7 @@ def _where(urn: str, name: str, host: str) -> str:
 
 
 def _told(messages: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Give the lines that say something, without what the bridge puts around them, and the hints."""
+    """Return the useful lines, without what the bridge puts around them, and the hints."""
     lines: list[str] = []
     bridged: list[str] = []
     hints: list[str] = []

@@ -1,8 +1,8 @@
-"""Who works on a stack: the engine's locks, and our own turn, which spans preview and up.
+"""Who holds a stack: the engine's locks, and our own turn, which spans preview and up.
 
-The engine locks a stack only while it changes it. Our turn is taken when a command that changes things starts, so of
-two commands on one state directory, or in one clone where the state is elsewhere, the second leaves at once, before it
-has started anything. Its lock is the kernel's: it is gone when its holder is.
+The engine locks a stack only while it changes it. A command that changes something takes our turn at its start: of
+two commands on one state directory, or in one clone if the state is elsewhere, the second ends at once, before it
+starts anything. The turn's lock is the kernel's: it ends with its holder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from topology.errors import BasecommerceError
 RUN_VARIABLE = "BASECOMMERCE_RUN"
 """In an engine's environment: the process number of the basec that started it."""
 ORPHAN_WAIT_S = 60
-"""How long to wait for an engine whose basec was killed: it was told to stop, and ends its current steps first."""
+"""How long to wait for an engine whose basec was killed: it got a signal, and finishes its current steps first."""
 POLL_S = 0.3
 CLONES_OWN = ".basec"
 RUNBOOK = "docs/runbooks/stuck-lock.md"
@@ -59,7 +59,7 @@ class Lock:
 
     @property
     def is_dead(self) -> bool:
-        """Whether the holder ran on this machine and is gone, or its number now belongs to something else."""
+        """Whether the holder ran on this machine and is gone, or its process number now belongs to another program."""
         if not self.is_ours:
             return False
         fields = self._status()
@@ -68,7 +68,7 @@ class Lock:
 
     @property
     def is_orphan(self) -> bool:
-        """Whether a basec that is gone had started it: the kernel has then told it to stop, and it soon ends."""
+        """Whether it was started by a basec that is gone: the kernel has then sent it a signal, and it ends soon."""
         try:
             variables = Path(f"/proc/{self.pid}/environ").read_bytes().split(b"\0")
         except OSError:
@@ -98,7 +98,7 @@ def _readable(since: str) -> str:
 
 
 def locks(environment: Environment) -> list[Lock]:
-    """List the engine's locks of a stack in a `file://` back-end, which can be read without the engine."""
+    """Return the engine's locks of a stack in a `file://` back-end, which can be read without the engine."""
     directory = backend.lock_directory(environment)
     found: list[Lock] = []
     for path in sorted(directory.glob("*.json")) if directory else ():
@@ -118,18 +118,18 @@ def locks(environment: Environment) -> list[Lock]:
 
 
 def locks_in(words: str) -> list[Lock]:
-    """Find the locks in what the engine says of a back-end that only it can read; all of them, or none."""
+    """Return the locks in the engine's message about a back-end that only it can read; all of them, or none."""
     found = [
         Lock(pid=int(one["pid"]), host=one["host"], user=one["user"], since=one["since"])
         for one in CREATED_BY.finditer(words)
     ]
-    distinct = list(dict.fromkeys(found))  # the engine's words may be there twice
+    distinct = list(dict.fromkeys(found))  # the engine may print them twice
     counted = LOCKED_BY.search(words)
     return distinct if counted and int(counted[1]) == len(distinct) else []
 
 
 def clear_stale_locks(environment: Environment) -> None:
-    """Clear locks of dead processes of this machine and wait for engines that were told to stop.
+    """Clear locks of dead processes of this machine and wait for engines that are stopping.
 
     Raises LockedError at once for a run that goes on, here or on another machine.
     """
@@ -151,7 +151,7 @@ def clear_stale_locks(environment: Environment) -> None:
 
 
 def refusal(environment: Environment, lock: Lock) -> LockedError:
-    """Say who holds the stack and what to do."""
+    """Build the error that names who holds the stack and what to do."""
     hint = "wait for it to end, and run the same command again"
     if not lock.is_ours:
         hint += f"; is that machine gone for good? {RUNBOOK}"
@@ -159,7 +159,7 @@ def refusal(environment: Environment, lock: Lock) -> LockedError:
 
 
 def turn_file(environment: Environment) -> Path:
-    """Give the file of the turn: beside the state where clones share that, else in the clone."""
+    """Return the file of the turn: beside the state if clones share it, otherwise in the clone."""
     shared = None if environment.is_contained else backend.writable_directory_of(environment)
     return (shared or environment.root / CLONES_OWN) / f"{environment.name}.turn"
 
@@ -176,7 +176,7 @@ def turn(environment: Environment) -> Iterator[None]:
         os.pwrite(descriptor, json.dumps(me).encode(), 0)
         yield
     finally:
-        path.unlink(missing_ok=True)  # first, while nobody else can have it
+        path.unlink(missing_ok=True)  # first, while nobody else can hold it
         os.close(descriptor)
         if path.parent.name == CLONES_OWN and path.parent.exists() and not any(path.parent.iterdir()):
             path.parent.rmdir()
@@ -196,7 +196,7 @@ def _take(environment: Environment, path: Path) -> int:
                 return descriptor
         except FileNotFoundError:
             pass
-        os.close(descriptor)  # the holder before us removed this file after we had opened it
+        os.close(descriptor)  # the previous holder removed this file after we had opened it
 
 
 def _holder(text: bytes) -> Lock:
@@ -208,7 +208,7 @@ def _holder(text: bytes) -> Lock:
             user=str(document["user"]),
             since=str(document["since"]),
         )
-    except NO_DOCUMENT:  # it has the lock and has not written its name yet
+    except NO_DOCUMENT:  # it has the lock but has not written its name yet
         return Lock(pid=0, host=socket.gethostname(), user=getpass.getuser(), since=_now())
 
 

@@ -1,7 +1,7 @@
 """Find what preview and `up` would not see, since they compare with the state alone.
 
-That is machines that are gone, and files of a running release that are damaged. To ask the cloud costs seconds, so each
-host is first asked by SSH, while the engine looks; the cloud is asked about those that stay silent, and nothing else.
+That is: machines that are gone, and damaged files of a running release. Asking the cloud takes seconds, so each
+host is first asked by SSH, while the engine works; the cloud is asked only about hosts that do not answer.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Answers:
 
 
 Listener = Callable[[], Answers]
-"""Waits for the last answer."""
+"""Wait for the last answer."""
 
 
 class LostMachineError(RemoteError):
@@ -47,9 +47,9 @@ class LostMachineError(RemoteError):
 
 
 def listen(session: Session) -> Listener:
-    """Ask each host of the last `up`, beside whatever else goes on."""
+    """Ask each host of the last `up`, in the background."""
     answers = Answers()
-    # Daemons: whoever interrupts a command does not wait for a host that is not there.
+    # Daemons: an interrupted command does not wait for a host that is not there.
     asking = Thread(target=_ask_all, args=(session, answers), name="ask the hosts", daemon=True)
     asking.start()
 
@@ -61,19 +61,19 @@ def listen(session: Session) -> Listener:
 
 
 def find(engine: Engine, silent: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Give the silent hosts whose machines are gone, and a note for each of the others."""
+    """Return the silent hosts whose machines are gone, and a note for each of the others."""
     if not silent:
         return (), ()
     try:
         gone = engine.gone(silent)
     except BasecommerceError:
-        return (), tuple(f"{host}: does not answer by SSH, and the cloud cannot be asked for it" for host in silent)
+        return (), tuple(f"{host}: does not answer by SSH, and the cloud cannot be asked about it" for host in silent)
     there = [host for host in silent if host not in gone]
     return gone, tuple(f"{host}: does not answer by SSH, though the cloud has its droplet" for host in there)
 
 
 def _ask_all(session: Session, answers: Answers) -> None:
-    # Of a stack that was never up here, or whose secrets do not open, nothing is known; the engine says the latter.
+    # Nothing is known of a stack that was never up here, or whose secrets do not open; the engine reports the latter.
     with suppress(BasecommerceError, OSError):
         if session.is_records:
             return
@@ -87,13 +87,13 @@ def _ask_all(session: Session, answers: Answers) -> None:
 
 
 def _ask(session: Session, host: facts.HostFacts, answers: Answers) -> None:
-    """Note a host that gives no answer; one that refuses us, or proves a wrong key, is there."""
+    """Note a host that gives no answer; one that refuses us, or shows a wrong key, exists."""
     command = shlex.split(CHECK.format(tier=host.tier))
     try:
         damage = remote.run_with_input(session, host.name, command, "", timeout_s=facts.CONNECT_TIMEOUT_S)
     except remote.UnreachableError:
         answers.silent.append(host.name)
-    except Exception:  # whatever it is, it is an answer; a thread that dies would only write over the preview
+    except Exception:  # any error is an answer; a thread that dies would print its traceback into the preview
         return
     else:
         if damage.startswith(f"{host.tier}: "):

@@ -1,4 +1,4 @@
-"""Open the engine of an environment: its CLI, and the SDKs and the program, which load beside everything else."""
+"""Open the engine of an environment: its CLI, and the SDKs and the program, which load in the background."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:  # as in plan.py
 
 
 def toolchain() -> Path:
-    """Find or get the Pulumi CLI and answer its path."""
+    """Find or get the Pulumi CLI and return its path."""
     return Path(Program("toolchain").run().strip())
 
 
 def start_loading(session: Session) -> Loading:
-    """Import engine and program, in this order, while other programs are waited for: the SDKs take two seconds."""
+    """Import engine and program, in this order, while other programs run: the SDKs take two seconds."""
 
     def load_engine() -> type[Engine]:
         from basec.engine.operations import Engine  # noqa: PLC0415 - this function is there to import it later
@@ -37,14 +37,14 @@ def start_loading(session: Session) -> Loading:
 
 
 def make_engine(session: Session, binary: Path, loading: Loading, stages: Stages) -> Engine:
-    """Make the engine. It needs the program only when it runs it, so the import goes on beside its own start."""
+    """Build the engine. It needs the program only when it runs it, so the import goes on during its own start."""
     engine, program = loading
     with stages.stage("open stack"):
         return engine.result()(session, binary, program, verbose=Verbosity.on)
 
 
 def open_engine(session: Session, stages: Stages) -> Engine:
-    """Find the CLI and load engine and program. Raises ConfigurationError, first of all, for a lost passphrase."""
+    """Return the engine, with CLI and program. Raises ConfigurationError, first of all, for a lost passphrase."""
     loading = start_loading(session)
     session.stack_file.check_passphrase()
     with stages.stage("toolchain"):

@@ -1,4 +1,4 @@
-"""Run one engine operation: live progress, one graceful interruption, short errors, and stale locks cleared."""
+"""Run one engine operation: with live progress, one graceful interruption, short errors, and stale locks cleared."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from topology.names import DROPLET, VPC
 OPEN_DEADLINE_S = 30
 """For one question to the back-end; a bucket behind a dead address would be asked for minutes."""
 MESSAGE_LINES = 5
-"""Of what the engine says when it cannot read a state."""
+"""Of the engine's message when it cannot read a state."""
 LOOKED_AT = (VPC, DROPLET, "digitalocean:index/reservedIpAssignment:ReservedIpAssignment")
-"""What the cloud is asked for before all is destroyed; more could fail for reasons of its own."""
+"""The types that are refreshed before everything is destroyed; more could fail for other reasons."""
 IGNORE_PROTECT = ("--ignore-protect",)
 
 
@@ -51,7 +51,7 @@ class Engine:
         *,
         verbose: bool = False,
     ) -> None:
-        """`program` may still be on its way: it is needed when an operation runs it, not before."""
+        """`program` may still be loading: it is needed only when an operation runs it."""
         self.session = session
         self.environment = session.environment
         self._program = program
@@ -68,7 +68,7 @@ class Engine:
             return open_stack(environment, self._command, self._run_program if self._program else None)
         except automation.StackNotFoundError:
             raise BackendError(
-                f"basec: {environment.name}: {described(environment)} has no such stack, yet it was up before "
+                f"basec: {environment.name}: {described(environment)} has no such stack, but it was up before "
                 f"({environment.facts_dir.relative_to(environment.root)})",
                 f"set {URL_VARIABLE} to where its state is: {DOCS}",
             ) from None
@@ -88,7 +88,7 @@ class Engine:
             self._program.result()()
 
     def deployed(self) -> list[Step]:
-        """Give what the state holds of data and addresses, for where a preview failed before it came to them."""
+        """Return the data and addresses in the state, for a preview that failed before it reached them."""
         resources = self._resources()
         return [
             Step(
@@ -107,13 +107,13 @@ class Engine:
         return list((json.loads(done.stdout).get("deployment") or {}).get("resources") or [])
 
     def drop_pending_operations(self) -> None:
-        """Drop what a killed run left pending: creates adopt what they find. Before a preview, which plans on state."""
+        """Drop a killed run's pending operations, before a preview plans on the state: creates adopt what they find."""
         if self.environment.is_local and self._pending_operations():
             say("an earlier run was killed in the middle of an operation; reading what is there")
             self._operate("refresh", lambda **options: self.stack.refresh(clear_pending_creates=True, **options))
 
     def gone(self, droplets: Collection[str]) -> tuple[str, ...]:
-        """Ask the cloud for the machines of these droplets, and answer those that it has no more. Takes seconds."""
+        """Ask the cloud for the machines of these droplets, and return the missing ones. Takes seconds."""
         urns = [step.urn for step in self.deployed() if step.type == DROPLET and step.droplet in droplets]
         if not urns:
             return ()
@@ -121,16 +121,16 @@ class Engine:
         return tuple(step.droplet for step in self._operate("refresh", run, preview=True).gone)
 
     def activations(self, hosts: Collection[str]) -> tuple[str, ...]:
-        """Give the URNs of the commands that activated the releases of these hosts."""
+        """Return the URNs of the commands that activated the releases of these hosts."""
         names = {f"{host}-stack-activation" for host in hosts}
         urns = (each["urn"] for each in self._resources() if not each.get("delete"))
         return tuple(urn for urn in urns if urn.rsplit("::", maxsplit=1)[-1] in names)
 
     def preview(self, plan: Path | None = None, replace: Sequence[str] = (), *, refresh: bool = False) -> ProgressView:
-        """Find what `up` would do, and write it to the file `plan`; the resources of `replace` are made anew.
+        """Find what `up` would do, and write it to the file `plan`; the resources of `replace` are recreated.
 
-        `refresh` asks the cloud what is there first, and leaves the state as it is. With protection the engine would
-        end here with its first complaint; `topology/dangerous_edits.py` judges all of them.
+        `refresh` asks the cloud first what exists, and does not change the state. With protection the engine would
+        stop here at the first violation; `topology/dangerous_edits.py` reports all of them.
         """
         options = _options(plan, replace, refresh=refresh)
         run = lambda **more: self.stack.preview(**options, **more)  # noqa: E731
@@ -150,7 +150,7 @@ class Engine:
         unprotect: bool = False,
         refresh: bool = False,
     ) -> ProgressView:
-        """Do what the plan says and nothing else; protected resources only go when that was asked for.
+        """Apply exactly the plan; protected resources are deleted only if that was asked for.
 
         `hosts` are those of the resources that change, by URN: for the progress. `refresh` as in the preview.
         """
@@ -159,10 +159,10 @@ class Engine:
         return self._operate("up", run, hosts=hosts, extra=IGNORE_PROTECT if unprotect else ())
 
     def destroy(self) -> tuple[ProgressView, tuple[str, ...]]:
-        """Destroy everything, protected resources too: whoever calls this has asked. Answers what stays, by name.
+        """Destroy everything, protected resources too: the caller has asked the user. Returns the names of what stays.
 
-        What DigitalOcean never deletes stays in the state, too, so that the next `up` finds it. The cloud is asked for
-        it before, and for machines that are gone: over the address of such a one the official provider crashes.
+        What DigitalOcean never deletes stays in the state too, so that the next `up` finds it. The cloud is asked first
+        about it, and about machines that are gone: on the address of a lost machine the official provider crashes.
         """
         urns = [each["urn"] for each in self._resources() if each.get("type") in LOOKED_AT and not each.get("delete")]
         if urns:
@@ -172,11 +172,11 @@ class Engine:
         return self._operate("destroy", self.stack.destroy, extra=extra), tuple(step.resource for step in kept)
 
     def outputs(self) -> dict[str, Any]:
-        """Give the stack's exports, those of the last `up`."""
+        """Return the stack's exports, those of the last `up`."""
         return {name: output.value for name, output in self.stack.outputs().items()}
 
     def _pending_operations(self) -> bool:
-        """Whether a run was killed in the middle of a resource; asked of the file where there is one, for speed."""
+        """Whether a run was killed in the middle of a resource; read from the file if there is one, for speed."""
         if directory_of(self.environment) is not None:
             state = state_of(self.environment) or {}
         else:
@@ -224,7 +224,7 @@ class Engine:
                 worker.join(0.1)
         if interrupted.is_set():
             raise InterruptedOperationError(
-                f"basec: {self.environment.name}: {name} interrupted", "the same command continues"
+                f"basec: {self.environment.name}: {name} interrupted", "run the same command again to continue"
             )
         if failure and self._clear_dead_holder(failure[0]):
             return self._operate(name, operation, preview=preview, hosts=hosts, extra=extra)
@@ -236,9 +236,9 @@ class Engine:
         return view
 
     def _clear_dead_holder(self, error: BaseException) -> bool:
-        """Clear locks that only the engine can reach, if each of them is of a dead process of this machine.
+        """Clear locks that only the engine can reach, if each belongs to a dead process of this machine.
 
-        `pulumi cancel` removes all locks of a stack, so one live or remote holder among them leaves them alone.
+        `pulumi cancel` removes all locks of a stack, so one live or remote holder keeps all of them.
         """
         held = locks.locks_in(str(error)) if isinstance(error, automation.ConcurrentUpdateError) else []
         if not held or not all(lock.is_dead for lock in held):
@@ -263,15 +263,15 @@ class Engine:
 
     @contextmanager
     def _interruptible(self) -> Iterator[threading.Event]:
-        """Pass the first Ctrl-C or SIGTERM on to the engine, once; the operation then ends by itself."""
+        """Pass the first Ctrl-C or SIGTERM to the engine, once; the operation then ends on its own."""
         interrupted = threading.Event()
 
         def handle(_signal: int, _frame: FrameType | None) -> None:
             if interrupted.is_set():
-                say("still waiting for the engine: stopping it now would leave half-made things behind")
+                say("still waiting for the engine: stopping it now would leave resources half done")
                 return
             interrupted.set()
-            say("interrupted: the engine ends what it is doing; please wait")
+            say("interrupted: the engine finishes its current steps; please wait")
             self._command.interrupt()
 
         previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -282,7 +282,7 @@ class Engine:
                 signal.signal(number, handler)
 
     def _unloadable(self) -> BaseException | None:
-        """Say why the program could not be loaded, if so: the engine only repeats it, at length."""
+        """Return why the program could not be loaded, if so: the engine only repeats it, at length."""
         return self._program.exception() if self._program and self._program.done() else None
 
     def _explain(self, name: str, error: BaseException, view: ProgressView) -> BaseException:
@@ -290,20 +290,20 @@ class Engine:
             return self._locked(error)
         if not isinstance(error, automation.CommandError):
             return error
-        if "incorrect passphrase" in str(error):  # the settings' own is checked before anything starts
+        if "incorrect passphrase" in str(error):  # that of the settings is checked before anything starts
             return BackendError(
-                f"basec: {self.environment.name}: the state in {described(self.environment)} was written with another "
-                "passphrase than the settings",
+                f"basec: {self.environment.name}: the state in {described(self.environment)} was written with a "
+                "different passphrase than the settings",
                 passphrase_file.LOST,
             )
         broken = policy_pack.refused(view.violations)
-        # Without a failure before it, what was planned and did not come is not declared any more.
+        # Without an earlier failure, what was planned but did not come is no longer declared.
         missed = not view.failed and (view.unreached or VIOLATION.search(str(error)))
         if not broken and (view.plan_mismatch or missed):
             return PlanChangedError(
-                f"basec: {self.environment.name}: {name}: refused, since the plan does not have it\n"
+                f"basec: {self.environment.name}: {name}: refused, because it is not in the plan\n"
                 f"  {view.plan_mismatch or 'something was edited after the preview'}",
-                "what was planned before it may be done; preview and up again show and do the rest",
+                "steps planned before it may be done; run preview and up again for the rest",
             )
         if self._command.last_code < 0:
             text = f"basec: {self.environment.name}: {name}: the engine was ended by signal {-self._command.last_code}"
@@ -315,12 +315,12 @@ class Engine:
         if held:
             return locks.refusal(self.environment, held[0])
         return locks.LockedError(
-            f"basec: {self.environment.name}: locked: another update runs, says {described(self.environment)}",
-            f"its page there shows whose; wait for it to end, and run the same command again; {locks.RUNBOOK}",
+            f"basec: {self.environment.name}: locked: another update runs, reports {described(self.environment)}",
+            f"its page there shows who runs it; wait for it to end, and run the same command again; {locks.RUNBOOK}",
         )
 
     def _failure(self, name: str, error: automation.CommandError, view: ProgressView) -> BasecommerceError:
-        """Say what failed, resource by resource, and which rules were broken."""
+        """Build the error: what failed, resource by resource, and which rules were broken."""
         broken = policy_pack.refused(view.violations)
         if broken and name == "preview" and not view.failed:
             return policy_pack.PolicyError(self.environment.name, view.violations)
@@ -331,21 +331,21 @@ class Engine:
         failures = failures_of(said, names_of(self.environment))
         head = f"basec: {self.environment.name}: {name} failed"
         if view.unreached:
-            head += f"; {len(view.unreached)} resources behind it were not reached"
+            head += f"; {len(view.unreached)} resources after it were not reached"
         text = screen(head, failures, view.log.write(self.environment, f"basec {name} failed", mask))
         return EngineError(
             "\n".join([text, *([policy_pack.blocks(view.violations)] if broken else [])]), self._hint(name, failures)
         )
 
     def _hint(self, name: str, failures: Sequence[Failure]) -> str:
-        """Choose one: of a host that does not answer, else the first that somebody gave, else the command itself."""
+        """Return one hint: of a host that does not answer, otherwise the first given, otherwise the same command."""
         ordered = sorted(failures, key=lambda failure: not failure.unreachable)
         own = next((failure.hint for failure in ordered if failure.hint), "")
         return (
             own.replace(REFRESH, f"basec up --refresh --env {self.environment.name}").replace(
                 STATE, f"basec pulumi --env {self.environment.name} -- refresh"
             )
-            or f"mend the cause, then {self._again(name)}"
+            or f"fix the cause, then {self._again(name)}"
         )
 
     def _again(self, name: str) -> str:
@@ -355,7 +355,7 @@ class Engine:
 
 
 class _Echo:
-    """Shows the engine's own output, but not the values that it tells of what violates a plan."""
+    """Prints the engine's own output, without the values that it prints of what violates a plan."""
 
     def __init__(self) -> None:
         self._silent = False
@@ -363,7 +363,7 @@ class _Echo:
     def __call__(self, line: str) -> None:
         if not self._silent and VIOLATION.search(line):
             self._silent = True
-            say("  engine: (its words on what violates the plan hold values, perhaps secret ones)")
+            say("  engine: (a line on what violates the plan is hidden: its values may be secret)")
         if not self._silent:
             say(f"  engine: {line}")
 
@@ -380,6 +380,6 @@ def _short(text: str) -> list[str]:
 
 
 def _last_words(text: str) -> str:
-    """Give what a failed CLI said, without the SDK's wrapping."""
+    """Return a failed CLI's message, without the SDK's wrapping."""
     match = re.search(r"stderr: (.*)", text, re.DOTALL)
     return (match[1] if match and match[1].strip() else text).strip()

@@ -31,13 +31,13 @@ from topology.errors import ExitCode, UsageError
 from topology.names import DROPLET
 from topology.project import Project
 
-if TYPE_CHECKING:  # the engine takes a second to import: it comes in while other programs run (opening.py)
+if TYPE_CHECKING:  # the engine takes a second to import: opening.py does it while other programs run
     from basec.engine.operations import Engine
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the user says about the changes."""
+    """What the user allows and chooses."""
 
     allow_replace: tuple[str, ...] = ()
     """Names or URNs of what may be replaced or deleted, or lose its protection."""
@@ -45,21 +45,21 @@ class Request:
     plan: Path | None = None
     """A plan that an earlier preview saved."""
     refresh: bool = False
-    """Whether the engine asks the cloud what is there, instead of believing its state."""
+    """Whether the engine asks the cloud what exists, instead of trusting its state."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A preview that nothing speaks against."""
+    """A preview that passed every check."""
 
     view: ProgressView
     review: Review
     replace: tuple[str, ...]
-    """URNs that the engine is told to replace: it would not see a reason by itself."""
+    """URNs that the engine must replace: it sees no reason on its own."""
     notes: tuple[str, ...]
     price: Price
     lost: tuple[str, ...] = ()
-    """The hosts whose machines are gone, which the steps do not tell of."""
+    """The hosts whose machines are gone; the steps do not show it."""
 
 
 def look(
@@ -70,14 +70,14 @@ def look(
     *,
     refresh: bool = False,
 ) -> Planned:
-    """Preview and judge, and write the plan to a file if one is named. Raises RefusedPlanError and PolicyError."""
+    """Preview and check, and write the plan to a file if one is given. Raises RefusedPlanError and PolicyError."""
     policy_pack.allow(allow_replace)
     project = engine.session.project
     with stages.stage("preview"):
         wait = lost.Answers if refresh else lost.listen(engine.session)
         run = partial(engine.preview, plan, refresh=refresh)
         view, verdict = _previewed(engine, run, project, allow_replace)
-        if view is None or verdict.forced:  # planned anew: the engine replaces these only when it is told to
+        if view is None or verdict.forced:  # planned again: the engine replaces these only on request
             view = run(verdict.forced)
             _judged(view, view.stateful, project, allow_replace)
         answers = wait()
@@ -103,7 +103,7 @@ def look(
 
 
 def apply(engine: Engine, stages: Stages, request: Request) -> Mapping[str, Any]:
-    """Preview, judge, ask, apply what was shown, and answer the stack's exports.
+    """Preview, check, ask, apply what was shown, and return the stack's exports.
 
     Raises PlanChangedError when the engine would do anything else, and LostMachineError before it does anything.
     """
@@ -139,7 +139,7 @@ def apply(engine: Engine, stages: Stages, request: Request) -> Mapping[str, Any]
 
 @contextmanager
 def private_file() -> Iterator[Path]:
-    """Give an empty file of our own, gone in the end: a plan's secrets are encrypted, its settings are not."""
+    """Yield an empty private file, removed at the end: a plan's secrets are encrypted, its settings are not."""
     with temporary_directory("basec-plan-") as directory:
         path = directory / "plan.json"
         touch_private(path)
@@ -147,18 +147,18 @@ def private_file() -> Iterator[Path]:
 
 
 def touch_private(path: Path) -> None:
-    """Make an empty file that its owner alone may read; the engine keeps the mode. Raises UsageError."""
+    """Create an empty file that only its owner may read; the engine keeps the mode. Raises UsageError."""
     try:
         path.unlink(missing_ok=True)
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as error:
         raise UsageError(
-            f"basec: --save-plan: {path}: {error.strerror}", "name a file in a directory of yours"
+            f"basec: --save-plan: {path}: {error.strerror}", "choose a file in a directory that you may write to"
         ) from None
 
 
 def require_plan(environment: Environment, path: Path) -> None:
-    """Refuse a file that is no plan of the engine, before anything is asked of anybody. Raises UsageError."""
+    """Refuse a file that is not a plan of the engine, before any question. Raises UsageError."""
     try:
         document = json.loads(path.read_bytes())
         document["manifest"]["time"], document.get("resourcePlans", {}).items()
@@ -170,14 +170,14 @@ def require_plan(environment: Environment, path: Path) -> None:
 def _previewed(
     engine: Engine, run: Callable[[], ProgressView], project: Project, allowed: tuple[str, ...]
 ) -> tuple[ProgressView | None, Verdict]:
-    """Preview and judge. A volume that shrinks makes the engine fail before it has told any step of it."""
+    """Preview and check. A volume that shrinks makes the engine fail before it reports that step."""
     try:
         view = run()
     except EngineError as error:
         seen = error.view.stateful if error.view else []
         try:
             unseen = [step for step in engine.deployed() if step.urn not in {each.urn for each in seen}]
-        except Exception:  # the state cannot be read either, so what the engine said is all there is
+        except Exception:  # the state cannot be read either, so the engine's message is all there is
             raise error from None
         verdict = _judged(error.view, [*seen, *unseen], project, allowed)
         if not verdict.forced:
@@ -202,7 +202,7 @@ def _judged(view: ProgressView | None, steps: Sequence[Step], project: Project, 
 
 
 def deployed_machines(exports: Mapping[str, Any], steps: Sequence[Step]) -> Mapping[str, Billed | None] | None:
-    """Give what is billed now; None where a first `up` failed: then machines are there that no export tells of."""
+    """Return what is billed now; None after a first `up` that failed: then machines exist that no export lists."""
     told = _exported(exports)
     there = {step.droplet for step in steps if step.type == DROPLET and step.op != "create"}
     return {name: Billed.read(each) for name, each in told.items()} if there <= set(told) else None
@@ -220,6 +220,6 @@ def _droplets(exports: Mapping[str, Any], key: str) -> dict[str, str]:
 def _confirm(environment: str, *, refresh: bool) -> None:
     if not sys.stdin.isatty():
         command = f"basec up {'--refresh ' if refresh else ''}--env {environment} --yes"
-        raise UsageError(f"basec: up: {environment}: changes need a yes", command)
+        raise UsageError(f"basec: up: {environment}: changes must be confirmed", command)
     if not typer.confirm(f"apply this to {environment}?", err=True):
         raise typer.Exit(int(ExitCode.FAILURE))

@@ -1,6 +1,6 @@
-"""The rules before every operation: which pack the engine starts, and what is said about what it finds.
+"""The rules before every operation: which pack the engine starts, and how its findings are printed.
 
-The pack itself is the room `policy`; the engine runs it as a program of its own, and its findings come back as events.
+The pack itself is the room `policy`; the engine runs it as a separate program, and its findings come back as events.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from topology.policy_rules import MANDATORY, RULES
 PACK = Path("policy") / "basecommerce"
 """Below the repository's root: the pack reads inventory and settings of the same clone."""
 JUDGED = ("preview", "up")
-"""Operations that declare resources. In `up` it is the second line: a rule about the whole stack speaks at its end."""
+"""Operations that declare resources. In `up` it is the second check: a rule about the whole stack runs at its end."""
 PORT_VARIABLE = "BASECOMMERCE_POLICY_PORT"
 """Where this process judges; `policy/basecommerce`, which the engine starts, passes it on."""
 PARTS = ("resource", "found", "wanted", "fix")
@@ -42,7 +42,7 @@ class PolicyError(BasecommerceError):
 
 @dataclass(frozen=True, kw_only=True)
 class ReportedViolation:
-    """What the pack found, as the engine passed it on."""
+    """A finding of the pack, as the engine reported it."""
 
     rule: str
     severity: str
@@ -68,17 +68,17 @@ class ReportedViolation:
         return self.severity == MANDATORY
 
     def block(self) -> str:
-        """Give the rule and the four lines below it."""
+        """Return the rule and the four lines below it."""
         title = RULES[self.rule].title if self.rule in RULES else ""
         return "\n".join([f"{self.rule} {title}".strip(), *(f"  {part}: {getattr(self, part)}" for part in PARTS)])
 
     def line(self) -> str:
-        """Give it in one line, for advice."""
+        """Return it in one line, for advice."""
         return f"{self.rule} {self.resource}: {self.found}; wanted: {self.wanted}"
 
 
 def blocks(violations: Sequence[ReportedViolation]) -> str:
-    """Give all mandatory ones, rule by rule; the engine tells them in the order of its own work."""
+    """Return all mandatory ones, rule by rule; the engine reports them in the order of its own work."""
     mandatory = [violation for violation in violations if violation.is_mandatory]
     rules = {violation.rule for violation in mandatory}
     head = f"{_count(len(mandatory), 'violation')} of {_count(len(rules), 'rule')}"
@@ -99,11 +99,11 @@ def as_json(violations: Sequence[ReportedViolation]) -> list[dict[str, str]]:
 
 
 def allow(names: Sequence[str]) -> None:
-    """Let resources that the operator named lose their protection; the engine passes this on to the pack."""
+    """Let the resources of `--allow-replace` lose their protection; the engine passes this to the pack."""
     os.environ[ALLOW_VARIABLE] = " ".join(names)
 
 
 def variables(environment: Environment) -> Mapping[str, str]:
-    """Give what the engine passes on to the pack: its interpreter, first on PATH, and the stack's file."""
+    """Return what the engine passes to the pack: its interpreter, first on PATH, and the stack's file."""
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
     return {"PATH": path, STACK_FILE_VARIABLE: str(environment.stack_file)}

@@ -1,4 +1,4 @@
-"""The monthly price of an environment, as it is deployed and as it is written: for `basec cost`, `preview` and `up`."""
+"""The monthly price of an environment, as deployed and as the files define it: for `basec cost`, `preview` and `up`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Price:
     """Two bills side by side."""
 
     before: tuple[Item, ...] | None
-    """None where it is not known what is deployed; empty where nothing is."""
+    """None if it is unknown what is deployed; empty if nothing is."""
     after: tuple[Item, ...]
     limit_usd: int
     date: str
@@ -33,7 +33,7 @@ class Price:
 
     @property
     def lines(self) -> list[str]:
-        """Say what changes, a line an item, and in the last line the totals."""
+        """Return what changes, one line per item; the last line has the totals."""
         new = total(self.after)
         old = None if self.before is None else total(self.before)
         listed = [f"price: {_told(change)}" for change in self.changes if change.is_change]
@@ -47,7 +47,7 @@ class Price:
         ]
 
     def document(self) -> dict[str, Any]:
-        """Give it for a script; amounts in USD a month."""
+        """Return the JSON document; amounts in USD a month."""
         return {
             "before_usd": None if self.before is None else _usd(total(self.before)),
             "after_usd": _usd(total(self.after)),
@@ -66,7 +66,7 @@ class Price:
 
 
 def price_of(project: Project, deployed: Mapping[str, Billed | None] | None) -> Price:
-    """Price what is written, and what is deployed: None where that is not known."""
+    """Return the price of what the files define, and of what is deployed: None if that is unknown."""
     known = {name: machine for name, machine in (deployed or {}).items() if machine is not None}
     complete = deployed is not None and len(known) == len(deployed)
     return Price(
@@ -79,7 +79,7 @@ def price_of(project: Project, deployed: Mapping[str, Billed | None] | None) -> 
 
 
 def deployed_of(environment: Environment) -> Mapping[str, Billed | None] | None:
-    """Give what the last `up` from this clone left; None where there was none."""
+    """Return what the last `up` from this clone left; None where there was none."""
     try:
         return {name: host.machine for name, host in facts.load(environment).hosts.items()}
     except UsageError:

@@ -1,4 +1,4 @@
-"""Load the program, quickly: most of a command that finds nothing to change is the import of the providers' SDKs."""
+"""Load the program quickly: a command that finds nothing to change spends most time importing the providers' SDKs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ QUOTED = re.compile(rb"'(\w+)'")
 
 
 def load_program(root: Path) -> Callable[[], None]:
-    """Load `__main__.py` and answer its `main`. Takes more than a second, nearly all of it the providers' SDKs."""
+    """Load `__main__.py` and return its `main`. Takes more than a second, nearly all of it the providers' SDKs."""
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     spec = importlib.util.spec_from_file_location(PROGRAM_MODULE, root / "__main__.py")
@@ -35,7 +35,7 @@ def load_program(root: Path) -> Callable[[], None]:
         raise BasecommerceError(f"basec: {root / '__main__.py'}: the program is missing", "git checkout brings it back")
     module = importlib.util.module_from_spec(spec)
     sys.modules[PROGRAM_MODULE] = module
-    # The SDKs make hundreds of thousands of objects that live until the end. Looking for garbage among them takes a
+    # The SDKs create hundreds of thousands of objects that live until the end. Garbage collection of them takes a
     # third of the import, and again a second when Python ends.
     gc.disable()
     try:
@@ -55,11 +55,11 @@ def import_by_module(package: str) -> None:
     """Let `import package` run only what is then used of it: `package.DnsRecord` runs the module `dns_record`.
 
     The SDK of Cloudflare has 780 modules, all run by its `__init__`: two seconds. Of the two that all others import, a
-    class is run when it is asked for: they take another second. Whatever is no class of a module of its name runs the
-    whole package after all, so nothing is missing.
+    class is run when it is asked for: they take another second. A name that is not a class of a module of that name
+    runs the whole package, so nothing is missing.
     """
     spec = importlib.util.find_spec(package)
-    if package in sys.modules or spec is None or spec.loader is None:  # what is missing, the program's import says
+    if package in sys.modules or spec is None or spec.loader is None:  # the program's import reports what is missing
         return
     loader = spec.loader
     module = importlib.util.module_from_spec(spec)

@@ -19,7 +19,7 @@ from basec.engine.run_log import RunLog
 from topology.dangerous_edits import STATEFUL, Step
 from topology.names import COMPOSE_STACK, PROJECT, VPC
 
-STAGES = {  # a component's area and type, in its URN: the stage a person knows it by
+STAGES = {  # a component's area and type, in its URN: the stage that people know
     "network": "network",
     "firewall:CloudFirewall": "firewall",
     "droplet": "droplets",
@@ -46,34 +46,34 @@ COUNTED = {
     "replace": ("to replace", "replaced"),
     "delete": ("to delete", "deleted"),
 }
-"""How operations are counted, before and after; an operation that is not listed is named as the engine names it."""
+"""How operations are counted, before and after; an operation that is not listed keeps the engine's name."""
 UNTOLD = (f"{PROJECT}:", "pulumi:")
-"""Types that make nothing themselves: components, which are done once declared, the stack, and providers."""
+"""Types that create nothing themselves: components, which are done once declared, the stack, and providers."""
 STACK = "pulumi:pulumi:Stack"
 """The type of the stack itself; its outputs are the program's exports."""
 QUIET = {"same", "discard", "remove-pending-replace"}
 NOISE = re.compile(r"<\{%\w+%\}>")
 VIOLATION = re.compile(r"violates plan: (?P<what>[a-z ]+)(?:: [-+~=]{2}(?P<key>\w+))?")
-"""How the engine refuses what its plan does not have. The values behind it, secret ones too, are told in clear."""
+"""How the engine refuses what is not in its plan. It prints the values after it unencrypted, also secret ones."""
 UNREACHED = re.compile(r"expected resource operations for \S+ but none were seen")
-"""What it says of each resource of a plan that it did not come to, since another one had failed before."""
+"""What it reports for each resource of a plan that it did not reach, because another one had failed before."""
 REFRESHING = ("read", "refresh")
 
 
 def kind_of(urn: str) -> str:
-    """Answer a resource's own type, e.g. `digitalocean:index/droplet:Droplet`."""
+    """Return a resource's own type, e.g. `digitalocean:index/droplet:Droplet`."""
     parts = urn.split("::")
     return parts[2].split("$")[-1] if len(parts) > 2 else ""
 
 
 def name_of(urn: str) -> str:
-    """Answer `edge-stack-activation (Command)` for a URN."""
+    """Return `edge-stack-activation (Command)` for a URN."""
     name, kind = urn.rsplit("::", maxsplit=1)[-1], kind_of(urn).split(":")[-1]
     return f"{name} ({kind})" if kind else name
 
 
 def stage_of(urn: str) -> str:
-    """Answer the stage that a resource belongs to, e.g. `droplets`."""
+    """Return the stage that a resource belongs to, e.g. `droplets`."""
     types = urn.split("::")[2] if urn.count("::") >= 2 else ""
     for part in types.split("$"):
         if part.startswith(f"{PROJECT}:"):
@@ -83,10 +83,10 @@ def stage_of(urn: str) -> str:
 
 
 class ProgressView:
-    """Shows one operation; also remembers what failed and how many resources changed."""
+    """The display of one operation; also keeps what failed and how many resources changed."""
 
     def __init__(self, console: Console, *, preview: bool = False, hosts: Mapping[str, str] | None = None) -> None:
-        """`hosts` names the host of each resource that the operation is to change, by URN, as its preview found it."""
+        """`hosts` has the host of each resource that the operation changes, by URN, as its preview found it."""
         self._console = console
         self._preview = preview
         self._hosts = hosts or {}
@@ -97,25 +97,25 @@ class ProgressView:
         self._refreshed: set[str] = set()
         self._status: Status | None = console.status(_Now(self)) if console.is_terminal else None
         self.failures: dict[str, list[str]] = {}
-        """What was said about each resource that failed, by URN; an empty URN for what is about none."""
+        """The messages about each resource that failed, by URN; an empty URN if a message is about none."""
         self.unreached: set[str] = set()
-        """What the plan has and the operation did not come to."""
+        """What is in the plan, but the operation did not reach."""
         self.gone: list[Step] = []
-        """What a refresh did not find any more."""
+        """What a refresh no longer found."""
         self.log = RunLog()
         self.changes: Counter[str] = Counter()
         self.steps: list[Step] = []
-        """What a preview would do, without what makes nothing itself and what stays as it is."""
+        """What a preview would do, without resources that create nothing or do not change."""
         self.releases: dict[str, tuple[Files, Files]] = {}
         """The files of each tier's release before and after, by the URN of its component."""
         self.violations: list[ReportedViolation] = []
         """What broke a rule of the policy pack."""
         self.stateful: list[Step] = []
-        """The steps of what holds data or addresses, unchanged ones too: what `topology/dangerous_edits.py` judges."""
+        """The steps of what holds data or addresses, unchanged ones too: `topology/dangerous_edits.py` checks them."""
         self.exports_before: Mapping[str, Any] = {}
         self.exports_after: Mapping[str, Any] = {}
         self.plan_mismatch = ""
-        """What did not fit the plan that an operation was given."""
+        """What violated the plan of the operation."""
 
     def __enter__(self) -> ProgressView:
         if self._status is not None:
@@ -127,7 +127,7 @@ class ProgressView:
             self._status.stop()
 
     def on_event(self, event: Any) -> None:
-        """Take one event of the Automation API; called from its own thread."""
+        """Handle one event of the Automation API; called from its own thread."""
         if event.resource_pre_event is not None:
             self._begin(event.resource_pre_event.metadata)
         elif event.res_outputs_event is not None:
@@ -145,7 +145,7 @@ class ProgressView:
 
     @property
     def failed(self) -> bool:
-        """Whether a resource failed; the stack, and no resource at all, only repeat that something did."""
+        """Whether a resource failed; messages about the stack, or about no resource, only repeat that."""
         return any(urn and kind_of(urn) != STACK for urn in self.failures)
 
     @property
@@ -155,7 +155,7 @@ class ProgressView:
 
     @property
     def summary(self) -> str:
-        """Say what an operation changes, e.g. `3 to create, 1 to update, 40 unchanged`; after it `3 created, ...`."""
+        """Return what an operation changes, e.g. `3 to create, 1 to update, 40 unchanged`; then `3 created, ...`."""
         told = [
             f"{self.changes[op]} {COUNTED[op][not self._preview] if op in COUNTED else op}"
             for op in (*COUNTED, *sorted(set(self.changes) - set(COUNTED) - {"same"}))
@@ -192,7 +192,7 @@ class ProgressView:
         if metadata.urn in self._refreshed and metadata.new is None and not kind_of(metadata.urn).startswith(UNTOLD):
             self.gone.append(_step(metadata, op))
         if kind_of(metadata.urn) == STACK:
-            # Told twice: when the stack is declared, as it was, and when its exports are known.
+            # Reported twice: when the stack is declared, as it was, and when its exports are known.
             self.exports_before = (metadata.old.outputs if metadata.old else None) or {}
             self.exports_after = (metadata.new.outputs if metadata.new else None) or {}
         if kind_of(metadata.urn) == COMPOSE_STACK and metadata.old and metadata.new:
@@ -225,7 +225,7 @@ class ProgressView:
             key = f" ({violation['key']})" if violation["key"] else ""
             said = f"{_violated(text, urn)}: {violation['what'].strip()}{key}"
             self.log.add(f"violates the plan: {said}")
-            if not self.failed:  # after a failure the rest of the plan cannot fit any more
+            if not self.failed:  # after a failure the rest of the plan can no longer fit
                 self.plan_mismatch = self.plan_mismatch or said
             return
         self.log.add(f"{event.severity} {urn}: {text}")
@@ -251,7 +251,7 @@ class ProgressView:
         self._console.print(line, markup=False, soft_wrap=True)
 
     def now(self) -> list[str]:
-        """Say what goes on: how much is done, and a line for each host, the last thing it said."""
+        """Build the live text: how much is done, and for each host its last message."""
         seconds = f"{time.monotonic() - self._began:.0f} s"
         head = f"[{self._done}/{len(self._hosts)}] {seconds}" if self._hosts else seconds
         busy: dict[str, str] = {}
@@ -264,7 +264,7 @@ class ProgressView:
 
 
 class _Now:
-    """Draws what goes on, each time that the terminal is refreshed, so that seconds count between events."""
+    """The live text, drawn each time that the terminal is refreshed, so that seconds count between events."""
 
     def __init__(self, view: ProgressView) -> None:
         self._view = view
@@ -274,7 +274,7 @@ class _Now:
 
 
 def _violated(text: str, urn: str) -> str:
-    """Name the resource that does not fit its plan; the engine says it in the text or beside it."""
+    """Return the name of the resource that violates its plan; the engine has it in the text or beside it."""
     named = re.search(r"urn:pulumi:\S+", text.partition("violates plan")[0])
     return name_of(named[0].strip("\"':") if named else urn) if named or urn else "the stack"
 

@@ -1,7 +1,7 @@
 """Read what a command on a droplet printed before it failed: `compose/release.py`, or one of `components/scripts/`.
 
-The one place that knows how they print. `release.py` writes `release: <tier>: ...` for each step and each error, and
-what a program or a service said in the lines below, two spaces in; those of services begin with `health: ` or `log: `.
+The only place that knows how they print. `release.py` writes `release: <tier>: ...` for each step and each error, and
+below it the output of programs and services, two spaces in; that of services begins with `health: ` or `log: `.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 HEAD = "release: "
 QUOTED = re.compile(r"^(health|log): ")
 OF_SERVICES = re.compile(r"\bup -d\b|^health: ")
-"""Errors that are about services as a whole, and what those print says more."""
+"""Errors about services as a whole; what those print explains more."""
 WORTH = (
     re.compile(r"\b(emerg|alert|crit|fatal|panic)\b", re.IGNORECASE),
     re.compile(r"^[\w.]*(Error|Exception)\b"),
@@ -22,37 +22,37 @@ WORTH = (
         r"failed|denied|refused|unknown|invalid|cannot|could not|not found|no such|unhealthy|no space", re.IGNORECASE
     ),
 )
-"""How telling a line of a log is, the best first."""
+"""Patterns of decisive lines of a log, the best first."""
 RUNS = ": running"
 SAYS_LITTLE = re.compile(r"Traceback|exit code|exited with code|errors? found in|is DOWN\b|has no server available")
-"""The last two are HAProxy's, of somebody else."""
+"""The last two are HAProxy's, about another service."""
 PLACE = re.compile(r"\S:\d+\b")
-"""A file and its line: such a line says where to look."""
+"""A file and its line number: such a line shows where to look."""
 STAMP = re.compile(r"^\S*\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d\S*( UTC)?\s+")
 NUMBERS = re.compile(r"\[\d+\]|\(\d+\)|\b\d+#\d+:|^\w+: (?=\[)")
 """Process numbers, and nginx's own name: what makes equal lines of a log differ."""
 
 
 Tiers = Mapping[str, Sequence[str]]
-"""The services of each tier, those that run once among them."""
+"""The services of each tier, also those that run once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """What counts of all that was printed."""
+    """The decisive parts of the output."""
 
     what: str
     service: str = ""
-    """Empty where the host itself is meant."""
+    """Empty if it is about the host itself."""
     line: str = ""
     """The decisive line of a log, once."""
     count: int = 1
     """How often the log has it."""
     serves: str = ""
-    """What serves on that host now; empty where nobody said."""
+    """What serves on that host now; empty if unknown."""
     hint: str = ""
     is_release: bool = False
-    """Whether `release.py` said it."""
+    """Whether `release.py` printed it."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,17 @@ class _Entry:
 
 
 def read(lines: Sequence[str], ended: str, tiers: Tiers) -> Words:
-    """Find what counts in what was printed; `ended` says how the command ended, for where nothing tells more."""
+    """Find the decisive parts of an output; `ended` is how the command ended, if nothing explains more."""
     entries = list(_entries(lines))
     return _release(entries, ended, tiers) if entries else _script(lines, ended)
 
 
 def decisive(lines: Iterable[str]) -> tuple[str, int]:
-    """Choose the line that tells most, and count the lines that are equal but for times and process numbers."""
+    """Return the most decisive line, and the number of lines that differ from it only in times and process numbers."""
     told = [line for line in (" ".join(STAMP.sub("", line.strip()).split()) for line in lines) if line]
     if not told:
         return "", 0
-    best = min(told, key=_rank)  # the first of several: what comes later follows from it
+    best = min(told, key=_rank)  # the first of several: later ones follow from it
     return best, sum(_key(line) == _key(best) for line in told)
 
 
@@ -86,7 +86,7 @@ def _key(line: str) -> str:
 
 
 def _script(lines: Sequence[str], ended: str) -> Words:
-    """Read a script's words: `error: ...`, or a program's that it ran."""
+    """Read a script's output: `error: ...`, or that of a program that it ran."""
     failed = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     if failed:
         return Words(what=failed[-1])
@@ -95,7 +95,7 @@ def _script(lines: Sequence[str], ended: str) -> Words:
 
 
 def _entries(lines: Iterable[str]) -> Iterable[_Entry]:
-    """Split at each `release: `; of a text that was cut off in front, the first entry has no head."""
+    """Split at each `release: `; if the start of the text was cut off, the first entry has no head."""
     text, details, seen = "", list[str](), False
     for line in lines:
         if line.startswith(HEAD):
@@ -128,21 +128,21 @@ def _release(entries: Sequence[_Entry], ended: str, tiers: Tiers) -> Words:
 
 
 def _failed(steps: Sequence[_Entry]) -> tuple[_Entry, str, list[str]]:
-    """Choose the step that failed, the service that it is about, if it is known, and what that service printed."""
+    """Return the step that failed, its service, if known, and what that service printed."""
     quoting = [each for each in steps if any(QUOTED.match(line) for line in each.details)]
     back = next((at for at, each in enumerate(steps) if _goes_back(each.text)), len(steps))
     plain = [each for each in steps[:back] if each not in quoting and not each.text.endswith(": not activated")]
     failed = plain[-1] if plain else _Entry("")
     if quoting and (not plain or OF_SERVICES.search(failed.text)):
         logs = {each.text: _of_log(each.details) for each in quoting}
-        # One that does not run is the cause; one that runs and is unhealthy may only want it.
+        # One that does not run is the cause; one that runs and is unhealthy may only need it.
         worst = min(quoting, key=lambda each: (RUNS in each.text, _rank(decisive(logs[each.text])[0])))
         return worst, worst.text.partition(": ")[0], logs[worst.text]
     return failed, "", []
 
 
 def _of_log(details: Sequence[str]) -> list[str]:
-    """Give a service's log, and its last health check where the log tells nothing: it only misses what failed."""
+    """Return a service's log, or its last health check if the log shows nothing: the check only reports a symptom."""
     log = [line.removeprefix("log: ") for line in details if line.startswith("log: ")]
     if any(words.search(line) for line in log for words in WORTH):
         return log
@@ -156,11 +156,11 @@ def _goes_back(text: str) -> bool:
 def _serves(texts: Sequence[str]) -> str:
     for text in texts:
         if again := re.match(r"(\w+) serves again$", text):
-            return f"the release before serves again ({again[1]})"
+            return f"the previous release serves again ({again[1]})"
         if text.startswith("there is no earlier release"):
             return "nothing serves there: this was its first release"
     if any(map(_goes_back, texts)):
-        return "the release before could not be brought back: the host may serve nothing"
+        return "the previous release could not be restored: the host may serve nothing"
     if any(text.endswith(": not activated") for text in texts):
         return ""
     return "nothing that runs there was touched"

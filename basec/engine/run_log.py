@@ -1,7 +1,7 @@
-"""The log of an operation that failed: all that the engine said, in one private file, without any secret.
+"""The log of an operation that failed: all messages of the engine, in one private file, without any secret.
 
-`.basec/<env>/failed-run.log` holds the last failed run alone. Inputs and outputs of resources are not in it: they are
-in the state, and settings may be in clear there.
+`.basec/<env>/failed-run.log` holds only the last failed run. Inputs and outputs of resources are not in it: they are
+in the state, and may hold unencrypted settings.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from basec.secrets.stack_file import StackFile, full_key
 NAME = "failed-run.log"
 HIDDEN = "[secret]"
 SHORT = 16
-"""Lines of a secret this long are hidden on their own: a key is quoted by line more often than whole."""
+"""Lines of a secret at least this long are hidden one by one: a key is more often quoted by line than whole."""
 
 
 class Mask:
@@ -43,21 +43,21 @@ class Mask:
 
 
 class RunLog:
-    """Collects what one operation told, a line for each event."""
+    """Collects what one operation reported, one line per event."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
 
     def add(self, text: str) -> None:
-        """Add some words with the present time."""
+        """Add a text with the current time."""
         self._lines.append(f"{time.strftime('%H:%M:%S')} {text}")
 
     def step(self, what: str, metadata: Any) -> None:
-        """Add that a resource was begun, done or failed."""
+        """Add that a resource began, ended or failed."""
         self.add(f"{what} {getattr(metadata.op, 'value', metadata.op)} {metadata.urn}")
 
     def write(self, environment: Environment, title: str, mask: Mask) -> str:
-        """Write the file in place of an earlier one, and say where it is, or why there is none."""
+        """Replace the file, and return a line with its path, or why there is none."""
         path = environment.facts_dir / NAME
         text = "\n".join([f"{time.strftime('%Y-%m-%d %H:%M:%S %z')} {title}", *self._lines, ""])
         try:

@@ -1,4 +1,4 @@
-"""The variables that the engine is started with, by basec or by hand."""
+"""The environment variables of the engine, started by basec or by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from basec.secrets import passphrase_file
 
 
 def variables(environment: Environment) -> dict[str, str]:
-    """Give the engine's variables: a contained stack keeps all in its own directory, a cloud stack uses the user's."""
+    """Return the engine's variables: a contained stack uses its own directory, a cloud stack the user's."""
     common = {
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         **policy_pack.variables(environment),
@@ -21,6 +21,6 @@ def variables(environment: Environment) -> dict[str, str]:
         **common,
         "PULUMI_HOME": str(environment.work_dir / "home"),
         URL_VARIABLE: url_of(environment),
-        # One local state file is small; a backup per update would only pile up.
+        # One local state file is small; backups of each update would only pile up.
         "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
     }

@@ -1,7 +1,7 @@
 """ONE function builds the engine's workspace for every environment; only directory and variables differ.
 
 The program runs inline: it is loaded from `__main__.py` and its `main()` is called, so no language plugin is needed.
-Pulumi is imported here and nowhere on the way to a command's help.
+Pulumi is imported here, and never for a command's help.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NOTHING_TOLD: Mapping[tuple[str, ...], str] = {
     ("stack", "history"): '[{"kind": "update", "startTime": "2026-01-01T00:00:00.000Z", "message": "",'
     ' "environment": {}, "config": {}, "result": "succeeded"}]',
 }
-"""What the SDK asks the CLI after each operation, for a result that nobody here reads: 1 to 2 s of an `up`."""
+"""The SDK asks the CLI for this after each operation. We do not read the result; asking takes 1 to 2 s of an `up`."""
 SELECT = ["stack", "select"]
 OnLine = Callable[[str], Any]
 
@@ -42,18 +42,18 @@ class EngineCommand(automation.PulumiCommand):
     """The Pulumi CLI in a process group of its own.
 
     A terminal's Ctrl-C goes to every process of the foreground group, and a second SIGINT makes the engine drop its
-    work, leaving pending operations. So the engine hears from us alone: exactly one SIGINT. Should we be killed, the
+    work, leaving pending operations. So only we signal the engine: exactly one SIGINT. If we are killed, the
     kernel sends it.
     """
 
     def __init__(self, binary: Path) -> None:
-        # The base class looks for <root>/bin/pulumi only, and asks that for its version: a third of a second for what
-        # is known already, since toolchain/ takes no other CLI than the SDK's own version.
+        # The base class looks for <root>/bin/pulumi only, and asks it for its version: a third of a second for what
+        # is known already, since toolchain/ accepts only the SDK's own version.
         self.command = str(binary)
         self.version = VersionInfo.parse(importlib.metadata.version("pulumi"))
         self.last_code = 0
         self.deadline_s: float | None = None
-        """A command that takes longer is killed; only for those that change nothing."""
+        """Seconds after which a command is killed; only for commands that change nothing."""
         self.timed_out = False
         self._process: subprocess.Popen[str] | None = None
         self._starting = threading.Lock()
@@ -89,7 +89,7 @@ class EngineCommand(automation.PulumiCommand):
         extra = self.extra if args[0] in OPERATIONS else ()
         command = ["setpriv", "--pdeathsig", "INT", "--", self.command, "--non-interactive", *args, *extra]
         with self._starting:
-            if self._interrupted:  # between two commands of one operation there is no process to tell
+            if self._interrupted:  # between two commands of one operation there is no process to signal
                 raise KeyboardInterrupt
             started = subprocess.Popen(
                 command,
@@ -118,7 +118,7 @@ class EngineCommand(automation.PulumiCommand):
 
     @contextmanager
     def _limited(self, process: subprocess.Popen[str]) -> Iterator[None]:
-        """Kill the command when its time is over."""
+        """Kill the command when its time has passed."""
 
         def end() -> None:
             self.timed_out = True
@@ -135,11 +135,11 @@ class EngineCommand(automation.PulumiCommand):
                 timer.cancel()
 
     def allow(self) -> None:
-        """Begin an operation: its commands run until `interrupt` is called."""
+        """Start an operation: its commands run until `interrupt` is called."""
         self._interrupted, self.operating = False, True
 
     def interrupt(self) -> None:
-        """Ask the running command to cancel, and start no other one of this operation."""
+        """Ask the running command to cancel, and start no further one of this operation."""
         with self._starting:
             self._interrupted = True
             process = self._process
@@ -158,9 +158,9 @@ def _consume(stream: Any, callback: OnLine | None, lines: list[str]) -> None:
 def open_stack(
     environment: Environment, command: EngineCommand, program: Callable[[], None] | None
 ) -> automation.Stack:
-    """Open the environment's stack, and make an empty one on its first use: that changes the back-end's list alone.
+    """Open the environment's stack, and create an empty one on its first use: that only changes the back-end's list.
 
-    Raises StackNotFoundError when the stack was up before: an empty one would make everything a second time.
+    Raises StackNotFoundError when the stack was up before: an empty one would create everything a second time.
     """
     options = automation.LocalWorkspaceOptions(
         work_dir=str(environment.work_dir), pulumi_command=command, env_vars=variables(environment)

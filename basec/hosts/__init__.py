@@ -1,1 +1,1 @@
-"""The droplets, reached by SSH and by https: what an `up` left of them, and what is asked of them."""
+"""The droplets, reached by SSH and https: the files of the last `up` about them, and what they are asked."""

@@ -1,7 +1,7 @@
 """Who activated a release: `up` leaves the person's name on each host that got one, for everybody's `basec status`.
 
-The name is no input of the program: a second `up` by somebody else would then have a change to make. It is no export
-either, for the same reason, and the engine's own history tells of stacks, not of hosts, and takes seconds to ask.
+The name is not an input of the program: a second `up` by somebody else would then have a change to make. For the same
+reason it is not an export. The engine's own history is about stacks, not hosts, and takes seconds to read.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from topology.errors import BasecommerceError
 
 PROGRAM = (Path(onhost.__file__).parent / "sign.py").read_text()
 TIMEOUT_S = 10
-"""For each host. As late as this the program there may look at its clock."""
+"""For each host: the program there may read its clock this late."""
 NAME_LENGTH = 40
 
 
 def person() -> str:
-    """Name who is at work: as commits do, else by the account; behind sudo, that of who typed it."""
+    """Return the person's name: as in commits, otherwise the account's; with sudo, the caller's."""
     with suppress(OSError):
         asked = ["git", "config", "user.name"]
         named = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
@@ -40,9 +40,9 @@ def person() -> str:
 
 @contextmanager
 def signed(session: Session, stages: Stages) -> Iterator[None]:
-    """Leave the person's name on the hosts that get a release in the block, also where it fails half-way.
+    """Leave the person's name on the hosts that get a release in the block, also if it fails half-way.
 
-    A host that does not answer goes without: the name is for people to read, nothing depends on it.
+    A host that does not answer gets none: the name is for people to read, nothing depends on it.
     """
     try:
         yield

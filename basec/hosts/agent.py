@@ -1,4 +1,4 @@
-"""A private ssh-agent per environment: the login key is piped into it and is never in a file in clear.
+"""A private ssh-agent per environment: the login key is piped into it and is never unencrypted in a file.
 
 The agent forgets the key after some hours and then gets it again from the stack's encrypted settings.
 """
@@ -25,7 +25,7 @@ AGENT_UNREACHABLE = 2
 
 
 def socket_path(environment: Environment) -> Path:
-    """Answer the agent's socket: beside the environment's facts, or in a run directory where that path is too long."""
+    """Return the agent's socket: beside the environment's facts, or in a run directory where that path is too long."""
     beside = environment.facts_dir / "agent"
     if len(str(beside)) <= SOCKET_PATH_MAX:
         return beside
@@ -35,7 +35,7 @@ def socket_path(environment: Environment) -> Path:
 
 
 def ensure_key(session: Session, *, fresh: bool = False) -> None:
-    """See that the agent runs and holds the login key; `fresh` replaces the key that it has.
+    """Make sure that the agent runs and holds the login key; `fresh` replaces the key that it has.
 
     Raises ConfigurationError when the key is needed and the passphrase is not known.
     """
@@ -60,7 +60,7 @@ def stop(environment: Environment) -> None:
         if Path(f"/proc/{pid}/comm").read_text().strip() == "ssh-agent":
             os.kill(pid, signal.SIGTERM)
     except (OSError, ValueError):
-        pass  # no agent, or one that ended by itself
+        pass  # no agent, or one that ended on its own
     config = environment.facts_dir / "ssh_config"
     for control in socket.parent.glob("ssh-*"):
         if config.exists():

@@ -1,8 +1,8 @@
--- What the demo tenant of a local stack begins with; basec/hosts/demo_tenant.py runs it in the transaction that makes the tenant.
+-- The first data of a local stack's demo tenant; basec/hosts/demo_tenant.py runs it in the transaction that creates the tenant.
 --
--- Nothing here owes the platform an event: neither quotes nor orders that are new or cancelled tell anybody. What does
--- tell is done through the shop: the approved quote with the id of the program becomes an order, and that is delivered.
--- Documents are numbers that everybody uses as examples.
+-- Nothing here needs an event: quotes, and new or cancelled orders, send none. What sends one is done through the shop:
+-- the approved quote with the program's id becomes an order, which is delivered.
+-- The document numbers are common examples.
 
 INSERT INTO clientes (tenant_id, tipo, nome, documento, email, cidade, estado) VALUES
   (:tenant_id, 'PJ', 'Construtora Ipê Ltda.', '12.345.678/0001-95', 'obras@ipe.example.com', 'Campinas', 'SP'),

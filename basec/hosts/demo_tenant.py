@@ -1,6 +1,6 @@
-"""Make the demo tenant of a local stack: its admin, a shop with some history, and one sale through the whole platform.
+"""Create a local stack's demo tenant: its admin, a shop with some history, and one sale through the whole platform.
 
-`ensure` runs a program in a container as the migrations have: only the owner of the tables may make a tenant. Its image
+`ensure` runs a program in a container as migrations do: only the owner of the tables may create a tenant. Its image
 has SQLAlchemy and bcrypt. Everything, the password too, travels on standard input; every value is a bound parameter.
 `sell` asks the shop itself, as any client of its API does: edge, outbox, relay and engines see a real sale.
 """
@@ -23,9 +23,9 @@ from topology.names import COMPOSE_PROJECT, COMPOSE_SERVICE
 SLUG = "demo"
 NAME = "Demo Materiais"
 EMAIL = "admin@demo.example.com"
-"""An ordinary domain: the applications refuse the reserved ones, such as `.localhost` (contract 5.2)."""
+"""An ordinary domain: the applications refuse reserved ones, such as `.localhost` (contract 5.2)."""
 QUOTE = "d3a0c0de-5a1e-4b0c-8c0d-000000000005"
-"""The id of the quote that `sell` sells: nobody's own quote has it."""
+"""The id of the quote that `sell` sells: no real quote has it."""
 TIMEOUT_S = 60
 MESSAGE_MAX = 200
 """Characters of an answer that a message shows: it may be a page."""
@@ -112,7 +112,7 @@ def program(password: str) -> str:
 
 
 def sell(known: Facts, demo: Demo) -> None:
-    """Turn the approved quote into an order and deliver it, through the public way. Repeatable until it has succeeded.
+    """Turn the approved quote into an order and deliver it, through the public address. Repeatable until it succeeds.
 
     Raises BasecommerceError.
     """
@@ -131,5 +131,5 @@ def _ask(known: Facts, method: str, path: str, wanted: int, body: object = None,
     else:
         if answer.status == wanted:
             return answer.json()
-        problem = f"got {answer.status}, wanted {wanted}: {answer.text[:MESSAGE_MAX]}"
+        problem = f"got {answer.status}, expected {wanted}: {answer.text[:MESSAGE_MAX]}"
     raise BasecommerceError(f"{host}: {method} {path}: {problem}", f"basec smoke --env {known.environment}")

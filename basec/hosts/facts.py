@@ -1,4 +1,4 @@
-"""What an `up` leaves for the other commands: `.basec/<env>/{inventory.yaml,known_hosts,ssh_config}`, no secret in any.
+"""What an `up` leaves for the other commands: `.basec/<env>/{inventory.yaml,known_hosts,ssh_config}`, without secrets.
 
 With these, `smoke` and `ssh` need neither the engine nor, while the private agent holds the login key, the passphrase.
 """
@@ -42,9 +42,9 @@ class HostFacts:
     services: tuple[str, ...]
     aliases: tuple[str, ...]
     template: str = ""
-    """Digest of the user data that a new machine would get; empty where an older `up` did not write it."""
+    """Digest of the user data that a new machine would get; empty if an older `up` did not write it."""
     machine: Billed | None = None
-    """What of it is billed; None where an older `up` did not write it."""
+    """What of it is billed; None if an older `up` did not write it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Facts:
     environment: str
     domain: str
     stand_in: StandIn | None
-    """None where Cloudflare itself serves https."""
+    """None if Cloudflare itself serves https."""
     hosts: Mapping[str, HostFacts]
 
     def host(self, name: str) -> HostFacts:
@@ -67,7 +67,7 @@ class Facts:
 
     @property
     def bastion(self) -> HostFacts | None:
-        """The way in, and where DNS points at: the first edge. None where an `up` ended before it had made that."""
+        """The way in, and where DNS points to: the first edge. None if an `up` ended before it was made."""
         return next((host for host in self.hosts.values() if host.role == EDGE_ROLE), None)
 
     @property
@@ -84,10 +84,10 @@ class Facts:
             if fits(host):
                 return host
         name = self.environment
-        raise UsageError(f"basec: {name}: no host that the last `up` left {what}", f"basec up --env {name}")
+        raise UsageError(f"basec: {name}: the last `up` left no host that {what}", f"basec up --env {name}")
 
     def url(self, tenant: str) -> str:
-        """Give a tenant's address as a person types it."""
+        """Return a tenant's address as a person types it."""
         host, stand_in = f"{tenant}.{self.domain}", self.stand_in
         if stand_in is None:
             return f"https://{host}"
@@ -109,7 +109,7 @@ def load(environment: Environment) -> Facts:
         ) from None
     except (*NO_DOCUMENT, yaml.YAMLError) as error:
         raise damaged(environment.name, path, error, refresh) from None
-    # It has absolute paths, which are others after the clone was moved or copied.
+    # It has absolute paths, which change when the clone is moved or copied.
     write_private(environment.facts_dir / "ssh_config", _ssh_config(environment, facts))
     return facts
 
@@ -149,7 +149,7 @@ def write(
     droplets: Mapping[str, DropletSpec],
     stand_in: StandIn | None,
 ) -> Facts:
-    """Write the three files from the stack's exports, and from what the inventory says of each droplet."""
+    """Write the three files from the stack's exports, and from the inventory's facts about each droplet."""
     bastion = next(name for name, spec in droplets.items() if spec.role == EDGE_ROLE)
     hosts = {
         name: HostFacts(
@@ -177,14 +177,14 @@ def write(
 
 
 def renew(session: Session, outputs: Mapping[str, Any]) -> Facts:
-    """Write the three files from the stack's exports, with what inventory and local cloud say."""
+    """Write the three files from the stack's exports, the inventory and the local cloud."""
     droplets = session.project.inventory.droplets
     stand_in = session.cloud.stand_in if session.environment.is_local else None
     return write(session.environment, outputs, droplets, stand_in)
 
 
 def host_alias(environment: str, host: str) -> str:
-    """Name a host in known_hosts: by what it is, since addresses change hands."""
+    """Return a host's name in known_hosts: made of environment and name, since addresses are reused."""
     return f"{PROJECT}-{environment}-{host}"
 
 
@@ -219,7 +219,7 @@ def _known_hosts(facts: Facts, public_keys: Mapping[str, str]) -> str:
 
 
 def _ssh_config(environment: Environment, facts: Facts) -> str:
-    """Host keys are pinned, keys come from the private agent alone, and only the bastion is dialled directly."""
+    """Render the SSH config: pinned host keys, keys from the private agent only, only the bastion dialled directly."""
     directory: Path = environment.facts_dir
     blocks = [
         "# Written by `basec up`: ssh -F <this file> HOST",
@@ -234,7 +234,7 @@ def _ssh_config(environment: Environment, facts: Facts) -> str:
         "  KbdInteractiveAuthentication no",
         "  ForwardAgent no",
         f"  ConnectTimeout {CONNECT_TIMEOUT_S}",
-        # A host that hangs is given up after 20 s, a session that is merely idle is not.
+        # A host that hangs is dropped after 20 s, an idle session is not.
         "  ServerAliveInterval 5",
         "  ServerAliveCountMax 4",
         "  LogLevel ERROR",

@@ -1,6 +1,6 @@
-"""The packet filter of the droplets: what the rule table declares against what the kernel has.
+"""The packet filter of the droplets: the rule table compared with the kernel.
 
-Read from the kernel (`iptables-save`), not from UFW's files: that is what decides. The chains are those that
+Read from the kernel (`iptables-save`), not from UFW's files: the kernel decides. The chains are those that
 `components/scripts/apply-firewall.sh` writes. The cloud firewall, outside the droplets, is not asked: `basec preview`
 compares the program with Pulumi's state, and does not ask the provider.
 """
@@ -39,7 +39,7 @@ _DOCKER = re.compile(
     r" (?:--ctorigdst (?P<target>\S+) )?--ctorigdstport (?P<port>\S+) --ctdir ORIGINAL -j RETURN"
 )
 OWN_RULES = re.compile(r"(?:== 6 )?-A ufw6?-user-(?:input|forward|output) ")
-"""Where UFW puts the rules that somebody gave it; its other chains are the same on every machine."""
+"""Where UFW puts the rules that users added; its other chains are the same on every machine."""
 _FRAME = {
     ":INPUT DROP": "what no rule names is dropped",
     "-A FORWARD -j DOCKER-USER": "Docker's traffic passes our chain",
@@ -51,7 +51,7 @@ _FRAME = {
     "-A DOCKER-USER -j DROP": "what no rule names does not reach a container",
     "== 6 :INPUT DROP": "IPv6: what no rule names is dropped",
 }
-"""What holds the rules, on every droplet alike, and what each line is for."""
+"""The lines that hold the rules in place, the same on every droplet, and the purpose of each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,17 +60,17 @@ class RuleLine:
 
     host: str
     chain: str
-    """`ufw` for the machine's own ports, `docker` for published ones, `frame` for what holds both."""
+    """`ufw` for the machine's own ports, `docker` for published ones, `frame` for the lines that hold both."""
     rule: str
     state: str
 
     def as_dict(self) -> dict[str, str]:
-        """Give the shape of `--json`."""
+        """Return the shape of `--json`."""
         return {"host": self.host, "chain": self.chain, "rule": self.rule, "state": self.state}
 
 
 def declared(project: Project, host: str, addresses: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Give (chain, rule) in words, in the table's order; `addresses` are the private ones of all hosts."""
+    """Return (chain, rule) as text, in the table's order; `addresses` are the private ones of all hosts."""
     rules = []
     for kind, *words in (line.split() for line in _table(project, host, addresses).splitlines()):
         if kind == "ufw":
@@ -83,18 +83,18 @@ def declared(project: Project, host: str, addresses: Mapping[str, str]) -> list[
 
 
 def _table(project: Project, host: str, addresses: Mapping[str, str]) -> str:
-    """Give the table that `apply-firewall.sh` reads."""
+    """Return the table that `apply-firewall.sh` reads."""
     machine, containers = ufw_rules(project, host, addresses), docker_user_rules(project, host, addresses)
     return rule_table(machine, containers, addresses, host)
 
 
 def found(output: str) -> list[tuple[str, str]]:
-    """Read what `PROBE` printed, in the kernel's order; a rule of no known form is given as it stands."""
+    """Read what `PROBE` printed, in the kernel's order; a rule of unknown form is returned unchanged."""
     rules, closed = [], False
     four, _, six = output.partition("== 6\n")
     for line in four.splitlines():
         if line.startswith("-A DOCKER-USER"):
-            if closed:  # nothing comes as far as this
+            if closed:  # no packet gets this far
                 continue
             closed = line == "-A DOCKER-USER -j DROP"
         rules.append(_read(line))
@@ -124,7 +124,7 @@ def _docker_words(protocol: str, port: str, source: str, target: str) -> str:
 
 
 def compare(host: str, wanted: Sequence[tuple[str, str]], has: Sequence[tuple[str, str]]) -> list[RuleLine]:
-    """Compare in order of the table; what is extra comes last. A refusal below what it must stop is missing."""
+    """Compare in the table's order; extra rules come last. A `deny` below the `allow` that it must stop is missing."""
     lines = []
     for chain, rule in wanted:
         present = (chain, rule) in has and not _too_late(rule, has)
@@ -134,7 +134,7 @@ def compare(host: str, wanted: Sequence[tuple[str, str]], has: Sequence[tuple[st
 
 
 def _too_late(rule: str, has: Sequence[tuple[str, str]]) -> bool:
-    """Tell whether a `deny` stands below an `allow` of the same port, which UFW then never asks."""
+    """Return whether a `deny` is below an `allow` of the same port, so that UFW never reaches it."""
     if not rule.startswith("deny "):
         return False
     port = rule.removeprefix("deny ").split(" from ")[0]
@@ -143,7 +143,7 @@ def _too_late(rule: str, has: Sequence[tuple[str, str]]) -> bool:
 
 
 def apply(session: Session, facts: Facts, host: HostFacts) -> str:
-    """Make the host's rules equal to the table, as `up` does after a change of it; answer what the script said.
+    """Make the host's rules equal to the table, as `up` does after a change of it; return the script's output.
 
     Raises RemoteError. Safe to repeat, and nothing is open in between.
     """
@@ -156,7 +156,7 @@ def apply(session: Session, facts: Facts, host: HostFacts) -> str:
 
 
 def status(session: Session, facts: Facts, hosts: Sequence[HostFacts]) -> tuple[list[RuleLine], list[RemoteError]]:
-    """Compare the hosts side by side; the second list says of each host that does not answer why."""
+    """Compare the hosts in parallel; the second list has the reason for each host that does not answer."""
     project = session.project
     addresses = {host.name: host.private_ip for host in facts.hosts.values()}
 

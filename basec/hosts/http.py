@@ -1,6 +1,6 @@
-"""A small HTTP client of the shop: it connects where it is told, as a tenant's visitor would.
+"""A small HTTP client of the shop: it connects to a given address, as a tenant's visitor would.
 
-Browsers and curl resolve `*.localhost` by themselves, other programs may not; so a local stack is always reached at
+Browsers and curl resolve `*.localhost` on their own, other programs may not; so a local stack is always reached at
 127.0.0.1. Certificates are verified everywhere, in a local stack by its own authority.
 """
 
@@ -25,21 +25,21 @@ TIMEOUT_S = 15
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """An answer as it came: redirects are not followed, and repeated headers are all there."""
+    """An answer as it came: redirects are not followed, and repeated headers are all kept."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
     def all(self, name: str) -> list[str]:
-        """Give every value of a header, in order."""
+        """Return every value of a header, in order."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
     def header(self, name: str) -> str:
         return (self.all(name) or [""])[0]
 
     def json(self) -> Any:
-        """Parse the body, or answer None for what is no JSON."""
+        """Return the parsed body, None if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -51,7 +51,7 @@ class Answer:
 
 
 class _Visitor(http.client.HTTPSConnection):
-    """Speaks TLS for a host name with whoever listens on a port of 127.0.0.1."""
+    """A TLS connection for a host name to a port of 127.0.0.1."""
 
     def __init__(self, host: str, port: int, context: ssl.SSLContext) -> None:
         super().__init__(host, timeout=TIMEOUT_S, context=context)
@@ -59,7 +59,7 @@ class _Visitor(http.client.HTTPSConnection):
 
     @override
     def connect(self) -> None:
-        """Connect, and see that the certificate is for the host. Raises OSError, of which ssl.SSLError is one."""
+        """Connect, and check that the certificate is for the host. Raises OSError, of which ssl.SSLError is one."""
         plain = socket.create_connection(("127.0.0.1", self._local_port), timeout=TIMEOUT_S)
         self.sock = self._verifying.wrap_socket(plain, server_hostname=self.host)
 
@@ -89,7 +89,7 @@ def ask(
 
 
 def _connection(stand_in: StandIn | None, host: str) -> tuple[http.client.HTTPConnection, str]:
-    """Make what a request goes through, and answer the Host header that a browser would send."""
+    """Build the connection of a request, and return it with the Host header that a browser would send."""
     if stand_in is None:
         context = ssl.create_default_context()
         return http.client.HTTPSConnection(host, timeout=TIMEOUT_S, context=context), host

@@ -25,9 +25,9 @@ PROGRAM = (Path(onhost.__file__).parent / "logs.py").read_text()
 DEFAULT_TAIL = 100
 DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""Colours and whatever else a terminal would obey: part of a line may have come from a stranger."""
+"""Colours and other control codes of a terminal: part of a line may come from a stranger."""
 BACKLOG = 10_000
-"""Lines read ahead of a slow reader, before the droplets have to wait."""
+"""Lines read ahead for a slow reader, before the droplets must wait."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class LogLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What is asked of each service."""
+    """The request to each service."""
 
     tail: int | None
     """The number of last lines; None is all."""
@@ -58,15 +58,15 @@ class Query:
     """As `docker logs` takes it; empty: from the start."""
     follow: bool
     checks: bool
-    """Whether answered health checks are shown, too."""
+    """Whether answered health checks are shown too."""
     errors: bool
-    """Only what is an error or worse."""
+    """Only errors and worse."""
     grep: str
-    """Only lines with this text in them, in any case of letters; empty: all."""
+    """Only lines that contain this string, in upper or lower case; empty: all."""
 
 
 def parse_since(text: str, key: str = "--since") -> str:
-    """Answer a duration (`1h30m`, `2d`) or a time (ISO 8601, UTC without a zone) as `docker logs` takes it.
+    """Return a duration (`1h30m`, `2d`) or a time (ISO 8601, UTC without a zone) as `docker logs` takes it.
 
     Raises UsageError.
     """
@@ -108,7 +108,7 @@ class Logs:
         self._sessions.close()
 
     def __iter__(self) -> Iterator[LogLine]:
-        """Yield lines as they come, or else in the order of their times."""
+        """Yield lines as they come, otherwise in the order of their times."""
         return self._as_they_come() if self._query.follow else iter(sorted(self._as_they_come(), key=_moment))
 
     @property
@@ -126,7 +126,7 @@ class Logs:
                 yield line
 
     def _read(self, host: str, process: Popen[bytes]) -> None:
-        """Read one host to its end; a thread of its own."""
+        """Read one host to its end; in a separate thread."""
         if process.stdout is None or process.stderr is None:
             raise ValueError("a program is started with pipes")
         with process.stdout as output, process.stderr as errors:
@@ -142,5 +142,5 @@ class Logs:
 
 
 def _moment(line: LogLine) -> tuple[str, str, str]:
-    """Order by time; what one service said at once stays in its own order."""
+    """Return the sort key: the time; lines of one service at one time keep their order."""
     return line.time, line.host, line.service

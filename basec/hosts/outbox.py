@@ -41,11 +41,11 @@ class Lag:
     stream_length: int
     """Messages kept in the stream, read ones among them."""
     group_lag: int | None
-    """Messages that the engines have not yet been given; None when Redis cannot tell, or the group is missing."""
+    """Messages not yet delivered to the engines; None if Redis does not know, or the group is missing."""
     group_pending: int
-    """Messages that were given and are not finished; some may never be, so this alone is no alarm."""
+    """Messages delivered and not finished; some may never be, so this alone is no alarm."""
     most_deliveries: int
-    """How often the one of them was given that was given most often, among the oldest thousand."""
+    """Deliveries of the one that was delivered most often, among the oldest thousand."""
     group_exists: bool
     set_aside: int
     """Rows of the outbox that failed for good (status `failed`): no message can be made of them, or none handled."""
@@ -53,20 +53,20 @@ class Lag:
     """At most ten."""
 
     def as_dict(self) -> dict[str, object]:
-        """Give the shape of `--json`."""
+        """Return the shape of `--json`."""
         return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
-    """What a replay did: how many are sent again, and how many were `given` to the engines and are not finished."""
+    """What a replay did: how many are sent again, and how many were `given` (delivered) and are not finished."""
 
     sent_again: int
     given: int
 
 
 def read_lag(document: dict[str, Any]) -> Lag:
-    """Read what the program on the host printed. Raises KeyError, TypeError and ValueError for anything else."""
+    """Parse the output of the program on the host. Raises KeyError, TypeError and ValueError for anything else."""
     newest = [SetAside(**event) for event in document["newest_set_aside"]]
     return Lag(**{**document, "newest_set_aside": newest})
 
@@ -85,7 +85,7 @@ def lag(session: Session, facts: Facts) -> Lag:
 
 
 def replay(session: Session, facts: Facts) -> Replayed:
-    """Have those events sent again that are neither finished nor on their way in Redis. Raises RemoteError.
+    """Send the events again that are neither finished nor on their way in Redis. Raises RemoteError.
 
     Safe to repeat: the engines know by `event_id` what they have done.
     """
@@ -93,5 +93,5 @@ def replay(session: Session, facts: Facts) -> Replayed:
 
 
 def retry(session: Session, facts: Facts) -> Replayed:
-    """Have those events sent again that were set aside. Raises RemoteError."""
+    """Send the events again that were set aside. Raises RemoteError."""
     return Replayed(**ask_program(session, facts.store.name, PROGRAM, ["retry"], timeout_s=TIMEOUT_S))

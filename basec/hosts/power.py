@@ -1,4 +1,4 @@
-"""Stop a tier in order before the engine takes away its machine's power or its disk, and see it start again.
+"""Stop a tier cleanly before the engine takes away its machine's power or disk, and check that it starts again.
 
 For a new size DigitalOcean cuts the power; for a replacement the volume is taken away while the machine still runs.
 Either would be a crash under PostgreSQL.
@@ -25,21 +25,21 @@ BACK_S = 300
 """Seconds until a machine that was switched off and on answers by SSH."""
 PAUSE_S = 2.0
 UNITS = "/etc/systemd/system"
-"""Where the mount of a data volume is; Debian's own units are elsewhere."""
+"""Where the mount units of data volumes are; Debian's own units are elsewhere."""
 STOP = """set -euo pipefail
 shopt -s nullglob
 systemctl stop basecommerce-{tier}.service
 for unit in {units}/*.mount; do systemctl stop "${{unit##*/}}"; done
 sync
 """
-START = "systemctl start basecommerce-{tier}.service"  # brings its mounts with it
+START = "systemctl start basecommerce-{tier}.service"  # starts its mounts too
 
 
 @contextmanager
 def stopped(session: Session, steps: Iterable[Step]) -> Iterator[None]:
-    """Stop the tiers of the machines that these steps switch off or replace; at the end those that stay are started.
+    """Stop the tiers of the machines that these steps switch off or replace; at the end start those that stay.
 
-    Raises RemoteError when one cannot be stopped: nothing was changed then. One that gives no answer is passed over.
+    Raises RemoteError if one cannot be stopped: then nothing was changed. One that does not answer is skipped.
     """
     machines = {} if session.is_records else powered_off(steps)
     if not machines:
@@ -50,18 +50,18 @@ def stopped(session: Session, steps: Iterable[Step]) -> Iterator[None]:
     asked: dict[str, str] = {}
     try:
         for host, tier in tiers.items():
-            say(f"{host}: its tier stops in order, since the machine {_why(machines[host])}")
+            say(f"{host}: its tier is stopped cleanly, because the machine {_why(machines[host])}")
             asked[host] = tier
             try:
                 remote.run_script(session, host, STOP.format(tier=tier, units=UNITS), timeout_s=STOP_S)
             except remote.UnreachableError as error:
-                say(f"{error.message}: goes on without stopping it")
+                say(f"{error.message}: continuing without stopping it")
         yield
     except BaseException:
         _start_what_is_there(session, asked)
         raise
     for host, tier in tiers.items():
-        if machines[host].op not in REPLACE_OPS:  # a new machine got its tier by its own activation
+        if machines[host].op not in REPLACE_OPS:  # a new machine's tier was started by its activation
             _await(session, host, tier)
 
 
@@ -70,7 +70,7 @@ def _why(step: Step) -> str:
 
 
 def _start_what_is_there(session: Session, tiers: Mapping[str, str]) -> None:
-    """After a failure: start the tiers again, as far as their machines are there."""
+    """After a failure, start the tiers again if their machines exist."""
     for host, tier in tiers.items():
         try:
             remote.run_script(session, host, START.format(tier=tier), timeout_s=START_S)

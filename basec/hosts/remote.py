@@ -1,4 +1,4 @@
-"""Run commands on droplets by OpenSSH: pinned host keys, through the bastion, over one kept connection a host."""
+"""Run commands on droplets by OpenSSH: pinned host keys, through the bastion, one kept connection per host."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ SHOWN = 80
 """Characters of an answer that cannot be read."""
 STOP_GRACE_S = 2.0
 SSH_FAILED = 255
-"""What OpenSSH ends with when it never got to run the command."""
+"""OpenSSH's exit code when it could not run the command."""
 
 
 class UnreachableError(RemoteError):
-    """No answer: no connection, or no end within the time that was given."""
+    """No answer: no connection, or no end within the time limit."""
 
 
 NO_CONNECTION = (
     (
         RemoteError,
         "Host key verification failed|IDENTIFICATION HAS CHANGED",
-        "wrong host key: what answers there is not the machine that this stack made; nothing was sent to it",
+        "wrong host key: what answers there is not the machine of this stack; nothing was sent to it",
         "find out who answers; if the stack has a new key for it: basec inventory refresh --env {environment}",
     ),
     (
         RemoteError,
         r"Permission denied \(publickey",
         "login refused: the machine does not accept this stack's key",
-        "basec up --env {environment}; if it fails alike, restore ~/.ssh/authorized_keys from the provider's console",
+        "basec up --env {environment}; if it fails again, restore ~/.ssh/authorized_keys from the provider's console",
     ),
     (
         UnreachableError,
@@ -53,9 +53,9 @@ NO_CONNECTION = (
         "basec status --env {environment} shows which hosts answer; the edge is the way to the others",
     ),
 )
-"""What OpenSSH says when it gets no connection, what that means, and what to do; the first that fits.
+"""OpenSSH's messages when it gets no connection, what they mean, and what to do; the first match counts.
 
-`Read from remote host ...: Connection reset by peer` is none of them: a command had begun on that host.
+`Read from remote host ...: Connection reset by peer` is not among them: a command had begun on that host.
 """
 
 
@@ -65,19 +65,19 @@ def ssh_command(environment: Environment, host: str, *options: str) -> list[str]
 
 
 def shell_words(command: Sequence[str]) -> list[str]:
-    """Give a command as the one argument that the remote shell reads: several words arrive as they are.
+    """Return a command as the one argument that the remote shell reads: several words arrive as they are.
 
-    One word alone is a line for that shell, such as `docker ps | wc -l`: ssh itself would join several by spaces.
+    One word alone is a line for that shell, such as `docker ps | wc -l`: ssh itself would join several with spaces.
     """
     return list(command) if len(command) <= 1 else [shlex.join(command)]
 
 
 def interactive(session: Session, facts: Facts, host: str, command: Sequence[str]) -> int:
-    """Run a shell or a command with the terminal attached and answer the remote's own exit code."""
+    """Run a shell or a command with the terminal attached and return the remote's own exit code."""
     name = facts.host(host).name
     ensure_key(session)
     options = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
-    # What ssh itself has to say goes to a file: standard error is the remote command's.
+    # ssh's own messages go to a file: standard error belongs to the remote command.
     with temporary_directory("basec-ssh-") as directory:
         log = directory / "log"
         log.touch()
@@ -90,7 +90,7 @@ def interactive(session: Session, facts: Facts, host: str, command: Sequence[str
 
 
 def run_script(session: Session, host: str, script: str, *, timeout_s: float = 60) -> str:
-    """Run a shell script, given on standard input, as root on a droplet and answer its output.
+    """Run a shell script, given on standard input, as root on a droplet and return its output.
 
     Nothing of the script is in any argument list. Raises RemoteError with the host and the last lines of the output.
     """
@@ -112,7 +112,7 @@ def run_with_input(session: Session, host: str, command: Sequence[str], text: st
         )
     except subprocess.TimeoutExpired:
         raise UnreachableError(
-            f"{host}: {' '.join(command)}: no end after {timeout_s:.0f} s",
+            f"{host}: {' '.join(command)}: not finished after {timeout_s:.0f} s",
             f"basec ssh {host} --env {session.environment.name}",
         ) from None
     if run.returncode == 0:
@@ -123,21 +123,21 @@ def run_with_input(session: Session, host: str, command: Sequence[str], text: st
 
 
 def run_program(session: Session, host: str, source: str, arguments: Sequence[str], *, timeout_s: float) -> str:
-    """Run a Python program, given as its text, as root on a droplet and answer its output. Raises RemoteError."""
+    """Run a Python program, given as its text, as root on a droplet and return its output. Raises RemoteError."""
     return run_with_input(session, host, _python(source, arguments), source, timeout_s=timeout_s)
 
 
 def ask_program(
     session: Session, host: str, source: str, arguments: Sequence[str], *, timeout_s: float
 ) -> dict[str, Any]:
-    """Run a Python program as `run_program` does, and answer the JSON object that it printed. Raises RemoteError."""
+    """Run a Python program as `run_program` does, and return the JSON object that it printed. Raises RemoteError."""
     output = run_program(session, host, source, arguments, timeout_s=timeout_s)
     with suppress(ValueError, RecursionError):
         document = json.loads(output)
         if isinstance(document, dict):
             return document
     raise RemoteError(
-        f"{host}: its answer is no JSON object: {output[:SHOWN]!r}",
+        f"{host}: its answer is not a JSON object: {output[:SHOWN]!r}",
         f"basec ssh {host} --env {session.environment.name}",
     )
 
@@ -146,10 +146,10 @@ def ask_program(
 def started_program(
     environment: Environment, host: str, source: str, arguments: Sequence[str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a Python program as root on a droplet; at the end of the block it is over, here and there.
+    """Start a Python program as root on a droplet; at the end of the block it has ended, here and there.
 
-    Its standard input stays open, so the program knows by its end that nobody listens any more. A session of its own
-    keeps the terminal's Ctrl-C from it: only we decide when it ends. The caller sees to the key in the agent before,
+    Its standard input stays open, and its end shows the program that nobody reads any more. A session of its own
+    keeps the terminal's Ctrl-C from it: only we decide when it ends. The caller first ensures the key in the agent,
     and reads and closes both outputs.
     """
     process = subprocess.Popen(
@@ -161,7 +161,7 @@ def started_program(
     )
     try:
         if process.stdin is not None:
-            with suppress(BrokenPipeError):  # ssh has given up already; its words say why
+            with suppress(BrokenPipeError):  # ssh has already failed; its message explains why
                 process.stdin.write(source.encode())
                 process.stdin.flush()
         yield process
@@ -177,7 +177,7 @@ def started_program(
 
 
 def failure(environment: Environment, host: str, what: str, code: int, said: str) -> RemoteError:
-    """Explain how `what` ended on a host: why there was no connection, or the last lines that it said."""
+    """Build the error of `what` on a host: why there was no connection, or the last lines of output."""
     if code == SSH_FAILED:
         for kind, words, message, hint in NO_CONNECTION:
             if re.search(words, said):
@@ -189,6 +189,6 @@ def failure(environment: Environment, host: str, what: str, code: int, said: str
 
 
 def _python(source: str, arguments: Sequence[str]) -> list[str]:
-    """Give the command that runs a program whose text comes first on standard input; the rest is the program's."""
+    """Return the command that runs a program whose text comes first on standard input; the rest is the program's."""
     load = f"import sys; exec(compile(sys.stdin.buffer.read({len(source.encode())}), 'basec', 'exec'))"
     return ["sudo", "-n", "python3", "-I", "-c", load, *arguments]

@@ -8,7 +8,7 @@ from basec.hosts.facts import Facts, HostFacts
 from topology.errors import UsageError
 
 ALL = "all"
-"""Means every host, where a command takes several."""
+"""Means every host, for commands that take several."""
 
 
 def host_of(facts: Facts, name: str, command: str) -> HostFacts:
@@ -34,7 +34,7 @@ def hosts_of(facts: Facts, names: Sequence[str], command: str) -> list[HostFacts
 
 
 def services_of(host: HostFacts, service: str | None = None) -> tuple[str, ...]:
-    """Answer the services of a host, or the one that is named. Raises UsageError, which names the known ones."""
+    """Return the services of a host, or the given one. Raises UsageError, which lists the known ones."""
     if service is None:
         return host.services
     if service not in host.services:

@@ -22,14 +22,14 @@ SETTLE_PAUSE_S = 3
 
 
 def require(environment: Environment, tenant: str, results: Sequence[smoke_checks.Result]) -> None:
-    """Say the next command after a failure, and end with it. Raises typer.Exit."""
+    """Print the next command after a failure. Raises typer.Exit."""
     if not all(result.passed for result in results):
         say(f"hint: {way_on(environment, tenant, results)}")
         raise typer.Exit(int(ExitCode.FAILURE))
 
 
 def way_on(environment: Environment, tenant: str, results: Sequence[smoke_checks.Result]) -> str:
-    """Answer the next command after a failure."""
+    """Return the next command after a failure."""
     if environment.is_local and any(result.problem.startswith(smoke_checks.NO_CERTIFICATE) for result in results):
         return f"LOCAL_TENANTS={tenant} make up"
     return f"basec status --env {environment.name}"

@@ -33,11 +33,11 @@ SECURITY_HEADERS = {
 """Each exactly once on every answer (contract 10)."""
 UNKNOWN_TENANT = "no-such-tenant"
 SSH_TIMEOUT_S = 45
-NO_CERTIFICATE = "no certificate that is good for this name"
+NO_CERTIFICATE = "no certificate that is valid for this name"
 
 
 class CheckFailedError(Exception):
-    """A check found something else than it wanted; the text says both."""
+    """A check found something unexpected; the text has both values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +74,9 @@ class Result:
 
 
 def run_all(checks: list[Check]) -> list[Result]:
-    """Run the checks and answer their results in the given order; none of them stops another.
+    """Run the checks and return their results in the given order; none of them stops another.
 
-    Few at a time: the edge gives one address 4 requests at once to auth, and 5 a second.
+    Few at a time: the edge allows one address 4 requests at once to auth, and 5 a second.
     """
     with ThreadPoolExecutor(max_workers=3) as pool:
         return list(pool.map(_run, checks))
@@ -93,7 +93,7 @@ def _run(check: Check) -> Result:
         problem = str(error) or type(error).__name__
     except RemoteError as error:
         problem = error.message
-    except Exception as error:  # an answer that nobody foresaw: the other checks go on
+    except Exception as error:  # an unforeseen answer: the other checks go on
         problem = f"{type(error).__name__}: {error}"
     return Result(
         name=check.name, host=check.host, milliseconds=round((time.monotonic() - start) * 1000), problem=problem
@@ -113,7 +113,7 @@ class Shop:
     def health(self) -> None:
         answer = self.get("/health")
         body = answer.json()
-        # Whether it speaks of TLS depends on the stack; it must say nothing else.
+        # Whether it contains TLS depends on the stack; it must contain nothing else.
         wanted = {"status": "ok", "edge": True, **({"ssl": True} if isinstance(body, dict) and "ssl" in body else {})}
         _expect("status", answer.status, 200)
         _expect("body", body, wanted)
@@ -158,7 +158,7 @@ class Shop:
 
 
 def public_checks(facts: Facts, tenant: str) -> list[Check]:
-    """Give the checks that anybody on the internet could make."""
+    """Return the checks that anybody on the internet could make."""
     shop = Shop(facts=facts, tenant=tenant)
     edge, application = facts.serving("nginx").name, facts.serving("construction").name
     paths = ("/health", "/tenant.json", "/web/dashboard")
@@ -235,7 +235,7 @@ def _store_answers(session: Session, host: str, script: str, wanted: str) -> Non
 
 
 def _is_well(row: dict[str, str]) -> bool:
-    """A service runs and is not unhealthy or still starting; a one-off, such as migrate, has ended with 0."""
+    """Return whether a service runs, neither unhealthy nor starting; a one-off, such as migrate, has ended with 0."""
     status = row["Status"]
     if row["State"] == "running":
         return "unhealthy" not in status and "health: starting" not in status
@@ -244,4 +244,4 @@ def _is_well(row: dict[str, str]) -> bool:
 
 def _expect(what: str, got: object, wanted: object) -> None:
     if got != wanted:
-        raise CheckFailedError(f"{what}: got {got!r}, wanted {wanted!r}")
+        raise CheckFailedError(f"{what}: got {got!r}, expected {wanted!r}")

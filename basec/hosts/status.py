@@ -1,4 +1,4 @@
-"""The state of an environment's droplets: asked of all at once, one program over one SSH session each, and judged.
+"""The state of an environment's droplets: all asked in parallel, one program over one SSH session each, and checked.
 
 The dataclasses here are the shape of `basec status --json`, key by key.
 """
@@ -29,13 +29,13 @@ TIMEOUT_S = 20
 MEMORY_FULL = 0.9
 """Share of a container's limit or of a droplet's memory in use."""
 LIMITS_FULL = 0.9
-"""Sum of the limits against what the kernel has, which is some percent less than the size's name says."""
+"""Sum of the limits as a share of the kernel's memory, which is some percent less than the size's name."""
 ROOT_FULL = 0.9
 VOLUME_FULL = 0.8
 OUTBOX_LATE_S = 60.0
 """The relay's longest pause is 30 s."""
 UNTOUCHED = "0001-01-01"
-"""Docker's date for what never happened."""
+"""Docker's date for "never"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerMemory:
-    """Bytes; `used_bytes` is null where the container does not run, `limit_bytes` is 0 without a limit."""
+    """Bytes; `used_bytes` is null if the container does not run, `limit_bytes` is 0 without a limit."""
 
     used_bytes: int | None
     limit_bytes: int
@@ -68,8 +68,8 @@ class Disk:
 class Release:
     """The active release: SHA-256 of its bundle, since when (UTC; its age by the host's own clock), and by whom.
 
-    `tags` are those of our own images that its containers run: one, unless somebody changes them right now. `by` is
-    null where no `basec up` of a person activated it: plain `pulumi up` leaves no name.
+    `tags` are those of our own images that its containers run: one, except during a change. `by` is
+    null if no `basec up` activated it: plain `pulumi up` leaves no name.
     """
 
     digest: str
@@ -96,7 +96,7 @@ class MetricsAgent:
 
     @property
     def problem(self) -> str:
-        """Say why no figure leaves the machine, or nothing."""
+        """Return why no metric leaves the machine, or an empty string."""
         if self.running and self.let_out:
             return ""
         why = "cannot reach the metadata address" if self.running else "does not run"
@@ -127,13 +127,13 @@ class Container:
 
     @property
     def is_well(self) -> bool:
-        """Whether it does its work, as far as is known."""
+        """Whether it works, as far as known."""
         return self.state in ("healthy", "running")
 
 
 @dataclass(frozen=True, kw_only=True)
 class HostStatus:
-    """One droplet. Of one that cannot be reached, or understood, only the first five fields are known."""
+    """One droplet. If it cannot be reached, or its answer cannot be read, only the first five fields are known."""
 
     name: str
     role: str
@@ -153,12 +153,12 @@ class HostStatus:
 
     @property
     def state(self) -> str:
-        """Say it in the words of the verdict."""
+        """Its state, in the words of the verdict."""
         return "unreachable" if not self.reachable else "not well" if self.problems else "well"
 
     @property
     def is_of_older_template(self) -> bool:
-        """Whether a new machine would get other user data than this one was born with."""
+        """Whether a new machine would get different user data from this one's."""
         return self.template is not None and self.template_for_new_machines not in (self.template, None)
 
 
@@ -177,7 +177,7 @@ class Report:
 
 
 def read(session: Session, facts: Facts, names: Sequence[str]) -> Report:
-    """Ask the named hosts, or all. Raises UsageError for an unknown one; what cannot be reached is in the report."""
+    """Ask the given hosts, or all. Raises UsageError for an unknown one; unreachable ones are in the report."""
     hosts = hosts_of(facts, names, "status {}")
     ensure_key(session)  # once, before the threads would all start an agent
     with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
@@ -197,7 +197,7 @@ def _ask(session: Session, host: HostFacts) -> HostStatus:
         return _unknown(host, problem, reachable=False)
     try:
         return judge(host, document)
-    except Exception as error:  # whatever it said: the other hosts are shown
+    except Exception as error:  # whatever the error: the other hosts are shown
         said = " ".join(str(error).split())
         return _unknown(host, f"its answer cannot be read: {type(error).__name__}: {said}", reachable=True)
 
@@ -210,7 +210,7 @@ def _unknown(host: HostFacts, problem: str, *, reachable: bool) -> HostStatus:
 
 
 def judge(host: HostFacts, document: dict[str, Any]) -> HostStatus:
-    """Build the status of a host from what the program on it printed."""
+    """Build the status of a host from the output of the program on it."""
     containers = [_container(raw, document["now"]) for raw in document["containers"]]
     found = {container.service for container in containers}
     problems = [*document["failed"], *(f"{unit} failed" for unit in document["failed_units"])]
@@ -218,7 +218,7 @@ def judge(host: HostFacts, document: dict[str, Any]) -> HostStatus:
         order = _expected(document["compose"]) if document["release"] else []
     except (*NO_DOCUMENT, yaml.YAMLError):
         order = []
-        problems.append("compose.yaml of its release is damaged: basec up lays it anew")
+        problems.append("compose.yaml of its release is damaged: basec up restores it")
     if not document["failed"]:
         containers += [_missing(service) for service in order if service not in found]
     containers.sort(key=lambda c: (order.index(c.service) if c.service in order else len(order), c.name))
@@ -257,7 +257,7 @@ def judge(host: HostFacts, document: dict[str, Any]) -> HostStatus:
 
 
 def _expected(compose: str) -> list[str]:
-    """List the services that a compose file starts by itself."""
+    """Return the services that a compose file always starts."""
     services = yaml.safe_load(compose)["services"]
     return [name for name, service in services.items() if not service.get("profiles")]
 
@@ -292,12 +292,12 @@ def _container(raw: dict[str, Any], now: float) -> Container:
 
 
 def _epoch(stamp: str) -> float:
-    """Answer the seconds of a time as Docker writes it: UTC, with nanoseconds."""
+    """Return the seconds of a time as Docker writes it: UTC, with nanoseconds."""
     return datetime.fromisoformat(stamp[:19]).replace(tzinfo=UTC).timestamp()
 
 
 def image_of(*, reference: str, digest: str | None, built_locally: bool) -> Image:
-    """Say where an image comes from: no digest means that no registry ever gave one."""
+    """Build an image's description with its origin: without a digest it came from no registry."""
     name, _, tag = reference.partition("@")[0].rpartition(":")
     if not name or "/" in tag:  # no tag: the colon was a port's, or there was none
         name, tag = reference.partition("@")[0], ""

@@ -1,1 +1,1 @@
-"""What this process speaks with: the terminal, files, and programs that it starts."""
+"""Input and output of this process: the terminal, files, and programs that it starts."""

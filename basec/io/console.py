@@ -1,4 +1,4 @@
-"""What goes to the terminal: results on standard output, everything said on the way on standard error."""
+"""Output to the terminal: results on standard output, progress and errors on standard error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 PIPE_COLUMNS = 160
-"""Where there is no terminal nothing is folded at 80 columns: programs read lines."""
+"""Without a terminal nothing is folded at 80 columns: programs read lines."""
 UNLIMITED_COLUMNS = 10_000
 GAP = 2
 """Columns between two cells."""
@@ -26,8 +26,8 @@ GAP = 2
 
 @cache
 def stderr() -> Console:
-    """Answer the terminal for progress; live text and lines must go through the same object."""
-    # Without emoji: `:droplet:` in a URN would become a picture, and the line useless for copying.
+    """Return the terminal for progress; live text and lines must go through the same object."""
+    # Without emoji: `:droplet:` in a URN would become a picture, and the line could not be copied.
     return Console(stderr=True, highlight=False, emoji=False)
 
 
@@ -37,13 +37,13 @@ def say(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print an error, line by line: in a terminal what is wrong is red, and the hint stands out."""
+    """Print an error, line by line: in a terminal the error is red, and the hint stands out."""
     for line in text.splitlines():
         stderr().print(Text(line, style="cyan" if line.startswith("hint: ") else "red"), soft_wrap=True)
 
 
 def coloured(word: str, *, good: bool) -> Text:
-    """Give a word for a table: green for what is as it should be, else red."""
+    """Return a word for a table: green if good, otherwise red."""
     return Text(word, style="green" if good else "bold red")
 
 
@@ -54,9 +54,9 @@ def answer(text: str) -> None:
 
 
 def show(*drawn: Table | Text | Panel, progress: bool = False, whole: bool = False) -> None:
-    """Print tables or texts: results on standard output, or what belongs to progress. In a pipe no line is padded.
+    """Print tables or texts: results on standard output, progress on standard error. In a pipe no line is padded.
 
-    `whole` gives a table all the columns that it needs, whatever the terminal has.
+    `whole` gives a table all the columns that it needs, whatever the terminal's width.
     """
     console = stderr() if progress else _stdout()
     if whole:
@@ -76,7 +76,7 @@ def show(*drawn: Table | Text | Panel, progress: bool = False, whole: bool = Fal
 
 
 def _needed(console: Console, drawn: Table | Text | Panel) -> int:
-    """Answer the columns of the longest line."""
+    """Return the columns of the longest line."""
     return console.measure(drawn, options=console.options.update(max_width=UNLIMITED_COLUMNS)).maximum
 
 
@@ -94,7 +94,7 @@ def table(
 ) -> Table:
     """Build the one kind of table that all commands print; columns named in `right` hold numbers.
 
-    With `optional` a row is one line: where the terminal is too narrow these columns are left out, the first one first,
+    With `optional` a row is one line: if the terminal is too narrow, these columns are left out, in this order,
     and then the widest is cut. Without it long cells are folded.
     """
     widths = [max(cell_len(str(cell)) for cell in cells) for cells in zip(columns, *rows, strict=True)]
@@ -119,20 +119,20 @@ def table(
             max_width=None if optional is None else widths[index],
         )
     for row in rows:
-        # As Text: in a plain string `[work]` would be taken for a colour, and `[/x]` for a mistake.
+        # As Text: in a plain string `[work]` would be taken for a colour, and `[/x]` for an error.
         result.add_row(*(Text(cell) if isinstance(cell := row[index], str) else cell for index in kept))
     return result
 
 
 def print_json(environment: str | None, document: Mapping[str, object]) -> None:
-    """Print a document for a script: always one object, which names the environment that it is about, if any."""
+    """Print a document for a script: always one object, with the name of its environment, if any."""
     named = {} if environment is None else {"environment": environment}
     sys.stdout.write(json.dumps({**document, **named}, indent=2, sort_keys=True) + "\n")
 
 
 @contextmanager
 def clock(what: str) -> Iterator[None]:
-    """Show in a terminal what goes on and for how long already; lines that are said meanwhile stand above it."""
+    """Show in a terminal what is running and for how long; lines printed meanwhile appear above it."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=stderr(), transient=True, disable=not stderr().is_terminal) as live:
         live.add_task(what, total=None)
@@ -140,7 +140,7 @@ def clock(what: str) -> Iterator[None]:
 
 
 class Stages:
-    """Names and times the stages of a long command."""
+    """The stages of a long command, with their times."""
 
     def __init__(self) -> None:
         self.times: list[tuple[str, float]] = []
@@ -159,6 +159,6 @@ class Stages:
 
     @property
     def line(self) -> str:
-        """Say how long it took and where, e.g. `took 63.0 s: doctor 0.3, up 54.4`; `bench/measure.py` reads it."""
+        """Return the times by stage, e.g. `took 63.0 s: doctor 0.3, up 54.4`; `bench/measure.py` reads it."""
         total = sum(seconds for _, seconds in self.times)
         return f"took {total:.1f} s: {', '.join(f'{name} {seconds:.1f}' for name, seconds in self.times)}"

@@ -1,6 +1,6 @@
 """Known issues by their ids: the rows of `docs/known-issues.md`, and which row a message has there.
 
-The page is the only copy. This reads it when somebody asks; a message needs the table below alone.
+The page is the only copy, read when somebody asks; a message needs only the table below.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MESSAGES = (
     ("BC-E067", "cannot be reached by SSH"),
     ("BC-E054", "cannot be reached"),
     ("BC-E058", "the passphrase does not fit this file"),
-    ("BC-E062", "refused, since the plan does not have it"),
+    ("BC-E062", "refused, because it is not in the plan"),
     ("BC-E064", "wrong host key"),
     ("BC-E065", "login refused"),
     ("BC-E068", "a release needs"),
@@ -51,11 +51,11 @@ MESSAGES = (
     ("BC-E083", "invalid email"),
     ("BC-E084", "already in use on your account"),
     ("BC-E086", "Invalid value for zone setting"),
-    ("BC-E090", "the release before serves again"),
+    ("BC-E090", "the previous release serves again"),
     ("BC-E093", "holds no file system but is not blank"),
     ("BC-E093", "has the label"),
 )
-"""What a message has in it, and its row; the first that fits. The row shows the same words."""
+"""A part of a message, and its row; the first match counts. The row shows the same words."""
 HINT = "hint: "
 COMMAND = "basec explain"
 ROW = re.compile(r'^\| <a id="(?P<anchor>[a-z0-9-]+)"></a>(?P<id>BC-E\d{3}) \| (?P<cells>.+) \|$')
@@ -74,7 +74,7 @@ class Row:
 
     @property
     def symptom(self) -> str:
-        """The first cell: what somebody sees."""
+        """The first cell: what the operator sees."""
         return next(iter(self.fields.values()))
 
 
@@ -95,7 +95,7 @@ def rows(root: Path = ROOT) -> dict[str, Row]:
 
 
 def plain(cell: str) -> str:
-    """Write a cell for a terminal: a link is its text and where it leads, from the root of the repository."""
+    """Return a cell for a terminal: a link becomes its text and its target, from the root of the repository."""
 
     def resolved(link: re.Match[str]) -> str:
         target = link["target"]
@@ -109,18 +109,18 @@ def plain(cell: str) -> str:
 
 
 def id_of(text: str) -> str:
-    """Find the id of the row that a message has, or answer an empty text."""
+    """Return the id of a message's row, or an empty string."""
     return next((row for row, words in MESSAGES if words in text), "")
 
 
 def pointer(text: str) -> str:
-    """Give the command that shows the row of a message, or an empty text."""
+    """Return the command that shows a message's row, or an empty string."""
     found = id_of(text)
     return f"{COMMAND} {found}" if found else ""
 
 
 def with_pointers(text: str) -> str:
-    """Add to each hint of an error the command that shows its row; one that has no hint gets one."""
+    """Add to each hint of an error the command that shows its row; an error without a hint gets one."""
     return "\n".join(_pointed(text.splitlines()))
 
 

@@ -1,4 +1,4 @@
-"""Start `localcloud` and `toolchain` as programs: basec imports neither, so neither can lean on the other."""
+"""Start `localcloud` and `toolchain` as programs: basec imports neither, so neither can depend on the other."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from topology.names import PROJECT
 OnLine = Callable[[str], None]
 STOP_GRACE_S = 1.0
 LOCAL_CLOUD = {"LOCALCLOUD_NAMESPACE": PROJECT}
-"""What the local cloud, and each plugin of it, is told by its environment: how labels and files of ours begin."""
+"""The environment variables of the local cloud and its plugins: how our labels and files begin."""
 FAILED = "error: "
-"""With this begins what a program of ours says of its failure, its last words: an error here, and no progress."""
+"""A program of ours begins its last message, about its failure, with this: an error here, not progress."""
 
 
 class ProgramError(BasecommerceError):
@@ -42,7 +42,7 @@ class Program:
     _process: subprocess.Popen[str] | None = None
 
     def run(self) -> str:
-        """Answer standard output. Raises HostCheckError for exit code 3 and ProgramError for any other but 0."""
+        """Return standard output. Raises HostCheckError for exit code 3 and ProgramError for any other but 0."""
         ours = {**LOCAL_CLOUD, "LOCALCLOUD_CACHE": str(cache_directory())}
         environment = {**os.environ, **ours, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", self.module, *self.arguments]
@@ -61,14 +61,16 @@ class Program:
                 output = self._read_result(self._process.stdout)
                 code = self._process.wait()
             except BaseException:
-                # A signal sent to us alone; without this the program would go on behind our back.
+                # A signal sent only to us; without this the program would go on unnoticed.
                 self.stop()
                 self._process.wait()
                 raise
             reader.join()
         if code == 0:
             return output
-        text = "\n".join(self._error or self._tail[-20:]) or f"{self.module}: ended with exit code {code} and no word"
+        text = (
+            "\n".join(self._error or self._tail[-20:]) or f"{self.module}: ended with exit code {code} and no message"
+        )
         if code == ExitCode.HOST_CHECK:
             raise HostCheckError(text)
         if code < 0 or code == ExitCode.INTERRUPTED:
@@ -76,7 +78,7 @@ class Program:
         raise ProgramError(text)
 
     def stop(self) -> None:
-        """End the program, which undoes its current step by itself; a Ctrl-C at the terminal has told it already."""
+        """End the program, which undoes its current step; a Ctrl-C at the terminal has reached it already."""
         if self._process is None:
             return
         try:
@@ -103,7 +105,7 @@ class Program:
 
 
 def run_side_by_side(*programs: Program) -> list[str]:
-    """Run several programs at once and answer their outputs; the first failure stops the others."""
+    """Run several programs at once and return their outputs; the first failure stops the others."""
     with ThreadPoolExecutor(max_workers=len(programs)) as pool:
         futures = [pool.submit(program.run) for program in programs]
         try:

@@ -1,4 +1,4 @@
-"""Temporary directories that do not stay behind: what a killed run left is removed by the next one."""
+"""Temporary directories that are always removed: what a killed run left, the next one removes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 
 @contextmanager
 def temporary_directory(prefix: str) -> Iterator[Path]:
-    """Give an empty directory of our own (0700), gone in the end; before, remove those whose owner is dead.
+    """Yield an empty private directory (0700), removed at the end; first, remove those whose owner is dead.
 
-    The owner holds a lock on the directory itself, which the kernel drops when it dies, however it dies.
+    The owner holds a lock on the directory itself, which the kernel releases when it dies, for any reason.
     """
     _sweep(prefix)
     path, lock = _locked(prefix)
@@ -29,7 +29,7 @@ def temporary_directory(prefix: str) -> Iterator[Path]:
 def _locked(prefix: str) -> tuple[Path, int]:
     while True:
         path = Path(tempfile.mkdtemp(prefix=prefix))
-        with suppress(OSError):  # swept by another run in the moment before the lock
+        with suppress(OSError):  # removed by another run just before the lock
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             if _take(lock) and path.exists():
                 return path, lock
@@ -40,7 +40,7 @@ def _sweep(prefix: str) -> None:
     for path in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         try:
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except OSError:  # a file, a link, another user's, or just gone
+        except OSError:  # a file, a link, another user's, or already gone
             continue
         try:
             if os.fstat(lock).st_uid == os.geteuid() and _take(lock):

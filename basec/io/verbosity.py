@@ -4,6 +4,6 @@ from __future__ import annotations
 
 
 class Verbosity:
-    """An option of the root command, for whoever shows errors or runs the engine."""
+    """An option of the root command, for code that shows errors or runs the engine."""
 
     on = False

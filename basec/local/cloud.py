@@ -1,4 +1,4 @@
-"""What a local stack's cloud is, as `cloud.json` says: its addresses, and where it stands in for Cloudflare."""
+"""A local stack's cloud, as `cloud.json` describes it: its addresses, and where it stands in for Cloudflare."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from topology.names import HTTPS_PORT
 
 @dataclass(frozen=True, kw_only=True)
 class StandIn:
-    """Where the stand-in for Cloudflare listens on 127.0.0.1, and what its https is trusted by."""
+    """Where the stand-in for Cloudflare listens on 127.0.0.1, and the authority of its https."""
 
     http_port: int
     https_port: int | None
@@ -24,7 +24,7 @@ class StandIn:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalCloud:
-    """What `cloud.json` says that basec needs."""
+    """The parts of `cloud.json` that basec needs."""
 
     mode: str
     public_subnet: str
@@ -34,7 +34,7 @@ class LocalCloud:
 
     @classmethod
     def load(cls, environment: Environment) -> LocalCloud:
-        """Raises UsageError when the stack was never initialised, or when the file is damaged."""
+        """Read the file. Raises UsageError if the stack was never initialised, or if the file is damaged."""
         file, name = environment.cloud_file, environment.name
         try:
             document = json.loads(file.read_text())
@@ -53,14 +53,14 @@ class LocalCloud:
             raise not_initialised(environment) from None
         except NO_DOCUMENT as error:
             hint = (
-                f"bring it back; without it this stack is lost: remove its containers, docker ps --all --filter "
+                f"restore it; without it this stack is lost: remove its containers, docker ps --all --filter "
                 f"name=bc-{name}-, and {environment.work_dir}, then basec init --env {name}"
             )
             raise damaged(name, file, error, hint) from None
 
     @property
     def is_dry(self) -> bool:
-        """Records only, no containers: what tests of the engine use."""
+        """Whether it has only records, no containers: for tests of the engine."""
         return self.mode == "dry"
 
 

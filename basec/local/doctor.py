@@ -1,4 +1,4 @@
-"""Check that this machine can run the local cloud, and have what can be repaired repaired."""
+"""Check that this machine can run the local cloud, and repair what can be repaired."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from topology.errors import HostCheckError
 
 
 def check_host(environment: Environment, *, repair: bool) -> list[dict[str, str]]:
-    """Run the host checks and answer the findings; a failed check is a finding here, not an error."""
+    """Run the host checks and return the findings; a failed check is a finding here, not an error."""
     arguments = ["doctor"]
     if environment.cloud_file.exists():
         arguments += ["--config", str(environment.cloud_file)]
@@ -33,14 +33,14 @@ def check_host(environment: Environment, *, repair: bool) -> list[dict[str, str]
 
 
 def remedy_of(finding: Mapping[str, str]) -> str:
-    """Give what to do about a finding, and the command that shows its known issue; nothing for one that is well."""
+    """Return what to do about a finding, and the command that shows its known issue; nothing for a good one."""
     if finding["status"] == "ok":
         return finding["remedy"]
     return "; ".join(filter(None, (finding["remedy"], pointer(finding["message"]))))
 
 
 def require_host(environment: Environment) -> None:
-    """Check the host before a bring-up: say what is wrong or was repaired. Raises HostCheckError."""
+    """Check the host before a bring-up, and print what is wrong or was repaired. Raises HostCheckError."""
     failed: list[str] = []
     for finding in check_host(environment, repair=True):
         if finding["status"] == "failed":

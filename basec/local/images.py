@@ -1,4 +1,4 @@
-"""The images of a local stack: which the last `up` built, and whether all that are asked for are there."""
+"""The images of a local stack: which ones the last `up` built, and whether all required ones exist."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from topology.project import Project
 
 
 def kept_images(environment: Environment) -> Mapping[str, Any] | None:
-    """Give what the last `up` built, so that a preview does not have to build any; a damaged file is as none."""
+    """Return what the last `up` built, so that a preview need not build; None also for a damaged file."""
     file = environment.images_file
     try:
         return read_images(json.loads(file.read_text()))
     except FileNotFoundError:
         return None
     except NO_DOCUMENT as error:
-        complain(damaged(environment.name, file, error, f"basec up --env {environment.name} makes it anew").render())
+        complain(damaged(environment.name, file, error, f"basec up --env {environment.name} rebuilds it").render())
         return None
 
 
 def read_images(built: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give what we need of what the local cloud says that it has built. Raises KeyError, TypeError and ValueError."""
+    """Return the parts that we need of the local cloud's list of images. Raises KeyError, TypeError and ValueError."""
     return {
         "tag": str(built["tag"]),
         "for": built["for"],
@@ -36,7 +36,7 @@ def read_images(built: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def keep_images(environment: Environment, built: Mapping[str, Any]) -> None:
-    """Remember what was built, for `kept_images`."""
+    """Store what was built, for `kept_images`."""
     write_private(environment.images_file, json.dumps(built, indent=2) + "\n")
 
 

@@ -1,6 +1,6 @@
 """Render the directory of a local stack from the tracked template, the local cloud's addresses and generated secrets.
 
-Nothing in the program knows about local stacks: all that differs is in these files.
+Nothing in the program knows about local stacks: all differences are in these files.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from topology.versions import provider_pins
 
 
 def settings_of(template: Mapping[str, Any], cloud: LocalCloud, built: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Give the stack's settings: the tracked template with this cloud's addresses, and the built images if any.
+    """Return the stack's settings: the tracked template with this cloud's addresses, and the built images if any.
 
-    The template's `images.services` stay, and so does its `images.tag`, unless that is what `built` was built for.
+    The template's `images.services` stay, and so does its `images.tag`, unless `built` was built for that tag.
     """
     config = template.get("config")
     settings = config.get(SETTINGS_KEY) if isinstance(config, dict) else None
     if not isinstance(settings, dict):
-        return {}  # the check of the settings says what is wrong with it
+        return {}  # the check of the settings reports what is wrong with it
     settings = {**settings, "vpc_ip_range": cloud.vpc_range}
     if isinstance(settings.get("cloudflare"), dict):
         settings["cloudflare"] = {**settings["cloudflare"], "ranges": [f"{cloud.cloudflare_address}/32"]}
@@ -47,14 +47,14 @@ def settings_of(template: Mapping[str, Any], cloud: LocalCloud, built: Mapping[s
 
 
 def asked_tag(template: Mapping[str, Any]) -> str:
-    """Give the template's `images.tag`, once its settings were checked."""
+    """Return the template's `images.tag`, after its settings were checked."""
     return str(template["config"][SETTINGS_KEY]["images"]["tag"])
 
 
 def render_project(environment: Environment, program: Path | None = None) -> None:
-    """Write the project with the local cloud's providers, and the directories of a stack that has all of its own.
+    """Write the project with the local cloud's providers, and the directories of a contained stack.
 
-    `program` is the tree whose program plain Pulumi runs: another one than the environment's own for a rehearsal.
+    `program` is the tree whose program plain Pulumi runs: in a dry run another one than the environment's own.
     """
     for name in ("state", "home", "cloud"):
         (environment.work_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def _without_engine_logs(home: Path) -> None:
 
 
 def _plugin(environment: Environment, name: str, version: str) -> dict[str, str]:
-    """Write one provider plugin: the engine starts it by path, so it can never find a real provider instead."""
+    """Write one provider plugin: the engine starts it by path, so it can never start a real provider instead."""
     directory = environment.work_dir / "plugins" / name
     directory.mkdir(parents=True, exist_ok=True)
     script = directory / f"pulumi-resource-{name}"
@@ -97,7 +97,7 @@ def _plugin(environment: Environment, name: str, version: str) -> dict[str, str]
 
 
 def fill_secrets(environment: Environment, stack: StackFile) -> list[str]:
-    """Generate the secrets that are missing, keep the others, and answer the names of the new ones.
+    """Generate the secrets that are missing, keep the others, and return the names of the new ones.
 
     For stacks whose tokens are fakes: local ones, and dry runs of the others.
     """

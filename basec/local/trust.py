@@ -1,7 +1,7 @@
-"""Let a user's browsers, and on demand the whole machine, trust the authority of a local stack; and take that back.
+"""Let a user's browsers, and on request the whole machine, trust the authority of a local stack; and undo it.
 
-What is added is named by stack, clone and fingerprint, in the stores of Chromium and Firefox (NSS) as in the machine's:
-an authority that was made anew replaces the old one, and nothing else is ever removed.
+What is added is named by stack, clone and fingerprint, in the stores of Chromium, Firefox (NSS) and the machine:
+a new authority replaces the old one, and nothing else is ever removed.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from topology.errors import BasecommerceError, UsageError
 from topology.names import PROJECT
 
 CHROMIUM, CHROMIUM_NEW = ".pki/nssdb", ".local/share/pki/nssdb"
-"""Below the home directory. Where the first is, Chromium does not look at the second, which it makes by itself: so the
-first is made only where there is neither. Found by trying Chromium 156; for the first see
+"""Below the home directory. If the first exists, Chromium ignores the second, which it creates on its own: so the
+first is created only if neither exists. Found by trying Chromium 156; for the first see
 https://chromium.googlesource.com/chromium/src/+/main/docs/linux/cert_management.md"""
 PLACES = (
     *(CHROMIUM, CHROMIUM_NEW, "snap/chromium/current/.pki/nssdb"),
     *(".mozilla/firefox/*", "snap/firefox/common/.mozilla/firefox/*"),
 )
-"""Where stores may be, with the profiles of Firefox."""
+"""Where stores may be; includes the profiles of Firefox."""
 DATABASE = "cert9.db"
-"""The file by which a directory is a store."""
+"""The file that makes a directory a store."""
 SERVERS_ONLY = "C,,"
 """Trusted to sign for web servers; neither for e-mail nor for programs. Source: certutil(1), option -t."""
 SYSTEM, SYSTEM_LINKS = Path("/usr/local/share/ca-certificates"), Path("/etc/ssl/certs")
-"""Where an administrator puts authorities, and what is made of them. Source: update-ca-certificates(8)."""
+"""Where an administrator puts authorities, and the file made from them. Source: update-ca-certificates(8)."""
 TIMEOUT_S = 60
-"""Seconds for one call; each takes well below one, the rebuild of the machine's store some."""
+"""Seconds for one call; each takes well below one second, the rebuild of the machine's store a few."""
 BY_HAND = (
     "Chromium, Chrome: chrome://certificate-manager, Local certificates, Custom, Trusted Certificates: Import",
     "Firefox: about:preferences#privacy, Certificates, View Certificates, Authorities: Import; tick websites",
@@ -52,7 +52,7 @@ HINT = "by hand: docs/trust.md"
 
 @dataclass(frozen=True)
 class Mark:
-    """The name of what one clone's stack adds."""
+    """The name under which one clone's stack adds its authority."""
 
     stack: str
     clone: str
@@ -73,18 +73,18 @@ class Mark:
         return f"{PROJECT}-{self.stack}-{self.clone}-{self.fingerprint}"
 
     def is_ours(self, name: str) -> bool:
-        """Tell whether this clone's stack has added it, also under an earlier authority or before the clone moved."""
+        """Return whether this clone's stack added it, also with an earlier authority or before the clone moved."""
         parts = re.fullmatch(rf"{PROJECT}-{re.escape(self.stack)}-([0-9a-f]{{8}})-([0-9a-f]{{16}})", name)
         return parts is not None and (parts[1] == self.clone or parts[2] == self.fingerprint)
 
 
 @dataclass(frozen=True)
 class Person:
-    """Whose browsers are meant: who called sudo, else the user."""
+    """The owner of the browsers: the caller of sudo, otherwise the user."""
 
     home: Path
     account: pwd.struct_passwd | None
-    """Where it is another one than the process's."""
+    """Set if it is not the user of the process."""
 
     @classmethod
     def here(cls) -> Person:
@@ -93,7 +93,7 @@ class Person:
         return cls(Path(account.pw_dir) if account else Path.home(), account)
 
     def run(self, place: Path, *command: str, stdin: str = "") -> str:
-        """Run a program as this person, without a terminal to ask for passwords at. Raises BasecommerceError."""
+        """Run a program as this person, without a terminal for password questions. Raises BasecommerceError."""
         done = subprocess.run(
             command,
             input=stdin,
@@ -114,7 +114,7 @@ class Person:
 
 
 def add(environment: Environment) -> list[Path]:
-    """Trust the stack's authority in the person's browsers; answer the stores. Raises BasecommerceError."""
+    """Trust the stack's authority in the person's browsers; return the stores. Raises BasecommerceError."""
     mark, person, text = Mark.of(environment), Person.here(), confined(environment)
     if shutil.which("certutil") is None:
         raise BasecommerceError(
@@ -125,7 +125,7 @@ def add(environment: Environment) -> list[Path]:
     def trust(store: Path) -> bool:
         entries = _entries(person, store)
         _drop(person, store, [name for name in entries if mark.is_ours(name) and name != mark.name])
-        if entries.get(mark.name) != SERVERS_ONLY:  # a store with a password keeps the certificate and no trust in it
+        if entries.get(mark.name) != SERVERS_ONLY:  # a store with a password keeps the certificate but no trust in it
             command = ("certutil", "-A", "-a", "-t", SERVERS_ONLY, "-n", mark.name, "-d", f"sql:{store}")
             person.run(store, *command, stdin=text)
         return True
@@ -138,7 +138,7 @@ def add(environment: Environment) -> list[Path]:
 
 
 def add_to_system(environment: Environment) -> Path:
-    """Trust it in all programs of this machine that use its store, such as curl; answer the file. Needs root."""
+    """Trust it in all programs of this machine that use its store, such as curl; return the file. Needs root."""
     text, mark = confined(environment), Mark.of(environment)
     _require_root(environment, "--system")
     old = [name for name in _of_system(mark) if name != mark.name]
@@ -150,7 +150,7 @@ def add_to_system(environment: Environment) -> Path:
 
 
 def remove(environment: Environment) -> list[Path]:
-    """Take back what this stack has added, and nothing else; answer from where. Raises BasecommerceError."""
+    """Remove what this stack has added, and nothing else; return the places. Raises BasecommerceError."""
     mark, person = Mark.of(environment), Person.here()
 
     def distrust(store: Path) -> bool:
@@ -167,7 +167,7 @@ def remove(environment: Environment) -> list[Path]:
 
 
 def forget(environment: Environment) -> None:
-    """Take it back with the stack: what cannot be is said, and stops nothing."""
+    """Remove it together with the stack: a failure is printed, and stops nothing."""
     try:
         for place in remove(environment):
             say(f"{environment.name}: no longer trusted in {place}")
@@ -176,7 +176,7 @@ def forget(environment: Environment) -> None:
 
 
 def confined(environment: Environment) -> str:
-    """Read the authority, in PEM. Raises UsageError for one that is not there, or that could sign for any site."""
+    """Return the authority, in PEM. Raises UsageError if it is missing, or could sign for any site."""
     name = environment.name
     try:
         text = environment.public_ca_file.read_text()
@@ -195,7 +195,7 @@ def confined(environment: Environment) -> str:
 
 
 def _in_each(person: Person, change: Callable[[Path], bool]) -> list[Path]:
-    """Change every store, and answer those that were: one that cannot be does not keep the others from it."""
+    """Change every store, and return the changed ones; a failed one does not stop the others."""
     changed, failures = [], []
     for store in _stores(person):
         try:
@@ -214,7 +214,7 @@ def _stores(person: Person) -> Iterator[Path]:
 
 
 def _entries(person: Person, store: Path) -> dict[str, str]:
-    """List what a store has, with how far it is trusted: the last word of a line."""
+    """Return the entries of a store with their trust: the last word of a line."""
     listed = person.run(store, "certutil", "-L", "-d", f"sql:{store}")
     return {name.strip(): flags for name, _, flags in (line.strip().rpartition(" ") for line in listed.splitlines())}
 
@@ -225,7 +225,7 @@ def _drop(person: Person, store: Path, names: list[str]) -> None:
 
 
 def _of_system(mark: Mark) -> list[str]:
-    """List what the machine's store has of ours; of a removal that was interrupted, the link alone is left."""
+    """Return our entries in the machine's store; an interrupted removal leaves only the link."""
     found = {*SYSTEM.glob(f"{PROJECT}-*.crt"), *SYSTEM_LINKS.glob(f"{PROJECT}-*.pem")}
     return sorted({path.stem for path in found if mark.is_ours(path.stem)})
 
@@ -239,7 +239,7 @@ def _require_root(environment: Environment, option: str) -> None:
 
 
 def _update_system(gone: list[str]) -> None:
-    """Rebuild the machine's store; only from scratch does it lose the links to what is gone."""
+    """Rebuild the machine's store from scratch: otherwise it keeps links to what is gone."""
     for name in gone:
         (SYSTEM / f"{name}.crt").unlink(missing_ok=True)
     Person(Path.home(), None).run(SYSTEM, "update-ca-certificates", *(["--fresh"] if gone else []))

@@ -1,4 +1,4 @@
-"""The last thing that `up` of a local stack shows: where the shop is, who may log in, and what to type next."""
+"""The last output of `up` of a local stack: the shop's address, who may log in, and what to type next."""
 
 from __future__ import annotations
 

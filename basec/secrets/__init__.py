@@ -1,1 +1,1 @@
-"""The stack's file: settings in clear and secrets encrypted, how they are made, and what opens them."""
+"""The stack's file: plain settings and encrypted secrets, how they are made, and what opens them."""

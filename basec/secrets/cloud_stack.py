@@ -1,7 +1,7 @@
 """What `basec init` does for staging and production: passphrase, provider tokens, keys and passwords.
 
-Nothing is touched before everything is known to be fit; then the settings file is written once, by rename. So a run
-that is refused or killed leaves the file as it was, and a repeated one makes only what is missing.
+Everything is checked first; then the settings file is written once, by rename. So a run
+that is refused or killed leaves the file unchanged, and a repeated one makes only what is missing.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ TOKENS_FILE = "--tokens-from"
 
 
 def initialise(environment: Environment, tokens_from: Path | None) -> None:
-    """Make what is missing, and say what was made and what people still have to do."""
+    """Make what is missing, and print what was made and what people still have to do."""
     name = environment.name
     stack = StackFile(environment)
     required = required_secrets(load_inventory(environment.root / "inventory.yaml"))
     missing = [secret for secret in required if secret not in stack.secret_names]
-    stack.check_passphrase()  # a lost or wrong one is told before tokens are asked for
+    stack.check_passphrase()  # a lost or wrong one is reported before asking for tokens
     tokens = _tokens([secret for secret in missing if secret in TOKENS], tokens_from)
     made = stack.make_missing(missing)
     if made_file := passphrase_file.make(environment):
@@ -88,16 +88,16 @@ def _problem(token: Token, message: str, hint: str) -> Problem:
 
 
 def _ask(token: Token) -> str:
-    """Let a person type a token, without showing it; a program is not waited for."""
+    """Let a person type a token, without showing it; without a terminal do not wait."""
     return getpass.getpass(f"{token.variable} ({token.where}): ").strip() if sys.stdin.isatty() else ""
 
 
 def _read_tokens(source: Path) -> Mapping[str, str]:
-    """Read lines `NAME=VALUE`; comments and empty lines are skipped."""
+    """Read lines `NAME=VALUE`; skip comments and empty lines."""
     try:
         text = sys.stdin.read() if str(source) == "-" else source.read_text()
     except OSError as error:
-        raise UsageError(f"basec: {TOKENS_FILE}: {source}: {error.strerror}", "mend the path") from None
+        raise UsageError(f"basec: {TOKENS_FILE}: {source}: {error.strerror}", "correct the path") from None
     known = {token.variable for token in TOKENS.values()}
     values: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -106,8 +106,8 @@ def _read_tokens(source: Path) -> Mapping[str, str]:
             continue
         if not equals or name not in known:  # the line itself may be a token, and is not shown
             raise UsageError(
-                f"basec: {TOKENS_FILE}: {source}: line {number} is none of {', '.join(sorted(known))}",
-                "write one NAME=TOKEN a line",
+                f"basec: {TOKENS_FILE}: {source}: line {number} sets none of {', '.join(sorted(known))}",
+                "write one NAME=TOKEN per line",
             )
         values[name] = value.strip().strip("'\"")
     return values

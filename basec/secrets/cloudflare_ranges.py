@@ -24,19 +24,19 @@ PUBLISHED = "https://www.cloudflare.com/ips-v4"
 """One range a line. Source: https://www.cloudflare.com/ips/"""
 TIMEOUT_S = 15
 MAX_BYTES = 16_384
-"""The list has some 250 bytes; what is longer is a page that says something else."""
+"""The list has some 250 bytes; a longer answer is some other page."""
 MAX_LINE = 40
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranges:
-    """A list and its day."""
+    """A list and its date."""
 
     networks: tuple[str, ...]
     day: datetime.date
 
     def age(self, today: datetime.date) -> int:
-        """Give the days since it was copied."""
+        """Return its age in days."""
         return (today - self.day).days
 
 
@@ -58,7 +58,7 @@ class RangesChange:
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Follow nothing: the list decides who reaches the edge, so it comes from its own place or not at all."""
+        """Follow no redirect: the list decides who reaches the edge, so it comes from its own address or not at all."""
 
 
 def read(environment: Environment) -> Ranges:
@@ -68,7 +68,7 @@ def read(environment: Environment) -> Ranges:
 
 
 def refresh(environment: Environment, today: datetime.date, url: str = PUBLISHED) -> RangesChange:
-    """Put the published list and its day into the stack's file. Raises BasecommerceError, with nothing changed."""
+    """Put the published list and its date into the stack's file. Raises BasecommerceError, with nothing changed."""
     if environment.is_local:
         raise UsageError(
             f"basec: cloudflare ranges: {environment.name}: a local stack has the address of its stand-in, not a list",
@@ -95,11 +95,11 @@ def fetch(url: str) -> list[str]:
             body: bytes = answer.read(MAX_BYTES + 1)
     except urllib.error.HTTPError as error:
         with error:
-            raise _unavailable(url, f"answers {error.code} {error.reason}") from None
+            raise _unavailable(url, f"returned {error.code} {error.reason}") from None
     except (OSError, http.client.HTTPException) as error:
         raise _unavailable(url, str(getattr(error, "reason", "") or error or type(error).__name__)) from None
     if len(body) > MAX_BYTES:
-        raise _unavailable(url, f"answers more than {MAX_BYTES} bytes, which is no list of ranges")
+        raise _unavailable(url, f"returned more than {MAX_BYTES} bytes, which is not a list of ranges")
     return [line.strip()[:MAX_LINE] for line in body.decode("utf-8", "replace").splitlines() if line.strip()]
 
 
@@ -113,7 +113,7 @@ def _settings(environment: Environment) -> Any:
 
 
 def _fit(url: str, lines: Sequence[str], settings: Any) -> tuple[str, ...]:
-    """Check published lines by the rule of the settings. Raises ConfigurationError, which names the address."""
+    """Check published lines by the rule of the settings. Raises ConfigurationError with the address."""
     checked = check_model(url, {**settings["cloudflare"], "ranges": list(lines)}, CloudflareSettings)
     return _ranges(checked).networks
 

@@ -1,6 +1,6 @@
-"""Make what TLS between Cloudflare and the edge needs: the edge's key and request, and Cloudflare's client certificate.
+"""Build what TLS between Cloudflare and the edge needs: the edge's key and request, Cloudflare's client certificate.
 
-Made once and kept as secrets, since a program that is run again and again must ask for the same certificate each time.
+Built once and kept as secrets, since a program that runs repeatedly must request the same certificate each time.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from topology.tls import ORIGIN_CSR, ORIGIN_KEY, PULL_CERTIFICATE, PULL_KEY, ori
 VALID_DAYS = 5475
 """As long as Cloudflare's longest origin certificate: the two have to be replaced together."""
 RSA_BITS = 2048
-"""Cloudflare's own example for client certificates is RSA, and says nothing of curves.
+"""Cloudflare's own example for client certificates is RSA, and does not mention curves.
 Source: https://developers.cloudflare.com/ssl/origin-configuration/authenticated-origin-pull/set-up/"""
 
 
 def fill(missing: Collection[str], read: Callable[[str], str], domain: str) -> dict[str, str]:
-    """Make the missing ones of the four TLS secrets by name, and those that would not fit a new one any more.
+    """Build the missing ones of the four TLS secrets by name, and those that no longer fit a new one.
 
-    `read` gives the value of one that is there: a request can be made anew for a key that is kept.
+    `read` returns the value of an existing one: a new request can be made for a kept key.
     """
     made: dict[str, str] = {}
     if ORIGIN_KEY in missing:
@@ -45,24 +45,24 @@ def fill(missing: Collection[str], read: Callable[[str], str], domain: str) -> d
 
 
 def new_origin_key() -> str:
-    """Make the edge's TLS key: P-256, in PEM, unencrypted."""
+    """Build the edge's TLS key: P-256, in PEM, unencrypted."""
     return _key_text(ec.generate_private_key(ec.SECP256R1()))
 
 
 def origin_csr(private_key: str, domain: str) -> str:
-    """Ask for a certificate of `domain` and `*.domain` in PEM. Raises ValueError or TypeError for an unfit key."""
+    """Request a certificate of `domain` and `*.domain`, in PEM. Raises ValueError or TypeError for an unfit key."""
     key = load_pem_private_key(private_key.encode(), password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise TypeError("the origin's key is not one of an elliptic curve")
+        raise TypeError("the origin's key is not an elliptic curve key")
     names = x509.SubjectAlternativeName([x509.DNSName(name) for name in origin_names(domain)])
     builder = x509.CertificateSigningRequestBuilder().subject_name(_name(domain)).add_extension(names, critical=False)
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
 def new_client_certificate(domain: str) -> tuple[str, str]:
-    """Make the certificate by which Cloudflare proves itself to the edge: chain (leaf, then authority) and leaf's key.
+    """Build the certificate by which Cloudflare proves itself to the edge: chain (leaf, then authority) and leaf's key.
 
-    The authority's key is thrown away: nobody can sign a second client for an edge that pins it.
+    The authority's key is not kept: nobody can sign a second client for an edge that pins it.
     """
     authority_key, leaf_key = (rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS) for _ in range(2))
     issuer = _name(f"basecommerce origin pulls of {domain}")
@@ -98,7 +98,7 @@ def _certificate(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))  # a clock that is behind
+        .not_valid_before(now - datetime.timedelta(hours=1))  # for a clock that is behind
         .not_valid_after(now + datetime.timedelta(days=VALID_DAYS))
         .add_extension(x509.BasicConstraints(ca=authority, path_length=0 if authority else None), critical=True)
         .add_extension(usage, critical=True)

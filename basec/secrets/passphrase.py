@@ -5,7 +5,7 @@ every user of the machine can read them, and nine `config set` calls derive the 
 either.
 
 The format is AES-256-GCM under PBKDF2-SHA256 with a million rounds; each text is `v1:<base64 nonce>:<base64 text>`; the
-file's `encryptionsalt` is `v1:<base64 salt>:<"pulumi" encrypted>`, by which a wrong passphrase is noticed.
+file's `encryptionsalt` is `v1:<base64 salt>:<"pulumi" encrypted>`, which shows a wrong passphrase.
 Source: https://github.com/pulumi/pulumi/blob/v3.259.0/sdk/go/common/resource/config/crypt.go
 """
 
@@ -70,7 +70,7 @@ class Crypter:
         return f"v1:{base64.b64encode(nonce).decode()}:{base64.b64encode(sealed).decode()}"
 
     def decrypt(self, text: str) -> str:
-        """Raises WrongPassphraseError when the text was sealed under another passphrase, or is damaged."""
+        """Decrypt a text. Raises WrongPassphraseError if it was encrypted with another passphrase, or is damaged."""
         version, nonce, sealed = text.split(":")
         if version != "v1":
             raise ValueError(f"secret: unknown version {version!r}")

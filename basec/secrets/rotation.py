@@ -1,8 +1,8 @@
-"""New values for secrets that are in use: which values `up` brings, one step after the other.
+"""New values for secrets in use: which values `up` deploys, one step after the other.
 
-A step is a set of values that goes out by one `up`. Most secrets need one: PostgreSQL keeps the old login until every
+A step is a set of values that one `up` deploys. Most secrets need one: PostgreSQL keeps the old login until every
 tier has the new one (topology/logins.py), and within a tier a failed release goes back with all that it had. What both
-Cloudflare and the edge hold needs three. Each rotation may be begun anew at any time: it starts from what is set.
+Cloudflare and the edge hold needs three. Each rotation may be restarted at any time: it begins with what is set.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ NOTES = {
     PULL_CERTIFICATE: "three times `up`: the edge learns the new authority, Cloudflare shows the new certificate, the "
     "edge forgets the old authority",
 }
-"""What a person should know before, by name."""
+"""What the operator should know before, by name."""
 BY_HAND = (DEMO_PASSWORD, LOGIN_KEY, HOST_KEY, DIGITALOCEAN_TOKEN, CLOUDFLARE_TOKEN)
-"""How secrets begin that need a person; docs/runbooks/rotate-secrets.md has a line for each."""
+"""Prefixes of secrets that need a person; docs/runbooks/rotate-secrets.md has a line for each."""
 
 
 def known(environment: Environment) -> tuple[str, ...]:
-    """Name what can be rotated, by the applications of the inventory. Raises ConfigurationError."""
+    """Return what can be rotated, by the applications of the inventory. Raises ConfigurationError."""
     names = required_secrets(load_inventory(environment.root / "inventory.yaml"))
     return (*filter(is_password, names), ORIGIN_KEY, PULL_CERTIFICATE)
 
@@ -45,18 +45,18 @@ def check(environment: Environment, names: Sequence[str]) -> None:
     for name in names:
         partner = {ORIGIN_CSR: ORIGIN_KEY, PULL_KEY: PULL_CERTIFICATE}.get(name)
         if partner is not None:
-            raise UsageError(f"basec: {name}: goes with {partner}", command.format(partner))
+            raise UsageError(f"basec: {name}: is rotated together with {partner}", command.format(partner))
         if name in known(environment):
             continue
         if name.startswith(BY_HAND):
-            raise UsageError(f"basec: {name}: no command can rotate it", "docs/runbooks/rotate-secrets.md says how")
+            raise UsageError(f"basec: {name}: no command can rotate it", "docs/runbooks/rotate-secrets.md explains how")
         raise UsageError(
-            f"basec: {name!r} is no secret of a stack", f"basec secrets list --env {environment.name} names them"
+            f"basec: {name!r} is not a secret of a stack", f"basec secrets list --env {environment.name} lists them"
         )
 
 
 def steps(stack: StackFile, names: Sequence[str]) -> Iterator[Step]:
-    """Yield the steps; each is made when the one before has gone out, and read from the file as it is then."""
+    """Yield the steps; each is made after the previous one was deployed, and reads the file as it is then."""
     first: Step = {name: generate(name) for name in names if is_password(name)}
     domain = stack.domain or ""
     if ORIGIN_KEY in names:
@@ -74,7 +74,7 @@ def steps(stack: StackFile, names: Sequence[str]) -> Iterator[Step]:
 
 
 def rotate(stack: StackFile, names: Sequence[str], bring: Callable[[int], None]) -> None:
-    """Write each step's values into the stack's file and have them brought out; `bring` gets the step's number."""
+    """Write each step's values into the stack's file and deploy them; `bring` gets the step's number."""
     for number, step in enumerate(steps(stack, names), start=1):
         stack.add_secrets(step)
         bring(number)

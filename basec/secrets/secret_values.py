@@ -1,4 +1,4 @@
-"""How each secret is made: ONE table of names and generators, for local and cloud stacks alike.
+"""How each secret is made: ONE table of names and generators, for local and cloud stacks.
 
 A new secret is a key in `topology/settings.py`, a line here unless it is a password, and its use in
 `topology/secrets.py`.
@@ -19,23 +19,23 @@ from topology.names import CLOUDFLARE_TOKEN, DEMO_PASSWORD, DIGITALOCEAN_TOKEN, 
 from topology.settings import TLS_KEYS, is_password
 
 PASSWORD_BYTES = 24
-"""192 bits; `token_urlsafe` gives letters, digits, `-` and `_`, the only ones that migrations take (contract 3.1)."""
+"""192 bits; `token_urlsafe` returns letters, digits, `-` and `_`, the only ones that migrations take (contract 3.1)."""
 FAKE_TOKENS = {
     DIGITALOCEAN_TOKEN: "dop_v1_fake-token-of-a-local-cloud",
     CLOUDFLARE_TOKEN: "fake-token-of-a-local-cloud-000000000000",
 }
-"""Obvious fakes: should a real provider ever be found, it could not reach an account."""
+"""Obvious fakes: a real provider could not reach an account with them."""
 
 
 def new_password() -> str:
-    """Make a password that starts with a letter or digit: with `-` in front, a pasted one reads as an option."""
+    """Build a random password that starts with a letter or digit: with a `-` first, a pasted one reads as an option."""
     while not (password := secrets.token_urlsafe(PASSWORD_BYTES))[0].isalnum():
         pass
     return password
 
 
 def new_ed25519_key() -> str:
-    """Make an SSH key pair; the text is its unencrypted private half, which goes into encrypted settings only."""
+    """Build an SSH key pair; the string is its unencrypted private half, for encrypted settings only."""
     return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
 
 
@@ -47,17 +47,17 @@ GENERATORS: Mapping[str, Callable[[], str]] = {
 
 
 def generate(name: str) -> str:
-    """Make a new value. Raises KeyError for what only a provider can give out."""
+    """Build a new value. Raises KeyError for a secret that only a provider can issue."""
     if name.startswith(HOST_KEY):
         return new_ed25519_key()
     return new_password() if is_password(name) else GENERATORS[name]()
 
 
 def make_missing(names: Collection[str], domain: str | None, read: Callable[[str], str]) -> dict[str, str]:
-    """Make values for all those names that no provider gives out.
+    """Build values for all those names that no provider issues.
 
-    Those of TLS are made for `domain`, to fit those that are there (`read` gives them by name); without a domain there
-    are none, and the check of the settings says so.
+    Those of TLS are made for `domain`, to fit existing ones (`read` returns them by name); without a domain there
+    are none, and the check of the settings reports it.
     """
     made = {name: generate(name) for name in names if name not in TOKENS and name not in TLS_KEYS}
     if domain is None or not set(names) & set(TLS_KEYS):
@@ -67,7 +67,7 @@ def make_missing(names: Collection[str], domain: str | None, read: Callable[[str
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """A secret that a provider gives out: the variable that brings it, and what it looks like."""
+    """A secret that a provider issues: the variable that carries it, and its format."""
 
     variable: str
     shape: re.Pattern[str]

@@ -1,4 +1,4 @@
-"""One `Pulumi.<env>.yaml`: settings in clear, secrets encrypted."""
+"""One `Pulumi.<env>.yaml`: plain settings, encrypted secrets."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from topology.files import dump_yaml, read_yaml
 from topology.names import MADE_KEY, PROJECT, SALT_KEY, SETTINGS_KEY
 
 MARK_LENGTH = 8
-"""Of the note in `MADE_KEY` on which value is meant: one set by other means has no date, rather than a wrong one."""
+"""Of the mark in `MADE_KEY` for its value: a value set by other means has no date, rather than a wrong one."""
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping as strictly as all our files. Raises ConfigurationError."""
+    """Return a YAML mapping, read as strictly as all our files. Raises ConfigurationError."""
     document = read_yaml(path)
     if not isinstance(document, dict):
-        text = f"holds a {type(document).__name__}, wanted a mapping"
+        text = f"expected a mapping, got a {type(document).__name__}"
         raise ConfigurationError([Problem(file=path.name, path="", message=text, hint="see Pulumi.local.yaml")])
     return document
 
@@ -62,7 +62,7 @@ class StackFile:
 
     @property
     def domain(self) -> str | None:
-        """The domain in the settings, unchecked; None where there is no text."""
+        """The domain in the settings, unchecked; None if it is not a string."""
         domain = self.settings.get("domain") if isinstance(self.settings, Mapping) else None
         return domain if isinstance(domain, str) else None
 
@@ -80,11 +80,11 @@ class StackFile:
         return self.crypter.decrypt(str(value["secure"]))
 
     def make_missing(self, names: Collection[str]) -> dict[str, str]:
-        """Make values for those secrets of this stack that no provider gives out; the file is left alone."""
+        """Build values for those secrets of this stack that no provider issues; the file is not changed."""
         return make_missing(names, self.domain, lambda name: self.secret(full_key(name)))
 
     def add_secrets(self, values: Mapping[str, str]) -> None:
-        """Encrypt secrets into the file, by names as in `secret_names`; all else in it stays as it is.
+        """Encrypt secrets into the file, by names as in `secret_names`; everything else in it stays.
 
         Written at once and by rename: a killed run leaves the file without any of them. Raises ConfigurationError.
         """
@@ -105,7 +105,7 @@ class StackFile:
         self.document = read_mapping(self.environment.stack_file)
 
     def made(self) -> dict[str, datetime.date]:
-        """Tell when `init` made secrets, by name; others are left out. Needs no passphrase."""
+        """Return the dates of secrets that `init` made, by name; others are left out. Needs no passphrase."""
         noted = self.config.get(MADE_KEY)
         days: dict[str, datetime.date] = {}
         for key, note in (noted if isinstance(noted, Mapping) else {}).items():
@@ -118,14 +118,14 @@ class StackFile:
 
     @property
     def crypter(self) -> Crypter:
-        """Open the file with the environment's passphrase, once: that takes a second. Raises ConfigurationError."""
-        with self._opening:  # also asked for by threads
+        """The file's secrets, opened once with the passphrase: that takes a second. Raises ConfigurationError."""
+        with self._opening:  # threads ask for it too
             if self._crypter is None:
                 self._crypter = self._open()
             return self._crypter
 
     def check_passphrase(self) -> None:
-        """Raises ConfigurationError when the file has secrets and the passphrase is lost or another one."""
+        """Check the passphrase. Raises ConfigurationError if the file has secrets and it is lost or wrong."""
         if self.document.get(SALT_KEY):
             self._crypter = self._open()
 
@@ -148,7 +148,7 @@ class StackFile:
         )
 
     def put_settings(self, settings: object) -> None:
-        """Put settings in place of those of a rendered file, and write it; all else in it stays."""
+        """Replace the settings of a rendered file, and write it; everything else in it stays."""
         others = {key: value for key, value in self.config.items() if key != SETTINGS_KEY}
         self.document["config"] = {SETTINGS_KEY: settings, **others}
         self.write()
@@ -159,11 +159,11 @@ class StackFile:
 
 
 def full_key(name: str) -> str:
-    """Give the key in the stack's file, e.g. `basecommerce:token_key` for `token_key`."""
+    """Return the key in the stack's file, e.g. `basecommerce:token_key` for `token_key`."""
     return name if ":" in name else f"{PROJECT}:{name}"
 
 
 def _mark(sealed: str) -> str:
-    """Give the start of a sealed text's nonce, which is new with every value: `v1:<nonce>:<text>`."""
+    """Return the start of a sealed text's nonce, which is new with every value: `v1:<nonce>:<text>`."""
     nonce = sealed.partition(":")[2]
     return re.sub(r"[^A-Za-z0-9]", "", nonce.partition(":")[0])[:MARK_LENGTH]

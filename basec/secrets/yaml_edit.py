@@ -1,7 +1,7 @@
 """Edit a YAML file that people wrote: comments, order, quotes and blank lines of everything else stay as they are.
 
-ruamel.yaml keeps a comment with the value ABOVE it. What is added below that value, or takes its place, would part the
-two: so the lines below a value are moved along here. docs/adr/0015 says why this library.
+ruamel.yaml keeps a comment with the value ABOVE it. A value added below, or in its place, would separate the
+two: so the lines below a value are moved along here. docs/adr/0015 explains the choice of this library.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from topology.files import NO_FOLD, parse_yaml
 
 
 class _NoTableError(Exception):
-    """Keys would be added to something else than a block of `key: value` lines: its path and its line."""
+    """Keys would be added to something other than a block of `key: value` lines: its path and its line."""
 
 
 def edit_yaml(path: Path, change: Callable[[CommentedMap], None]) -> None:
@@ -36,7 +36,7 @@ def edit_yaml(path: Path, change: Callable[[CommentedMap], None]) -> None:
 
 def edited(file: str, text: str, change: Callable[[CommentedMap], None]) -> str:
     """Return the changed text; `file` is its name in messages. Raises ConfigurationError."""
-    parse_yaml(file, text)  # its messages are ours, and it refuses what two readers take differently
+    parse_yaml(file, text)  # its messages are ours, and it refuses what two parsers read differently
     library = YAML()
     library.preserve_quotes = True
     library.width = NO_FOLD
@@ -51,14 +51,14 @@ def edited(file: str, text: str, change: Callable[[CommentedMap], None]) -> str:
         change(document)
     except _NoTableError as error:
         path, line = error.args
-        raise _refused(file, line, "is no table with one `key: value` a line", path) from None
+        raise _refused(file, line, "is not a mapping with one `key: value` per line", path) from None
     library.dump(document, changed := StringIO())
     parse_yaml(file, changed.getvalue())
     return changed.getvalue()
 
 
 def put(table: CommentedMap, path: Sequence[str], value: str | Mapping[str, str]) -> None:
-    """Set the value at a path, e.g. `["config", "basecommerce:token_key"]`; tables on the way to it are made."""
+    """Set the value at a path, e.g. `["config", "basecommerce:token_key"]`; missing mappings are created."""
     new: Any = CommentedMap(value) if isinstance(value, Mapping) else value
     *parents, key = path
     for depth, name in enumerate(parents):
@@ -73,7 +73,7 @@ def put(table: CommentedMap, path: Sequence[str], value: str | Mapping[str, str]
         table = found
     old = table.get(key)
     if isinstance(old, CommentedMap) and isinstance(new, CommentedMap) and set(old) == set(new):
-        old.update(new)  # in its place, so that a comment inside stays
+        old.update(new)  # in place, so that a comment inside stays
         return
     below = _take_below(table, key if key in table else next(reversed(table))) if table else ""
     table[key] = new
@@ -81,7 +81,7 @@ def put(table: CommentedMap, path: Sequence[str], value: str | Mapping[str, str]
 
 
 def replace_items(items: CommentedSeq, wanted: Collection[str]) -> None:
-    """Remove the items that are not wanted and append the missing ones; the others stay in their lines."""
+    """Remove the items that are not in `wanted` and append the missing ones; the others stay on their lines."""
     below = _take_below(items, len(items) - 1)
     items.extend([item for item in wanted if item not in items])
     _put_below(items, len(items) - 1, below)
@@ -95,7 +95,7 @@ def replace_items(items: CommentedSeq, wanted: Collection[str]) -> None:
 
 
 def _place(node: Any, key: Any) -> tuple[list[CommentToken | None], int]:
-    """Return where the library keeps what stands behind the last value of `node[key]`, and below it."""
+    """Return where the library keeps the comments after and below the last value of `node[key]`."""
     child = node[key]
     while isinstance(child, CommentedMap | CommentedSeq) and child and not child.fa.flow_style():
         node, key = child, len(child) - 1 if isinstance(child, CommentedSeq) else next(reversed(child))
@@ -104,7 +104,7 @@ def _place(node: Any, key: Any) -> tuple[list[CommentToken | None], int]:
 
 
 def _take_below(node: Any, key: Any) -> str:
-    """Remove the comments and blank lines below a value, and return them; what stands behind it stays."""
+    """Remove the comments and blank lines below a value, and return them; a comment on its line stays."""
     tokens, slot = _place(node, key)
     if (token := tokens[slot]) is None:
         return ""
@@ -130,7 +130,7 @@ def _comments(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _refused(file: str, line: int, message: str, path: str = "") -> ConfigurationError:
-    hint = "write one `key: value` a line, as in Pulumi.production.yaml, and comments above or behind it"
+    hint = "write one `key: value` per line, as in Pulumi.production.yaml, and comments above or behind it"
     return ConfigurationError(
         [Problem(file=file, path=path, message=f"cannot be edited: line {line}: {message}", hint=hint)]
     )

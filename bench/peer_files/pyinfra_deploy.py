@@ -1,4 +1,4 @@
-"""The part of a no-op `up` that pyinfra can tell about a host: packages, services, the tier's files.
+"""The part of a no-op `up` that pyinfra can check on a host: packages, services, the tier's files.
 
 It does less than `basec up`: no cloud, no DNS, no firewall rules, no secrets, no health.
 """

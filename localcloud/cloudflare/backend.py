@@ -1,4 +1,4 @@
-"""What Cloudflare's resource types ask of the cloud behind them: records in dry mode, a proxy in real mode."""
+"""The back-end of Cloudflare's resource types: records in dry mode, a proxy in real mode."""
 
 from __future__ import annotations
 
@@ -30,4 +30,4 @@ class Backend:
 
     records: Records
     documents: Documents
-    """How zones speak TLS, and certificates."""
+    """TLS settings of zones, and certificates."""

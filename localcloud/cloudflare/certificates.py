@@ -1,9 +1,9 @@
 """The two certificate authorities of one local cloud, and what they sign.
 
-`origin` stands for Cloudflare's Origin CA: it signs what nobody but the stand-in trusts. `public` stands for the CAs
+`origin` stands for Cloudflare's Origin CA: it signs what only the stand-in trusts. `public` stands for the CAs
 that browsers trust: it signs the visitors' certificate, and a person may trust its file `<state>/ca/public.pem`. It is
-believed for `localhost` and names below it alone, so whoever gets its key can forge no other site.
-Both are made on first use and go with the cloud. Keys are readable by their owner only.
+valid only for `localhost` and names below it, so a stolen key cannot forge another site.
+Both are created on first use and removed with the cloud. Keys are readable by their owner only.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ _CONSTRAINTS = {
     ORIGIN: None,
     PUBLIC: x509.NameConstraints(
         permitted_subtrees=[x509.DNSName("localhost")],
-        # A constraint binds names of its own kind only: without these, addresses would be free.
+        # A constraint limits names of its own kind only: without these, any address would be allowed.
         excluded_subtrees=[x509.IPAddress(IPv4Network("0.0.0.0/0")), x509.IPAddress(IPv6Network("::/0"))],
     ),
 }
-"""What an authority's certificates may be for. Source: RFC 5280, section 4.2.1.10."""
+"""The names that an authority may sign for. Source: RFC 5280, section 4.2.1.10."""
 _CLOCK_SKEW = timedelta(minutes=5)
 
 
@@ -62,18 +62,18 @@ class Authority:
 
 
 def authority_file(config: CloudConfig, name: str) -> Path:
-    """Name the file of an authority's certificate, which holds no secret."""
+    """Return the file of an authority's certificate, which is not secret."""
     return config.state.absolute() / FOLDER / f"{name}.pem"
 
 
 def authority(config: CloudConfig, name: str) -> Authority:
-    """Open an authority of the cloud, `origin` or `public`; made when it is not there, or has other constraints."""
+    """Open an authority of the cloud, `origin` or `public`; created if it is missing, or has other constraints."""
     path = authority_file(config, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _lock(path.parent / "lock"):
         key_path = path.with_suffix(".key")
         if path.exists() and key_path.exists():
-            hint = f"basec down --env {config.name}, then up: all certificates of this cloud are then made anew"
+            hint = f"basec down --env {config.name}, then up: all certificates of this cloud are then new"
             try:
                 key = load_pem_private_key(key_path.read_bytes(), None)
                 kept = x509.load_pem_x509_certificate(path.read_bytes())
@@ -90,7 +90,7 @@ def authority(config: CloudConfig, name: str) -> Authority:
 
 
 def sign_request(config: CloudConfig, request_pem: str, names: Sequence[str], days: int) -> x509.Certificate:
-    """Sign an origin's request, as the Origin CA does: for these names, whatever names the request has.
+    """Sign an origin's request, as the Origin CA does: for the given names, whatever names the request has.
 
     Raises ValueError when the request cannot be read or was not signed by its own key.
     """
@@ -101,7 +101,7 @@ def sign_request(config: CloudConfig, request_pem: str, names: Sequence[str], da
 
 
 def visitors_bundle(config: CloudConfig, names: Sequence[str]) -> str:
-    """Answer certificate and key for visitors' TLS, in one text; the kept ones while they have these names and life."""
+    """Return certificate and key for visitors' TLS, in one string; kept while names and dates fit."""
     issuer = authority(config, PUBLIC)
     path = config.state.absolute() / FOLDER / "visitors.pem"
     if path.exists() and _still_good(kept := path.read_text(errors="replace"), issuer, names):
@@ -119,17 +119,17 @@ def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
 
 
 def pem(certificate: x509.Certificate) -> str:
-    """Write a certificate as text."""
+    """Return a certificate as text."""
     return certificate.public_bytes(Encoding.PEM).decode()
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey) -> str:
-    """Write a key as text, not encrypted."""
+    """Return a key as text, not encrypted."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def write_owned(path: Path, text: str, *, mode: int = 0o600, owner: int | None = None) -> None:
-    """Write a file that was never readable by more than it should be, by rename."""
+    """Write a file by rename, so that it never has wider permissions."""
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
@@ -144,7 +144,7 @@ def _still_good(bundle: str, issuer: Authority, names: Sequence[str]) -> bool:
     try:
         certificate = x509.load_pem_x509_certificate(bundle.encode())
         load_pem_private_key(bundle.encode(), None)
-    except (ValueError, TypeError):  # damaged, so it is made anew
+    except (ValueError, TypeError):  # damaged, so it is built again
         return False
     left = certificate.not_valid_after_utc - datetime.now(UTC)
     return (
@@ -155,7 +155,7 @@ def _still_good(bundle: str, issuer: Authority, names: Sequence[str]) -> bool:
 
 
 def _is_signed_by(certificate: x509.Certificate, issuer: Authority) -> bool:
-    """Compare keys, not names: an authority that was made anew has the name of the one before."""
+    """Compare keys, not names: a new authority has the name of the old one."""
     try:
         certificate.verify_directly_issued_by(issuer.certificate)
     except (InvalidSignature, ValueError, TypeError):
@@ -233,7 +233,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Two plugins at once would make two authorities."""
+    """Hold the lock: two plugins at once would create two authorities."""
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

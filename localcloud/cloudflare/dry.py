@@ -15,12 +15,12 @@ RECORD = "record"
 
 
 def backend(config: CloudConfig) -> Backend:
-    """Join the parts."""
+    """Build the back-end."""
     return Backend(records=Records(config), documents=Documents(config))
 
 
 class Records:
-    """DNS records that nothing answers by."""
+    """DNS records that nothing serves."""
 
     def __init__(self, config: CloudConfig) -> None:
         self._config = config

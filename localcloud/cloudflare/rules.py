@@ -1,4 +1,4 @@
-"""What Cloudflare accepts, and the words with which its API refuses the rest."""
+"""What Cloudflare accepts, and its API's messages for the rest."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
 
 
 def check_zone(value: Value) -> str | None:
-    """Judge a zone id."""
+    """Check a zone id."""
     return _check_zone(value, f"/zones/{value}")
 
 
 def check_zone_of_record(value: Value) -> str | None:
-    """Judge the zone id of a record."""
+    """Check the zone id of a record."""
     return _check_zone(value, f"/zones/{value}/dns_records")
 
 
@@ -43,7 +43,7 @@ def _check_zone(value: Value, route: str) -> str | None:
 
 
 def check_name(value: Value) -> str | None:
-    """Judge a record's name. A short name would come back as a full one, and differ at each refresh."""
+    """Check a record's name. A short name would come back as a full one, and differ at each refresh."""
     label = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?"
     name = str(value)
     if len(name) <= NAME_LENGTH_MAX and re.fullmatch(rf"(\*\.)?({label}\.)*{label}", name):
@@ -54,7 +54,7 @@ def check_name(value: Value) -> str | None:
 
 
 def check_content(value: Value) -> str | None:
-    """Judge the address of an A record."""
+    """Check the address of an A record."""
     try:
         IPv4Address(str(value))
     except AddressValueError:
@@ -63,14 +63,14 @@ def check_content(value: Value) -> str | None:
 
 
 def check_ttl(value: Value) -> str | None:
-    """Judge a time to live in seconds."""
+    """Check a time to live in seconds."""
     if value == AUTOMATIC_TTL or (isinstance(value, int) and TTL_MIN_S <= value <= TTL_MAX_S):
         return None
     return f"TTL must be between {TTL_MIN_S} and {TTL_MAX_S} seconds, or 1 for Automatic. (9021): {value!r}"
 
 
 def check_hostname(value: Value) -> str | None:
-    """Judge a name of an origin certificate; `localhost`, which is no zone of Cloudflare's, stands for one."""
+    """Check a name of an origin certificate; `localhost`, which cannot be a zone of Cloudflare's, is accepted."""
     label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
     if isinstance(value, str) and re.fullmatch(rf"(\*\.)?(localhost|({label}\.)+{label})", value):
         return None
@@ -78,7 +78,7 @@ def check_hostname(value: Value) -> str | None:
 
 
 def check_validity(value: Value) -> str | None:
-    """Judge a number of days."""
+    """Check a number of days."""
     if value in VALIDITY_DAYS:
         return None
     wanted = " ".join(f'"{days}.000000"' for days in VALIDITY_DAYS)
@@ -86,7 +86,7 @@ def check_validity(value: Value) -> str | None:
 
 
 def check_request(value: Value) -> str | None:
-    """Judge a certificate signing request."""
+    """Check a certificate signing request."""
     from cryptography import x509  # noqa: PLC0415 - most operations need no certificate
 
     try:
@@ -97,7 +97,7 @@ def check_request(value: Value) -> str | None:
 
 
 def check_certificate(value: Value) -> str | None:
-    """Judge a certificate that is uploaded. It is public, but may be pasted wrongly: its text is not repeated."""
+    """Check a certificate that is uploaded. It is public, but somebody may paste a key: its text is not repeated."""
     try:
         certificate(str(value))
     except ValueError:
@@ -106,7 +106,7 @@ def check_certificate(value: Value) -> str | None:
 
 
 def check_private_key(value: Value) -> str | None:
-    """Judge a key that is uploaded: its text is not repeated."""
+    """Check a key that is uploaded: its text is not repeated."""
     return None if "PRIVATE KEY-----" in str(value) else "Failed to parse the private key: it is not one in PEM"
 
 
@@ -118,7 +118,7 @@ def certificate(pem: str) -> x509.Certificate:
 
 
 def belong(certificate_pem: str, key_pem: str) -> bool:
-    """Say whether key and certificate are a pair."""
+    """Return whether key and certificate are a pair."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - most operations need no certificate
 
     form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo

@@ -1,4 +1,4 @@
-"""How a zone speaks TLS: its settings and its client certificate for origins, read from the cloud's documents."""
+"""A zone's TLS: its settings and its client certificate for origins, read from the cloud's documents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ORIGIN_PULLS_CERTIFICATE = "origin_pulls_certificate"
 KINDS = (ZONE_SETTING, ORIGIN_PULLS_SETTING, ORIGIN_PULLS_CERTIFICATE)
 """Kinds of documents that change what the stand-in does."""
 DEFAULTS = {"ssl": "flexible", "always_use_https": "off", "min_tls_version": "1.0"}
-"""Of a zone where nobody set anything."""
+"""Defaults of a zone."""
 TLS_VERSIONS = ("1.0", "1.1", "1.2", "1.3")
 
 
@@ -25,26 +25,26 @@ class Zone:
     """One zone's TLS."""
 
     strict: bool = False
-    """Visitors by https are passed on by https, to an origin that is verified; else all goes by plain HTTP."""
+    """Whether https requests go to a verified origin by https; otherwise all go by plain HTTP."""
     always_use_https: bool = False
     min_tls_version: str = DEFAULTS["min_tls_version"]
     client_bundle: str = ""
-    """Certificate and key, in PEM, that origins are shown; empty: none."""
+    """Certificate and key, in PEM, to show to origins; empty: none."""
 
     @property
     def protocols(self) -> str:
-        """Name nginx's protocols for visitors. Each version is `TLSv1.x`, but the first is `TLSv1`."""
+        """Return nginx's protocols for visitors. Each version is `TLSv1.x`, but the first is `TLSv1`."""
         allowed = TLS_VERSIONS[TLS_VERSIONS.index(self.min_tls_version) :]
         return " ".join(f"TLSv{version.removesuffix('.0')}" for version in allowed)
 
 
 def read_zones(state: Path) -> dict[str, Zone]:
-    """Read what is set, by zone id; a zone where nothing is set is not there. Raises CloudError."""
+    """Return the settings by zone id; a zone without settings is left out. Raises CloudError."""
     settings: dict[str, dict[str, str]] = {}
     for document in _documents(state, ZONE_SETTING):
         settings.setdefault(document["zoneId"], {})[document["settingId"]] = document["value"]
     shown = {d["zoneId"] for d in _documents(state, ORIGIN_PULLS_SETTING) if d["enabled"]}
-    # The last one that was uploaded is the one that is used.
+    # The last uploaded one is used.
     uploaded = sorted(_documents(state, ORIGIN_PULLS_CERTIFICATE), key=lambda document: str(document["uploadedOn"]))
     bundles = {d["zoneId"]: f"{d['certificate'].strip()}\n{d['privateKey'].strip()}\n" for d in uploaded}
     zones: dict[str, Zone] = {}
@@ -64,4 +64,4 @@ def _documents(state: Path, kind: str) -> Iterator[dict[str, Any]]:
         try:
             yield dict(json.loads(path.read_bytes())["document"].items())
         except NO_DOCUMENT as error:
-            raise damaged(path, error, "remove it, then basec up --refresh makes it anew") from None
+            raise damaged(path, error, "remove it, then basec up --refresh recreates it") from None

@@ -1,4 +1,4 @@
-"""What remote commands ask of the cloud behind them: nothing runs in dry mode, SSH in real mode."""
+"""The back-end of remote commands: nothing runs in dry mode, SSH in real mode."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ class Scripts(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """The one part there is."""
+    """The only part."""
 
     scripts: Scripts

@@ -11,7 +11,7 @@ from localcloud.provider.values import Value
 
 
 def backend(config: CloudConfig) -> Backend:
-    """Join the parts."""
+    """Build the back-end."""
     del config
     return Backend(scripts=Scripts())
 
@@ -20,7 +20,7 @@ class Scripts:
     """Scripts that print nothing."""
 
     async def run(self, connection: Mapping[str, Value], script: str, stdin: str | None, progress: Progress) -> Result:
-        """Say that there was one; the event log has its text."""
+        """Run nothing; the event log has the script's text."""
         del connection, script, stdin
         await progress("recorded")
         return Result(stdout="", stderr="")

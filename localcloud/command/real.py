@@ -11,13 +11,13 @@ from localcloud.provider.values import Value
 
 
 def backend(config: CloudConfig) -> Backend:
-    """Join the parts."""
+    """Build the back-end."""
     del config
     return Backend(scripts=Scripts())
 
 
 class Scripts:
-    """Scripts on machines, each over a connection of its own."""
+    """Scripts on machines, each over its own connection."""
 
     async def run(self, connection: Mapping[str, Value], script: str, stdin: str | None, progress: Progress) -> Result:
         """Run a script in the remote user's shell. Raises CloudError."""

@@ -1,8 +1,8 @@
 """`command:remote:Command` with the semantics of pulumi-command 1.2.1: a script over SSH at create, update and delete.
 
-Copied: `update` (or else `create`) runs on any changed input, `triggers` replace (new first, then the old `delete`),
+Copied: `update` (otherwise `create`) runs on any changed input, `triggers` replace (new first, then the old `delete`),
 the text goes to the remote user's shell as is, outputs are kept without their last newline, a refresh reads nothing.
-Stricter: a host key is required, and what would be silently without effect on our machines is refused.
+Stricter: a host key is required, and what would silently have no effect on our machines is refused.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class RemoteCommand(Handler[Backend]):
 
     @override
     def event_details(self, inputs: Values) -> Values:
-        """Tell host, text and a digest of stdin; a text that is marked secret is not written."""
+        """Return host, script and a digest of stdin; a secret script is left out."""
         script, stdin = inputs.get("create"), reveal(inputs.get("stdin"))
         connection = reveal(inputs.get("connection"))
         return {

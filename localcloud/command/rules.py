@@ -9,7 +9,7 @@ PORT_MAX = 65535
 
 
 def refuse(reason: str) -> Check:
-    """Refuse a property whatever its value."""
+    """Refuse a property, whatever its value."""
 
     def check(value: Value) -> str | None:
         del value
@@ -19,17 +19,17 @@ def refuse(reason: str) -> Check:
 
 
 def check_port(value: Value) -> str | None:
-    """Judge a TCP port."""
+    """Check a TCP port."""
     if isinstance(value, int) and 1 <= value <= PORT_MAX:
         return None
     return f"expected a port between 1 and {PORT_MAX}, got {value!r}"
 
 
 def check_limit(value: Value) -> str | None:
-    """Judge how many errors of dialling are allowed."""
+    """Check how many dial errors are allowed."""
     return None if isinstance(value, int) and value >= -1 else f"expected -1 (no limit) or more, got {value!r}"
 
 
 def check_seconds(value: Value) -> str | None:
-    """Judge a time-out in seconds."""
+    """Check a time-out in seconds."""
     return None if isinstance(value, int) and value >= 0 else f"expected seconds, 0 (no limit) or more, got {value!r}"

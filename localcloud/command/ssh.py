@@ -1,7 +1,7 @@
 """Run one script over SSH, through a bastion or not, with pinned host keys.
 
 Dials are retried as pulumi-command 1.2.1 does (0.1 s, times 1.5, at most 5 s; `dialErrorLimit` errors are allowed), for
-what passes by itself: refused, timed out or dropped connections. A wrong host key or a refused login key fails at once.
+what may pass: refused, timed out or dropped connections. A wrong host key or a refused login key fails at once.
 Connections are not reused: sshd reads `PermitOpen` when a connection starts, and Host changes it on the bastion.
 """
 
@@ -24,11 +24,11 @@ DIAL_TIMEOUT_DEFAULT_S = 15
 FIRST_DELAY_S, DELAY_FACTOR, LAST_DELAY_S = 0.1, 1.5, 5.0
 """Source: connection.go of pulumi-command, and pulumi/sdk/go/common/util/retry."""
 HANDSHAKE_FACTOR = 2
-"""Times the dial's limit, for the handshake that follows: the original waits for ever."""
+"""Factor on the dial's limit, for the handshake that follows: the original waits forever."""
 KEEPALIVE_S, KEEPALIVE_MISSED_MAX = 15, 4
-"""A droplet that went away ends the command in a minute instead of never."""
+"""A droplet that disappears ends the command in a minute instead of never."""
 TAIL_LINES = 40
-"""Room for what `release.py` says of a failed service: its name, its last check and 20 log lines."""
+"""Enough for `release.py`'s output on a failed service: its name, its last check and 20 log lines."""
 _TRANSIENT = (OSError, asyncssh.DisconnectError, asyncssh.ChannelOpenError, TimeoutError)
 
 
@@ -107,7 +107,7 @@ async def _execute(client: asyncssh.SSHClientConnection, target: Hop, script: st
 
 
 class _Connected(asyncssh.SSHClient):
-    """Gives the handshake time of its own: the original's limit ends with the TCP connection."""
+    """Gives the handshake its own time limit: the original's limit ends with the TCP connection."""
 
     def __init__(self, limit: asyncio.Timeout, timeout_s: float | None) -> None:
         self._limit, self._timeout_s = limit, timeout_s
@@ -144,7 +144,7 @@ async def _dial(
                 server_host_key_algs=_algorithms(host_key),
                 preferred_auth="publickey",
                 agent_path=None,
-                config=None,  # nothing of the operator's own ssh settings
+                config=None,  # ignore the operator's own ssh settings
                 keepalive_interval=KEEPALIVE_S,
                 keepalive_count_max=KEEPALIVE_MISSED_MAX,
             )
@@ -154,8 +154,8 @@ async def _dial(
     except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
         raise CloudError(
             f"{where}: wrong host key: the machine does not hold the key it should ({error})\n"
-            # Not "run `up` again": that brings the same pinned key, and fails alike.
-            "hint: find out which machine answers there; if it is the droplet, give it its host key back or replace it"
+            # Not "run `up` again": that pins the same key, and fails again.
+            "hint: find out which machine answers there; if it is the droplet, restore its host key or replace it"
         ) from error
     except asyncssh.PermissionDenied as error:
         raise CloudError(
@@ -165,7 +165,7 @@ async def _dial(
 
 
 def _algorithms(host_key: asyncssh.SSHKey) -> list[str]:
-    """Ask for the pinned kind of key alone, else a server with several kinds may offer another one."""
+    """Request only the pinned kind of key: a server with several kinds may otherwise offer another one."""
     return [name.decode() for name in host_key.sig_algorithms]
 
 

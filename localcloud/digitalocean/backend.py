@@ -1,4 +1,4 @@
-"""What DigitalOcean's resource types ask of the cloud behind them: records in dry mode, machines in real mode."""
+"""The back-end of DigitalOcean's resource types: records in dry mode, machines in real mode."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 from localcloud.backend import Documents, Progress
 
 PENDING_EVENT = "Error resizing volume: Droplet already has a pending event.\nhint: run the same command again"
-"""What the API says to the resize of a volume while its droplet is switched off or on."""
+"""The API's message for the resize of a volume while its droplet is switched off or on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class VpcSpec:
     region: str
     ip_range: str
     default: bool = False
-    """Of its region: the cloud decides that, and never deletes such a one."""
+    """Whether it is its region's default VPC: the cloud decides, and never deletes one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class Volumes(Protocol):
 class ReservedIps(Protocol):
     async def create(self, urn: str, region: str) -> str: ...
     async def read(self, address: str) -> str | None:
-        """Answer the region of a reserved address."""
+        """Return the region of a reserved address."""
 
     async def delete(self, address: str) -> None: ...
     async def assign(self, address: str, droplet_id: str) -> None: ...
@@ -118,5 +118,5 @@ class Backend:
     volumes: Volumes
     reserved_ips: ReservedIps
     ssh_keys: Documents
-    """Their ids are digits, and no two are of one key."""
+    """Their ids are digits, and no two have the same key."""
     documents: Documents

@@ -32,7 +32,7 @@ POWER_S = 0.5
 
 
 def backend(config: CloudConfig) -> Backend:
-    """Join the parts."""
+    """Build the back-end."""
     return Backend(
         vpcs=Vpcs(config),
         droplets=Droplets(config),
@@ -74,7 +74,7 @@ class Vpcs:
 
 
 class Droplets:
-    """Machines that nothing runs on."""
+    """Droplets that are records only."""
 
     def __init__(self, config: CloudConfig) -> None:
         self._config = config
@@ -127,7 +127,7 @@ class Droplets:
 
 
 class Firewalls:
-    """Rules that nothing enforces."""
+    """Firewalls that nothing enforces."""
 
     def __init__(self, config: CloudConfig) -> None:
         self._table = Table.of(config, FIREWALL)
@@ -229,7 +229,7 @@ class ReservedIps:
 
 
 class SshKeys(Documents):
-    """Documents whose ids are digits, and of which no two are of one key."""
+    """Documents whose ids are digits, and no two of which have the same key."""
 
     @override
     def new_id(self, data: Record, kind: str, urn: str, spec: Record) -> str:
@@ -261,7 +261,7 @@ def _unpoint(table: Table, record_id: str, droplet_id: str) -> None:
 
 
 def _free(network: IPv4Network, taken: list[str]) -> str:
-    """Choose an address of a droplet in its VPC, whose size nothing limits here."""
+    """Choose a droplet's address in its VPC, whose size is not limited here."""
     for offset in range(DROPLETS_FROM, network.num_addresses - 1):
         if str(network[offset]) not in taken:
             return str(network[offset])
@@ -278,7 +278,7 @@ def _rule(rule: Record) -> FirewallRule:
 
 
 def _without_secrets(spec: DropletSpec) -> Record:
-    """Keep no user data: it holds the host key, and the store is readable text."""
+    """Remove user data: it holds the host key, and the store is readable text."""
     record = asdict(spec)
     del record["user_data"]
     return record

@@ -1,4 +1,4 @@
-"""What DigitalOcean accepts: its sizes, regions and naming rules, and the words with which its API refuses the rest."""
+"""What DigitalOcean accepts: its sizes, regions and naming rules, and its API's messages for the rest."""
 
 from __future__ import annotations
 
@@ -70,31 +70,31 @@ PROJECT_NAME_MAX, PROJECT_TEXT_MAX = 175, 255
 
 
 def check_size(value: Value) -> str | None:
-    """Judge a droplet size slug. Source: https://github.com/digitalocean/terraform-provider-digitalocean/issues/60"""
+    """Check a droplet size slug. Source: https://github.com/digitalocean/terraform-provider-digitalocean/issues/60"""
     if value in SIZES:
         return None
     return f"You specified an invalid size for Droplet creation: {value!r} (the local cloud has {', '.join(SIZES)})"
 
 
 def check_image(value: Value) -> str | None:
-    """Judge an image slug. Source: https://github.com/digitalocean/terraform-provider-digitalocean/pull/1035"""
+    """Check an image slug. Source: https://github.com/digitalocean/terraform-provider-digitalocean/pull/1035"""
     if value in IMAGES:
         return None
     return f"You specified an invalid image for Droplet creation: {value!r} (the local cloud has {', '.join(IMAGES)})"
 
 
 def check_region(value: Value) -> str | None:
-    """Judge the region of a VPC or a reserved IP. The words are ours: the API's own are not known."""
+    """Check the region of a VPC or a reserved IP. The message is ours: the API's own is not known."""
     return _check_region("The region is invalid", value)
 
 
 def check_droplet_region(value: Value) -> str | None:
-    """Judge the region of a droplet. Source: https://github.com/digitalocean/api-v2/issues/52"""
+    """Check the region of a droplet. Source: https://github.com/digitalocean/api-v2/issues/52"""
     return _check_region("You specified an invalid region for Droplet creation", value)
 
 
 def check_volume_region(value: Value) -> str | None:
-    """Judge the region of a volume. Source: https://github.com/thecodeteam/libstorage/issues/429"""
+    """Check the region of a volume. Source: https://github.com/thecodeteam/libstorage/issues/429"""
     return _check_region("Storage is not supported for this region", value)
 
 
@@ -103,7 +103,7 @@ def _check_region(words: str, value: Value) -> str | None:
 
 
 def check_tag(value: Value) -> str | None:
-    """Judge a tag. DigitalOcean folds case, so capitals would come back changed at the next refresh."""
+    """Check a tag. DigitalOcean folds case, so capitals would come back changed at the next refresh."""
     if isinstance(value, str) and len(value) <= TAG_LENGTH_MAX and re.fullmatch(r"[a-z0-9:_-]+", value):
         return None
     return (
@@ -113,28 +113,28 @@ def check_tag(value: Value) -> str | None:
 
 
 def check_host_name(value: Value) -> str | None:
-    """Judge a droplet, firewall or VPC name."""
+    """Check a droplet, firewall or VPC name."""
     if isinstance(value, str) and re.fullmatch(r"[a-zA-Z0-9]([a-zA-Z0-9.-]{0,253}[a-zA-Z0-9])?", value):
         return None
     return f"Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -): {value!r}"
 
 
 def check_volume_name(value: Value) -> str | None:
-    """Judge a volume name."""
+    """Check a volume name."""
     if isinstance(value, str) and re.fullmatch(r"[a-z][a-z0-9-]{0,63}", value):
         return None
     return f"name must begin with a letter and hold lower-case letters, numbers and dashes, 64 at most: {value!r}"
 
 
 def check_volume_size(value: Value) -> str | None:
-    """Judge a volume size in GiB."""
+    """Check a volume size in GiB."""
     if isinstance(value, int) and 1 <= value <= VOLUME_GIB_MAX:
         return None
     return f"disk size must be between 1GB and {VOLUME_GIB_MAX}GB: {value!r}"
 
 
 def check_ip_range(value: Value) -> str | None:
-    """Judge a VPC range."""
+    """Check a VPC range."""
     try:
         network = IPv4Network(str(value))
     except (AddressValueError, NetmaskValueError, ValueError) as error:
@@ -148,7 +148,7 @@ def check_ip_range(value: Value) -> str | None:
 
 
 def check_source(value: Value) -> str | None:
-    """Judge an address or range of a firewall rule."""
+    """Check an address or range of a firewall rule."""
     try:
         ip_network(str(value))
     except ValueError:
@@ -157,12 +157,12 @@ def check_source(value: Value) -> str | None:
 
 
 def check_protocol(value: Value) -> str | None:
-    """Judge a rule's protocol."""
+    """Check a rule's protocol."""
     return None if value in ("tcp", "udp", "icmp") else f"expected protocol to be one of [tcp udp icmp], got {value}"
 
 
 def check_port_range(value: Value) -> str | None:
-    """Judge `22` or `8000-9000`."""
+    """Check `22` or `8000-9000`."""
     match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", str(value))
     if match:
         first, last = int(match[1]), int(match[2] or match[1])
@@ -172,12 +172,12 @@ def check_port_range(value: Value) -> str | None:
 
 
 def check_public_key(value: Value) -> str | None:
-    """Judge an OpenSSH public key."""
+    """Check an OpenSSH public key."""
     return None if _key_blob(value) else "Key invalid, key should be of the format `<type> <base64> [comment]`"
 
 
 def key_fingerprint(public_key: str) -> str:
-    """Answer the MD5 fingerprint, the form DigitalOcean uses as an id. Raises ValueError."""
+    """Return the MD5 fingerprint, the form DigitalOcean uses as an id. Raises ValueError."""
     blob = _key_blob(public_key)
     if blob is None:
         raise ValueError("not an OpenSSH public key")
@@ -198,7 +198,7 @@ def _key_blob(value: Value) -> bytes | None:
 
 
 def check_key_id(value: Value) -> str | None:
-    """Judge an SSH key reference of a droplet."""
+    """Check an SSH key reference of a droplet."""
     if isinstance(value, str) and value.isdecimal():
         return None
     return f"{value!r} are invalid key identifiers for Droplet creation (the local cloud takes ids, not fingerprints)"
@@ -210,7 +210,7 @@ REGION = Property(kind=Kind.STRING, required=True, replace=True, check=check_reg
 
 
 def check_email(value: Value) -> str | None:
-    """Judge an address by its form. The real API wants a verified one of the team's, and answers the same words.
+    """Check an address by its form. The real API requires a verified one of the team, with the same message.
 
     Source: https://github.com/digitalocean/openapi/pull/830
     """
@@ -220,7 +220,7 @@ def check_email(value: Value) -> str | None:
 
 
 def one_of(name: str, *allowed: str) -> Check:
-    """Judge a word as the official provider does."""
+    """Check that a value is allowed, as the official provider does."""
 
     def check(value: Value) -> str | None:
         return None if value in allowed else f"expected {name} to be one of [{' '.join(allowed)}], got {value}"
@@ -229,7 +229,7 @@ def one_of(name: str, *allowed: str) -> Check:
 
 
 def length(name: str, low: int, high: int) -> Check:
-    """Judge the length of a text as the official provider does."""
+    """Check the length of a string as the official provider does."""
 
     def check(value: Value) -> str | None:
         if low <= len(str(value)) <= high:
@@ -240,19 +240,19 @@ def length(name: str, low: int, high: int) -> Check:
 
 
 def check_alert_limit(value: Value) -> str | None:
-    """Judge the limit of an alert."""
+    """Check the limit of an alert."""
     at_least = isinstance(value, int | float) and value >= 0
     return None if at_least else f"expected value to be at least (0.000000), got {value}"
 
 
 def check_environment(value: Value) -> str | None:
-    """Judge a project's environment; the official provider takes any case."""
+    """Check a project's environment; the official provider takes any case."""
     words = ("Development", "Staging", "Production")
     return None if str(value).capitalize() in words else one_of("environment", *words)(value)
 
 
 def check_urn(value: Value) -> str | None:
-    """Judge what a project may hold here: droplets and volumes.
+    """Check what a project may contain here: droplets and volumes.
 
     Source of the words: https://github.com/digitalocean/terraform-provider-digitalocean/issues/1264
     """

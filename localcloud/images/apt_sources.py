@@ -1,8 +1,8 @@
-"""What the machine's own apt settings say, turned to the release of the droplets.
+"""The machine's own apt settings, changed to the release of the droplets.
 
-The images are made from the mirror that this machine already uses: no mirror is named in the project, and a machine
+The images are built from the mirror that this machine already uses: the project names no mirror, and a machine
 behind a proxy or with a private certificate authority builds like any other. A machine whose apt has no Debian archive,
-such as Ubuntu, names one in a file of its own, which its apt does not read.
+such as Ubuntu, has a mirror in a separate file, which its apt does not read.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ SUITE = "trixie"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 """Of the package debian-archive-keyring, on this machine and in the images."""
 OWN_SOURCES = f"/etc/{NAMESPACE}/debian.sources"
-"""Debian's archives in the form of deb822-style sources (man 5 sources.list); where it exists, nothing else is read."""
+"""Debian's archives in the form of deb822-style sources (man 5 sources.list); if it exists, nothing else is read."""
 _SUITES = re.compile(
     r"(?:bullseye|bookworm|trixie|forky|sid|oldstable|stable|testing|unstable)(?P<pocket>|-updates|-security)"
 )
-"""Whoever mirrors one of these has `SUITE`, too. Source: https://www.debian.org/releases/"""
+"""A mirror of one of these has `SUITE` too. Source: https://www.debian.org/releases/"""
 _ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)")
 
 
@@ -42,7 +42,7 @@ class Source:
 def machine_sources(root: Path = Path("/")) -> tuple[Source, ...]:
     """Read the Debian archives that this machine's apt uses, as sources of `SUITE`.
 
-    Archives of other vendors are left out: they have a key, a component or an origin of their own.
+    Archives of other vendors are left out: they have their own key, component or origin.
     Raises CloudError when no Debian archive is found.
     """
     own = root / OWN_SOURCES.lstrip("/")
@@ -71,7 +71,7 @@ def apt_options(dump: str) -> tuple[str, ...]:
 
 
 def _origin(root: Path, uri: str, suite: str) -> str | None:
-    """Read whose archive it is in what apt has downloaded of it; None before the first `apt-get update`."""
+    """Return the origin of an archive from apt's downloaded lists; None before the first `apt-get update`."""
     name = re.sub(r"^\w+://(?:[^/@]*@)?", "", uri).rstrip("/").replace("/", "_")
     for file in ("InRelease", "Release"):
         listed = root / "var/lib/apt/lists" / f"{name}_dists_{suite}_{file}"

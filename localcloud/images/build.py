@@ -1,8 +1,8 @@
-"""Build the images of the local cloud: what is missing, and nothing else.
+"""Build the images of the local cloud, only missing ones.
 
     base ── droplet, postgres, redis, haproxy, registry
          ├─ nginx ── cloudflare
-         └─ the caller's applications: a folder with `images.json` (README.md says what is in it)
+         └─ the caller's applications: a folder with `images.json` (README.md describes it)
 
 Each image is a folder with a thin Dockerfile, named on this machine `localcloud/<image>:<recipe>`. The recipe hashes
 the folder, the parent's recipe and the application's sources, so an image with the right name is the right image and a
@@ -34,18 +34,18 @@ Progress = Callable[[str], None]
 
 IMAGES = Path(__file__).parent
 REFERENCE = "reference"
-"""The version of the applications that is in their own folders."""
+"""The version of the applications in their own folders."""
 INDEX, COMMON, VERSIONS = "images.json", "common", "versions"
-"""Of a folder of applications: what each stands on, what all get, and later versions, with only what differs."""
+"""Of a folder of applications: each one's parent, what all get, and later versions, with only their differences."""
 LABEL = f"{NAMESPACE}.image"
-"""On every image of ours; its value is the image's name. Nothing without it is ever removed."""
+"""A label on every image of ours, with the image's name. Nothing without it is ever removed."""
 PARALLEL_BUILDS = 2
-"""Package installation is half network, half disk: two at a time keep both busy, more only queue."""
+"""Package installation is half network, half disk: two at a time use both, more only wait."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """One image: its folder's name, what it stands on, and whether droplets pull it."""
+    """One image: its folder's name, its parent, and whether droplets pull it."""
 
     name: str
     parent: str = "base"
@@ -71,7 +71,7 @@ OWN_IMAGES = {
 
 @dataclass(frozen=True)
 class ImageSet:
-    """What a build gives: where the droplets pull from, and the tags."""
+    """The result of a build: where the droplets pull from, and the tags."""
 
     registry: str
     tag: str
@@ -79,23 +79,23 @@ class ImageSet:
     services: Mapping[str, str]
     """Service -> full reference, as the droplets pull it."""
     references: tuple[str, ...]
-    """All that is in the registry now, the applications among it."""
+    """All that is in the registry now, with the applications."""
     droplet_image: str
     """On this machine; never pulled."""
 
     def as_json(self) -> dict[str, object]:
-        """Answer what `python -m localcloud images` prints."""
+        """Return what `python -m localcloud images` prints."""
         services, references = dict(self.services), list(self.references)
         return {"registry": self.registry, "tag": self.tag, "services": services, "references": references}
 
 
 class Recipes:
-    """The recipes of all images, as this machine makes them from these folders, for one version of the applications."""
+    """The recipes of all images on this machine, from these folders, for one version of the applications."""
 
     def __init__(
         self, rootfs: Rootfs, applications: Path | None = None, version: str = REFERENCE, images: Path = IMAGES
     ) -> None:
-        """Raises CloudError where the folder of applications has no index of its images."""
+        """Raises CloudError if the folder of applications has no index of its images."""
         self.rootfs = rootfs
         self._applications = applications
         self._version = version
@@ -118,19 +118,19 @@ class Recipes:
         }
 
     def of_version(self, version: str) -> Recipes:
-        """Give the recipes for another version of the applications."""
+        """Return the recipes for another version of the applications."""
         return Recipes(self.rootfs, self._applications, version, self._images)
 
     def recipe(self, name: str) -> str:
         return self._recipes[name]
 
     def reference(self, name: str) -> str:
-        """Name an image on this machine."""
+        """Return the name of an image on this machine."""
         return f"localcloud/{name}:{self._recipes[name]}"
 
     @property
     def application_tag(self) -> str:
-        """One tag for all applications, as a commit gives the real ones."""
+        """One tag for all applications, like the real ones of one commit."""
         names = [image.name for image in self.table.values() if image.application]
         return f"{self._version}-" + digest({}, *(self._recipes[name] for name in names))
 
@@ -143,14 +143,14 @@ class Recipes:
 
 
 def _listed(applications: Path | None) -> dict[str, Image]:
-    """Read the index of a folder of applications. An image that others stand on is not one that droplets pull."""
+    """Read the index of a folder of applications. Droplets do not pull an image that is a parent of others."""
     if applications is None:
         return {}
     path = applications / INDEX
     try:
         parents = dict(json.loads(path.read_text()).items())
     except (OSError, *NO_DOCUMENT) as error:
-        raise damaged(path, error, "an object of names: each image, and the image that it stands on") from None
+        raise damaged(path, error, "an object of names: each image, and its parent image") from None
     below = set(parents.values())
     return {
         name: Image(name, parent=parent, application=name not in below, published=name not in below)
@@ -159,21 +159,21 @@ def _listed(applications: Path | None) -> dict[str, Image]:
 
 
 def versions(applications: Path | None) -> list[str]:
-    """List the versions of the applications, the first one first; without a folder of them there is none."""
+    """List the versions of the applications, the oldest first; none without a folder of applications."""
     if applications is None:
         return []
     return [REFERENCE, *sorted(folder.name for folder in (applications / VERSIONS).glob("*/"))]
 
 
 def machine_recipes(applications: Path | None = None, version: str = REFERENCE) -> Recipes:
-    """Compute the recipes on this machine, which takes no build."""
+    """Compute the recipes on this machine, without a build."""
     return Recipes(Rootfs.of_this_machine(), applications, version)
 
 
 def build_all(cache: Path, progress: Progress, applications: Path | None = None, tag: str = REFERENCE) -> ImageSet:
-    """Build and push what is missing; remove the images of recipes that are no more. Raises CloudError.
+    """Build and push what is missing; remove the images of old recipes. Raises CloudError.
 
-    `tag` names a version of the applications. With any other tag they are images of the caller's own, by `push`, and
+    `tag` is a version of the applications. With any other tag they are the caller's own images, from `push`, and
     none of them is built.
     """
     own = tag not in versions(applications)
@@ -204,14 +204,14 @@ def build_all(cache: Path, progress: Progress, applications: Path | None = None,
 
 
 def push_own(image: str, cache: Path, progress: Progress) -> str:
-    """Put an image of this machine's engine into the registry; answer its name there. Raises CloudError."""
+    """Put an image of this machine's engine into the registry; return its name there. Raises CloudError."""
     registry = build_image("registry", cache, progress)
     with _lock(cache, "registry", progress):
         return push(cache / "registry", registry, image)
 
 
 def build_image(name: str, cache: Path, progress: Progress) -> str:
-    """Build one image of the cloud's own and what it stands on; answer its name on this machine."""
+    """Build one image of the cloud's own and its parents; return its name on this machine."""
     builder = _Builder(machine_recipes(), cache, progress)
     for ancestor in _lineage(name, builder.recipes.table):
         builder.build(ancestor)
@@ -219,7 +219,7 @@ def build_image(name: str, cache: Path, progress: Progress) -> str:
 
 
 def droplet_image(cache: Path, progress: Progress = lambda _: None) -> str:
-    """Answer the name of the droplet image, built if it is missing."""
+    """Return the name of the droplet image, built if it is missing."""
     return build_image("droplet", cache, progress)
 
 
@@ -232,7 +232,7 @@ class _Builder:
         self._progress = progress
 
     def build(self, name: str) -> None:
-        """Build one image whose parent is there, unless it is there too."""
+        """Build one image whose parent exists, unless it exists already."""
         reference = self.recipes.reference(name)
         if _exists(reference):
             return
@@ -255,9 +255,9 @@ class _Builder:
         self._progress(f"{image.name}: building")
         argv = ["docker", "build", "--quiet", "--force-rm", "--tag", reference, "--label", f"{LABEL}={image.name}"]
         argv += ["--build-arg", f"BASE={self.recipes.reference(image.parent)}"]
-        # The machine's own network: its mirror may be known to its own resolver, or listen on its loopback, alone.
+        # The machine's own network: only its own resolver may know the mirror, or the mirror listens on loopback.
         argv += ["--network", "host", "-"]
-        # The classic builder, which every engine has; BuildKit's client is a package of its own on Debian.
+        # The classic builder, which every engine has; BuildKit's client is a separate package on Debian.
         try:
             run(argv, stdin=context(self.recipes.files(image)), environment={"DOCKER_BUILDKIT": "0"})
         except CloudError as error:
@@ -293,7 +293,7 @@ def _remove_other_recipes(name: str, keep: set[str]) -> None:
 
 @contextmanager
 def _lock(cache: Path, name: str, progress: Progress) -> Iterator[None]:
-    """Let one process at a time make an image: two builds of the same one would only be slower."""
+    """Let one process at a time build an image: two builds of the same one would only be slower."""
     folder = cache / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -301,7 +301,7 @@ def _lock(cache: Path, name: str, progress: Progress) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            progress(f"{name}: waiting for another process that makes it")
+            progress(f"{name}: waiting for another process that builds it")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

@@ -1,7 +1,7 @@
 """Start programs for the image builds: output captured, last lines in the error, and killed with their parent.
 
 Children start through `setpriv --pdeathsig`: a build whose caller was killed must not go on writing into the cache.
-(`preexec_fn` is no choice, since these functions also run inside gRPC plugin processes, which it crashes.)
+(`preexec_fn` is not possible: these functions also run inside gRPC plugin processes, which it crashes.)
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def run(arguments: Iterable[str], *, stdin: bytes | None = None, environment: Ma
 
 
 def succeeds(arguments: Iterable[str]) -> bool:
-    """Run a program for its exit status alone."""
+    """Return whether a program ends with exit status 0."""
     return _start(list(arguments), None, None).returncode == 0
 
 
 def failure_text(argv: list[str], status: int, output: bytes) -> str:
-    """Describe a failed program: its words, its exit status and the end of its output."""
+    """Return an error text: the command, its exit status and the end of its output."""
     lines = output.decode(errors="replace").strip().splitlines()[-ERROR_LINES:]
     return "\n".join([f"{' '.join(argv[:4])}: exit status {status}", *(f"  {line}" for line in lines)])
 
@@ -42,7 +42,7 @@ def _start(
 ) -> subprocess.CompletedProcess[bytes]:
     for program in ("setpriv", argv[0]):
         if shutil.which(program) is None:
-            raise CloudError(f"{program}: program not found\nhint: python -m localcloud doctor says what to install")
+            raise CloudError(f"{program}: program not found\nhint: python -m localcloud doctor lists what to install")
     return subprocess.run(
         ["setpriv", "--pdeathsig", "KILL", "--", *argv],
         input=b"" if stdin is None else stdin,

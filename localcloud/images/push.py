@@ -1,7 +1,7 @@
-"""Bring the images into the registry's storage, through a registry that lives for the length of the push.
+"""Push the images into the registry's storage, through a registry that runs only during the push.
 
 The storage is a directory of the cache, shared by all local clouds of the machine: each cloud's own registry mounts it
-read-only. What a directory listing shows to be there is not pushed again, and then no registry is started at all.
+read-only. What is already in the directory is not pushed again; if nothing is missing, no registry is started.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LABEL = f"{NAMESPACE}.kind=registry-push"
 
 
 def tag_link(storage: Path, repository: str, tag: str) -> Path:
-    """Name the file that the registry writes last when a tag is pushed. Source: distribution's `paths.go`."""
+    """Return the file that the registry writes last when a tag is pushed. Source: distribution's `paths.go`."""
     return storage / "docker/registry/v2/repositories" / repository / "_manifests/tags" / tag / "current/link"
 
 
@@ -46,14 +46,14 @@ def push_missing(
 
 
 def push(storage: Path, registry_image: str, image: str) -> str:
-    """Put an image into the storage under its own last name and tag; answer its name for droplets. Safe to repeat.
+    """Put an image into the storage under its own last name and tag; return its name for droplets. Safe to repeat.
 
     Raises CloudError if the engine does not have it, or the registry has another one by that name: a droplet never
-    pulls the same name twice, so it would go on with the old one.
+    pulls the same name twice, so it would keep the old one.
     """
     repository, _, tag = image.rpartition("/")[2].partition(":")
     if not tag or tag == "latest":
-        raise CloudError(f"images: {image}: has no tag that stays\nhint: docker tag {image} {repository}:dev-1")
+        raise CloudError(f"images: {image}: has no fixed tag\nhint: docker tag {image} {repository}:dev-1")
     try:
         identity = run(["docker", "image", "inspect", "--format", "{{.Id}}", image]).strip()
     except CloudError:
@@ -72,7 +72,7 @@ def push(storage: Path, registry_image: str, image: str) -> str:
 
 
 def reference_link(storage: Path, reference: str) -> Path:
-    """Name the file that is there when the registry has what a reference means: its digest's, else its tag's."""
+    """Return the file that exists if the registry has a reference: its digest's, otherwise its tag's."""
     name, _, digest = reference.partition("@")
     repository, _, tag = name.partition(":")
     if not digest:
@@ -96,7 +96,7 @@ def _push(image: str, target: str) -> None:
 
 
 def _identities(storage: Path, repository: str, tag: str) -> set[str]:
-    """Give what an engine may call the image of a tag: its manifest's digest or its configuration's; none if absent."""
+    """Return an engine's possible ids of a tag's image: its manifest's or configuration's digest; none if absent."""
     link = tag_link(storage, repository, tag)
     if not link.is_file():
         return set()
@@ -104,18 +104,18 @@ def _identities(storage: Path, repository: str, tag: str) -> set[str]:
     blob = storage / "docker/registry/v2/blobs" / manifest.replace(":", f"/{manifest.partition(':')[2][:2]}/") / "data"
     try:
         return {manifest, str(json.loads(blob.read_bytes()).get("config", {}).get("digest"))}
-    except (OSError, *NO_DOCUMENT):  # damaged: it is as if nothing were there, and is pushed again
+    except (OSError, *NO_DOCUMENT):  # damaged: treated as missing, and pushed again
         return set()
 
 
 @contextmanager
 def _registry(storage: Path, image: str) -> Iterator[str]:
-    """Run a writable registry on loopback, which the engine trusts without TLS, at a port that the kernel chooses."""
+    """Yield a writable registry on loopback, which the engine trusts without TLS, at a port chosen by the kernel."""
     _remove_leftovers()
     container = run(
         [
             *("docker", "run", "--detach", "--rm", "--label", LABEL, "--publish", "127.0.0.1::80"),
-            # Files belong to whoever owns the cache.
+            # Files get the owner of the cache.
             *("--user", f"{os.getuid()}:{os.getgid()}", "--cap-drop", "ALL", "--read-only"),
             *("--volume", f"{storage}:/var/lib/registry", image, "/etc/docker/registry/writable.yml"),
         ]
@@ -129,7 +129,7 @@ def _registry(storage: Path, image: str) -> Iterator[str]:
 
 
 def _remove_leftovers() -> None:
-    """Remove the registry of a build that was killed. The caller holds the lock, so it is nobody's."""
+    """Remove the registry of a killed build. The caller holds the lock, so nobody uses it."""
     for container in run(["docker", "ps", "--all", "--quiet", "--filter", f"label={LABEL}"]).split():
         succeeds(["docker", "rm", "--force", container])
 

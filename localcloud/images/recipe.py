@@ -1,4 +1,4 @@
-"""Recipes: what an image is made of, hashed. An image whose recipe has not changed is never built again."""
+"""Recipes: the hash of all that an image is made of. An image with an unchanged recipe is never built again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def folder_files(folder: Path, prefix: str = "") -> Files:
 
 
 def digest(files: Files, *ingredients: str) -> str:
-    """Hash a build context and whatever else decides the result (the parent's recipe, package names)."""
+    """Hash a build context and everything else that decides the result (the parent's recipe, package names)."""
     total = hashlib.sha256()
     for text in ingredients:
         total.update(f"ingredient {len(text)}\n{text}\n".encode())
@@ -46,7 +46,7 @@ def digest(files: Files, *ingredients: str) -> str:
 
 
 def context(files: Files) -> bytes:
-    """Pack a build context: the same files give the same bytes, whoever owns them and whenever they were written."""
+    """Pack a build context: the same files give the same bytes, whatever their owner and date."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, (content, mode) in sorted(files.items()):

@@ -1,6 +1,6 @@
 """The registry of one cloud: what its droplets pull from, at `registry.localcloud.internal:80`.
 
-It serves the cache's storage read-only; images come into that by `python -m localcloud images`.
+It serves the cache's storage read-only; `python -m localcloud images` puts images into it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from localcloud.machine.host import Host, LinuxHost
 
 KIND = "registry"
 _NOBODY = "65534:65534"
-"""The storage is readable for everybody; whoever breaks into the registry is nobody."""
+"""The storage is readable for everybody, so the registry runs as the user nobody."""
 
 
 async def ensure(config: CloudConfig, host: Host | None = None) -> None:
-    """Run the registry on the public network; nothing happens when it runs as wanted. Raises CloudError."""
+    """Run the registry on the public network; nothing happens if it already runs as described. Raises CloudError."""
     storage = config.cache / "registry"
-    storage.mkdir(parents=True, exist_ok=True)  # else the engine makes it, owned by root
+    storage.mkdir(parents=True, exist_ok=True)  # otherwise the engine creates it, owned by root
     wanted = service.Service(
         kind=KIND,
         address=str(config.registry_address),

@@ -20,12 +20,12 @@ from localcloud.naming import NAMESPACE
 PACKAGES = ("ca-certificates", "debian-archive-keyring", "python3")
 """Besides what Debian calls essential, and apt. python3: release.py runs on it in droplets, the applications here."""
 LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*")
-"""Of every package, also of those that a layer installs: two fifths of the files, and nobody reads them here."""
+"""Left out of every package, also in layers: two fifths of the files, and nobody reads them here."""
 _KEPT = "/usr/share/doc/*/copyright"
 _HELPERS = Path(__file__).parent / "base"
 _LOCAL_CERTIFICATES = Path("/usr/local/share/ca-certificates")
 _OF_CLOUDS = f"{NAMESPACE}-"
-"""How the caller names clouds' own authorities there: they are of no use in an image, and would rebuild it."""
+"""File names of clouds' own authorities there: useless in an image, and each would rebuild it."""
 _WORK = Path(f"/var/tmp/{NAMESPACE}-rootfs")  # noqa: S108 - made with mode 0755 by root; apt's own user must reach it
 _ENVIRONMENT = (
     "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -42,7 +42,7 @@ class Rootfs:
     options: tuple[str, ...]
     """apt.conf lines: the machine's proxy and certificates."""
     certificates: tuple[Path, ...]
-    """Authorities that the administrator added to this machine; without them a private mirror is not believed."""
+    """Authorities that the administrator added to this machine; without them a private mirror is not trusted."""
 
     @classmethod
     def of_this_machine(cls) -> Rootfs:
@@ -57,10 +57,10 @@ class Rootfs:
         return digest(folder_files(_HELPERS), SUITE, *PACKAGES, *LEFT_OUT, *stanzas, *self.options, *certificates)
 
     def command(self, sources_file: Path, target: Path) -> list[str]:
-        """Compose the mmdebstrap call. Hooks run in its own mount namespace; `$1` is the file system's root."""
+        """Build the mmdebstrap call. Hooks run in its own mount namespace; `$1` is the file system's root."""
         helper = _HELPERS / "install-packages"
         argv = ["mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
-        # dpkg may skip its fsyncs: a half-written layer is thrown away, never repaired.
+        # dpkg may skip its fsyncs: a half-written layer is deleted, never repaired.
         argv += ["--dpkgopt=force-unsafe-io", *(f"--dpkgopt=path-exclude={glob}" for glob in LEFT_OUT)]
         argv += [f"--dpkgopt=path-include={_KEPT}", '--aptopt=Acquire::Languages "none"']
         argv += [f"--aptopt={line.rstrip(';')}" for line in self.options]
@@ -69,7 +69,7 @@ class Rootfs:
             '--customize-hook=chmod 0755 "$1/usr/local/sbin/install-packages"',
             # mmdebstrap names the file after its place on the command line; machines have it under this name.
             '--customize-hook=mv "$1"/etc/apt/sources.list.d/*.sources "$1/etc/apt/sources.list.d/debian.sources"',
-            # Every droplet must get an id of its own at its first boot.
+            # Every droplet must get its own id at its first boot.
             '--customize-hook=: >"$1/etc/machine-id"',
         ]
         if self.certificates:
@@ -81,19 +81,19 @@ class Rootfs:
 
 
 def _place(certificate: Path) -> str:
-    """Name a certificate's file in the image: all are in one directory there."""
+    """Return a certificate's path in the image: all are in one directory there."""
     return str(_LOCAL_CERTIFICATES / "-".join(certificate.relative_to(_LOCAL_CERTIFICATES).parts))
 
 
 def make_tar(rootfs: Rootfs, cache: Path, progress: Callable[[str], None]) -> Path:
-    """Make the root file system's tar in the cache, or answer the one that is there. The caller holds the lock."""
+    """Make the root file system's tar in the cache, or return the existing one. The caller holds the lock."""
     folder = cache / "rootfs"
     target = folder / f"{rootfs.recipe}.tar"
     if target.exists():
         return target
     progress(f"base: making the Debian root file system from {_hosts(rootfs.sources)}; takes about a minute")
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(_WORK, ignore_errors=True)  # of a build that was killed
+    shutil.rmtree(_WORK, ignore_errors=True)  # from a killed build
     _WORK.mkdir(mode=0o755)
     partial = folder / f"{rootfs.recipe}.partial.tar"
     try:
@@ -111,7 +111,7 @@ def make_tar(rootfs: Rootfs, cache: Path, progress: Callable[[str], None]) -> Pa
 
 
 def import_command(tar: Path, image: str, labels: Iterable[str]) -> list[str]:
-    """Compose the call that turns the tar into an image."""
+    """Build the call that turns the tar into an image."""
     changes = [*_ENVIRONMENT, *(f"LABEL {label}" for label in labels)]
     return ["docker", "import", *(part for change in changes for part in ("--change", change)), str(tar), image]
 

@@ -1,1 +1,1 @@
-"""This machine, as the stand-ins use it: its programs, the networks and records of a cloud, its own containers."""
+"""This machine, as the stand-ins use it: its programs, a cloud's networks and records, its own containers."""

@@ -1,8 +1,8 @@
-"""Who gets which address: pure rules, so that two droplets, or a droplet and a helper, never meet.
+"""Who gets which address: pure rules, so that two droplets, or a droplet and a helper, never get the same.
 
-Public subnet (a /27): .1 the machine, .2 and .3 the stand-in and the registry, .4-.7 given by Docker to other
-containers, .8-.23 droplets, .24 on reserved addresses. VPC: .1 the machine, .2 on droplets; its top quarter is
-what Docker gives to other containers.
+Public subnet (a /27): .1 the machine, .2 and .3 the stand-in and the registry, .4-.7 for Docker's other
+containers, .8-.23 droplets, from .24 reserved addresses. VPC: .1 the machine, from .2 droplets; its top quarter is
+for Docker's other containers.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _OTHERS_PREFIX = 30
 
 
 def gateway(subnet: IPv4Network) -> IPv4Address:
-    """Answer the machine's own address on a bridge."""
+    """Return the machine's own address on a bridge."""
     return subnet[1]
 
 
 def public_dynamic_range(subnet: IPv4Network) -> IPv4Network:
-    """Answer the part of the public subnet that Docker may give out by itself."""
+    """Return the part of the public subnet that Docker may assign on its own."""
     return IPv4Network((subnet[_OTHERS_FROM], _OTHERS_PREFIX))
 
 
 def vpc_dynamic_range(subnet: IPv4Network) -> IPv4Network:
-    """Answer the part of the VPC that Docker may give out by itself: a droplet that is off keeps its address."""
+    """Return the part of the VPC that Docker may assign on its own: a droplet that is off keeps its address."""
     return list(subnet.subnets(prefixlen_diff=2))[-1]
 
 

@@ -1,4 +1,4 @@
-"""What every part of a cloud works with: its settings, the machine, its records."""
+"""What every part of a cloud uses: its settings, the machine, its records."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Cloud:
 
     @classmethod
     def of(cls, config: CloudConfig, host: Host | None = None) -> Cloud:
-        """Open a cloud, on this machine unless a test gives another one."""
+        """Open a cloud, on this machine unless a test passes another one."""
         return cls(config, host or LinuxHost(), Store(config.state))
 
     def disk(self, droplet_id: str) -> Path:
-        """Answer the directory that the droplet sees as /dev/disk."""
+        """Return the directory that the droplet sees as /dev/disk."""
         return self.store.directory / "disk" / droplet_id

@@ -1,4 +1,4 @@
-"""Things of a cloud that have no body here: one record each, in one directory a kind."""
+"""Things of a cloud that are records only: one file each, in one directory per kind."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from localcloud.machine.context import Cloud
 
 FOLDER = "documents-"
-"""How the directories begin."""
+"""Prefix of the directories."""
 
 
 def folder(kind: str) -> str:
-    """Name the directory of a kind of documents."""
+    """Return the directory name of a kind of documents."""
     return f"{FOLDER}{kind}"
 
 
@@ -24,7 +24,7 @@ class Documents:
     cloud: Cloud
 
     async def put(self, kind: str, urn: str, document_id: str | None, document: Mapping[str, object]) -> str:
-        """Keep a document, and answer its id. Without one, the same document of an interrupted run is taken over."""
+        """Keep a document, and return its id. Without one, the same document of an interrupted run is taken over."""
         store = self.cloud.store
         async with store.lock():
             found = document_id or store.find(folder(kind), urn=urn, document=dict(document))
@@ -34,7 +34,7 @@ class Documents:
             return chosen
 
     async def read(self, kind: str, document_id: str) -> Mapping[str, object] | None:
-        """Answer a document, None when it is gone."""
+        """Return a document, None if it is gone."""
         found = self.cloud.store.read(folder(kind), document_id)
         return None if found is None else dict(found["document"])
 
@@ -50,5 +50,5 @@ class Documents:
         return str(uuid.uuid4())
 
     async def changed(self, kind: str) -> None:
-        """Let the cloud follow. The caller holds the lock."""
+        """Apply the change to the cloud. The caller holds the lock."""
         del kind

@@ -24,7 +24,7 @@ _ERROR_LINES = 5
 
 @dataclass(frozen=True)
 class Result:
-    """What a program answered; `stderr` is text for people."""
+    """A program's result; `stderr` is text for people."""
 
     code: int
     stdout: str
@@ -41,7 +41,7 @@ class CommandError(CloudError):
 
 
 class Host(Protocol):
-    """What the modules here need of the machine; tests give a recording fake."""
+    """What the modules here need of the machine; tests pass a recording fake."""
 
     async def run(
         self,
@@ -65,7 +65,7 @@ class LinuxHost:
         """Run a program to its end. Raises CommandError on a non-zero exit (unless `check` is false) or time-out."""
         title = _title(argv)
         try:
-            # The kernel ends the child when this process dies, however it dies. A preexec_fn for that would fork Python
+            # The kernel ends the child when this process dies, for any reason. A preexec_fn for that would fork Python
             # code inside a threaded gRPC server, which crashes.
             process = await asyncio.create_subprocess_exec(
                 "setpriv",
@@ -85,7 +85,7 @@ class LinuxHost:
         except TimeoutError as error:
             raise CloudError(f"{title}: no answer after {deadline_s:.0f} seconds") from error
         finally:
-            # Also on cancel: an `up` that was stopped must not leave a `docker create` running behind it.
+            # Also on cancel: a stopped `up` must not leave a `docker create` running.
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
@@ -97,7 +97,7 @@ class LinuxHost:
 
 
 async def inspect(host: Host, kind: str, name: str) -> Mapping[str, Any] | None:
-    """Answer `docker <kind> inspect` of one thing, None when there is no such thing."""
+    """Return `docker <kind> inspect` of one thing, None if there is no such thing."""
     result = await host.run("docker", kind, "inspect", name, check=False)
     if result.code != 0:
         if "no such" in result.stderr.lower() or "not found" in result.stderr.lower():
@@ -116,7 +116,7 @@ async def labelled(host: Host, kind: str, *labels: str) -> tuple[str, ...]:
 
 
 def _title(argv: Sequence[str]) -> str:
-    """Name a command in a message: the program, and Docker's verb, nothing that a caller filled in."""
+    """Return a command's name for a message: the program, and Docker's verb, without a caller's values."""
     return " ".join(argv[:3]) if argv[0] == "docker" else argv[0]
 
 

@@ -1,4 +1,4 @@
-"""The labels that everything of a cloud carries; `down` and adoption go by them."""
+"""The labels of everything in a cloud; `down` and adoption use them."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ SPEC = f"{NAMESPACE}.spec"
 
 
 def arguments(labels: Mapping[str, str]) -> tuple[str, ...]:
-    """Write labels as arguments of a `docker ... create`."""
+    """Return labels as arguments of a `docker ... create`."""
     return tuple(word for name, value in sorted(labels.items()) for word in ("--label", f"{name}={value}"))

@@ -1,4 +1,4 @@
-"""The bridges of a cloud: the public network, which all parts of it share, and how any of them is made.
+"""The bridges of a cloud: the public network, which all its parts share, and how a network is created.
 
 Their interface names are fixed, so that the packet filter can name them.
 """
@@ -19,20 +19,20 @@ _DEFAULT_MTU = 1500
 
 
 def public_network(config: CloudConfig) -> str:
-    """Name the public network."""
+    """Return the name of the public network."""
     return config.physical("public")
 
 
 def bridge(config: CloudConfig, end: str) -> str:
-    """Name a bridge interface, `p` (public) or `v` (VPC): Linux allows 15 characters, a cloud's name may be longer."""
+    """Return a bridge's name, `p` (public) or `v` (VPC): Linux allows 15 characters, a cloud's name may be longer."""
     return f"bc-{hashlib.sha256(config.name.encode()).hexdigest()[:8]}-{end}"
 
 
 async def ensure_public_network(config: CloudConfig, host: Host | None = None) -> None:
-    """Make the public network when it is missing."""
+    """Create the public network when it is missing."""
     host = host or LinuxHost()
     name = public_network(config)
-    # Several droplets and the registry ask for it at the same moment.
+    # Several droplets and the registry need it at the same moment.
     async with Store(config.state).lock():
         subnet = config.public_subnet
         dynamic = addresses.public_dynamic_range(subnet)
@@ -40,7 +40,7 @@ async def ensure_public_network(config: CloudConfig, host: Host | None = None) -
 
 
 async def remove_network(host: Host, name: str, *, force: bool = False) -> None:
-    """Remove a network; `force` first takes off what is still connected to it."""
+    """Remove a network; `force` first disconnects what is still on it."""
     found = await inspect(host, "network", name)
     if found is None:
         return
@@ -63,7 +63,7 @@ async def ensure(
     urn: str,
     internal: bool,
 ) -> None:
-    """Make a network when it is missing. Raises CloudError when another network has its subnet, or it has another."""
+    """Create a network when it is missing. Raises CloudError when another network has its subnet, or it has another."""
     found = await inspect(host, "network", name)
     if found is not None:
         _check_subnet(found, name, subnet)
@@ -80,7 +80,7 @@ async def ensure(
         f"--gateway={addresses.gateway(subnet)}",
         f"--ip-range={dynamic}",
         f"--opt=com.docker.network.bridge.name={bridge(config, end)}",
-        # A bridge with a larger MTU than the machine's own way out loses big packets silently (TLS hangs).
+        # A bridge with a larger MTU than the machine's own default route loses big packets silently (TLS hangs).
         f"--opt=com.docker.network.driver.mtu={mtu}",
         *labels.arguments(own),
         name,
@@ -96,7 +96,7 @@ async def ensure(
 
 
 async def _machine_mtu(host: Host) -> int:
-    """Answer the MTU of the interface that the machine's default route uses, in bytes."""
+    """Return the MTU of the interface that the machine's default route uses, in bytes."""
     result = await host.run("ip", "-json", "-4", "route", "show", "default", check=False)
     routes = json.loads(result.stdout or "[]") if result.code == 0 else []
     if not routes:
@@ -111,5 +111,5 @@ def _check_subnet(found: object, name: str, wanted: IPv4Network) -> None:
     subnets = [entry.get("Subnet") for entry in (found.get("IPAM") or {}).get("Config") or []]
     if str(wanted) not in subnets:
         raise CloudError(
-            f"network {name}: has subnet {', '.join(map(str, subnets))}, {wanted} is wanted\nhint: make down"
+            f"network {name}: has subnet {', '.join(map(str, subnets))}, expected {wanted}\nhint: make down"
         )

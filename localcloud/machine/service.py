@@ -1,4 +1,4 @@
-"""Keep one service container of a cloud (registry, Cloudflare stand-in) as described by its caller."""
+"""Keep one service container of a cloud (registry, Cloudflare stand-in) as its caller describes it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Service:
 
 
 async def ensure(config: CloudConfig, service: Service, host: Host) -> None:
-    """Make the container, start it, or make it anew when its description has changed. Raises CloudError."""
+    """Create the container, start it, or recreate it if its description has changed. Raises CloudError."""
     await ensure_public_network(config, host)
     name = config.physical(service.kind)
     wanted = hashlib.sha256(json.dumps(asdict(service)).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The cloud's records: one JSON file a thing, in one directory a kind, readable by their owner only."""
+"""The cloud's records: one JSON file per thing, in one directory per kind, readable by their owner only."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Document = dict[str, Any]
 
 
 class Store:
-    """Records under one directory. A write is whole or not at all, so a killed process leaves no half file."""
+    """Records under one directory. A write is complete or not done, so a killed process leaves no half file."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def folder(self, kind: str) -> Path:
-        """Answer the directory of one kind, made when missing."""
+        """Return the directory of one kind, made when missing."""
         path = self.directory / kind
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
@@ -42,9 +42,9 @@ class Store:
         temporary.replace(path)
 
     def read(self, kind: str, name: str) -> Document | None:
-        """Answer one document, None when it is not there. A damaged one is set aside, and then it is not there.
+        """Return one document, None if it is not there. A damaged one is set aside and then counts as missing.
 
-        One stops no loop over all: what stands behind it is found by its labels, or made anew by the engine.
+        It stops no loop over all: what it describes is found by its labels, or recreated by the engine.
         """
         path = self._path(kind, name)
         try:
@@ -65,14 +65,14 @@ class Store:
         self._path(kind, name).unlink(missing_ok=True)
 
     def all(self, kind: str) -> dict[str, Document]:
-        """Answer all documents of a kind by name, in the order of their names."""
+        """Return all documents of a kind by name, in the order of their names."""
         folder = self.directory / kind
         names = sorted(path.name.removesuffix(".json") for path in folder.glob("[!.]*.json"))
         found = ((name, self.read(kind, name)) for name in names)
         return {name: document for name, document in found if document is not None}
 
     def find(self, kind: str, **wanted: object) -> str | None:
-        """Answer the name of the first document that has all the wanted values."""
+        """Return the name of the first document that has all the wanted values."""
         for name, document in self.all(kind).items():
             if all(document.get(key) == value for key, value in wanted.items()):
                 return name
@@ -80,9 +80,9 @@ class Store:
 
     @contextlib.asynccontextmanager
     async def lock(self) -> AsyncIterator[None]:
-        """Hold the cloud's lock: addresses are given, and the packet filter is written, by one process at a time."""
+        """Hold the cloud's lock: one process at a time assigns addresses and writes the packet filter."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Opened anew each time: flock belongs to the open file, so it also excludes the other tasks of this process.
+        # Opened again each time: flock belongs to the open file, so it also excludes the other tasks of this process.
         handle = os.open(self.directory / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             while True:

@@ -38,7 +38,7 @@ def compare(
     """List what differs between two plain input maps (no `Secret` in them), leaving out ignored paths.
 
     A missing property equals its default. An unknown differs from everything, so a replace-on-change property
-    whose new value is unknown replaces, as the official providers say at preview too.
+    whose new value is unknown replaces, as the official providers' previews show too.
     """
     changes: list[PathChange] = []
     for name in sorted({*old, *new}):
@@ -82,7 +82,7 @@ def _same_set(old: Value, new: Value) -> bool:
 
 
 def _canonical(value: Value) -> str:
-    """Write an element for comparison; lists inside are sets too (a firewall rule's addresses)."""
+    """Return an element for comparison; inner lists are sets too (a firewall rule's addresses)."""
     if isinstance(value, dict):
         return json.dumps({key: _canonical(item) for key, item in value.items() if item is not None}, sort_keys=True)
     if isinstance(value, list):
@@ -91,7 +91,7 @@ def _canonical(value: Value) -> str:
 
 
 def _covers(pattern: str, path: str) -> bool:
-    """Say whether an `ignoreChanges` entry covers a path: itself, what is below it, and `*` for any part."""
+    """Return whether an `ignoreChanges` entry covers a path: itself, what is below it, and `*` for any part."""
     wanted, have = _parts(pattern), _parts(path)
     return len(wanted) <= len(have) and all(w in ("*", h) for w, h in zip(wanted, have, strict=False))
 

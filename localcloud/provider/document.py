@@ -1,4 +1,4 @@
-"""The base of every resource type that has no body here: it is kept as it is declared."""
+"""The base of every resource type that is a record only: it is kept as declared."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ B = TypeVar("B", bound=KeepsDocuments)
 
 
 class Document(Handler[B]):
-    """One document a resource. What a type does not say itself is: its inputs are kept, and nothing is computed."""
+    """One document per resource. By default a type keeps its inputs and computes nothing."""
 
     kind: ClassVar[str]
-    """Where its documents are; a type of the cloud's own, in snake case."""
+    """The kind of its documents, in snake case."""
     stays: ClassVar[bool] = False
-    """Whether a delete leaves it as it is, as the official provider does with settings."""
+    """Whether a delete changes nothing, as with the official provider's settings."""
 
     def documents(self, backend: B) -> Documents:
-        """Name the part of the cloud that keeps it."""
+        """Return the part of the cloud that keeps it."""
         return backend.documents
 
     def key(self, inputs: Values) -> str | None:
-        """Name the document where what is declared decides that; None: the cloud chooses."""
+        """Return the document's name if the inputs decide it; None: the cloud chooses."""
         del inputs
         return None
 
     def resource_id(self, key: str, inputs: Values) -> str:
-        """Turn the document's name into the resource's id."""
+        """Return the resource's id, made from the document's name."""
         del inputs
         return key
 
     def document(self, inputs: Values) -> dict[str, Value]:
-        """Write down what is declared."""
+        """Return the document of the inputs."""
         return dict(inputs)
 
     def declared(self, document: Mapping[str, Value]) -> Values:
-        """Read what was declared."""
+        """Return the inputs of the document."""
         return {name: value for name, value in document.items() if name in self.properties}
 
     async def outputs(self, job: Job[B], key: str, document: Mapping[str, Value], state: Values) -> Values:
-        """Answer the computed outputs; `state` is empty at a create."""
+        """Return the computed outputs; `state` is empty at a create."""
         del job, key, document, state
         return {}
 

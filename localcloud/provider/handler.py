@@ -14,12 +14,12 @@ from localcloud.provider.values import Value
 
 Values = Mapping[str, Value]
 B = TypeVar("B")
-"""What stands behind the types of one stand-in: the `Backend` of its `backend.py`."""
+"""The back-end of one stand-in's types: the `Backend` of its `backend.py`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job(Generic[B]):
-    """One operation on one resource. `progress` shows a live line and names the stage in a time-out."""
+    """One operation on one resource. `progress` shows a live line, which is also the stage in a time-out's message."""
 
     urn: str
     name: str
@@ -38,14 +38,14 @@ class Created:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a resource really is now: the readable inputs, and the computed outputs."""
+    """A resource as it really is: the readable inputs, and the computed outputs."""
 
     inputs: Values
     outputs: Values
 
 
 class Handler(ABC, Generic[B]):
-    """One resource type. Handlers see known, plain values only; `UNKNOWN` can appear in `check` alone."""
+    """One resource type. Handlers see known, plain values only; `UNKNOWN` can appear only in `check`."""
 
     type_name: ClassVar[str]
     properties: ClassVar[Mapping[str, Property]]
@@ -54,16 +54,16 @@ class Handler(ABC, Generic[B]):
     delete_before_replace: ClassVar[bool] = True
     """Creates are idempotent by URN, and old and new share the URN: the old one must be gone first.
 
-    The official providers do the same where the program names the resource itself.
+    The official providers do the same if the program names the resource.
     """
 
     def check(self, inputs: Values, old: Values) -> Iterable[Failure]:
-        """Judge what concerns several properties, or old and new. Any value may be `UNKNOWN`."""
+        """Check rules on several properties, or on old and new. Any value may be `UNKNOWN`."""
         del inputs, old
         return ()
 
     def volatile_outputs(self, changed: Iterable[str]) -> Iterable[str]:
-        """Name the computed outputs that an update of these inputs may change: unknown in a preview."""
+        """Return the computed outputs that an update of these inputs may change: unknown in a preview."""
         del changed
         return ()
 
@@ -74,16 +74,16 @@ class Handler(ABC, Generic[B]):
 
     @abstractmethod
     async def create(self, job: Job[B], inputs: Values) -> Created:
-        """Make it, or adopt what an interrupted create of the same URN left."""
+        """Create it, or adopt what an interrupted create of the same URN left."""
 
     async def update(self, job: Job[B], resource_id: str, old: Values, new: Values, state: Values) -> Values:
-        """Change it in place and answer its computed outputs. Also continues what was not ready."""
+        """Change it in place and return its computed outputs. Also continues what was not ready."""
         del job, resource_id, old, new
         return {name: value for name, value in state.items() if name not in self.properties}
 
     @abstractmethod
     async def read(self, job: Job[B], resource_id: str, inputs: Values, state: Values) -> Found | None:
-        """Look at it; None = it is gone."""
+        """Read it; None = it is gone."""
 
     @abstractmethod
     async def delete(self, job: Job[B], resource_id: str, inputs: Values, state: Values) -> None:
@@ -107,7 +107,7 @@ class Package:
         return tuple(sorted(self._handlers))
 
     def handler(self, token: str) -> Handler[Any]:
-        """Find a type. Raises UnsupportedTypeError."""
+        """Return a type's handler. Raises UnsupportedTypeError."""
         try:
             return self._handlers[token]
         except KeyError:

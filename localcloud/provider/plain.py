@@ -1,4 +1,4 @@
-"""Read plain property maps that `Check` has already judged."""
+"""Read plain property maps that `Check` has already checked."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from localcloud.provider.values import Value
 
 
 def text(values: Mapping[str, Value], key: str) -> str:
-    """Read a text; an absent one is empty."""
+    """Read a string; a missing one is empty."""
     value = values.get(key)
     return value if isinstance(value, str) else ""
 
 
 def texts(values: Mapping[str, Value], key: str) -> list[str]:
-    """Read a list of texts; an absent one is empty."""
+    """Read a list of strings; a missing one is empty."""
     value = values.get(key)
     return [str(item) for item in value] if isinstance(value, list) else []
 
@@ -30,5 +30,5 @@ def integer(values: Mapping[str, Value], key: str) -> int:
 
 
 def now() -> str:
-    """Answer the present time as the APIs write it, e.g. 2026-11-22T22:00:00Z."""
+    """Return the current time as the APIs write it, e.g. 2026-11-22T22:00:00Z."""
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

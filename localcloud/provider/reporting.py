@@ -1,4 +1,4 @@
-"""How a plugin speaks: live lines to the engine, one-line errors to the user, tracebacks and events to files.
+"""A plugin's output: live lines to the engine, one-line errors to the user, tracebacks and events to files.
 
 Nothing is printed: the engine hides a plugin's standard output and error. No secret of the request goes anywhere.
 """
@@ -22,7 +22,7 @@ from localcloud.remedies import with_hint
 
 REDACTED = "[secret]"
 _LINE_LENGTH_MIN = 16
-"""Lines of a secret this long are redacted on their own: a key is quoted by line more often than whole."""
+"""Lines of a secret at least this long are redacted one by one: a key is more often quoted by line than whole."""
 
 
 class Redactor:
@@ -44,14 +44,14 @@ class Redactor:
 
 
 class EngineLog:
-    """Live lines beside a resource in the user's terminal. A lost line is no reason to fail."""
+    """Live lines for a resource in the user's terminal. A lost line is no reason to fail."""
 
     def __init__(self, address: str | None) -> None:
         self._address = address
-        self._stub: Any = None  # the generated type knows the blocking stub only
+        self._stub: Any = None  # the generated type has only the blocking stub
 
     def attach(self, address: str) -> None:
-        """Talk to another engine from now on (a plugin started by hand, for debugging)."""
+        """Use another engine from now on (a plugin started by hand, for debugging)."""
         self._address, self._stub = address, None
 
     async def show(self, urn: str, line: str) -> None:
@@ -68,7 +68,7 @@ class EngineLog:
 
 
 class TracebackLog:
-    """Tracebacks of failed operations: one private file a package under `<state>/logs`."""
+    """Tracebacks of failed operations: one private file per package under `<state>/logs`."""
 
     def __init__(self, state: Path, package: str) -> None:
         self.path = state / "logs" / f"{package}.log"
@@ -80,13 +80,13 @@ class TracebackLog:
 
 
 class EventLog:
-    """`<state>/events.jsonl`: one line for each create, update and delete that ended, in order of ending."""
+    """`<state>/events.jsonl`: one line for each finished create, update and delete, in that order."""
 
     def __init__(self, state: Path) -> None:
         self.path = state / "events.jsonl"
 
     def append(self, fields: Mapping[str, Value]) -> None:
-        """Add a line with the present time."""
+        """Add a line with the current time."""
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **fields}
         _append(self.path, json.dumps(line) + "\n")
 
@@ -102,9 +102,9 @@ def _append(path: Path, text: str) -> None:
 
 
 def describe(error: BaseException, log: Path, where: str) -> str:
-    """Write an error for the user: cause, then what helps, where that is known, then where the details are.
+    """Build an error for the user: cause, then the remedy, if known, then where the details are.
 
-    A fault of this code, which nobody foresaw, sends to its traceback.
+    An unforeseen fault of this code refers to its traceback.
     """
     if isinstance(error, CloudError):
         text = str(error).strip() or type(error).__name__
@@ -116,5 +116,5 @@ def describe(error: BaseException, log: Path, where: str) -> str:
 
 
 def join_reasons(reasons: Iterable[str]) -> list[str]:
-    """Clean up the reasons of a resource that is not ready; the engine shows them as a list."""
+    """Return the cleaned reasons of a resource that is not ready; the engine shows them as a list."""
     return [reason.strip() for reason in reasons if reason.strip()] or ["not ready"]

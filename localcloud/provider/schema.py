@@ -1,4 +1,4 @@
-"""What a resource type looks like: its properties, which of them replace, and the checks of their values."""
+"""The schema of a resource type: its properties, which of them replace, and the checks of their values."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """One refused value; the engine shows it beside the resource."""
+    """One refused value; the engine shows it with the resource."""
 
     property: str
     reason: str
 
 
 Check = Callable[[Value], str | None]
-"""Judge one known value: None, or the reason why it is refused."""
+"""Check one known value: None, or the reason why it is refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Property:
 
 
 def only(*allowed: Value) -> Check:
-    """Accept some values only: the rest is not implemented here, and must not be silently ignored."""
+    """Accept only some values: the rest is not implemented here, and must not be silently ignored."""
 
     def check(value: Value) -> str | None:
         if value in allowed:
@@ -82,7 +82,7 @@ _PYTHON_TYPES: Mapping[Kind, tuple[type, ...]] = {
 def check_properties(
     properties: Mapping[str, Property], inputs: Mapping[str, Value], path: str = ""
 ) -> Iterator[Failure]:
-    """Judge names, required ones, types and values. Unknown values are left alone: nothing is known about them."""
+    """Check names, required ones, types and values. Unknown values are skipped."""
     for name in inputs:
         if name not in properties:
             yield Failure(property=path + name, reason=f"the local cloud does not implement the property {name!r}")

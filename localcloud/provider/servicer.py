@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 class OperationCancelledError(CloudError):
-    """The user stopped the run; the engine told us by Cancel."""
+    """The user stopped the run; the engine called Cancel."""
 
 
 class _Operation:
@@ -56,7 +56,7 @@ class _Operation:
 
     @property
     def what(self) -> str:
-        """Name the operation, e.g. `create Droplet edge`."""
+        """The operation's name, e.g. `create Droplet edge`."""
         return f"{self.op} {self.token.rpartition(':')[2]} {self.name}"
 
 
@@ -84,7 +84,7 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
 
     @property
     def idle(self) -> bool:
-        """Say whether no operation runs."""
+        """Whether no operation runs."""
         return not self._running
 
     # The plugin as a whole
@@ -111,7 +111,7 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CheckResponse(inputs=request.news)
 
     async def DiffConfig(self, request: Any, context: Context) -> Any:  # noqa: N802
-        """Ignore provider settings: another token is the same cloud."""
+        """Ignore provider settings: a new token is still the same cloud."""
         del request, context
         return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
 
@@ -129,14 +129,14 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         await _refuse(context, f"local cloud does not implement the component {request.type}")
 
     async def Cancel(self, request: Any, context: Context) -> Any:  # noqa: N802
-        """Stop what runs now. Comes at a normal end too, and more than once, so nothing else changes."""
+        """Stop what runs now. Called at a normal end too, and more than once, so nothing else changes."""
         del request, context
         self.cancel_seen = True
         for task in list(self._running):
             task.cancel()
         return empty_pb2.Empty()
 
-    # Preview: judge and compare, touch nothing
+    # Preview: check and compare, change nothing
 
     async def Check(self, request: Any, context: Context) -> Any:  # noqa: N802
         handler = await self._handler(request.urn, context)
@@ -178,7 +178,7 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         handler = await self._handler(request.urn, context)
         flagged = decode_struct(request.properties)
         if request.preview:
-            # Outputs that are not answered become unknown in the engine; that is all a preview needs.
+            # Missing outputs become unknown in the engine; a preview needs no more.
             return provider_pb2.CreateResponse(id="", properties=request.properties)
         operation = _Operation("create", request.urn, Redactor(flagged))
 
@@ -210,7 +210,7 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.UpdateResponse(properties=self._outputs(flagged, outputs, flagged_state))
 
     async def Read(self, request: Any, context: Context) -> Any:  # noqa: N802
-        """Refresh or import. An empty id in the answer tells the engine that the thing is gone."""
+        """Refresh or import. An empty id in the answer means to the engine that the thing is gone."""
         handler = await self._handler(request.urn, context)
         flagged, flagged_state = decode_struct(request.inputs), decode_struct(request.properties)
         operation = _Operation("read", request.urn, Redactor(flagged, flagged_state))
@@ -255,7 +255,7 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
 
     @staticmethod
     def _outputs(inputs: Mapping[str, Value], outputs: Mapping[str, Value], state: Mapping[str, Value] = {}) -> Any:
-        """Join inputs and computed outputs, secret flags kept. Raises UnknownValueError when an unknown slipped in."""
+        """Join inputs and computed outputs, secret flags kept. Raises UnknownValueError for an unknown value."""
         result = {**inputs, **flag_like(outputs, inputs, state)}
         assert_known(result, "answer to the engine")
         return encode_struct(result)
@@ -371,12 +371,12 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
 
 
 async def _refuse(context: Context, message: str) -> NoReturn:
-    """End the call with a message. FAILED_PRECONDITION tells the engine that it knows the resource's state."""
+    """End the call with a message. FAILED_PRECONDITION means to the engine that it knows the resource's state."""
     await context.abort(grpc.StatusCode.FAILED_PRECONDITION, message)
     raise AssertionError("abort returned")
 
 
 def _split_urn(urn: str) -> tuple[str, str]:
-    """Answer type token and name of `urn:pulumi:<stack>::<project>::<parent type>$<type>::<name>`."""
+    """Return type token and name of `urn:pulumi:<stack>::<project>::<parent type>$<type>::<name>`."""
     parts = urn.split("::", 3)
     return parts[2].rpartition("$")[2], parts[3]

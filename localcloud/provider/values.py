@@ -1,8 +1,8 @@
 """Pulumi's wire values as plain Python values, with explicit markers for what is unknown and what is secret.
 
-On the wire (a protobuf Struct) an unknown is a magic STRING and a secret is a map with a magic key. Everything behind
+On the wire (a protobuf Struct) an unknown is a magic STRING and a secret is a map with a magic key. All code after
 this module sees `UNKNOWN` and `Secret(...)` instead, so nothing can format, hash or validate a magic string by mistake.
-Whole numbers become `int`; the wire knows doubles only.
+Whole numbers become `int`; the wire has only doubles.
 
 Source: https://www.pulumi.com/docs/iac/extending-pulumi/ and `sdk/python/lib/pulumi/runtime/rpc.py` of SDK 3.259.0.
 """
@@ -30,7 +30,7 @@ class _Unknown:
     _only: _Unknown | None = None
 
     def __new__(cls) -> _Unknown:
-        """There is one unknown, so `is UNKNOWN` works."""
+        """Return the only unknown, so that `is UNKNOWN` works."""
         if cls._only is None:
             cls._only = super().__new__(cls)
         return cls._only
@@ -85,7 +85,7 @@ def _decode_map(struct: struct_pb2.Struct) -> Value:
     if signature == SECRET_SIGNATURE:
         inner = decode(fields["value"])
         return inner if isinstance(inner, Secret) else Secret(inner)
-    if signature == OUTPUT_SIGNATURE:  # not asked for in Configure, yet cheap to read
+    if signature == OUTPUT_SIGNATURE:  # not requested in Configure, but cheap to read
         inner = decode(fields["value"]) if "value" in fields else UNKNOWN
         return Secret(inner) if "secret" in fields and fields["secret"].bool_value else inner
     if signature:
@@ -101,7 +101,7 @@ def decode_struct(struct: struct_pb2.Struct) -> dict[str, Value]:
 
 
 def encode(value: Value) -> struct_pb2.Value:  # noqa: PLR0911 - one return a wire kind
-    """Write one value. Raises TypeError for what the wire cannot carry."""
+    """Write one value. Raises TypeError for a type that the wire does not have."""
     if value is None:
         return struct_pb2.Value(null_value=struct_pb2.NULL_VALUE)
     if value is UNKNOWN:
@@ -144,7 +144,7 @@ def reveal_map(values: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def has_unknown(value: Value) -> bool:
-    """Say whether anything in the value is unknown, also inside lists, maps and secrets."""
+    """Return whether anything in the value is unknown, also inside lists, maps and secrets."""
     if isinstance(value, Secret):
         return has_unknown(value.value)
     if isinstance(value, Mapping):
@@ -155,7 +155,7 @@ def has_unknown(value: Value) -> bool:
 
 
 def has_secret(value: Value) -> bool:
-    """Say whether anything in the value is secret."""
+    """Return whether anything in the value is secret."""
     if isinstance(value, Secret):
         return True
     if isinstance(value, Mapping):
@@ -164,7 +164,7 @@ def has_secret(value: Value) -> bool:
 
 
 def flag_like(values: Mapping[str, Value], *originals: Mapping[str, Value]) -> dict[str, Value]:
-    """Give plain `values` the secret flags of the first original that has one under the same key.
+    """Return plain `values` with the secret flags of the first original that has one under the same key.
 
     An unchanged value keeps the original's exact shape; a changed one becomes secret as a whole.
     """
@@ -179,7 +179,7 @@ def flag_like(values: Mapping[str, Value], *originals: Mapping[str, Value]) -> d
 
 
 def assert_known(values: Mapping[str, Value], what: str) -> None:
-    """Refuse to go on with unknowns. Raises UnknownValueError naming the properties."""
+    """Check that nothing is unknown. Raises UnknownValueError with the properties."""
     unknown = sorted(key for key, value in values.items() if has_unknown(value))
     if unknown:
         raise UnknownValueError(f"{what}: unknown values outside of a preview: {', '.join(unknown)}")
@@ -190,7 +190,7 @@ PUBLIC_FIELDS = frozenset({"host", "hostKey", "user"})
 
 
 def secret_texts(value: Value, *, inside: bool = False) -> Iterator[str]:
-    """Yield every text that is secret, for redaction; short ones would blank out innocent words and are skipped."""
+    """Yield every text that is secret, for redaction; short ones would hide harmless words and are skipped."""
     if isinstance(value, Secret):
         yield from secret_texts(value.value, inside=True)
     elif isinstance(value, Mapping):

@@ -21,7 +21,7 @@ class Pair:
 
 
 def self_signed(common_name: str, *names: str) -> Pair:
-    """Make a certificate that nobody else has signed; with names it may be a server's."""
+    """Build a self-signed certificate; with names it may be a server's."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name(common_name)
     builder = (
@@ -41,20 +41,20 @@ def self_signed(common_name: str, *names: str) -> Pair:
 
 
 def signing_request(key: ec.EllipticCurvePrivateKey | None = None) -> str:
-    """Make a certificate signing request."""
+    """Build a certificate signing request."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(_name("an origin"))
     request = builder.sign(key or ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
     return request.public_bytes(Encoding.PEM).decode()
 
 
 def request_and_key() -> tuple[str, str]:
-    """Make a certificate signing request, and answer its key too."""
+    """Build a certificate signing request, and return its key too."""
     key = ec.generate_private_key(ec.SECP256R1())
     return signing_request(key), _pem(key)
 
 
 def forged_request() -> str:
-    """Make a request whose signature is not that of its key: somebody else's name in it was changed afterwards."""
+    """Build a request whose signature is not that of its key: a name in it was changed afterwards."""
     request = x509.load_pem_x509_csr(signing_request().encode())
     forged = request.public_bytes(Encoding.DER).replace(b"an origin", b"an enemy!")
     return x509.load_der_x509_csr(forged).public_bytes(Encoding.PEM).decode()

@@ -31,7 +31,7 @@ THING = "test:index:Thing"
 
 
 def thing_urn(name: str = "one") -> str:
-    """Name a resource as the engine does, with a parent."""
+    """Return a resource's URN as the engine writes it, with a parent."""
     return f"urn:pulumi:local::shop::shop:network:Network${THING}::{name}"
 
 
@@ -221,7 +221,7 @@ async def plugin(config: CloudConfig, behaviour: Behaviour) -> AsyncIterator[Plu
 
 @pytest.fixture
 def stack_of(tmp_path: Path) -> Callable[..., EngineStack]:
-    """Make throw-away stacks under the real engine."""
+    """Build temporary stacks under the real engine."""
 
     def make(program: Callable[[], None], **options: Any) -> EngineStack:
         directory = tmp_path / f"stack-{len(list(tmp_path.iterdir()))}"

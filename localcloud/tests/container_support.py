@@ -29,7 +29,7 @@ def eventually(check: Callable[[], bool], container: str) -> None:
 
 @contextmanager
 def containers(reference: Callable[[str], str]) -> Iterator[Run]:
-    """Give what starts containers; `reference` names an image on this machine. They are gone in the end."""
+    """Yield a function that starts containers of the image `reference`. They are removed at the end."""
     names: list[str] = []
 
     def start(image: str, user: str, *options: str, command: tuple[str, ...] = (), read_only: bool = True) -> str:

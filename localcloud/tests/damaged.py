@@ -18,7 +18,7 @@ NO_DOCUMENTS: dict[str, bytes] = {
 
 
 def damages(whole: bytes) -> dict[str, bytes]:
-    """Give the damages by name; one of them is the whole file cut in the middle, as a full disk leaves it."""
+    """Return the damages by name; one of them is the whole file cut in the middle, as a full disk leaves it."""
     return {**NO_DOCUMENTS, "cut": whole[: len(whole) // 2]}
 
 

@@ -1,4 +1,4 @@
-"""A machine for the host checks: files in a directory, and programs that answer what a test wants."""
+"""A machine for the host checks: files in a directory, and programs with answers from the test."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FILES = {
 
 @dataclass(frozen=True)
 class FakeHost(CheckedHost):
-    """A machine of files, whose programs answer what a test wants; the first word that fits wins."""
+    """A machine of files, whose programs have answers from the test; the first matching word counts."""
 
     answers: dict[str, Callable[[], tuple[int, str]]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
@@ -65,7 +65,7 @@ Machine = Callable[..., FakeHost]
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """Make machines that pass every check, unless a test takes something away."""
+    """Build machines that pass every check, unless a test removes something."""
     for name, text in FILES.items():
         path = tmp_path / "root" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def config_of(tmp_path: Path) -> CloudConfig:
 
 
 def only_problem(host: CheckedHost) -> Finding:
-    """Run all checks and answer the one that is not ok."""
+    """Run all checks and return the one that is not ok."""
     problems = [finding for finding in examine(host, config=None, ports=FREE) if finding.status is not Status.OK]
     assert len(problems) == 1, problems
     assert "\n" not in problems[0].message + problems[0].remedy

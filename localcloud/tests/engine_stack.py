@@ -120,7 +120,7 @@ class EngineStack:
         self.faults()
 
     def lock_holder(self) -> int:
-        """Answer the pid in the stack's lock."""
+        """Return the pid in the stack's lock."""
         (lock,) = (self.directory / "backend").rglob("locks/**/*.json")
         return int(json.loads(lock.read_text())["pid"])
 
@@ -179,7 +179,7 @@ class EngineStack:
 
 
 def _as_root(directory: Path, pulumi: Path) -> Path:
-    """Make the directory layout that the Automation API wants: `<root>/bin/pulumi`."""
+    """Create the directory layout that the Automation API requires: `<root>/bin/pulumi`."""
     link = directory / "cli" / "bin" / "pulumi"
     if not link.exists():
         link.parent.mkdir(parents=True)

@@ -1,6 +1,6 @@
 """Directories that take seconds to make: each is made once for all workers of a run, and copied for each test.
 
-What is in them names their own place (plugins, state, `cloud.json`), so a copy is told where it lies.
+What is in them names their own place (plugins, state, `cloud.json`), so a copy gets its own path.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Make = Callable[[Path], None]
 
 
 def kept(factory: pytest.TempPathFactory, name: str, make: Make) -> Path:
-    """Give a directory that `make` fills, the first time that any worker of this run asks for it.
+    """Return a directory that `make` fills, the first time that any worker of this run asks for it.
 
     Whoever gets it may only copy it.
     """
@@ -27,7 +27,7 @@ def kept(factory: pytest.TempPathFactory, name: str, make: Make) -> Path:
     with (shared / f"kept-{name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
-            shutil.rmtree(place, ignore_errors=True)  # of a worker that failed here, and says why
+            shutil.rmtree(place, ignore_errors=True)  # from a worker that failed here, with the reason
             place.mkdir()
             make(place)
             made.touch()

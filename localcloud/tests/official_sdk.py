@@ -1,4 +1,4 @@
-"""What the official SDKs say of the resource types: names, types and what is required, read from their classes."""
+"""The resource types in the official SDKs: names, types and what is required, read from their classes."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ HEADER = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWi
 
 @pytest.fixture
 def routes(monkeypatch: pytest.MonkeyPatch) -> list[IPv4Network]:
-    """Give the machine's routes, which a test may add to."""
+    """Return the machine's routes, which a test may add to."""
     networks: list[IPv4Network] = []
     monkeypatch.setattr(module, "routed_networks", lambda: networks)
     return networks

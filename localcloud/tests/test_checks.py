@@ -151,8 +151,8 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     (f"{DO}/uptimeAlert:UptimeAlert", {"type": "slow"}, "type", "one of [latency down down_global ssl_expiry]"),
     (f"{DO}/uptimeAlert:UptimeAlert", {"period": "1m"}, "period", "one of [2m 3m 5m 10m 15m 30m 1h], got 1m"),
     (f"{DO}/uptimeAlert:UptimeAlert", {"comparison": ">"}, "comparison", "one of [greater_than less_than], got >"),
-    (f"{DO}/uptimeAlert:UptimeAlert", {"threshold": None}, "threshold", "a threshold in ms is wanted"),
-    (f"{DO}/uptimeAlert:UptimeAlert", {"notifications": []}, "notifications", "one element is wanted"),
+    (f"{DO}/uptimeAlert:UptimeAlert", {"threshold": None}, "threshold", "a threshold in ms is required"),
+    (f"{DO}/uptimeAlert:UptimeAlert", {"notifications": []}, "notifications", "expected one element"),
     (
         f"{DO}/uptimeAlert:UptimeAlert",
         {"notifications": [{"emails": ["a b@example.com"]}]},

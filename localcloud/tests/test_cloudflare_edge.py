@@ -15,7 +15,7 @@ from localcloud.cloudflare.tls import Zone
 from localcloud.errors import CloudError
 
 GOLDEN = Path(__file__).parent / "golden/cloudflare_edge.conf"
-"""Written anew by: GOLDEN_UPDATE=1 pytest localcloud/tests/test_cloudflare_edge.py"""
+"""Rewritten by: GOLDEN_UPDATE=1 pytest localcloud/tests/test_cloudflare_edge.py"""
 
 
 def record(name: str, content: str = "198.51.100.24", *, proxied: bool = True, kind: str = "A") -> RecordSpec:

@@ -29,7 +29,7 @@ NAMES = ["localhost", "*.localhost", "demo.localhost"]
 @pytest.fixture
 def job(config: CloudConfig) -> Job[Any]:
     async def progress(_: str) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     return Job(urn="urn:one", name="one", backend=dry.backend(config), config=config, progress=progress)
 

@@ -1,4 +1,4 @@
-"""Every file that the local cloud reads back may be damaged: it is named, and what can be made anew is."""
+"""Every file that the local cloud reads back may be damaged: it is named, and rebuilt if possible."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ CASES: dict[str, tuple[str, bytes, Read]] = {
     "an authority": ("ca/origin.pem", b"", lambda config: certificates.authority(config, certificates.ORIGIN)),
     "an authority's key": ("ca/origin.key", b"", lambda config: certificates.authority(config, certificates.ORIGIN)),
 }  # fmt: skip
-"""Files that nobody can make anew alone: where it is, a whole one, and who reads it."""
+"""Files that cannot be rebuilt: the path, a whole one, and its reader."""
 
 
 @pytest.mark.parametrize("damage", KINDS)

@@ -17,7 +17,7 @@ from localcloud.tests.doctor_support import FREE, KEYRING, OS_RELEASES, SOURCES,
 
 UBUNTU_SOURCES = "Types: deb\nURIs: http://ubuntu.example/ubuntu/\nSuites: {0} {0}-updates\nComponents: main universe\n"
 RASPBERRY_SOURCES = "deb http://pi.example/debian/ bookworm main\n"
-FURTHER = "docs/hosts.md says what may differ"
+FURTHER = "docs/hosts.md lists what may differ"
 
 
 def system_of(host: CheckedHost, release: str) -> Finding:

@@ -129,7 +129,7 @@ def test_either_cgroup_version_is_fine_and_neither_a_failure(machine: Machine) -
 
 
 def test_a_kernel_that_does_not_count_memory_is_refused(machine: Machine) -> None:
-    """As Raspberry Pi OS boots, unless it is told otherwise."""
+    """Raspberry Pi OS boots like this by default."""
     host = machine()
     remove(host, "sys/fs/cgroup/memory/tasks")
     (host.root / "sys/fs/cgroup/memory").rmdir()
@@ -228,7 +228,7 @@ def test_a_foreign_route_to_our_subnets_is_refused(
     finding = doctor.subnets(machine(), config)
     assert finding.failed
     assert finding.message == f"{subnet} overlaps the route to {subnet.supernet(8)}"
-    assert finding.remedy == "remove that route, or choose others: basec down --env local, then make up"
+    assert finding.remedy == "remove that route, or choose other subnets: basec down --env local, then make up"
 
 
 def test_the_bridges_of_the_stack_itself_are_no_clash(

@@ -190,7 +190,7 @@ def test_a_refused_input_fails_with_its_name(type_name: str, path: str) -> None:
 
 
 def refusals(handler: Handler[Any], path: str, value: Any) -> list[tuple[str, str]]:
-    """Judge inputs that are good, but for one value at a path such as `connection.proxy.password`."""
+    """Check inputs that are good, but for one value at a path such as `connection.proxy.password`."""
     inputs = _put(VALID[handler.type_name], path.split("."), value, handler.properties)
     return [(failure.property, failure.reason) for failure in check_properties(handler.properties, inputs)]
 

@@ -10,7 +10,7 @@ from localcloud.naming import NAMESPACE
 
 
 def apt_of(root: Path, **files: str) -> Path:
-    """Make a machine's /etc; `__` in a file's name stands for a dot."""
+    """Build a machine's /etc; `__` in a file's name stands for a dot."""
     (root / "etc/apt/sources.list.d").mkdir(parents=True)
     for name, text in files.items():
         (root / "etc/apt" / name.replace("__", ".").replace("d/", "sources.list.d/")).write_text(text)

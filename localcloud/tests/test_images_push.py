@@ -1,4 +1,4 @@
-"""An image of one's own in the registry of local stacks: by its own name, and never two by the same."""
+"""A user's own image in the registry of local stacks: by its own name, and never two by the same."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_another_image_by_the_same_name_is_refused(
 
 @pytest.mark.parametrize("image", ["auth", "auth:latest", "127.0.0.1:5000/auth"])
 def test_a_tag_that_moves_is_refused(storage: Path, pushed: list[str], image: str) -> None:
-    with pytest.raises(CloudError, match="has no tag that stays\nhint: docker tag"):
+    with pytest.raises(CloudError, match="has no fixed tag\nhint: docker tag"):
         push(storage, "registry", image)
     assert pushed == []
 

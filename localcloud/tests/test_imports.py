@@ -1,4 +1,4 @@
-"""Nothing climbs: each room of the package imports only from those below it, and no stand-in knows another."""
+"""Each room of the package imports only from those below it, and no stand-in knows another."""
 
 from __future__ import annotations
 

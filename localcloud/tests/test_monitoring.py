@@ -1,4 +1,4 @@
-"""Alerts, checks and projects of the local cloud: what they say they would do, and that they live as the others do."""
+"""Alerts, checks and projects of the local cloud: what they would do, and that they live like other resources."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_an_alert_without_a_threshold_says_for_how_long() -> None:
 async def test_what_was_left_out_of_an_alert_for_a_check_that_is_down_is_filled_in_and_seen_by_a_refresh(
     config: CloudConfig,
 ) -> None:
-    """So an `up` after a refresh would want it away for ever: a program had better say it."""
+    """Otherwise each `up` after a refresh would want to remove it: a program should set it."""
     type_name = f"{DO}/uptimeAlert:UptimeAlert"
     left_out = {"name": "down", "checkId": "c", "type": "down_global", "period": "2m", "notifications": []}
     handler, work = handler_of(type_name), job(config, [])

@@ -41,13 +41,13 @@ def cloud(config: CloudConfig) -> Backend:
 
 @pytest.fixture(params=["records", "containers"])
 def either(config: CloudConfig, request: pytest.FixtureRequest) -> Backend:
-    """Give a DigitalOcean of each kind."""
+    """Return a DigitalOcean of each kind."""
     return dry.backend(config) if request.param == "records" else backend(config, host=FakeHost(), image="droplet:1")
 
 
 @pytest.fixture(params=["records", "containers"])
 def either_zone(config: CloudConfig, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Cloudflare:
-    """Give a Cloudflare of each kind."""
+    """Return a Cloudflare of each kind."""
     monkeypatch.setattr(edge, "reload", nothing)
     return cloudflare_dry.backend(config) if request.param == "records" else cloudflare_real.backend(config, FakeHost())
 
@@ -82,7 +82,7 @@ async def test_two_volumes_of_one_name_in_a_region_are_refused(cloud: Backend) -
 
 
 def account(config: CloudConfig, **document: object) -> None:
-    """Say what the account holds."""
+    """Write the account's content."""
     config.state.mkdir(parents=True, exist_ok=True)
     (config.state / "account.json").write_text(json.dumps(document))
 

@@ -166,7 +166,7 @@ async def test_a_wrong_host_key_fails_at_once_and_names_the_machine(
         await run(connection, "touch /tmp/never", None, silent)
     assert time.monotonic() - started < 3
     assert str(caught.value).startswith(f"basec@127.0.0.1:{guilty.port}: wrong host key")
-    assert str(caught.value).endswith("if it is the droplet, give it its host key back or replace it")
+    assert str(caught.value).endswith("if it is the droplet, restore its host key or replace it")
     assert guilty.connections <= 1
 
 

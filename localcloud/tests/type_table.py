@@ -72,7 +72,7 @@ def implemented(type_name: str) -> dict[str, Property]:
 
 
 def rows() -> list[str]:
-    """Give one row a type."""
+    """Return one row a type."""
     found = []
     for type_name in sorted(HANDLERS):
         schemas = implemented(type_name)
@@ -83,7 +83,7 @@ def rows() -> list[str]:
 
 
 def written() -> str:
-    """Give the README with the table of now."""
+    """Return the README with the table of now."""
     before, _, after = README.read_text().partition(HEAD)
     rest = after.partition("\n\n")[2]
     return before + HEAD + "\n".join(rows()) + "\n\n" + rest

@@ -170,7 +170,7 @@ def test_a_stack_that_was_up_is_not_made_anew_in_another_back_end(clone: Clone) 
     hosts.write_text("")
     done = clone.basec("preview", "--env", "staging")
     assert done.code == 1
-    assert "has no such stack, yet it was up before (.basec/staging)\nhint: set PULUMI_BACKEND_URL" in done.stderr
+    assert "has no such stack, but it was up before (.basec/staging)\nhint: set PULUMI_BACKEND_URL" in done.stderr
     assert list(state_of(clone).rglob("staging*")) == []
 
 
@@ -239,7 +239,7 @@ def test_a_state_whose_passphrase_is_lost_is_read_again_and_no_machine_is_replac
     assert clone.basec("init", "--env", "staging").code == 0
     refused = clone.basec("preview", "--env", "staging")
     assert (
-        "was written with another passphrase than the settings\nhint: docs/runbooks/lost-passphrase.md"
+        "was written with a different passphrase than the settings\nhint: docs/runbooks/lost-passphrase.md"
         in refused.stderr
     )
 

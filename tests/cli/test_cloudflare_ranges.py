@@ -128,13 +128,13 @@ def test_a_refresh_keeps_encrypted_secrets(basec: Run, clone: Path, published: P
 @pytest.mark.parametrize(
     "answer",
     [
-        (503, "", "basec: {url}: answers 503 Service Unavailable"),
-        (302, "", "basec: {url}: answers 302 Found"),
+        (503, "", "basec: {url}: returned 503 Service Unavailable"),
+        (302, "", "basec: {url}: returned 302 Found"),
         (200, "", "{url}: ranges: is an empty list"),
         (200, "<html>\n", "{url}: ranges.0: '<html>' is not an IPv4 range"),
         (200, "173.245.48.0/20\n0.0.0.0/0\n", "{url}: ranges.1: '0.0.0.0/0' is too wide for a range of Cloudflare"),
         (200, "173.245.48.0/20\n" * 2, "{url}: ranges: '173.245.48.0/20' is in the list twice"),
-        (200, "x" * 20_000, "basec: {url}: answers more than 16384 bytes, which is no list of ranges"),
+        (200, "x" * 20_000, "basec: {url}: returned more than 16384 bytes, which is not a list of ranges"),
     ],
 )
 def test_an_answer_that_is_no_list_changes_nothing(
@@ -185,7 +185,7 @@ def test_a_refresh_wants_its_environment_by_name(basec: Run, monkeypatch: pytest
     outcome = basec("cloudflare", "ranges", "--refresh")
     assert outcome.code == 2
     assert outcome.stderr == (
-        "basec: cloudflare ranges: --refresh changes a file, so it wants --env\n"
+        "basec: cloudflare ranges: --refresh changes a file, so it requires --env\n"
         "hint: basec cloudflare ranges --refresh --env production\n"
     )
 

@@ -44,7 +44,7 @@ def test_commands_that_change_things_demand_an_environment(
     words = " ".join(command.split()[: 2 if command.startswith(("compose", "events", "firewall")) else 1])
     more = " ..." if len(command.split()) > len(words.split()) else ""
     assert outcome.stderr == (
-        f"basec {words}: it changes things, so the environment must be named: local, staging, production\n"
+        f"basec {words}: it changes something, so --env is required: local, staging, production\n"
         f"hint: basec {words} --env local{more}\n"
     )
 

@@ -35,7 +35,7 @@ Case = tuple[Callable[[Environment], Path], bytes, Callable[[Environment], objec
 
 CASES: dict[str, Case] = {
     "hosts": (lambda e: e.hosts_file, b"", facts.load, "basec up --env local"),
-    "addresses of the local cloud": (lambda e: e.cloud_file, b"", LocalCloud.load, "bring it back; "),
+    "addresses of the local cloud": (lambda e: e.cloud_file, b"", LocalCloud.load, "restore it; "),
     "authority": (
         lambda e: e.public_ca_file,
         b"-----BEGIN CERTIFICATE-----\nMIIB\n",
@@ -124,7 +124,7 @@ def test_a_passphrase_that_is_none_is_told_from_a_wrong_one(environment: Environ
     path = passphrase_file.path_of(environment)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    with pytest.raises(BasecommerceError, match=r"passphrase.* holds no (text|passphrase)"):
+    with pytest.raises(BasecommerceError, match=r"passphrase.* (is not a text file|contains no passphrase)"):
         passphrase_file.read(environment)
 
 
@@ -180,7 +180,7 @@ def test_a_release_whose_compose_file_is_damaged_hides_nothing_else_of_its_host(
     for role, service in (("edge", "nginx"), ("infra", "redis"), ("vertical", "haproxy")):
         fake_droplets.say(tmp_path / "droplets", role, fake_droplets.document(service, compose=compose))
     outcome = basec("status", "edge", "--env", "local")
-    assert "edge: compose.yaml of its release is damaged: basec up lays it anew" in outcome.stdout.splitlines()
+    assert "edge: compose.yaml of its release is damaged: basec up restores it" in outcome.stdout.splitlines()
     assert "nginx" in outcome.stdout
 
 
@@ -215,7 +215,7 @@ def test_status_tells_of_a_damaged_record_and_of_all_else(
     path = tier / "state.json"
     path.write_bytes(damages(path.read_bytes())[damage])
     found = told(tmp_path, capsys, monkeypatch)
-    assert "edge/state.json is damaged: basec up makes it anew" in found["failed"]
+    assert "edge/state.json is damaged: basec up rebuilds it" in found["failed"]
     assert (found["release"], found["containers"]) == (None, [])
     sign.main("edge", "ana", "90", tmp_path)  # and nothing happens
 

@@ -159,7 +159,7 @@ def test_what_is_not_there_ends_with_2_and_one_hint(basec: Run, typed: str, near
     outcome = basec("explain", *typed.split())
     assert (outcome.code, outcome.stdout) == (2, "")
     problem, hint = outcome.stderr.splitlines()
-    assert problem.startswith("basec: explain: no row has ")
+    assert problem.startswith("basec: explain: no entry has ")
     assert re.match(f"hint: .*({near})", hint)
 
 
@@ -174,7 +174,7 @@ def test_what_is_not_built_is_not_answered_with_a_page_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "printed", ["hint: mend the cause, then basec up; more: basec explain BC-E035", "BC-E035:", "(BC-E035)"]
+    "printed", ["hint: fix the cause, then basec up; more: basec explain BC-E035", "BC-E035:", "(BC-E035)"]
 )
 def test_an_id_is_found_in_what_was_printed(basec: Run, printed: str) -> None:
     outcome = basec("explain", printed)

@@ -50,12 +50,12 @@ def test_a_failed_release_is_told_in_ten_lines_and_the_log_has_the_rest(stack: D
     with stack.edited(HAPROXY, EDIT), fault(stack, "vertical-stack-activation", f"{SAID}\nwith {password}"):
         said = stack.basec("up", code=1).stderr
     assert last(said) == [
-        f"basec: {LOCAL}: up failed; 21 resources behind it were not reached",
+        f"basec: {LOCAL}: up failed; 21 resources after it were not reached",
         "vertical: nginx: restarting",
         '  nginx: [emerg] host not found in upstream "10.77.0.2" in /etc/nginx/nginx.conf:12 (2 times)',
-        "  the release before serves again (60b719302a98)",
+        "  the previous release serves again (60b719302a98)",
         LOG,
-        f"hint: mend the cause, then basec up --env {LOCAL}; more: basec explain BC-E090",
+        f"hint: fix the cause, then basec up --env {LOCAL}; more: basec explain BC-E090",
     ]
     path = environment.facts_dir / run_log.NAME
     log = path.read_text()

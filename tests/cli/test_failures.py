@@ -52,7 +52,7 @@ def test_a_failed_release_is_four_lines(text: str) -> None:
     assert failure.lines == [
         "edge: nginx: restarting",
         '  nginx: [emerg] host not found in upstream "infra" in /etc/nginx/nginx.conf:12 (2 times)',
-        "  the release before serves again (60b719302a98)",
+        "  the previous release serves again (60b719302a98)",
     ]
     assert failure.hint == "", "what points to the lines above is none"
 
@@ -89,7 +89,7 @@ CRASHES = (
 def test_a_provider_that_crashed_is_the_one_failure_and_the_hint_is_a_refresh(text: str) -> None:
     (failure,) = failures_of({DROPLET: [text], VOLUME: [text]}, NAMES)
     assert failure.lines == ["the provider digitalocean: crashed while it worked; what it had begun may be done or not"]
-    assert failure.hint.startswith(f"{STATE} asks the cloud what is there, then the same command again")
+    assert failure.hint.startswith(f"{STATE} asks the cloud what exists, then run the same command again")
 
 
 @pytest.mark.parametrize(

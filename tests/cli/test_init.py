@@ -104,7 +104,7 @@ def test_a_wrong_port_variable_is_refused(
 ) -> None:
     monkeypatch.setenv(variable, "http")
     outcome = basec("init", "--env", NAME)
-    wanted = f"basec: {variable}: 'http' is no port\nhint: {variable}={example} make up\n"
+    wanted = f"basec: {variable}: 'http' is not a port\nhint: {variable}={example} make up\n"
     assert (outcome.code, outcome.stderr) == (2, wanted)
 
 
@@ -122,5 +122,5 @@ def test_ports_and_tenants_of_the_environment_are_kept_with_those_that_smoke_ask
 def test_a_wrong_tenant_variable_is_refused(basec: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_TENANTS", "acme A.b")
     outcome = basec("init", "--env", NAME)
-    wanted = "basec: LOCAL_TENANTS: 'A.b' is no tenant\nhint: LOCAL_TENANTS=\"acme other\" make up\n"
+    wanted = "basec: LOCAL_TENANTS: 'A.b' is not a tenant\nhint: LOCAL_TENANTS=\"acme other\" make up\n"
     assert (outcome.code, outcome.stderr) == (2, wanted)

@@ -154,8 +154,8 @@ def test_a_line_of_the_tokens_file_that_is_not_understood_is_not_shown(basec: Ru
     outcome = basec("init", "--env", "staging", "--tokens-from", str(path))
     assert outcome.code == 2
     assert outcome.stderr == (
-        f"basec: --tokens-from: {path}: line 2 is none of CLOUDFLARE_API_TOKEN, DIGITALOCEAN_TOKEN\n"
-        "hint: write one NAME=TOKEN a line\n"
+        f"basec: --tokens-from: {path}: line 2 sets none of CLOUDFLARE_API_TOKEN, DIGITALOCEAN_TOKEN\n"
+        "hint: write one NAME=TOKEN per line\n"
     )
     missing = basec("init", "--env", "staging", "--tokens-from", str(tmp_path / "none"))
     assert (missing.code, missing.stderr.splitlines()[0]) == (
@@ -187,7 +187,7 @@ def test_a_lost_passphrase_is_told_before_anything_and_no_new_one_is_made(basec:
     assert outcome.code == 2
     assert outcome.stderr == (
         f"Pulumi.staging.yaml: passphrase: {user}: No such file or directory\n"
-        "hint: bring the file back, or set PULUMI_CONFIG_PASSPHRASE_FILE; is it lost for good? "
+        "hint: restore the file, or set PULUMI_CONFIG_PASSPHRASE_FILE; is it lost for good? "
         "docs/runbooks/lost-passphrase.md\n"
     )
     assert not user.exists()

@@ -90,9 +90,9 @@ def test_one_interrupt_ends_up_with_130_and_reaches_the_engine_once(directory: P
     assert process.returncode == 130
     assert (directory / "heard").read_text() == "interrupt\n"
     assert errors == (
-        "interrupted: the engine ends what it is doing; please wait\n"
+        "interrupted: the engine finishes its current steps; please wait\n"
         "basec: local-none: up interrupted\n"
-        "hint: the same command continues\n"
+        "hint: run the same command again to continue\n"
     )
 
 
@@ -105,7 +105,7 @@ def test_a_second_interrupt_is_answered_and_not_passed_on(directory: Path) -> No
         _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
     assert (directory / "heard").read_text() == "interrupt\n"
-    assert "still waiting for the engine: stopping it now would leave half-made things behind\n" in errors
+    assert "still waiting for the engine: stopping it now would leave resources half done\n" in errors
 
 
 def test_the_engine_is_interrupted_when_basec_is_killed(directory: Path) -> None:
@@ -211,7 +211,7 @@ def test_a_programs_exit_code_decides_the_error(
 
 def test_a_program_that_ends_without_a_word_is_named(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module(monkeypatch, directory, "mute", "raise SystemExit(1)")
-    with pytest.raises(ProgramError, match="mute: ended with exit code 1 and no word"):
+    with pytest.raises(ProgramError, match="mute: ended with exit code 1 and no message"):
         Program("mute").run()
 
 

@@ -105,7 +105,7 @@ def test_status_of_a_host_that_is_not_reached_says_how_to_get_it_back(basec: Run
     assert outcome.code == 4
     assert outcome.stdout.splitlines()[-1] == (
         "hint: basec preview --env local asks the cloud whether the machine is gone; "
-        "then basec up --refresh --env local makes it anew; more: basec explain BC-E067"
+        "then basec up --refresh --env local recreates it; more: basec explain BC-E067"
     )
 
 
@@ -215,7 +215,7 @@ def test_a_protected_stack_asks_before_it_makes_a_lost_machine_anew(tmp_path_fac
         take(stack, "droplet", "edge-droplet")
         before, state = stack.journal(), stack.resources()
         outcome = stack.basec("up", "--refresh", code=2)
-        assert "changes need a yes" in outcome.stderr
+        assert "changes must be confirmed" in outcome.stderr
         assert outcome.stderr.endswith("hint: basec up --refresh --env production --yes\n")
         assert (stack.journal(), stack.resources()) == (before, state), "the state still has it"
         stack.basec("up", "--refresh", "--yes")

@@ -47,7 +47,7 @@ def test_without_a_display_the_address_is_shown_and_no_browser_for_text_is_start
 ) -> None:
     outcome = basec("open", "--env", "local", "--tenant", "acme")
     assert (outcome.code, outcome.stdout) == (0, "https://acme.localhost\n")
-    assert outcome.stderr == "no display here: open it in a browser of yours\n"
+    assert outcome.stderr == "no display here: open the address in your own browser\n"
     assert opened == []
 
 
@@ -58,7 +58,7 @@ def test_without_a_browser_it_says_so_and_is_no_failure(
     monkeypatch.setattr(webbrowser, "open", lambda _: False)
     outcome = basec("open", "--env", "local")
     assert (outcome.code, outcome.stdout) == (0, "https://demo.localhost\n")
-    assert outcome.stderr == "no browser was found here: open it in one of yours\n"
+    assert outcome.stderr == "no browser found here: open the address in your own\n"
 
 
 def test_a_cloud_shop_is_a_tenants(basec: Run, clone: Path, opened: list[str]) -> None:
@@ -66,7 +66,7 @@ def test_a_cloud_shop_is_a_tenants(basec: Run, clone: Path, opened: list[str]) -
     outcome = basec("open", "--env", "production")
     assert (outcome.code, outcome.stdout) == (2, "")
     assert outcome.stderr == (
-        "basec: open: production: each tenant has a shop of its own, and none was named\n"
+        "basec: open: production: each tenant has its own shop, and no tenant was given\n"
         "hint: basec open --env production --tenant NAME\n"
     )
     assert basec("open", "--env", "production", "--tenant", "acme").stdout == "https://acme.localhost\n"

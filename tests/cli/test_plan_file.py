@@ -72,7 +72,7 @@ def test_what_is_edited_between_preview_and_up_is_refused_without_its_secrets(
         first = path.read_text()
         plans = edit_before_up(monkeypatch, lambda: path.write_text(first.replace('"1"', '"2"')))
         outcome = stack.basec("up", code=5)
-    assert "up: refused, since the plan does not have it\n" in outcome.stderr
+    assert "up: refused, because it is not in the plan\n" in outcome.stderr
     assert "edge-stack-activation (Command): properties changed" in outcome.stderr
     assert [secret for secret in secrets if secret in outcome.stderr] == []
     assert len(outcome.stderr) < 5000, "the engine tells the whole value that differs, a bundle with its secrets"
@@ -93,7 +93,7 @@ def test_a_deleted_resource_or_a_new_one_is_refused_too(stack: DryStack, monkeyp
             outcome = stack.basec("up", code=5)
         finally:
             inventory.write_text(original)
-    assert "refused, since the plan does not have it" in outcome.stderr
+    assert "refused, because it is not in the plan" in outcome.stderr
     assert stack.journal() == before
 
 

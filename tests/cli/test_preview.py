@@ -59,7 +59,7 @@ def test_no_secret_is_in_a_preview_of_changed_secrets(stack: DryStack) -> None:
     finally:
         environment.stack_file.write_text(text)
     everything = "".join(one.stdout + one.stderr for one in said)
-    assert "again, with other secrets or addresses" in everything
+    assert "again, with changed secrets or addresses" in everything
     for value in (*values, *new.values()):
         for line in filter(lambda part: len(part) > 12, value.splitlines()):
             assert line not in everything
@@ -80,7 +80,7 @@ def test_a_dry_preview_shows_the_difference_of_two_commits(tmp_path: Path) -> No
     for ref in ("no-such-commit", f"--output={tmp_path}/written"):
         unknown = clone.basec("preview", "--env", "staging", "--dry", f"--base={ref}")
         assert unknown.code == 2
-        assert unknown.stderr.endswith("hint: git log --oneline shows what there is\n")
+        assert unknown.stderr.endswith("hint: git log --oneline lists the commits\n")
     assert not (tmp_path / "written").exists()
     assert clone.basec("preview", "--env", "staging", "--base", "HEAD").code == 2
 

@@ -43,7 +43,7 @@ def test_whoever_is_asked_for_a_yes_has_seen_each_resource_with_its_properties(p
     before = production.journal()
     with production.edited(SETTINGS, ("cpu_percent: 80", "cpu_percent: 81")):
         outcome = production.basec("up", code=2)
-    shown, asked = outcome.stderr.split("basec: up: production: changes need a yes\n")
+    shown, asked = outcome.stderr.split("basec: up: production: changes must be confirmed\n")
     assert "(MonitorAlert)" in shown
     assert "     value: 80 to 81" in shown
     assert asked == "hint: basec up --env production --yes\n"

@@ -45,8 +45,8 @@ def test_what_changes_a_protected_stack_unjudged_is_refused_with_the_command_of_
     protect(clone, protect=True)
     refused = basec("pulumi", "--env", "staging", "--", word, "--yes")
     assert refused.code == 5
-    assert f"staging is protected, and `pulumi {word}` asks nobody about dangerous edits" in refused.stderr
-    assert f"hint: basec {instead} --env staging; on purpose: --unjudged before the `--`\n" in refused.stderr
+    assert f"staging is protected, and `pulumi {word}` does not check for dangerous edits" in refused.stderr
+    assert f"hint: basec {instead} --env staging; to do it anyway: --unjudged before the `--`\n" in refused.stderr
     assert not (cli / "arguments").exists()
     assert basec("pulumi", "--env", "staging", "--unjudged", "--", word, "--yes").code == 7
     protect(clone, protect=False)
@@ -88,7 +88,7 @@ def test_options_before_pulumis_command_are_refused(basec: Run, clone: Path) -> 
     refused = basec("pulumi", "--env", "staging", "--", "--cwd", "/tmp", "up")
     assert (refused.code, refused.stderr) == (
         2,
-        "basec: pulumi: --cwd: Pulumi's command comes first\nhint: basec pulumi --env staging -- preview\n",
+        "basec: pulumi: --cwd: Pulumi's command must come first\nhint: basec pulumi --env staging -- preview\n",
     )
 
 

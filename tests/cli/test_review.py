@@ -249,7 +249,7 @@ def test_hosts_come_in_the_order_of_the_work_and_many_new_things_are_counted() -
     found = by_host(review(steps, {}, HOSTS))
     assert [(each.host, each.sentences) for each in found] == [
         ("infra", ("2 resources are made",)),
-        ("edge", ("release 111111 to 222222: its files before are not known",)),
+        ("edge", ("release 111111 to 222222: its previous files are not known",)),
         ("account", ("dns-wildcard is made",)),
     ]
 
@@ -258,7 +258,7 @@ def test_the_same_release_with_another_secret_says_so() -> None:
     step = replace(activation("1" * 12, "1" * 12), differs=("stdin",))
     found = review([step], {STACK: (FILES, FILES)}, HOSTS)
     (host,) = by_host(found)
-    assert host.sentences == ("release 111111 again, with other secrets or addresses",)
+    assert host.sentences == ("release 111111 again, with changed secrets or addresses",)
     assert (host.effect.kind, host.effect.text) == ("restart", effects.OF_SECRETS.text)
     assert "     stdin: [secret], changed\n" in drawn(found)
 
@@ -266,7 +266,7 @@ def test_the_same_release_with_another_secret_says_so() -> None:
 def test_a_release_on_a_machine_that_is_not_made_yet_is_activated_anew() -> None:
     step = replace(activation(), new_inputs={"create": LATER, "stdin": LATER}, differs=("create", "stdin"))
     (host,) = by_host(review([step], {STACK: (FILES, FILES)}, HOSTS))
-    assert host.sentences == ("release 111111 is activated anew",)
+    assert host.sentences == ("release 111111 is activated again",)
 
 
 def test_the_screen_shows_values_and_lines_at_80_and_120_columns_without_a_trailing_space() -> None:

@@ -100,7 +100,7 @@ def test_what_needs_a_person_is_refused_with_the_page_that_says_how(environment:
 
 @pytest.mark.parametrize(("name", "goes_with"), [("origin_csr", "origin_private_key"), ("origin_pull_private_key", "")])
 def test_half_a_pair_is_refused_with_the_other_half(environment: Environment, name: str, goes_with: str) -> None:
-    with pytest.raises(UsageError, match="goes with") as caught:
+    with pytest.raises(UsageError, match="is rotated together with") as caught:
         rotation.check(environment, ["token_key", name])
     assert (goes_with or "origin_pull_certificate") in caught.value.hint
 
@@ -108,7 +108,7 @@ def test_half_a_pair_is_refused_with_the_other_half(environment: Environment, na
 def test_a_name_that_is_no_secret_is_refused_before_anything_is_written(basec: Run) -> None:
     outcome = basec("secrets", "rotate", "redis", "--env", "local")
     assert outcome.code == 2
-    assert "basec: 'redis' is no secret of a stack" in outcome.stderr
+    assert "basec: 'redis' is not a secret of a stack" in outcome.stderr
     assert "hint: basec secrets list" in outcome.stderr
 
 

@@ -97,14 +97,14 @@ def test_a_health_page_of_another_service_is_not_taken_for_the_edge(smoke: Calla
         page = good_shop(host, path)
         return Page(200, {"status": "ok"}, page.headers) if path == "/health" else page
 
-    assert failures(smoke(shop)) == {"health": "body: got {'status': 'ok'}, wanted {'status': 'ok', 'edge': True}"}
+    assert failures(smoke(shop)) == {"health": "body: got {'status': 'ok'}, expected {'status': 'ok', 'edge': True}"}
 
 
 def test_an_unknown_host_that_gets_a_tenant_fails(smoke: Callable[[Shop], list[Result]]) -> None:
     def shop(host: str, path: str) -> Page:
         return good_shop("demo.localhost" if path == "/tenant.json" else host, path)
 
-    assert failures(smoke(shop)) == {"unknown tenant has no slug": "slug: got 'demo', wanted ''"}
+    assert failures(smoke(shop)) == {"unknown tenant has no slug": "slug: got 'demo', expected ''"}
 
 
 def test_a_security_header_sent_twice_fails(smoke: Callable[[Shop], list[Result]]) -> None:
@@ -112,7 +112,7 @@ def test_a_security_header_sent_twice_fails(smoke: Callable[[Shop], list[Result]
         page = good_shop(host, path)
         return Page(page.status, page.body, [*page.headers, ("X-Frame-Options", "SAMEORIGIN")])
 
-    wanted = "X-Frame-Options: got ['SAMEORIGIN', 'SAMEORIGIN'], wanted ['SAMEORIGIN']"
+    wanted = "X-Frame-Options: got ['SAMEORIGIN', 'SAMEORIGIN'], expected ['SAMEORIGIN']"
     assert set(failures(smoke(shop)).values()) == {wanted}
     assert len(failures(smoke(shop))) == 3
 
@@ -122,7 +122,7 @@ def test_a_dashboard_that_is_open_fails(smoke: Callable[[Shop], list[Result]]) -
         page = good_shop(host, path)
         return Page(200, "welcome", page.headers) if path == "/web/dashboard" else page
 
-    assert failures(smoke(shop)) == {"dashboard asks for login": "status: got 200, wanted 302"}
+    assert failures(smoke(shop)) == {"dashboard asks for login": "status: got 200, expected 302"}
 
 
 def test_a_name_without_a_certificate_is_told_in_a_line_with_the_way_to_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,6 +134,6 @@ def test_a_name_without_a_certificate_is_told_in_a_line_with_the_way_to_one(monk
     monkeypatch.setattr("basec.hosts.smoke_checks.get", refuse)
     known = Facts(environment="local", domain="localhost", stand_in=None, hosts=HOSTS)
     results = run_all(public_checks(known, "acme"))
-    assert {result.problem for result in results} == {"no certificate that is good for this name: Hostname mismatch"}
+    assert {result.problem for result in results} == {"no certificate that is valid for this name: Hostname mismatch"}
     ways = [way_on(Environment(name=name), "acme", results) for name in ("local", "staging")]
     assert ways == ["LOCAL_TENANTS=acme make up", "basec status --env staging"]

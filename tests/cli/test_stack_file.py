@@ -44,8 +44,8 @@ def test_a_key_that_is_twice_is_refused_with_both_lines(environment: Environment
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
-        ("- a\n", "Pulumi.local.yaml: holds a list, wanted a mapping\nhint: see Pulumi.local.yaml"),
-        ("", "Pulumi.local.yaml: holds a NoneType, wanted a mapping\nhint: see Pulumi.local.yaml"),
+        ("- a\n", "Pulumi.local.yaml: expected a mapping, got a list\nhint: see Pulumi.local.yaml"),
+        ("", "Pulumi.local.yaml: expected a mapping, got a NoneType\nhint: see Pulumi.local.yaml"),
     ],
 )
 def test_anything_but_a_mapping_is_refused(environment: Environment, content: str, wanted: str) -> None:
@@ -115,7 +115,7 @@ def test_the_passphrase_of_a_cloud_stack_is_looked_for_where_pulumi_does_and_las
         passphrase_file.read(staging)
     assert caught.value.render() == (
         f"Pulumi.staging.yaml: passphrase: {ours}: No such file or directory\n"
-        "hint: bring the file back, or set PULUMI_CONFIG_PASSPHRASE_FILE; is it lost for good? "
+        "hint: restore the file, or set PULUMI_CONFIG_PASSPHRASE_FILE; is it lost for good? "
         "docs/runbooks/lost-passphrase.md"
     )
     assert passphrase_file.make(staging) == ours
@@ -179,8 +179,8 @@ def test_a_file_that_secrets_cannot_be_added_to_is_refused_and_kept(staging: Env
     with pytest.raises(ConfigurationError) as caught:
         StackFile(staging).add_secrets({"token_key": "one"})
     assert caught.value.render() == (
-        "Pulumi.staging.yaml: config: cannot be edited: line 1: is no table with one `key: value` a line\n"
-        "hint: write one `key: value` a line, as in Pulumi.production.yaml, and comments above or behind it"
+        "Pulumi.staging.yaml: config: cannot be edited: line 1: is not a mapping with one `key: value` per line\n"
+        "hint: write one `key: value` per line, as in Pulumi.production.yaml, and comments above or behind it"
     )
     assert staging.stack_file.read_text() == "config: {a: 1}\n"
 

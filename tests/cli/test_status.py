@@ -247,7 +247,7 @@ def test_a_machine_born_from_an_older_template_is_marked_and_still_well(basec: R
     assert "ba9876543210*" in outcome.stdout
     assert "0123456789ab*" not in outcome.stdout
     said = [line for line in basec("status", "--env", "local").stdout.splitlines() if "template" in line]
-    assert said == ["edge: made from an older template than a new machine would be"]
+    assert said == ["edge: created from an older template than a new machine"]
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_an_authority_that_could_sign_for_any_site_is_refused(
 def test_a_cloud_environment_has_no_authority_of_its_own(basec: Run) -> None:
     outcome = basec("trust", "--env", "production")
     assert (outcome.code, outcome.stdout) == (2, "")
-    assert outcome.stderr.startswith("basec: trust: production: a public authority signs for it")
+    assert outcome.stderr.startswith("basec: trust: production: a public authority signs its certificate")
 
 
 def test_the_machines_store_is_for_root(

@@ -20,7 +20,7 @@ from topology.names import SETTINGS_KEY
 
 FILE = "Pulumi.staging.yaml"
 TRACKED = ("Pulumi.local.yaml", "Pulumi.staging.yaml", "Pulumi.production.yaml", "Pulumi.yaml")
-HINT = "\nhint: write one `key: value` a line, as in Pulumi.production.yaml, and comments above or behind it"
+HINT = "\nhint: write one `key: value` per line, as in Pulumi.production.yaml, and comments above or behind it"
 
 
 def nothing(_: CommentedMap) -> None:
@@ -111,10 +111,13 @@ def test_a_list_loses_the_lines_of_what_goes_and_no_comment_between(before: str,
         ("a:   1\nb: [\n  1, # one\n]\n", "cannot be edited: line 3: this comment would be lost: it stands inside"),
         ("a: [ # twice\n  1] # twice\n", "cannot be edited: line 1: this comment would be lost: it stands inside"),
         ("# heading\n---\na: 1\n", "cannot be edited: line 1: this comment would be lost: it stands inside"),
-        ("config: {a: 1}\n", "config: cannot be edited: line 1: is no table with one `key: value` a line"),
-        ("config: [a]\n", "config: cannot be edited: line 1: is no table with one `key: value` a line"),
-        ("a: 1\nconfig: text\n", "config: cannot be edited: line 2: is no table with one `key: value` a line"),
-        ("config:\n  made: 5\n", "config.made: cannot be edited: line 2: is no table with one `key: value` a line"),
+        ("config: {a: 1}\n", "config: cannot be edited: line 1: is not a mapping with one `key: value` per line"),
+        ("config: [a]\n", "config: cannot be edited: line 1: is not a mapping with one `key: value` per line"),
+        ("a: 1\nconfig: text\n", "config: cannot be edited: line 2: is not a mapping with one `key: value` per line"),
+        (
+            "config:\n  made: 5\n",
+            "config.made: cannot be edited: line 2: is not a mapping with one `key: value` per line",
+        ),
     ],
 )
 def test_a_file_that_an_edit_would_spoil_is_refused_with_its_line(text: str, said: str, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_promise_that_was_not_kept_ends_the_run_with_1_after_all_groups(
     monkeypatch.setattr(bench, "GROUPS", {"warm": warm, "cold": cold})
     with pytest.raises(SystemExit) as ended:
         bench.main(["warm", "cold"], write=False)
-    assert ended.value.code == "bench: warm: no-op `basec preview`: MISSED: 7.00 s, promised is 6"
+    assert ended.value.code == "bench: warm: no-op `basec preview`: MISSED: 7.00 s, promised 6"
     assert "a machine of 3 speeds" in capsys.readouterr().out
     bench.main(["cold"], write=False)
 
@@ -158,7 +158,7 @@ def test_without_a_free_port_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None
         raise OSError
 
     monkeypatch.setattr(socket.socket, "bind", taken)
-    with pytest.raises(BenchError, match="no port from 18080 on is free"):
+    with pytest.raises(BenchError, match="no free port from 18080 on"):
         free_port(18080)
 
 

@@ -151,7 +151,7 @@ def test_a_second_run_makes_nothing_anew_and_refuses_other_ports(clone: Clone) -
     assert (code, errors) == (
         2,
         "in-container: LOCAL_HTTPS_PORT: the container has 443, not 8443\n"
-        "hint: scripts/in-container remove, then the same command again\n",
+        "hint: scripts/in-container remove, then run the same command again\n",
     )
 
 
@@ -223,5 +223,5 @@ def test_an_engine_that_does_not_end_by_itself_is_reported(clone: Clone) -> None
     )
     code, _, errors = clone.run("down")
     assert code == 0
-    assert "in-container: the engine in it did not end by itself; it is stopped with the container\n" in errors
+    assert "in-container: the engine in it did not end in time; it is stopped with the container\n" in errors
     assert any(line.startswith("container stop") for line in clone.asked)

@@ -96,6 +96,6 @@ def test_a_machine_without_apt_is_told_what_is_missing_and_where_the_tests_run(t
     assert done.returncode == 3
     assert done.stderr.splitlines() == [
         "install-servers: nginx-light haproxy postgresql redis-server nmap testssl.sh libnss3-tools openssh-server "
-        "ufw: not there, and without apt-get not to be had here",
+        "ufw: missing, and there is no apt-get to install them",
         "hint: scripts/in-container test (any machine with Docker; nothing is installed on it)",
     ]

@@ -51,7 +51,7 @@ def test_a_service_that_never_gets_healthy_is_named_with_its_line_once(
         what="restarting",
         line=HAPROXY[1],
         count=5,
-        serves=f"the release before serves again ({old})",
+        serves=f"the previous release serves again ({old})",
         is_release=True,
     )
 
@@ -98,7 +98,7 @@ def test_a_migration_that_fails_is_named_though_another_service_is_unhealthy(
     words = fails(infra, capsys)
     assert (words.service, words.line) == ("migrate", TRACEBACK[-1])
     assert words.what.endswith("migrate: exit code 1")
-    assert words.serves.startswith("the release before serves again")
+    assert words.serves.startswith("the previous release serves again")
 
 
 def test_a_missing_image_is_reported_with_nothing_touched(
@@ -119,7 +119,7 @@ def test_a_failed_return_to_the_previous_release_is_reported(
     vertical.answer(" up ", rc=1, stderr="Error response from daemon: no space left on device\n")
     words = fails(vertical, capsys)
     assert words.line == "Error response from daemon: no space left on device"
-    assert words.serves == "the release before could not be brought back: the host may serve nothing"
+    assert words.serves == "the previous release could not be restored: the host may serve nothing"
 
 
 def test_a_hint_of_its_own_is_kept_and_one_that_points_above_is_not(

@@ -1,1 +1,1 @@
-"""A preview as a review: what changes from what to what, on which host, and what that does to the shop."""
+"""A preview as a review: old and new values, the host, and the effect on the shop."""

@@ -1,6 +1,6 @@
-"""One model of a preview, made from the engine's events: what changes, where, in which order, and who feels it.
+"""One model of a preview, made from the engine's events: what changes, where, in which order, and who is affected.
 
-Renderers take it from here: `screen.py` for a terminal, `document.py` for scripts.
+Two modules render it: `screen.py` for a terminal, `document.py` for scripts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from topology.dangerous_edits import DELETE_OPS, REPLACE_OPS, Step
 from topology.inventory import droplet_of
 
 ACTIVATION = "-activation"
-"""How the one command of that component is called, behind the component's name."""
+"""The name of that component's one command, after the component's name."""
 DIGEST = re.compile(r"^# activate [\w-]+ (\w+)$", re.MULTILINE)
 
 
@@ -26,10 +26,10 @@ class Change:
     """One resource that `up` would change."""
 
     order: int
-    """1 for the first that the engine comes to."""
+    """1 for the first in the engine's order."""
     step: Step
     host: str
-    """The droplet that it belongs to, or an empty text for what belongs to the account or the zone."""
+    """The droplet that it belongs to; empty if it belongs to the account or the zone."""
     properties: tuple[PropertyChange, ...] = ()
     release: ReleaseChange | None = None
     digests: tuple[str, str] | None = None
@@ -50,16 +50,16 @@ class Review:
 
     changes: tuple[Change, ...]
     hosts: tuple[str, ...]
-    """The droplets in the order in which `up` comes to them."""
+    """The droplets in the order of `up`."""
 
 
 def review(steps: Iterable[Step], releases: Mapping[str, tuple[Files, Files]], hosts: Collection[str]) -> Review:
-    """Build the model from the steps that change something, as the engine told them.
+    """Build the model from the steps that change something, as the engine reported them.
 
     `releases` are the files before and after by the URN of their component, `hosts` the droplets in order.
     """
     chosen: dict[str, Step] = {}
-    for step in steps:  # a replacement is told in up to three steps; the one that is both old and new says most
+    for step in steps:  # a replacement has up to three steps; the one with both old and new values shows most
         if step.urn not in chosen or (step.old_inputs and step.new_inputs):
             chosen[step.urn] = step
     changes = tuple(_change(order, step, releases, hosts) for order, step in enumerate(chosen.values(), start=1))

@@ -10,7 +10,7 @@ from basec.engine.review.sentences import HostChange, by_host
 
 
 def of(review: Review) -> dict[str, Any]:
-    """Give hosts and resources."""
+    """Return hosts and resources."""
     return {"hosts": list(map(_host, by_host(review))), "resources": list(map(_resource, review.changes))}
 
 

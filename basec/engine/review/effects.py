@@ -1,4 +1,4 @@
-"""What a change does to those who use the shop, from nothing to lost data. Data, not branches: see the table."""
+"""What a change does to the users of the shop, from nothing to lost data. Defined by tables, not by branches."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ LOST = {
     RESERVED_IP: Effect(kind="replaced", text=STATEFUL[RESERVED_IP]),
     VPC: Effect(kind="replaced", text=STATEFUL[VPC]),
 }
-"""What the end of a resource means, by type."""
+"""The effect of deleting a resource, by type."""
 EDITED = {
     (DROPLET, "size"): Effect(
         kind="power cut", text="DigitalOcean switches the machine off to resize it: its tier is down for minutes"
     ),
 }
-"""What an edit in place means, by type and property; all other edits are felt by nobody."""
+"""The effect of an edit in place, by type and property; all other edits affect nobody."""
 GAPS = {
     "nginx": ("visitors get errors", 2),
     "auth": ("nobody can log in", 4),
@@ -51,16 +51,16 @@ GAPS = {
     "relay": ("events wait", 3),
     "engines": ("events wait", 5),
 }
-"""What a new container of a service means, and for about how many seconds: from the end of the old one until the new
+"""The effect of a new container of a service, and for about how many seconds: from the end of the old one until the new
 one is healthy, the longest of three on a local stack (docs/preview.md)."""
 OF_SECRETS = Effect(
-    kind="restart", text="the services that read what changed get a new container, and are away meanwhile"
+    kind="restart", text="the services that read what changed get a new container, and are unavailable meanwhile"
 )
-"""What other secrets or addresses mean for a release whose files stay: which ones differ is secret as a whole."""
+"""The effect of changed secrets or addresses on a release whose files stay: which ones differ is secret as a whole."""
 
 
 def of_resource(type_: str, op: str, properties: Sequence[str]) -> Effect:
-    """Give the effect of an operation on a resource; `properties` are the paths that differ."""
+    """Return the effect of an operation on a resource; `properties` are the paths that differ."""
     if op not in KNOWN_OPS:
         return Effect(kind="unknown", text=f"this version of basec does not know the operation '{op}'")
     if op in DELETE_OPS or op in REPLACE_OPS:
@@ -72,7 +72,7 @@ def of_resource(type_: str, op: str, properties: Sequence[str]) -> Effect:
 
 
 def of_services(services: Sequence[str]) -> Effect:
-    """Give the effect of new containers."""
+    """Return the effect of new containers."""
     if not services:
         return NONE
     return Effect(kind="restart", text="; ".join(map(_gap, services)))
@@ -80,11 +80,11 @@ def of_services(services: Sequence[str]) -> Effect:
 
 def _gap(service: str) -> str:
     if service not in GAPS:
-        return f"{service}: it is away until it is back"
+        return f"{service}: unavailable until it is back"
     felt, seconds = GAPS[service]
     return f"{service}: {felt} for about {seconds} s"
 
 
 def worst(effects: Sequence[Effect]) -> Effect:
-    """Give the worst of all."""
+    """Return the worst effect."""
     return max(effects, key=lambda effect: effect.rank, default=NONE)

@@ -21,7 +21,7 @@ IMAGE = re.compile(r"^IMAGE_(?P<service>\w+)='?(?P<image>[^'\n]*)'?$", re.MULTIL
 
 @dataclass(frozen=True, kw_only=True)
 class FileChange:
-    """One file of a bundle that is not what it was."""
+    """One file of a bundle that differs."""
 
     name: str
     kind: Literal["added", "removed", "changed"]
@@ -29,18 +29,18 @@ class FileChange:
 
     @property
     def added(self) -> int:
-        """How many lines come."""
+        """How many lines are added."""
         return sum(line.startswith("+") for line in self.diff)
 
     @property
     def removed(self) -> int:
-        """How many lines go."""
+        """How many lines are removed."""
         return sum(line.startswith("-") for line in self.diff)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageChange:
-    """Another image of a service; references without what both have in common."""
+    """A service's new image; references without what both have in common."""
 
     service: str
     old: str
@@ -54,7 +54,7 @@ class ReleaseChange:
     files: tuple[FileChange, ...]
     images: tuple[ImageChange, ...]
     services: tuple[str, ...]
-    """Those whose containers are made anew."""
+    """The services whose containers are recreated."""
 
 
 def compare_releases(old: Files, new: Files) -> ReleaseChange:
@@ -85,14 +85,14 @@ def _image_changes(old: Files, new: Files) -> Iterator[ImageChange]:
 
 
 def _tag(image: str) -> str:
-    """Give what stands behind the name: a tag, or the first digits of a digest."""
+    """Return what follows the name: a tag, or the first digits of a digest."""
     if "@sha256:" in image:
         return image.rpartition("@sha256:")[2][:12]
     return image.rpartition("/")[2].partition(":")[2]
 
 
 def _fingerprints(files: Files) -> dict[str, str]:
-    """Give all that a container is made of, by service: its definition, what it names, and the files it mounts.
+    """Return all that a container is made of, by service: its definition, what it refers to, and the files it mounts.
 
     `compose/tier_files.py` mounts a directory of the bundle by the digest of all its files (`NGINX_DIR`).
     """
@@ -104,8 +104,8 @@ def _fingerprints(files: Files) -> dict[str, str]:
     found = {}
     for name, definition in services.items():
         if definition.get("profiles"):
-            continue  # no container stays of it
-        # Compose leaves extensions out of what it compares.
+            continue  # it leaves no container
+        # Compose does not compare extensions.
         own = {key: value for key, value in definition.items() if not str(key).startswith("x-")}
         text = json.dumps(own, sort_keys=True)
         used = {match["name"] for match in VARIABLE.finditer(text)}

@@ -1,4 +1,4 @@
-"""Draw a review in a terminal: hosts in sentences first, then each resource with what changes in it."""
+"""Draw a review in a terminal: first sentences about each host, then each resource with its changes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from basec.engine.review.values import PropertyChange
 
 COLOURS = {"+": "green", "-": "red", "~": "yellow", "+-": "magenta"}
 EFFECT_COLOURS = {"none": "dim", "reload": "green", "restart": "yellow"}
-"""All worse ones are red."""
+"""Worse ones are red."""
 DIFF_LINES = 40
-"""Of one text; the rest is counted, and `--json` has all of it."""
+"""Of one text; the rest is only counted, `--json` has all of it."""
 VALUE = 300
 """Characters of one value."""
 INDENT = Text("     ")
 
 
 def hosts(review: Review) -> Table:
-    """Draw what happens to each host and who feels it."""
+    """Draw what happens to each host and who is affected."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("host", "what changes", "effect"):
         table.add_column(column, overflow="fold")
@@ -33,13 +33,13 @@ def hosts(review: Review) -> Table:
 
 
 def resources(review: Review) -> Iterator[Text]:
-    """Draw each resource in the order of the work; of what is made or removed only the name."""
+    """Draw each resource in the order of the work; for created or deleted ones only the name."""
     for change in review.changes:
         sign = Text(f"{change.sign:>2} ", style=COLOURS[change.sign])
         yield sign.append(f"{change.order:>2}. {change.step.resource}", style="bold")
         files = change.release.files if change.release else ()
         for each in change.properties:
-            if not (files and each.path in ("create", "stdin")):  # the files below say it better
+            if not (files and each.path in ("create", "stdin")):  # the files below show it better
                 yield _indented(_property(each))
         for file in files:
             yield _indented(_diff(f"{file.name} ({file.kind})", file.diff))

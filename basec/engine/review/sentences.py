@@ -1,4 +1,4 @@
-"""Say a review in plain sentences, host by host."""
+"""Write a review in plain sentences, host by host."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from basec.engine.review.values import PropertyChange
 from topology.dangerous_edits import DELETE_OPS, REPLACE_OPS
 
 ACCOUNT = "account"
-"""Where a change belongs that is of no droplet: the network, the zone, the monitoring."""
+"""The place of changes to no droplet: the network, the zone, the monitoring."""
 SHORT = 60
 """Characters of two values that a sentence may hold."""
 DOORS = {"inboundRules": ("admits", "no longer admits"), "outboundRules": ("lets out", "no longer lets out")}
-"""What a rule of the cloud firewall does when it comes, and when it goes."""
+"""What a rule of the cloud firewall does when it is added, and when it is removed."""
 COUNTED = {"create": "made", **dict.fromkeys(DELETE_OPS, "removed")}
-"""Operations of which a host has many; they are counted, and named only if there is one."""
+"""Operations that a host has many of; they are counted, and named only if there is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HostChange:
-    """All that happens to one host, in sentences, and the worst of what is felt."""
+    """All that happens to one host, in sentences, and the worst effect."""
 
     host: str
     sentences: tuple[str, ...]
@@ -31,7 +31,7 @@ class HostChange:
 
 
 def by_host(review: Review) -> list[HostChange]:
-    """Give the hosts that change, in the order of the work; what belongs to no droplet comes last."""
+    """Return the hosts that change, in the order of the work; what belongs to no droplet is last."""
     found = []
     for host in (*review.hosts, ""):
         own = [change for change in review.changes if change.host == host]
@@ -52,7 +52,7 @@ def _sentences(changes: Sequence[Change]) -> Iterator[str]:
 
 
 def sentence(change: Change) -> str:
-    """Say one edit in a line, e.g. `release 8b40c6 to 1f22ad: nginx/nginx.conf +1 -0`."""
+    """Return one edit in a line, e.g. `release 8b40c6 to 1f22ad: nginx/nginx.conf +1 -0`."""
     if change.step.op in REPLACE_OPS:
         return f"{change.step.name} is replaced: {_paths(change)}"
     if change.step.op not in effects.KNOWN_OPS:
@@ -61,26 +61,26 @@ def sentence(change: Change) -> str:
         return f"{change.step.name}: {_paths(change)}"
     old, new = change.digests
     if not new:  # as the command is not known before the machine is
-        return f"release {old} is activated anew"
+        return f"release {old} is activated again"
     if old == new:
-        return f"release {old} again, with other secrets or addresses"
+        return f"release {old} again, with changed secrets or addresses"
     return f"release {old} to {new}: {_release(change)}"
 
 
 def _release(change: Change) -> str:
     if change.release is None:
-        return "its files before are not known"
+        return "its previous files are not known"
     told = [f"{image.service} {image.old} to {image.new}" for image in change.release.images]
     told += [f"{file.name} +{file.added} -{file.removed}" for file in change.release.files if file.name != ".env"]
     return ", ".join(told) or "no file differs"
 
 
 def _paths(change: Change) -> str:
-    return ", ".join(_short(each) for each in change.properties) or "nothing that the engine tells"
+    return ", ".join(_short(each) for each in change.properties) or "nothing that the engine reports"
 
 
 def _short(change: PropertyChange) -> str:
-    """Say one property, with its values where they are short."""
+    """Return one property, with its values if they are short."""
     if change.secret:
         return f"{change.path} (secret)"
     if change.diff:
@@ -95,7 +95,7 @@ def _short(change: PropertyChange) -> str:
 
 
 def _door(change: PropertyChange) -> str:
-    """Say a rule of the cloud firewall, e.g. `admits tcp 6380 from basecommerce-staging-vertical`."""
+    """Return a rule of the cloud firewall, e.g. `admits tcp 6380 from basecommerce-staging-vertical`."""
     rule = change.new if change.kind == "added" else change.old
     if change.path not in DOORS or change.kind == "changed" or not isinstance(rule, Mapping):
         return ""

@@ -1,4 +1,4 @@
-"""Tells how far the events have come, or has those sent again that got lost. Argument: `status`, `replay` or `retry`.
+"""Prints how far the events have come, or sends lost ones again. Argument: `status`, `replay` or `retry`.
 
 PostgreSQL is asked over its container's own socket; Redis' password stays in its container, read there from the mounted
 secret. Prints one JSON document.
@@ -16,9 +16,9 @@ from typing import Any
 STREAM = "events:materials"
 GROUP = "engines"
 PAGE = 1000
-"""Entries that are read of Redis at once: it answers nobody else meanwhile."""
+"""Entries that are read from Redis at once: it answers nobody else meanwhile."""
 SAID = 200
-"""Characters of an answer that is no JSON."""
+"""Characters shown of an answer that is not JSON."""
 
 STATUS = """
 WITH waiting AS (
@@ -33,7 +33,7 @@ SELECT json_build_object(
   'set_aside', (SELECT count(*) FROM event_outbox WHERE status = 'failed'),
   'newest_set_aside', (SELECT coalesce(json_agg(newest), '[]') FROM newest));
 """
-# Only of this stream: what other verticals have sent is read by nobody yet, and would be sent again by each replay.
+# Only this stream: nobody reads yet what other verticals have sent, and each replay would send it again.
 UNFINISHED = """
 SELECT event_id FROM event_outbox
 WHERE published_at IS NOT NULL AND status IN ('pending', 'processing', 'processed')
@@ -69,7 +69,7 @@ Id = tuple[int, int]
 
 
 def run(argv: Sequence[str], text: str = "") -> str:
-    """Give a program's output. Ends this program with what that one said when it fails."""
+    """Return a program's output. If it fails, ends this program with its message."""
     done = subprocess.run(argv, input=text, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode != 0:
         sys.exit(f"{' '.join(argv[:3])}: {done.stderr.strip() or done.stdout.strip()}")
@@ -78,7 +78,7 @@ def run(argv: Sequence[str], text: str = "") -> str:
 
 @functools.cache
 def container(service: str) -> str:
-    """Name a service's container, also one that is stopped."""
+    """Return the id of a service's container, also of a stopped one."""
     chosen = ("label=com.docker.compose.project=infra", f"label=com.docker.compose.service={service}")
     found = run(["docker", "ps", "--all", "--quiet", "--filter", chosen[0], "--filter", chosen[1]]).split()
     return found[0] if found else sys.exit(f"{service}: has no container")
@@ -91,7 +91,7 @@ def sql(statements: str) -> str:
 
 
 def redis(*command: str) -> Any:
-    """Ask Redis. Ends this program with what it says when it refuses, which is no JSON."""
+    """Ask Redis. If it refuses, which is not JSON, ends this program with its message."""
     output = run(["docker", "exec", container("redis"), "sh", "-c", REDIS, "redis-cli", *command])
     try:
         return json.loads(output)
@@ -100,7 +100,7 @@ def redis(*command: str) -> Any:
 
 
 def group() -> dict[str, Any] | None:
-    """Describe the engines' group; None where it, or the stream, is missing."""
+    """Return the engines' group; None if it, or the stream, is missing."""
     groups = redis("XINFO", "GROUPS", STREAM) if redis("EXISTS", STREAM) else []
     return next((entry for entry in groups if entry["name"] == GROUP), None)
 
@@ -120,9 +120,9 @@ def status() -> dict[str, Any]:
 
 
 def replay() -> dict[str, int]:
-    """Have those sent again that are neither processed nor on their way in Redis; count them, and the others."""
+    """Send the events again that are neither processed nor on their way in Redis; count them, and the others."""
     unfinished = sql(UNFINISHED).split()
-    given, waiting = on_their_way()  # after the list: what is processed in between is neither, and left out below
+    given, waiting = on_their_way()  # after the list: what is processed in between is in neither, and skipped below
     lost = [event for event in unfinished if event not in given | waiting]
     count = int(sql(SEND_AGAIN.format(ids="".join(f"{event}\n" for event in lost)))) if lost else 0
     restart()
@@ -130,21 +130,23 @@ def replay() -> dict[str, int]:
 
 
 def retry() -> dict[str, int]:
-    """Have those sent again that were set aside."""
+    """Send the events again that were set aside."""
     count = int(sql(RETRY))
     restart()
     return {"sent_again": count, "given": 0}
 
 
 def restart() -> None:
-    """Restart the workers: the group is made at their start only, and the engines read nothing without it."""
+    """Restart the workers: they create the group only at their start, and the engines read nothing without it."""
     run(["docker", "restart", container("relay"), container("engines")])
 
 
 def on_their_way() -> tuple[set[str], set[str]]:
-    """Give the event ids that the engines were given and have not finished, and those that they will be given."""
+    """Return the ids of events delivered to the engines and not finished, and of those still to be delivered."""
     found = group()
-    last = parsed(found["last-delivered-id"]) if found else (0, 0)  # without a group all will be given, to a new one
+    last = (
+        parsed(found["last-delivered-id"]) if found else (0, 0)
+    )  # without a group all will be delivered, to a new one
     pending = set(pages("XPENDING", STREAM, GROUP)) if found and found["pending"] else set()
     given, waiting = set(), set()
     for entry, fields in entries(min(pending | {last})):
@@ -157,7 +159,7 @@ def on_their_way() -> tuple[set[str], set[str]]:
 
 
 def pages(*command: str) -> Iterator[Id]:
-    """List the ids that a command gives in pages."""
+    """Yield the ids that a command lists in pages."""
     start = "-"
     while page := redis(*command, start, "+", str(PAGE)):
         yield from (parsed(entry[0]) for entry in page)
@@ -165,7 +167,7 @@ def pages(*command: str) -> Iterator[Id]:
 
 
 def entries(first: Id) -> Iterator[tuple[Id, list[str]]]:
-    """List the stream's entries from an id on."""
+    """Yield the stream's entries, starting at an id."""
     start = f"{first[0]}-{first[1]}"
     while page := redis("XRANGE", STREAM, start, "+", "COUNT", str(PAGE)):
         yield from ((parsed(entry), fields or []) for entry, fields in page)

@@ -1,7 +1,7 @@
-"""Prints the log lines of a tier's containers as `<service> <time> <level> <text>`, a level that is not known as `-`.
-Arguments: the tier, and what is wanted as JSON (`Query` in basec/hosts/logs.py, and `services`).
+"""Prints the log lines of a tier's containers as `<service> <time> <level> <text>`, an unknown level as `-`.
+Arguments: the tier, and the request as JSON (`Query` in basec/hosts/logs.py, and `services`).
 
-Lines are chosen here, where reading them costs least: among the last hundred of a service there may be nothing but
+Lines are chosen here, where reading them costs least: the last hundred of a service may all be
 health checks. While it follows, containers that start later are followed as well: a release replaces them. It ends
 when nobody holds its standard input open any more.
 """
@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 LOOK_BACK = 100
-"""Lines that are read for each one wanted, where health checks are left out: HAProxy asks each second."""
+"""Lines that are read for each one shown, without health checks: HAProxy asks each second."""
 
-# What services print. Not shown are `time`, since Docker's is, and `cut`: the server's own file says nothing.
+# What services print. `time` is not shown, since Docker's is; nor is `cut`: the server's own file is no help.
 
 STAMP = r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - )"
 REQUEST = r'"(?:[A-Z]+ )?(?P<path>[^ "]*)[^"]*" (?P<status>\d{3})'
@@ -56,13 +56,13 @@ FORMATS = {
     }.items()
 }
 SINGLE_LINES = ("nginx", "redis", "haproxy")
-"""Services of which a line in no known format has nothing to do with the one before it."""
+"""Services whose lines in unknown formats do not belong to the line before."""
 LEVELS = {
     **dict.fromkeys(("debug", "trace", "."), "debug"),
     **dict.fromkeys(("info", "log", "-"), "info"),
     **dict.fromkeys(("notice", "*"), "notice"),
     **dict.fromkeys(("warning", "warn"), "warning"),
-    # Redis has nothing above `#`: what makes it fail is in it, too.
+    # Redis has no level above `#`: its fatal errors have it too.
     **dict.fromkeys(("error", "#", "down"), "error"),
     **dict.fromkeys(("critical", "crit", "alert", "emerg", "fatal", "panic", "no server"), "critical"),
 }
@@ -74,16 +74,16 @@ HEALTH_PAGE = re.compile(r"(/[a-z]+)?/healthz?(\?.*)?|/[^?]*\?health")
 
 
 class Line(NamedTuple):
-    """A line as it is shown, and what is known of it."""
+    """A line as it is shown, and what is known about it."""
 
     level: str
     text: str
     is_check: bool = False
-    """Whether somebody asked for health and got it; one that failed is news."""
+    """Whether it is a health check that passed; a failed one is shown."""
 
 
 def read_line(service: str, text: str, before: str = UNKNOWN) -> Line:
-    """Find out what a line is; `before` is the level of the line before it, which a traceback's lines share."""
+    """Return what a line is; `before` is the level of the line before it, which a traceback's lines share."""
     for pattern in FORMATS[service]:
         if match := pattern.fullmatch(text):
             found = {"level": "info", "path": "", "status": "", **match.groupdict()}
@@ -98,7 +98,7 @@ def read_line(service: str, text: str, before: str = UNKNOWN) -> Line:
 
 
 class Reader:
-    """Reads containers' logs and prints the lines that are wanted."""
+    """Reads containers' logs and prints the requested lines."""
 
     def __init__(self, query: dict[str, Any]) -> None:
         self.query = query
@@ -118,14 +118,14 @@ class Reader:
         )
 
     def depth(self, service: str, tail: int | None) -> str:
-        """Say how many lines must be read for so many; one at least, to know from where to follow."""
+        """Return how many lines to read to show so many; at least one, to know where to follow from."""
         if tail is None or self.query["errors"] or self.query["grep"]:
             return "all"
         answers = any("path" in pattern.groupindex for pattern in FORMATS[service])
         return str(max(tail, 1) * (LOOK_BACK if answers and not self.query["checks"] else 1))
 
     def lines(self, container: str, service: str, *options: str) -> Iterator[str]:
-        """Give the wanted lines of one container, as they are printed, until `docker logs` ends."""
+        """Yield the requested lines of one container, as they are printed, until `docker logs` ends."""
         seen = self.last.get(container, "")
         process = subprocess.Popen(
             ["docker", "logs", "--timestamps", *options, container],
@@ -136,7 +136,7 @@ class Reader:
         self.children.append(process)
         for raw in process.stdout or ():
             stamp, _, text = raw.decode(errors="replace").rstrip("\n").partition(" ")
-            if seen and stamp <= seen:  # --since includes its moment
+            if seen and stamp <= seen:  # --since includes its own time
                 continue
             line = read_line(service, text, self.levels.get(container, UNKNOWN))
             self.last[container], self.levels[container] = stamp, line.level
@@ -145,7 +145,7 @@ class Reader:
         process.wait()
 
     def read(self, container: str, service: str, tail: int | None, since: str) -> None:
-        """Print what there is of one container, and what comes, if that is wanted."""
+        """Print the lines of one container, and if requested also the new ones."""
         moment = ["--since", since] if since else []
         if container not in self.last:
             lines = self.lines(container, service, "--tail", self.depth(service, tail), *moment)
@@ -156,21 +156,21 @@ class Reader:
             self.write(self.lines(container, service, "--follow", *moment))
 
     def follow(self, container: str, service: str, tail: int | None, since: str) -> None:
-        """Read one container; what goes wrong with it ends all, since nobody would miss its lines."""
+        """Read one container; an error ends everything, since nobody would notice that its lines are missing."""
         try:
             self.read(container, service, tail, since)
         except Exception as error:
             self.end(1, f"{service}: its log cannot be read: {type(error).__name__}: {error}\n")
 
     def write(self, lines: Iterator[str] | deque[str]) -> None:
-        """Print lines as they come; several containers do that at once."""
+        """Print lines as they come; several containers do this at once."""
         for line in lines:
             with self.writing:
                 sys.stdout.buffer.write(line.encode())
                 sys.stdout.buffer.flush()
 
     def start(self, container: str, service: str, tail: int | None = None, since: str = "") -> None:
-        """Follow a container from its start, or from where it was left."""
+        """Follow a container from its start, or from where reading stopped."""
         thread = self.threads.get(container)
         if service not in self.query["services"]:
             return
@@ -183,7 +183,7 @@ class Reader:
         thread.start()
 
     def end(self, code: int, said: str = "") -> None:
-        """End every program that was started, and this one, whatever its other threads do."""
+        """End every started program, and this one, whatever its other threads do."""
         sys.stderr.write(said)
         sys.stderr.flush()
         for child in self.children:
@@ -192,7 +192,7 @@ class Reader:
 
 
 def main(tier: str, wanted: str) -> None:
-    """Print what there is; then, to follow, what comes."""
+    """Print the existing lines; then, to follow, the new ones."""
     query = json.loads(wanted)
     reader = Reader(query)
     chosen = ("--filter", f"label={PROJECT}={tier}")
@@ -224,7 +224,7 @@ def main(tier: str, wanted: str) -> None:
             reader.read(container, service, query["tail"], query["since"])
     for line in events.stdout or () if events else ():
         container, service = line.split()
-        reader.start(container, service)  # of a new one, everything
+        reader.start(container, service)  # everything of a new one
     if events:
         reader.end(1, "docker events ended\n")
 

@@ -1,6 +1,6 @@
 """Leaves a person's name beside the release that a tier activated last. Arguments: tier, name, seconds.
 
-Only beside one that was activated within these seconds by this machine's own clock: an older one is somebody else's.
+Only if it was activated within these seconds by this machine's own clock: an older one is somebody else's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 def main(tier: str, person: str, within_s: str, root: Path = Path("/")) -> None:
     """Write the file; `root` is another directory in tests."""
     directory = root / "opt/basecommerce" / tier
-    # Nothing was ever activated here, or its record is damaged.
+    # Nothing was ever activated here, or the record is damaged.
     with contextlib.suppress(FileNotFoundError, ValueError, TypeError, KeyError, IndexError, RecursionError):
         active = json.loads((directory / "state.json").read_text())["releases"][0]
         since = datetime.strptime(active["since"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Prints what `basec status` wants to know of a droplet as one JSON document. Argument: the tier.
+"""Prints the state of a droplet for `basec status` as one JSON document. Argument: the tier.
 
 Reads files where there is one: `docker stats` alone takes two seconds, the control groups a millisecond.
 """
@@ -27,7 +27,7 @@ PROGRAM_TIMEOUT_S = 10
 AGENT = "do-agent.service"
 """DigitalOcean's metrics agent: without its figures no alert on CPU, memory or disk fires."""
 METADATA = ("169.254.169.254", 80)
-"""Where the agent asks who it is, and delivers."""
+"""Where the agent asks for its identity, and delivers."""
 METADATA_TIMEOUT_S = 2
 OUTBOX = """SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM event_outbox
 WHERE published_at IS NULL AND status IN ('pending', 'processing', 'processed')"""
@@ -48,19 +48,19 @@ def main(tier: str, root: Path = Path("/")) -> None:
     containers: list[dict[str, Any]] = []
     images: dict[str, dict[str, Any]] = {}
     outbox = None
-    agent = asked([], ask_agent)  # that systemctl does not answer is told below
+    agent = asked([], ask_agent)  # a systemctl that does not answer is reported below
     try:
         listed = run("docker", "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={PROJECT}={tier}").split()
         containers = [c for c in inspect("container", listed) if c["Config"]["Labels"].get(ONE_OFF) != "True"]
         outbox = ask_outbox(containers)  # read last: it takes as long as all the rest
         images = {image["Id"]: image for image in inspect("image", sorted({c["Image"] for c in containers}))}
-    except ProgramFailedError as error:  # no Docker: memory and disks may tell why
+    except ProgramFailedError as error:  # no Docker: memory and disks may explain why
         failed.append(str(error))
     release = None
     try:
         release = active_release(root, tier)
     except NO_DOCUMENT:
-        failed.append(f"{tier}/state.json is damaged: basec up makes it anew")
+        failed.append(f"{tier}/state.json is damaged: basec up rebuilds it")
     document = {
         "now": time.time(),
         "uptime_s": uptime(root),
@@ -75,7 +75,7 @@ def main(tier: str, root: Path = Path("/")) -> None:
         "outbox": parse_outbox(outbox),
         "metrics_agent": parse_agent(agent),
     }
-    document["failed"] = failed  # in the end, with what the questions above could not be answered for
+    document["failed"] = failed  # at the end, with what the questions above failed to answer
     print(json.dumps(document))  # noqa: T201 - its output is its interface
 
 
@@ -92,7 +92,7 @@ def run(*argv: str) -> str:
 
 
 def asked(failed: list[str], question: Callable[..., Any], *arguments: Any) -> Any:
-    """The answer; None where a program failed, which is noted and hides no other answer."""
+    """Return the answer; None if a program failed, which is noted and hides no other answer."""
     try:
         return question(*arguments)
     except ProgramFailedError as error:
@@ -116,7 +116,7 @@ def read(path: Path) -> str:
 
 
 def active_release(root: Path, tier: str) -> dict[str, str | None] | None:
-    """The release that release.py recorded last, and whose name an `up` left beside it. Raises NO_DOCUMENT."""
+    """Return the release that release.py recorded last, and the name that an `up` left with it. Raises NO_DOCUMENT."""
     directory = root / "opt/basecommerce" / tier
     if not (directory / "state.json").exists():
         return None
@@ -128,27 +128,27 @@ def active_release(root: Path, tier: str) -> dict[str, str | None] | None:
     if not re.fullmatch("[0-9a-f]+", active["digest"]):
         raise ValueError(active["digest"])
     by = None
-    with contextlib.suppress(*NO_DOCUMENT):  # damaged, or of nobody: then it has no name
+    with contextlib.suppress(*NO_DOCUMENT):  # damaged, or missing: then it has no name
         signature = json.loads(read(directory / "activated_by.json") or "{}")
         by = str(signature["by"]) if active.items() <= signature.items() else None
     return {**active, "by": by}
 
 
 def uptime(root: Path) -> float:
-    """Seconds since PID 1 started: in a container, /proc/uptime is the machine's."""
+    """Return the seconds since PID 1 started: in a container, /proc/uptime is the machine's."""
     born = int(read(root / "proc/1/stat").rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
     return float(read(root / "proc/uptime").split()[0]) - born
 
 
 def clock_synchronised(root: Path) -> bool | None:
-    """Whether the clock was set from the network; None in a container, whose clock is the machine's."""
+    """Return whether the clock was set from the network; None in a container, whose clock is the machine's."""
     if (root / "run/systemd/container").exists():
         return None
     return run("timedatectl", "show", "--property=NTPSynchronized", "--value").strip() == "yes"
 
 
 def memory(root: Path) -> dict[str, int]:
-    """Bytes in use and in all. A droplet that is a container has its limit at the root of its control groups."""
+    """Return bytes in use and in total. A container droplet has its limit at the root of its control groups."""
     lines = (line.split() for line in read(root / "proc/meminfo").splitlines())
     kernel = {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines}
     group = root / "sys/fs/cgroup/memory"  # version 1
@@ -160,7 +160,7 @@ def memory(root: Path) -> dict[str, int]:
 
 
 def working_set(group: Path) -> int | None:
-    """Bytes in use by a control group less cache that is not in use, as `docker stats` counts; None: no such group."""
+    """Return a control group's bytes in use without unused cache, as `docker stats` counts; None: no such group."""
     usage = read(group / "memory.usage_in_bytes") or read(group / "memory.current")
     fields = dict(line.split() for line in read(group / "memory.stat").splitlines())
     cache = int(fields.get("total_inactive_file") or fields.get("inactive_file") or 0)
@@ -168,7 +168,7 @@ def working_set(group: Path) -> int | None:
 
 
 def group_of(root: Path, pid: int) -> Path | None:
-    """The directory of a process's memory control group, version 1 or 2."""
+    """Return the directory of a process's memory control group, version 1 or 2."""
     entries = (line.split(":", 2) for line in read(root / f"proc/{pid}/cgroup").splitlines())
     paths = {controllers: path for _, controllers, path in entries}
     if "memory" in paths:
@@ -177,7 +177,7 @@ def group_of(root: Path, pid: int) -> Path | None:
 
 
 def disks(root: Path) -> list[dict[str, Any]]:
-    """The root disk, and every mount point that a mount unit of ours names, also where nothing is mounted."""
+    """Return the root disk, and every mount point of our mount units, also if nothing is mounted there."""
     found = [disk("/", mounted=True)]
     for unit in sorted((root / "etc/systemd/system").glob("*.mount")):
         where = next((line[6:] for line in read(unit).splitlines() if line.startswith("Where=")), "")
@@ -219,7 +219,7 @@ def describe(root: Path, container: dict[str, Any], image: dict[str, Any]) -> di
 
 
 def ask_outbox(containers: list[dict[str, Any]]) -> subprocess.Popen[str] | None:
-    """Ask PostgreSQL over its own socket, where no password is asked for; None where it does not run."""
+    """Ask PostgreSQL over its own socket, which needs no password; None if it does not run."""
     ids = [c["Id"] for c in containers if c["Config"]["Labels"][SERVICE] == "postgres" and c["State"]["Running"]]
     if not ids:
         return None
@@ -245,7 +245,7 @@ def parse_outbox(asked: subprocess.Popen[str] | None) -> dict[str, float] | None
 
 
 def ask_agent() -> tuple[bool, subprocess.Popen[bytes] | None]:
-    """Whether the agent runs, and a try to reach the metadata address as its user; None where that user is unknown."""
+    """Return whether the agent runs, and try the metadata address as its user; None if that user is unknown."""
     shown = run("systemctl", "show", AGENT, "--property=ActiveState,User").splitlines()
     unit = dict(line.split("=", 1) for line in shown)
     try:

@@ -15,13 +15,13 @@ from localcloud.machine.host import Host
 
 
 def backend(config: CloudConfig, host: Host | None = None) -> Backend:
-    """Join the parts."""
+    """Build the back-end."""
     cloud = Cloud.of(config, host)
     return Backend(records=Records(cloud), documents=_ZoneDocuments(cloud))
 
 
 class _ZoneDocuments(Documents):
-    """Documents some of which change what the proxy does."""
+    """Documents; some of them change what the proxy does."""
 
     @override
     async def changed(self, kind: str) -> None:

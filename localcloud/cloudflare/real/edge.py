@@ -1,9 +1,9 @@
 """The stand-in for Cloudflare's proxy: an nginx that serves the zone's proxied records on loopback, http and https.
 
-It answers `http://<name>:<http_port>` and `https://<name>:<https_port>` on the machine as Cloudflare answers the name:
+It serves `http://<name>:<http_port>` and `https://<name>:<https_port>` on the machine as Cloudflare serves the name:
 the origin gets the visitor's Host, `CF-Connecting-IP`, `X-Forwarded-For`, `X-Forwarded-Proto` and `CF-Ray`; an unknown
 name is a 530, a dead origin a 521 or 522, an untrusted one a 526. It does not cache, or resolve names of other zones.
-Which record answers a name is in `zone.py`, how a zone speaks TLS in `../tls.py`.
+`zone.py` decides which record serves a name, `../tls.py` reads a zone's TLS.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from localcloud.machine.host import Host, LinuxHost
 KIND = "cloudflare"
 RELOAD_TIMEOUT_S = 10.0
 STATUS_HOST = "stand-in.localcloud.internal"
-"""Under this name the stand-in says which configuration it serves; no zone can hold it."""
+"""Under this name the stand-in reports which configuration it serves; no zone can have it."""
 _TEMPLATE = Path(__file__).with_name("edge.conf.j2")
 _MOUNT = "/etc/cloudflare"
 _ACTIVE, _CANDIDATE = "nginx.conf", "candidate.conf"
 _USER = 101
-"""Who nginx is in its image (localcloud/images/nginx): the keys are that user's alone."""
+"""nginx's user in its image (localcloud/images/nginx): only it may read the keys."""
 HTTPS_PORT = 443
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tls:
-    """What the configuration needs to speak TLS. The files are beside it."""
+    """What the configuration needs for TLS. The files are beside it."""
 
     visitors: str
     """File with certificate and key for visitors."""
     origin_ca: str
     """File with the authority that origins must have."""
     https_port: int
-    """Where visitors find it: redirects name it."""
+    """The visitors' port, for redirects."""
     zones: Mapping[str, Zone]
     clients: Mapping[str, str]
     """By zone id: file with certificate and key to show to origins."""
@@ -66,7 +66,7 @@ class _Site:
 
 
 def render(servers: tuple[Server, ...], tls: Tls) -> str:
-    """Render the nginx configuration. It names its own digest, by which a reload is known to be done."""
+    """Render the nginx configuration. It contains its own digest, which shows when a reload is done."""
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -97,11 +97,11 @@ def _sites(servers: tuple[Server, ...], tls: Tls) -> Iterator[_Site]:
 
 
 async def ensure(config: CloudConfig, host: Host | None = None) -> None:
-    """Run the stand-in with the records of now. Raises CloudError."""
+    """Run the stand-in with the current records. Raises CloudError."""
     host = host or LinuxHost()
     folder = _folder(config)
     if not await service.running(config, KIND, host):
-        # Nothing to test with yet, and nothing that serves.
+        # Nothing to test with yet, and nothing serves.
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _ACTIVE).write_text(_rendered(config))
         _forget_unused(folder)
@@ -121,9 +121,9 @@ async def ensure(config: CloudConfig, host: Host | None = None) -> None:
 
 
 async def reload(config: CloudConfig, host: Host | None = None) -> None:
-    """Serve the records of now, and return when they are served. A configuration that nginx refuses changes nothing.
+    """Serve the current records, and return when they are served. A configuration that nginx refuses changes nothing.
 
-    A stand-in that does not run is left alone: `ensure` reads the records. Raises CloudError.
+    A stand-in that does not run is not touched: `ensure` reads the records. Raises CloudError.
     """
     host = host or LinuxHost()
     if not await service.running(config, KIND, host):
@@ -146,7 +146,7 @@ async def reload(config: CloudConfig, host: Host | None = None) -> None:
 
 
 async def remove(config: CloudConfig, host: Host | None = None) -> None:
-    """Remove the stand-in; the records stay, for they are the backend's."""
+    """Remove the stand-in; the records stay: they belong to the back-end."""
     await service.remove(config, KIND, host or LinuxHost())
     shutil.rmtree(_folder(config), ignore_errors=True)
 
@@ -156,7 +156,7 @@ def _folder(config: CloudConfig) -> Path:
 
 
 def _rendered(config: CloudConfig) -> str:
-    """Render the configuration of now, and write the certificates that it names: the name holds what is in the file."""
+    """Render the current configuration, and write its certificate files; their names have a hash of the content."""
     folder = _folder(config)
     servers = zone_servers(read_records(config.state / "records"))
     zones = read_zones(config.state)
@@ -184,7 +184,7 @@ def _keep(folder: Path, what: str, text: str) -> str:
 
 
 def _forget_unused(folder: Path) -> None:
-    """Remove certificates that what is served no longer names."""
+    """Remove certificates that the served configuration no longer uses."""
     served = _active(folder)
     for path in folder.glob("*.pem"):
         if path.name not in served:
@@ -192,13 +192,13 @@ def _forget_unused(folder: Path) -> None:
 
 
 def _active(folder: Path) -> str:
-    """Read the configuration that is served; one that is damaged or gone equals no other."""
+    """Read the served configuration; a damaged or missing one equals no other."""
     path = folder / _ACTIVE
     return path.read_text(errors="replace") if path.exists() else ""
 
 
 def _digest(text: str) -> str:
-    """Take the digest out of a rendered configuration's first line."""
+    """Return the digest in a rendered configuration's first line."""
     return text.partition("\n")[0].rpartition(" ")[2]
 
 

@@ -21,7 +21,7 @@ class Records:
     cloud: Cloud
 
     async def put(self, urn: str, record_id: str | None, spec: RecordSpec) -> str:
-        """Make or change a record. A record's file is the RecordSpec alone, as the proxy expects it."""
+        """Create or change a record. A record's file is the RecordSpec alone, as the proxy expects it."""
         store, config = self.cloud.store, self.cloud.config
         async with store.lock():
             chosen = record_id or self._same(urn, spec)
@@ -30,12 +30,12 @@ class Records:
                 chosen = uuid.uuid4().hex  # 32 hex digits, as Cloudflare's
             store.write(RECORD_URNS, chosen, {"urn": urn})
             store.write(RECORDS, chosen, asdict(spec))
-            # Under the lock: the engine makes several records at once, and the proxy has one configuration.
+            # Under the lock: the engine creates several records at once, and the proxy has one configuration.
             await edge.reload(config, self.cloud.host)
             return chosen
 
     async def read(self, record_id: str) -> RecordSpec | None:
-        """Answer a record, None when it is gone."""
+        """Return a record, None if it is gone."""
         document = self.cloud.store.read(RECORDS, record_id)
         return None if document is None else RecordSpec(**document)
 

@@ -1,4 +1,4 @@
-"""Which record answers a name: the zone's rules, as nginx servers. Pure, but for reading the records' files.
+"""Which record serves a name: the zone's rules, as nginx servers. Pure, except for reading the records' files.
 
 The rules are DNS's (RFC 4592, https://www.rfc-editor.org/rfc/rfc4592): the exact name first; a wildcard covers any
 depth below it (`*.example.com` answers a.b.example.com too) unless a nearer name exists, which hides the wildcard from
@@ -30,14 +30,14 @@ class Server:
     name: str
     """Exact, or `*.` and a suffix, which nginx matches at any depth, the longest first."""
     origins: tuple[str, ...]
-    """Addresses; none means that the name exists and is not proxied, or is hidden from a wildcard: error 530."""
+    """Addresses; empty if the name exists but is not proxied, or is hidden from a wildcard: error 530."""
     zone_id: str = ""
 
     @property
     def verify_name(self) -> str:
-        """Name what the origin's certificate must be for; `$host` is what the visitor asked for.
+        """Return the name that the origin's certificate must cover; `$host` is the name that the visitor requested.
 
-        OpenSSL takes no wildcard with one label behind it: below `*.localhost` the origin must be `localhost`.
+        OpenSSL accepts no wildcard of one label: below `*.localhost` the origin must be `localhost`.
         """
         suffix = self.name.removeprefix("*.")
         return suffix if "." not in suffix else "$host"
@@ -62,7 +62,7 @@ def read_records(folder: Path) -> tuple[RecordSpec, ...]:
 
 
 def zone_servers(records: Iterable[RecordSpec]) -> tuple[Server, ...]:
-    """Turn records into nginx servers, sorted by name. Records of one name are one server with several origins."""
+    """Build nginx servers from records, sorted by name. Records of one name are one server with several origins."""
     origins: dict[str, set[str]] = {}
     zones: dict[str, str] = {}
     for record in records:
@@ -71,7 +71,7 @@ def zone_servers(records: Iterable[RecordSpec]) -> tuple[Server, ...]:
         if record.proxied:
             addresses.add(record.content)
     for name in _existing(origins):
-        # A name without a record of its own (a.b exists, so b does) exists too: the wildcard above is not for it.
+        # A name without a record of its own (a.b exists, so b does) exists too: the wildcard above does not cover it.
         if _wildcard_above(name, origins):
             origins.setdefault(name, set())
             origins.setdefault(f"*.{name}", set())
@@ -81,9 +81,9 @@ def zone_servers(records: Iterable[RecordSpec]) -> tuple[Server, ...]:
 
 
 def visitor_names(servers: Iterable[Server], labels: Sequence[str]) -> tuple[str, ...]:
-    """List what visitors' TLS covers: each served name, and the labelled ones where a wildcard is of no use to clients.
+    """List the names that visitors' TLS covers: each served name, and labelled ones where clients accept no wildcard.
 
-    OpenSSL, and with it curl and Python, takes no wildcard with one label behind it, nor do browsers.
+    OpenSSL, and so curl and Python, accepts no wildcard of one label; nor do browsers.
     """
     names: set[str] = set()
     for server in servers:
@@ -105,7 +105,7 @@ def _check_origin(path: Path, record: RecordSpec) -> None:
 
 
 def _existing(names: Iterable[str]) -> set[str]:
-    """List the names that exist: each name, and all between it and the top, a wildcard's own suffix among them."""
+    """List the names that exist: each name, and all between it and the top, also a wildcard's own suffix."""
     existing: set[str] = set()
     for name in names:
         labels = name.removeprefix("*.").split(".")

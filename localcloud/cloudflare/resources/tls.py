@@ -1,6 +1,6 @@
 """Cloudflare's types for TLS: origin certificates, authenticated origin pulls and three zone settings.
 
-Settings are never deleted: with the official provider, too, a destroy leaves the zone as it is.
+Settings are never deleted: with the official provider, a destroy leaves the zone unchanged too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ZONE = Property(kind=Kind.STRING, required=True, replace=True, check=rules.check
 
 
 class OriginCaCertificate(Document[Backend]):
-    """A certificate for an origin, signed by the cloud's own Origin CA. Every change is a new one."""
+    """A certificate for an origin, signed by the cloud's own Origin CA. Every change creates a new one."""
 
     type_name = "cloudflare:index/originCaCertificate:OriginCaCertificate"
     kind = "origin_ca_certificate"
@@ -53,7 +53,7 @@ class OriginCaCertificate(Document[Backend]):
             "expiresOn": _go_time(signed.not_valid_after_utc),
             "requestedValidity": days,
         }
-        # As the API: the id is a long number.
+        # As in the API: the id is a long number.
         number = str(signed.serial_number)
         await job.backend.documents.put(self.kind, job.urn, number, {**inputs, **outputs})
         return Created(id=number, outputs=outputs)
@@ -64,7 +64,7 @@ class OriginCaCertificate(Document[Backend]):
 
 
 class AuthenticatedOriginPullsCertificate(Document[Backend]):
-    """A client certificate of one's own, which the stand-in shows to origins while the zone's setting is on."""
+    """A custom client certificate, which the stand-in shows to origins while the zone's setting is on."""
 
     type_name = "cloudflare:index/authenticatedOriginPullsCertificate:AuthenticatedOriginPullsCertificate"
     kind = ORIGIN_PULLS_CERTIFICATE
@@ -83,12 +83,12 @@ class AuthenticatedOriginPullsCertificate(Document[Backend]):
 
     @override
     def document(self, inputs: Values) -> dict[str, Value]:
-        # To the microsecond, as the API: the last one is the one that is shown.
+        # To the microsecond, as in the API: the last one is shown.
         return {**inputs, "uploadedOn": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
 
     @override
     def declared(self, document: Mapping[str, Value]) -> Values:
-        """Leave the key out: no API gives it back."""
+        """Leave the key out: the API never returns it."""
         return {name: document[name] for name in ("zoneId", "certificate")}
 
     @override
@@ -155,7 +155,7 @@ class ZoneSetting(Document[Backend]):
 
     @override
     def key(self, inputs: Values) -> str:
-        """Name zone and setting: a zone has one of each."""
+        """Return zone and setting: a zone has one of each."""
         return f"{text(inputs, 'zoneId')}:{text(inputs, 'settingId')}"
 
     @override
@@ -164,7 +164,7 @@ class ZoneSetting(Document[Backend]):
 
     @override
     async def update(self, job: Job[Backend], resource_id: str, old: Values, new: Values, state: Values) -> Values:
-        """Refuse an update without another value: the official provider sends what changed alone, here nothing.
+        """Refuse an update that changes no value: the official provider sends only what changed, here nothing.
 
         Source: https://github.com/pulumi/pulumi-cloudflare/issues/1319
         """
@@ -185,5 +185,5 @@ class ZoneSetting(Document[Backend]):
 
 
 def _go_time(moment: datetime) -> str:
-    """Write a time as the Origin CA's API does."""
+    """Return a time as the Origin CA's API writes it."""
     return moment.strftime("%Y-%m-%d %H:%M:%S +0000 UTC")

@@ -19,7 +19,7 @@ from localcloud.machine.host import Host
 
 
 def backend(config: CloudConfig, host: Host | None = None, image: str | None = None) -> Backend:
-    """Join the parts. `image` names a droplet image that exists; by default the cache's is used, built when missing."""
+    """Build the back-end. `image` is an existing droplet image; by default the cache's is used, built if missing."""
     cloud = Cloud.of(config, host)
     return Backend(
         vpcs=Vpcs(cloud),
@@ -33,7 +33,7 @@ def backend(config: CloudConfig, host: Host | None = None, image: str | None = N
 
 
 class _Image:
-    """The droplets' image: asked for by several droplets at once, built by one."""
+    """The droplets' image: requested by several droplets at once, built by one."""
 
     def __init__(self, cache: Path, name: str | None) -> None:
         self._cache = cache
@@ -43,7 +43,7 @@ class _Image:
     async def __call__(self) -> str:
         async with self._lock:
             if self._name is None:
-                # Imported late: building images is a room of its own, and most calls do not need it.
+                # Imported late: building images is a separate room, and most calls do not need it.
                 from localcloud.images import build  # noqa: PLC0415
 
                 self._name = await asyncio.to_thread(build.droplet_image, self._cache)

@@ -1,4 +1,4 @@
-"""How a droplet becomes a container: the arguments of `docker create`, and the files it is born with. Pure."""
+"""How a droplet becomes a container: the arguments of `docker create`, and the files it is created with. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RESERVED_ADDRESSES_FILE = "etc/localcloud/reserved-addresses"
 _SEED = "var/lib/cloud/seed/nocloud"
 
 # Not --privileged: that also asks for what is left out here (BPF, PERFMON, CHECKPOINT_RESTORE, and SYS_RESOURCE below),
-# which a machine that is itself confined may not have to give; the start would fail. This is no security boundary.
+# which a machine that is itself confined may lack; the start would fail. This is no security boundary.
 CAPABILITIES = (
     *("AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH"),
     *("FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE", "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE"),
@@ -32,7 +32,7 @@ CAPABILITIES = (
     *("SYS_RAWIO", "SYS_TIME", "SYS_TTY_CONFIG", "WAKE_ALARM"),
 )
 SYS_RESOURCE_BIT = 24
-"""Of the masks in /proc/<pid>/status. To grow a mounted file system, as every machine of its own may, takes this."""
+"""Of the masks in /proc/<pid>/status. Needed to grow a mounted file system, as every real machine may."""
 MIB = 1024 * 1024
 PAGE = 4096
 STOP_TIMEOUT_S = 60  # what systemd in the droplet gets for a clean shutdown
@@ -40,7 +40,7 @@ STOP_TIMEOUT_S = 60  # what systemd in the droplet gets for a clean shutdown
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What the cloud gives a droplet that its maker did not ask for."""
+    """What the cloud assigns to a droplet without a request."""
 
     id: str
     container: str
@@ -49,19 +49,19 @@ class Identity:
 
 
 def container_name(config: CloudConfig, droplet: str) -> str:
-    """Name the container of a droplet: `shop-local-edge` of the cloud `local` is `bc-local-edge`."""
-    # What a program puts before a name so that it is the only one in an account says nothing here.
+    """Return the name of a droplet's container: `shop-local-edge` of the cloud `local` is `bc-local-edge`."""
+    # The prefix that makes a name unique in an account is useless here.
     short = droplet.partition(f"-{config.name}-")[2] or droplet
     return config.physical(re.sub(r"[^a-z0-9-]+", "-", short.lower()).strip("-") or "droplet")
 
 
 def docker_volume(config: CloudConfig, droplet_id: str) -> str:
-    """Name the volume under the droplet's /var/lib/docker."""
+    """Return the name of the volume under the droplet's /var/lib/docker."""
     return config.physical(f"{droplet_id}-docker")
 
 
 def spec_hash(spec: DropletSpec) -> str:
-    """Digest what a droplet is born with; what may change during its life (name, tags, size) does not count."""
+    """Hash what a droplet is created with, without what may change later (name, tags, size)."""
     born = asdict(spec)
     for changeable in ("name", "tags", "size", "memory_mib"):
         del born[changeable]
@@ -69,7 +69,7 @@ def spec_hash(spec: DropletSpec) -> str:
 
 
 def memory_limits(mib: int) -> tuple[str, str]:
-    """Give docker's arguments for a machine's memory without swap, but for one page of it.
+    """Return docker's arguments for a machine's memory, without swap except for one page.
 
     With cgroup v2 a swap limit of 0 never reaches the container's systemd unit, so that the host's next
     `systemctl daemon-reload` takes the limit away (seen with systemd 257 and Docker 26.1.5); one page survives it.
@@ -78,7 +78,7 @@ def memory_limits(mib: int) -> tuple[str, str]:
 
 
 def capabilities(engine_status: str) -> tuple[str, ...]:
-    """Give a droplet's capabilities; `engine_status` is /proc/<pid>/status of Docker's engine, which passes them on."""
+    """Return a droplet's capabilities; `engine_status` is /proc/<pid>/status of Docker's engine, their source."""
     found = re.search(r"^CapBnd:\s*([0-9a-f]+)$", engine_status, re.MULTILINE)
     has_it = found is not None and int(found[1], 16) >> SYS_RESOURCE_BIT & 1
     return (*CAPABILITIES, "SYS_RESOURCE") if has_it else CAPABILITIES
@@ -94,7 +94,7 @@ def create_arguments(
     disk: Path,
     engine_status: str,
 ) -> tuple[str, ...]:
-    """Write the arguments of `docker container create`. No secret is among them: user-data goes in as a file."""
+    """Build the arguments of `docker container create`. They hold no secret: user-data goes in as a file."""
     own = {
         labels.CLOUD: config.name,
         labels.KIND: "droplet",
@@ -112,11 +112,11 @@ def create_arguments(
         *memory_limits(spec.memory_mib),
         "--cap-drop=ALL",
         *(f"--cap-add={name}" for name in capabilities(engine_status)),
-        # systemd and the Docker inside mount, write sysctls and make namespaces of their own.
+        # systemd and the inner Docker mount, write sysctls and create their own namespaces.
         "--security-opt=seccomp=unconfined",
         "--security-opt=apparmor=unconfined",
         "--security-opt=systempaths=unconfined",
-        # A volume's loop device has a number that is not known before it is attached.
+        # The number of a volume's loop device is not known before it is attached.
         "--device-cgroup-rule=a *:* rwm",
         # Private: with the machine's namespace nested containers leave the droplet's memory limit.
         "--cgroupns=private",
@@ -136,10 +136,10 @@ def create_arguments(
 
 
 def seed_archive(spec: DropletSpec, identity: Identity, resolvers: str) -> bytes:
-    """Pack the files that are laid into a new droplet: cloud-init's NoCloud seed and the machine's name servers."""
+    """Pack the files of a new droplet: cloud-init's NoCloud seed and the machine's name servers."""
     metadata = {
         "instance-id": identity.id,
-        "region": spec.region,  # not cloud-init's: the droplet's metadata service reads this file, too
+        "region": spec.region,  # not for cloud-init: the droplet's metadata service reads this file too
         "local-hostname": spec.name,
         "public-keys": list(spec.ssh_public_keys),
     }

@@ -1,4 +1,4 @@
-"""Droplets: made, found again, changed and removed. What a container of one looks like is in container.py."""
+"""Droplets: created, found again, changed and removed. container.py describes their containers."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from localcloud.machine.store import Document, Store
 
 DROPLETS = "droplets"
 SETTLE_S = 1.0
-"""How long a new container has to keep running before it counts as made."""
+"""How long a new container must run before it counts as created."""
 
 SSH_DEADLINE_S = 90.0
 """sshd answers after about 2 seconds on an idle machine; cloud-init runs before it."""
 
 _ENGINE_PID = Path("/run/docker.pid")
 _LOG_LINES = 20
-_EVENT_S = 120.0  # after a run that was killed, the event is taken to be over
+_EVENT_S = 120.0  # after a killed run, the event counts as ended
 _ID_DIGITS = 9  # as DigitalOcean's today
 
 
 async def _no_image() -> str:
-    raise CloudError("droplets: there is no image to make one of")
+    raise CloudError("droplets: there is no image to create one from")
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class Droplets:
 
     cloud: Cloud
     image: Callable[[], Awaitable[str]] = _no_image
-    """Gives the droplets' image, built where it is missing; who makes no droplet needs none."""
+    """Returns the droplets' image, built if missing; only needed to create a droplet."""
 
     async def create(self, urn: str, spec: DropletSpec, progress: Progress) -> DropletState:
-        """Make a droplet. One of the same URN and spec is adopted, any other one of that URN is rebuilt."""
+        """Create a droplet. One of the same URN and spec is adopted, any other of that URN is rebuilt."""
         image = await self.image()
         existing = self.cloud.store.find(DROPLETS, urn=urn)
         if existing is not None:
@@ -66,7 +66,7 @@ class Droplets:
         identity = await self._reserve(urn, spec)
         await progress("creating the container")
         await self._create_container(image, urn, spec, identity)
-        # Closed before it is born: the filter knows the addresses by now.
+        # Closed before it starts: the filter already knows the addresses.
         async with self.cloud.store.lock():
             await Firewalls(self.cloud).apply()
         await progress("booting")
@@ -77,7 +77,7 @@ class Droplets:
         return state_of(_require(self.cloud.store, identity.id), "active")
 
     async def start(self, droplet_id: str) -> None:
-        """Start a droplet, unless it runs, and see that it keeps running. Raises CloudError with its log."""
+        """Start a droplet, unless it runs, and check that it keeps running. Raises CloudError with its log."""
         name = _require(self.cloud.store, droplet_id)["container"]
         before = _restarts(await inspect(self.cloud.host, "container", name))
         await self.cloud.host.run("docker", "container", "start", name)
@@ -94,7 +94,7 @@ class Droplets:
         document = _require(self.cloud.store, droplet_id)
         name = document["container"]
         deadline = asyncio.get_running_loop().time() + SSH_DEADLINE_S
-        # Asked from inside: from outside the cloud firewall may rightly be silent. Not by connecting: sshd would count
+        # Asked from inside: from outside the cloud firewall may rightly block it. Not by connecting: sshd would count
         # that as a failed login.
         probe = ("docker", "container", "exec", name, "sh", "-c", "ss -Hltn 'sport = :22' | grep -q .")
         while (await self.cloud.host.run(*probe, check=False)).code != 0:
@@ -115,7 +115,7 @@ class Droplets:
             await self._resize(droplet_id, document, spec)
         async with self.cloud.store.lock():
             changed = {"name": spec.name, "tags": list(spec.tags), "size": spec.size, "memory_mib": spec.memory_mib}
-            self.cloud.store.write(DROPLETS, droplet_id, {**document, **changed})  # without the event: it is over
+            self.cloud.store.write(DROPLETS, droplet_id, {**document, **changed})  # without the event: it has ended
             await Firewalls(self.cloud).apply()
         found = await self.read(droplet_id)
         if found is None:
@@ -125,7 +125,7 @@ class Droplets:
         return found
 
     async def _resize(self, droplet_id: str, document: Document, spec: DropletSpec) -> None:
-        """Give a droplet another size as the official provider does: power off, resize, power on. No shutdown."""
+        """Resize a droplet as the official provider does: power off, resize, power on. No shutdown."""
         name = document["container"]
         self.cloud.store.write(DROPLETS, droplet_id, {**document, "pending_until": time.time() + _EVENT_S})
         await self.cloud.host.run("docker", "container", "kill", name, check=False)  # it may be off already
@@ -134,7 +134,7 @@ class Droplets:
         await self.start(droplet_id)
 
     async def read(self, droplet_id: str) -> DropletState | None:
-        """Answer the droplet as it is, None when its record or its container is gone."""
+        """Return the droplet as it is, None if its record or its container is gone."""
         document = self.cloud.store.read(DROPLETS, droplet_id)
         if document is None:
             return None
@@ -172,7 +172,7 @@ class Droplets:
             await self.cloud.host.run("docker", "container", "rm", "--force", "--volumes", stray)
 
     async def _reserve(self, urn: str, spec: DropletSpec) -> container.Identity:
-        """Choose id and addresses and write them down, under the lock, before anything is made."""
+        """Choose id and addresses and record them, under the lock, before anything is created."""
         async with self.cloud.store.lock():
             vpc = self.cloud.store.read(VPCS, spec.vpc_id)
             if vpc is None:
@@ -229,7 +229,7 @@ class Droplets:
         await self.cloud.host.run("docker", "container", "cp", "-", f"{identity.container}:/", stdin=seed)
 
     async def _last_lines(self, name: str) -> str:
-        """Answer the end of the droplet's journal, or of its container's log when it does not run."""
+        """Return the end of the droplet's journal, or of its container's log when it does not run."""
         journal = (
             "docker",
             "container",
@@ -247,13 +247,13 @@ class Droplets:
 
 
 def has_pending_event(cloud: Cloud, droplet_id: str) -> bool:
-    """Say whether a power event of the droplet goes on."""
+    """Return whether a power event of the droplet is running."""
     document = cloud.store.read(DROPLETS, droplet_id) or {}
     return float(document.get("pending_until", 0)) > time.time()
 
 
 def state_of(document: Document, status: str) -> DropletState:
-    """Answer what DigitalOcean would say of a recorded droplet."""
+    """Return what DigitalOcean would report about a recorded droplet."""
     return DropletState(
         id=document["id"],
         ipv4_address=document["public"],
@@ -273,7 +273,7 @@ def _machine_resolvers() -> str:
 
 
 def _engine_status() -> str:
-    """Answer what the kernel says of Docker's engine, nothing where it cannot be found."""
+    """Return the kernel's status of Docker's engine, nothing if it cannot be found."""
     try:
         return Path(f"/proc/{int(_ENGINE_PID.read_text())}/status").read_text()
     except (OSError, ValueError):

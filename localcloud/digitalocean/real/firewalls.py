@@ -24,7 +24,7 @@ class Firewalls:
     cloud: Cloud
 
     async def put(self, urn: str, firewall_id: str | None, spec: FirewallSpec) -> str:
-        """Make or change a firewall and put the rules into the kernel. One made before under this URN is taken over."""
+        """Create or change a firewall and put the rules into the kernel. One of this URN is adopted."""
         async with self.cloud.store.lock():
             chosen = firewall_id or self.cloud.store.find(FIREWALLS, urn=urn) or str(uuid.uuid4())
             self.cloud.store.write(FIREWALLS, chosen, {"urn": urn, **asdict(spec)})
@@ -32,7 +32,7 @@ class Firewalls:
             return chosen
 
     async def read(self, firewall_id: str) -> FirewallSpec | None:
-        """Answer a firewall, None when it is gone."""
+        """Return a firewall, None if it is gone."""
         document = self.cloud.store.read(FIREWALLS, firewall_id)
         return None if document is None else _spec(document)
 
@@ -43,7 +43,7 @@ class Firewalls:
             await self.apply()
 
     async def apply(self) -> None:
-        """Write the packet filter anew from the records. The caller holds the lock."""
+        """Rewrite the packet filter from the records. The caller holds the lock."""
         specs = [_spec(document) for document in self.cloud.store.all(FIREWALLS).values()]
         ranges = [IPv4Network(document["ip_range"]) for document in self.cloud.store.all(VPCS).values()]
         bridges = packet_filter.bridges_of(self.cloud.config, ranges[0] if ranges else self.cloud.config.vpc_range)
@@ -51,7 +51,7 @@ class Firewalls:
         await packet_filter.apply(self.cloud.host, chains, bridges, self.members(), specs)
 
     def members(self) -> list[packet_filter.Member]:
-        """List the droplets as the packet filter knows them, reserved addresses among their own."""
+        """List the droplets as the packet filter knows them, with their reserved addresses."""
         first = int(self.cloud.config.public_subnet.network_address)
         found = []
         for droplet_id, document in self.cloud.store.all(_DROPLETS).items():

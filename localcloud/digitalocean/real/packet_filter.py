@@ -3,12 +3,12 @@
 Chains of a cloud (P is `BC-<cloud>`):
 
     P-forward  from DOCKER-USER: between droplets, to other containers, to the outside. Ends in a drop per bridge
-    P-output   from OUTPUT: the machine itself, which plays "the internet" on the public bridge and is not in the VPC
+    P-output   from OUTPUT: the machine itself, which acts as "the internet" on the public bridge and is not in the VPC
     P-input    from INPUT: droplets never reach the machine's own services
-    P-iN, P-eN what droplet N may receive, may send: RETURN is yes, the last rule is the no
+    P-iN, P-eN what droplet N may receive, may send: RETURN allows, the last rule refuses
 
 N is the droplet's place in the public subnet. Droplets are known by their fixed addresses. A droplet that no firewall
-covers is closed (DigitalOcean would leave it open: here a forgotten tag shows itself at once).
+covers is closed (DigitalOcean would leave it open: here a forgotten tag is noticed at once).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LOCK_WAIT_S = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A droplet as the filter sees it; `public` holds its own address first, then reserved ones."""
+    """A droplet as the filter sees it; `public` has its own address first, then reserved ones."""
 
     number: int
     public: tuple[IPv4Address, ...]
@@ -53,7 +53,7 @@ class Bridges:
 
 
 def prefix(cloud: str) -> str:
-    """Name the cloud's chains; a long name is cut to a hash."""
+    """Return the prefix of the cloud's chains; a long name is replaced by a hash."""
     plain = f"BC-{cloud}"
     if len(plain) + _LONGEST_SUFFIX <= _CHAIN_LENGTH:
         return plain
@@ -63,10 +63,10 @@ def prefix(cloud: str) -> str:
 def render(
     chains: str, bridges: Bridges, members: Sequence[Member], firewalls: Sequence[FirewallSpec], current: str
 ) -> str:
-    """Write the input of `iptables-restore --noflush`: one transaction that makes the chains exactly this.
+    """Render the input of `iptables-restore --noflush`: one transaction that makes the chains exactly this.
 
-    `current` is what `iptables-save -t filter` says: chains of ours that are no longer wanted go, and a jump that is
-    already there is not added again.
+    `current` is the output of `iptables-save -t filter`: our chains that are no longer needed are removed, and an
+    existing jump is not added again.
     """
     rules: dict[str, list[str]] = {
         f"{chains}-forward": _forward(chains, bridges, members),
@@ -89,7 +89,7 @@ def render(
 
 
 def render_removal(chains: str, current: str) -> str:
-    """Write the transaction that takes every chain and jump of the cloud away; empty when there is none."""
+    """Render the transaction that removes every chain and jump of the cloud; empty if there is none."""
     present = _present(chains, current)
     if not present:
         return ""
@@ -102,7 +102,7 @@ def render_removal(chains: str, current: str) -> str:
 
 
 def render_ipv6(chains: str, bridges: Bridges, current: str) -> str:
-    """Write the IPv6 side: nothing passes. The cloud has IPv4 only, but root in a droplet could switch IPv6 on."""
+    """Render the IPv6 side: nothing passes. The cloud has IPv4 only, but root in a droplet could switch IPv6 on."""
     chain = f"{chains}-forward"
     names = (bridges.public, bridges.vpc)
     lines = ["*filter", f":{chain} - [0:0]"]
@@ -113,7 +113,7 @@ def render_ipv6(chains: str, bridges: Bridges, current: str) -> str:
 
 
 def bridges_of(config: CloudConfig, vpc_subnet: IPv4Network) -> Bridges:
-    """Name the bridges of a cloud."""
+    """Return the bridges of a cloud."""
     return Bridges(
         public=bridge(config, "p"),
         vpc=bridge(config, "v"),
@@ -125,20 +125,20 @@ def bridges_of(config: CloudConfig, vpc_subnet: IPv4Network) -> Bridges:
 async def apply(
     host: Host, chains: str, bridges: Bridges, members: Sequence[Member], firewalls: Sequence[FirewallSpec]
 ) -> None:
-    """Put the rules into the kernel, whole or not at all. The caller holds the cloud's lock."""
+    """Put the rules into the kernel, all or none. The caller holds the cloud's lock."""
     await check_bridge_filtering(host)
     current = (await host.run("iptables-save", "-t", "filter")).stdout
     if ":DOCKER-USER " not in current:
-        raise CloudError("cloud firewall: no chain DOCKER-USER\nhint: Docker has to run with its option `iptables` on")
+        raise CloudError("cloud firewall: no chain DOCKER-USER\nhint: start Docker with its option `iptables` on")
     await _restore(host, "iptables-restore", render(chains, bridges, members, firewalls, current))
-    # A kernel without IPv6 has nothing to close.
+    # A kernel without IPv6 needs no rules.
     current6 = await host.run("ip6tables-save", "-t", "filter", check=False)
     if current6.code == 0:
         await _restore(host, "ip6tables-restore", render_ipv6(chains, bridges, current6.stdout))
 
 
 async def remove(config: CloudConfig, host: Host) -> None:
-    """Take the cloud's chains away."""
+    """Remove the cloud's chains."""
     for save, restore in (("iptables-save", "iptables-restore"), ("ip6tables-save", "ip6tables-restore")):
         current = await host.run(save, "-t", "filter", check=False)
         text = render_removal(prefix(config.name), current.stdout) if current.code == 0 else ""
@@ -169,12 +169,12 @@ def _forward(chains: str, bridges: Bridges, members: Sequence[Member]) -> list[s
     for member in members:
         rules += [f"-o {bridges.public} -d {address}/32 -j {chains}-i{member.number}" for address in member.public]
         rules.append(f"-o {bridges.vpc} -d {member.private}/32 -j {chains}-i{member.number}")
-    # -g: a RETURN in the droplet's own chain leaves this chain too, so that only strangers come to what follows.
+    # -g: a RETURN in the droplet's own chain leaves this chain too, so that only strangers reach the rules below.
     for member in members:
         rules += [f"-i {bridges.public} -s {address}/32 -g {chains}-e{member.number}" for address in member.public]
         rules.append(f"-i {bridges.vpc} -s {member.private}/32 -g {chains}-e{member.number}")
     # Strangers: the stand-in, the registry and other containers may talk on their own bridge (a droplet among the
-    # receivers has been asked above). An address that root in a droplet made up is such a stranger: no way out.
+    # receivers was checked above). An address invented by root in a droplet is such a stranger: no way out.
     rules += [f"-i {name} -o {name} -j RETURN" for name in (bridges.public, bridges.vpc)]
     rules += [f"{way} {name} -j DROP" for way in ("-i", "-o") for name in (bridges.public, bridges.vpc)]
     return rules
@@ -200,7 +200,7 @@ def _input(bridges: Bridges) -> list[str]:
 
 
 def _allowed(rules: Iterable[FirewallRule], side: str, members: Sequence[Member]) -> list[str]:
-    """Write each rule once for each peer, in a fixed order, without repeats."""
+    """Yield each rule once for each peer, in a fixed order, without repeats."""
     lines: dict[str, None] = {}
     for rule in rules:
         for peer in _peers(rule, members):
@@ -220,7 +220,7 @@ def _peers(rule: FirewallRule, members: Sequence[Member]) -> list[str]:
 def _service(rule: FirewallRule) -> str:
     protocol = rule.protocol.lower()
     if protocol not in {"tcp", "udp", "icmp"}:
-        raise CloudError(f"firewall: protocol {rule.protocol!r} is none of tcp, udp, icmp")
+        raise CloudError(f"firewall: protocol {rule.protocol!r} is not one of tcp, udp, icmp")
     if protocol == "icmp" or rule.ports in _ALL_PORTS:
         return f"-p {protocol} "
     return f"-p {protocol} -m {protocol} --dport {rule.ports.replace('-', ':')} "
@@ -231,7 +231,7 @@ def _jumps(chains: str) -> list[str]:
 
 
 def _present(chains: str, current: str) -> list[str]:
-    """List the chains of this cloud that exist, and not those of a cloud whose name begins with this one's."""
+    """List the existing chains of this cloud, without those of a cloud whose name begins with this one's."""
     names = [line[1:].split()[0] for line in current.splitlines() if line.startswith(":")]
     return [name for name in names if name.startswith(f"{chains}-") and _is_own(name.removeprefix(f"{chains}-"))]
 

@@ -1,4 +1,4 @@
-"""Reserved addresses: of the cloud, not of a droplet; one droplet at a time answers to each."""
+"""Reserved addresses: they belong to the cloud, not to a droplet; each is on one droplet at a time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ReservedIps:
     cloud: Cloud
 
     async def create(self, urn: str, region: str) -> str:
-        """Reserve an address; the one an earlier run reserved under this URN is taken over."""
+        """Reserve an address; one that an earlier run reserved under this URN is adopted."""
         async with self.cloud.store.lock():
             existing = self.cloud.store.find(RESERVED, urn=urn, region=region)
             if existing is not None:
@@ -35,19 +35,19 @@ class ReservedIps:
             return address
 
     async def read(self, address: str) -> str | None:
-        """Answer the region of a reserved address, None when it is gone."""
+        """Return the region of a reserved address, None if it is gone."""
         document = self.cloud.store.read(RESERVED, address)
         return None if document is None else str(document["region"])
 
     async def delete(self, address: str) -> None:
-        """Give an address back, from its droplet too."""
+        """Release an address, from its droplet too."""
         holder = await self.assigned(address)
         if holder is not None:
             await self.unassign(address, holder)
         self.cloud.store.delete(RESERVED, address)
 
     async def assign(self, address: str, droplet_id: str) -> None:
-        """Make a droplet answer to an address. Raises CloudError when another one does."""
+        """Put an address on a droplet. Raises CloudError when another one has it."""
         document = self._require(address)
         if self.cloud.store.read(DROPLETS, droplet_id) is None:
             raise CloudError(f"droplet {droplet_id}: not found")
@@ -66,7 +66,7 @@ class ReservedIps:
         await self.apply(droplet_id)
 
     async def assigned(self, address: str) -> str | None:
-        """Answer the droplet that has the address, None also when that droplet is gone."""
+        """Return the droplet that has the address, None also when that droplet is gone."""
         document = self.cloud.store.read(RESERVED, address)
         if document is None or document["droplet_id"] is None:
             return None
@@ -74,7 +74,7 @@ class ReservedIps:
         return droplet_id if self.cloud.store.read(DROPLETS, droplet_id) is not None else None
 
     async def apply(self, droplet_id: str) -> None:
-        """Tell the droplet its reserved addresses: the list for each boot, and at once when it runs."""
+        """Write the droplet's reserved addresses: a list for each boot, and at once if it runs."""
         found = await Droplets(self.cloud).read(droplet_id)
         if found is None:
             return

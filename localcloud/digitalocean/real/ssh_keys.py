@@ -14,7 +14,7 @@ _DIGITS = 8
 
 
 class SshKeys(Documents):
-    """Documents whose ids are digits, as at DigitalOcean, and of which no two are of one key."""
+    """Documents whose ids are digits, as at DigitalOcean, and no two of which have the same key."""
 
     @override
     def new_id(self, kind: str, urn: str, document: Mapping[str, object]) -> str:

@@ -1,7 +1,7 @@
 """Block volumes: a sparse file on a loop device, seen by a droplet as /dev/disk/by-id/scsi-0DO_Volume_<name>.
 
-The node is made in the directory that the droplet has as its /dev/disk, so it appears while the droplet runs. Which
-loop device carries a file is asked of the kernel each time: the number changes with a restart of the machine.
+The node is created in the directory that the droplet has as its /dev/disk, so it appears while the droplet runs. The
+kernel is asked each time which loop device has a file: the number changes with a restart of the machine.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class Volumes:
     cloud: Cloud
 
     def image_path(self, volume_id: str) -> Path:
-        """Answer the file that holds the volume's bytes."""
+        """Return the file that holds the volume's bytes."""
         return self.cloud.store.folder(VOLUMES).resolve() / f"{volume_id}.img"
 
     def node_path(self, droplet_id: str, name: str) -> Path:
-        """Answer where the machine keeps the device node that the droplet sees."""
+        """Return where the machine keeps the device node that the droplet sees."""
         return self.cloud.disk(droplet_id) / "by-id" / f"scsi-0DO_Volume_{name}"
 
     async def create(self, urn: str, spec: VolumeSpec) -> str:
-        """Make a volume; the one an earlier run made under this URN is taken over."""
+        """Create a volume; one that an earlier run made under this URN is adopted."""
         async with self.cloud.store.lock():
             existing = self.cloud.store.find(VOLUMES, urn=urn, name=spec.name, region=spec.region)
             if existing is None and self.cloud.store.find(VOLUMES, name=spec.name, region=spec.region) is not None:
@@ -54,7 +54,7 @@ class Volumes:
             return volume_id
 
     async def resize(self, volume_id: str, size_gib: int) -> None:
-        """Make a volume larger; a droplet that has it sees the new size at once. Raises CloudError for smaller."""
+        """Resize a volume; a droplet that has it sees the new size at once. Raises CloudError for smaller."""
         document = self._require(volume_id)
         if size_gib < document["size_gib"]:
             raise CloudError(f"volume {document['name']}: size {size_gib} GiB is below its {document['size_gib']} GiB")
@@ -68,7 +68,7 @@ class Volumes:
         self.cloud.store.write(VOLUMES, volume_id, {**document, "size_gib": size_gib})
 
     async def read(self, volume_id: str) -> VolumeSpec | None:
-        """Answer a volume, None when its record or its file is gone."""
+        """Return a volume, None if its record or its file is gone."""
         document = self.cloud.store.read(VOLUMES, volume_id)
         if document is None or not self.image_path(volume_id).exists():
             return None
@@ -88,7 +88,7 @@ class Volumes:
         self.cloud.store.delete(VOLUMES, volume_id)
 
     async def attach(self, volume_id: str, droplet_id: str) -> None:
-        """Give a volume to a droplet. Raises CloudError when another one has it."""
+        """Attach a volume to a droplet. Raises CloudError if another droplet has it."""
         document = self._require(volume_id)
         if self.cloud.store.read(DROPLETS, droplet_id) is None:
             raise CloudError(f"droplet {droplet_id}: not found")
@@ -99,7 +99,7 @@ class Volumes:
         await self.connect(volume_id)
 
     async def connect(self, volume_id: str) -> bool:
-        """See that an attached volume has its loop device and its node; answers whether something had to be made."""
+        """Make sure that an attached volume has its loop device and node; return whether something was missing."""
         document = self._require(volume_id)
         loop = await self.loop_device(volume_id)
         fresh = loop is None
@@ -112,7 +112,7 @@ class Volumes:
         return _make_node(node, os.stat(loop).st_rdev) or fresh  # noqa: PTH116 (a device number, for os.mknod)
 
     async def attached(self, volume_id: str) -> str | None:
-        """Answer the droplet that has the volume, None also when that droplet is gone."""
+        """Return the droplet that has the volume, None also when that droplet is gone."""
         document = self.cloud.store.read(VOLUMES, volume_id)
         if document is None or document["droplet_id"] is None:
             return None
@@ -120,7 +120,7 @@ class Volumes:
         return droplet_id if self.cloud.store.read(DROPLETS, droplet_id) is not None else None
 
     async def detach(self, volume_id: str, droplet_id: str) -> None:
-        """Take a volume from a droplet. A mount that the droplet still has lasts until it is unmounted or shut down."""
+        """Detach a volume from a droplet. A mount in the droplet lasts until it is unmounted or shut down."""
         document = self.cloud.store.read(VOLUMES, volume_id)
         if document is None or document["droplet_id"] != droplet_id:
             return
@@ -129,7 +129,7 @@ class Volumes:
         self.cloud.store.write(VOLUMES, volume_id, {**document, "droplet_id": None})
 
     async def loop_devices(self) -> dict[str, str]:
-        """Answer the machine's loop devices over files of this cloud's volumes, by file."""
+        """Return the machine's loop devices over files of this cloud's volumes, by file."""
         # `--associated FILE` would ask for one file, but does not know --json.
         result = await self.cloud.host.run("losetup", "--json", "--list")
         devices = json.loads(result.stdout)["loopdevices"] if result.stdout.strip() else []
@@ -138,13 +138,13 @@ class Volumes:
         return {file: name for file, name in files.items() if file.startswith(folder)}
 
     async def loop_device(self, volume_id: str) -> str | None:
-        """Answer the loop device that carries the volume's file, None when there is none."""
+        """Return the loop device that carries the volume's file, None if there is none."""
         return (await self.loop_devices()).get(str(self.image_path(volume_id)))
 
     async def _release_loop(self, volume_id: str) -> None:
         loop = await self.loop_device(volume_id)
         if loop is not None:
-            # The kernel keeps a device that is still mounted somewhere until its last user is gone.
+            # The kernel keeps a device that is still mounted until its last user is gone.
             await self.cloud.host.run("losetup", "--detach", loop, check=False)
 
     def _require(self, volume_id: str) -> Document:

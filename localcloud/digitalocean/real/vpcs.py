@@ -1,4 +1,4 @@
-"""The VPC of a cloud: a bridge that has no way out."""
+"""The VPC of a cloud: a bridge without a way out."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ VPCS = "vpcs"
 
 
 def vpc_network(config: CloudConfig) -> str:
-    """Name the VPC's network: one a cloud."""
+    """Return the name of the VPC's network: one per cloud."""
     return config.physical("vpc")
 
 
 @dataclass(frozen=True)
 class Vpcs:
-    """The VPCs of a cloud, of which there is one."""
+    """The VPCs of a cloud: there is only one."""
 
     cloud: Cloud
 
     async def create(self, urn: str, spec: VpcSpec) -> str:
-        """Make the VPC; a half-made one of the same URN is finished."""
+        """Create the VPC; a half-made one of the same URN is completed."""
         store, config = self.cloud.store, self.cloud.config
         async with store.lock():
             existing = store.find(VPCS, urn=urn)
             if existing is None and store.all(VPCS):
                 raise CloudError(
-                    "vpc: this cloud has one already\nhint: the local cloud keeps one VPC a stack; delete that"
+                    "vpc: this cloud has one already\nhint: the local cloud has one VPC per stack; delete that one"
                 )
             ip_range = IPv4Network(spec.ip_range)
             if ip_range.overlaps(config.public_subnet):
@@ -47,7 +47,7 @@ class Vpcs:
             return vpc_id
 
     async def ensure_network(self, urn: str, ip_range: IPv4Network) -> None:
-        """Make the VPC's network when it is missing."""
+        """Create the VPC's network when it is missing."""
         await networks.ensure(
             self.cloud.host,
             self.cloud.config,
@@ -68,7 +68,7 @@ class Vpcs:
         self.cloud.store.write(VPCS, vpc_id, changed)
 
     async def read(self, vpc_id: str) -> VpcSpec | None:
-        """Answer the VPC as it is, None when its record or its network is gone."""
+        """Return the VPC as it is, None if its record or its network is gone."""
         document = self.cloud.store.read(VPCS, vpc_id)
         if document is None or await inspect(self.cloud.host, "network", vpc_network(self.cloud.config)) is None:
             return None

@@ -1,4 +1,4 @@
-"""DigitalOcean's resource types, as far as the local cloud has them: what they check, what replaces, what they answer.
+"""DigitalOcean's resource types, as far as the local cloud has them: checks, replacements, outputs.
 
 Which properties replace is copied from the official provider (pulumi-digitalocean 4.84.1, a bridge of
 terraform-provider-digitalocean: `ForceNew` in its schemas); tests/test_fidelity.py holds the table.

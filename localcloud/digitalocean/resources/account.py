@@ -1,4 +1,4 @@
-"""What a DigitalOcean account holds besides machines: Tag and SshKey."""
+"""What a DigitalOcean account has besides machines: Tag and SshKey."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ class VolumeAttachment(Handler[Backend]):
 
 
 class ReservedIp(Handler[Backend]):
-    """A public address that outlives droplets. It is put on one by `ReservedIpAssignment` only."""
+    """A public address that outlives droplets. Only `ReservedIpAssignment` puts it on one."""
 
     type_name = "digitalocean:index/reservedIp:ReservedIp"
     properties: ClassVar[Mapping[str, Property]] = {"region": REGION}

@@ -1,6 +1,6 @@
-"""DigitalOcean's alerts, uptime checks and projects: kept as documents, and they say what the real ones would do.
+"""DigitalOcean's alerts, uptime checks and projects: kept as documents, with a line on what the real ones would do.
 
-Nothing is measured, asked or sent here. What each would do is a live line while it is made, and stands in the event log
+Nothing is measured, asked or sent here. What each would do is a live line while it is created, and in the event log
 (`would`). Properties and what replaces: terraform-provider-digitalocean's `monitoring/resource_monitor_alert.go`,
 `uptime/resource_uptime_{check,alert}.go` and `project/resource_project{,_resources}.go`.
 """
@@ -25,7 +25,7 @@ from localcloud.provider.values import UNKNOWN, Value
 THRESHOLD_UNITS = {"latency": "ms", "ssl_expiry": "days"}
 """Source: https://docs.digitalocean.com/reference/doctl/reference/monitoring/uptime/alert/create/"""
 FILLED_IN: Mapping[str, Value] = {"comparison": "less_than", "threshold": 1}
-"""Of an alert on a check that is down, as DigitalOcean's panel has it."""
+"""Defaults of an alert on a check that is down, as in DigitalOcean's panel."""
 OWNER_ID = 1
 
 
@@ -33,11 +33,11 @@ _EMAILS = {"emails": Property(kind=Kind.LIST, check=each(rules.check_email))}
 
 
 class _Announced(Document[Backend]):
-    """A type that does nothing here, and says what the real one would do."""
+    """A type that does nothing here, and reports what the real one would do."""
 
     @abstractmethod
     def would(self, inputs: Values) -> str:
-        """Say what the real one would do, in a few words."""
+        """Return what the real one would do, in a few words."""
 
     @override
     def event_details(self, inputs: Values) -> Values:
@@ -55,7 +55,7 @@ class _Announced(Document[Backend]):
 
 
 class MonitorAlert(_Announced):
-    """A mail when droplets with a tag are over a limit. Without tags the real one watches every droplet there is."""
+    """A mail when droplets with a tag are over a limit. Without tags the real one watches every droplet."""
 
     type_name = "digitalocean:index/monitorAlert:MonitorAlert"
     kind = "monitor_alert"
@@ -122,15 +122,15 @@ class UptimeAlert(_Announced):
     def check(self, inputs: Values, old: Values) -> Iterable[Failure]:
         kind, threshold = inputs.get("type"), inputs.get("threshold")
         if kind in THRESHOLD_UNITS and threshold is None:
-            yield Failure(property="threshold", reason=f"a threshold in {THRESHOLD_UNITS[str(kind)]} is wanted")
+            yield Failure(property="threshold", reason=f"a threshold in {THRESHOLD_UNITS[str(kind)]} is required")
         notifications = inputs.get("notifications")
         if isinstance(notifications, list) and len(notifications) != 1 and UNKNOWN not in notifications:
-            reason = f"one element is wanted, as the official provider reads the first alone; got {len(notifications)}"
+            reason = f"expected one element, as the official provider reads only the first; got {len(notifications)}"
             yield Failure(property="notifications", reason=reason)
 
     @override
     async def update(self, job: Job[Backend], resource_id: str, old: Values, new: Values, state: Values) -> Values:
-        """Change it; below another check there is no alert of this id, and the official provider asks for it there."""
+        """Change it; another check has no alert of this id, but the official provider asks for it there."""
         if old.get("checkId") != new.get("checkId"):
             path = f"/v2/uptime/checks/{new.get('checkId')}/alerts/{resource_id}"
             raise CloudError(f"PUT {path}: 404 alert not found\nhint: run `up` with a refresh")
@@ -138,7 +138,7 @@ class UptimeAlert(_Announced):
 
     @override
     async def read(self, job: Job[Backend], resource_id: str, inputs: Values, state: Values) -> Found | None:
-        """Answer what the API fills in where nothing was said; the next preview then wants it away.
+        """Return the API's defaults for missing values; the next preview then wants to remove them.
 
         With its check the alert is gone.
         """

@@ -111,7 +111,7 @@ class Firewall(Handler[Backend]):
         if spec is None:
             return None
         outputs = {"status": "succeeded", "createdAt": text(state, "createdAt"), "pendingChanges": []}
-        # The text of the program is kept where it means the same: order and empty lists are no drift.
+        # The program's own text is kept if it means the same: order and empty lists are no drift.
         if inputs and _same_firewall(_firewall_spec(inputs), spec):
             return Found(inputs=inputs, outputs=outputs)
         real: Values = {

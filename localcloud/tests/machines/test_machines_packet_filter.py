@@ -43,7 +43,7 @@ FIREWALLS = (
 
 
 def check(name: str, text: str) -> None:
-    """Compare with a golden file; `UPDATE_GOLDEN=1` writes it anew, for review as a diff."""
+    """Compare with a golden file; `UPDATE_GOLDEN=1` rewrites it, for review as a diff."""
     path = GOLDEN / name
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(text)
@@ -137,5 +137,5 @@ def test_a_long_name_still_fits_the_kernel_s_chain_names() -> None:
 
 def test_an_unknown_protocol_is_refused() -> None:
     odd = FirewallSpec(name="odd", tags=("edge",), inbound=(rule("sctp", "1", ("0.0.0.0/0",)),), outbound=())
-    with pytest.raises(CloudError, match="protocol 'sctp' is none of tcp, udp, icmp"):
+    with pytest.raises(CloudError, match="protocol 'sctp' is not one of tcp, udp, icmp"):
         render("BC-local", BRIDGES, [EDGE], (odd,), EMPTY)

@@ -78,7 +78,7 @@ def from_droplet(container: str) -> tuple[str, ...]:
 
 
 def banner(address: str) -> bool:
-    """Say whether the machine itself, the internet of this cloud, reaches sshd."""
+    """Return whether the machine itself, the internet of this cloud, reaches sshd."""
     script = f"exec 3<>/dev/tcp/{address}/22; head -c 4 <&3"
     return run("timeout", "2", "bash", "-c", script).stdout == "SSH-"
 
@@ -219,7 +219,7 @@ def test_a_neighbour_in_the_vpc_gets_what_addresses_allow_and_no_more(machines: 
 def test_peers_see_private_addresses_unchanged(machines: Machines) -> None:
     inside(INFRA, "journalctl --rotate -q; journalctl --vacuum-time=1s -q 2>/dev/null")
     reaches(from_droplet(EDGE), machines.infra.ipv4_address_private, 22)
-    # By name, not by unit: of a session that ends at once the journal often cannot tell the unit any more.
+    # By name, not by unit: for a session that ends at once the journal often no longer knows the unit.
     sshd = "journalctl --identifier=sshd --identifier=sshd-session"
     wait_until(f"{sshd} | grep -qF {machines.edge.ipv4_address_private}", INFRA)
 

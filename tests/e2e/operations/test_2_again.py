@@ -118,7 +118,7 @@ def test_a_release_that_never_gets_healthy_keeps_the_old_one_serving(stack: Loca
     assert screen[1].startswith("vertical: construction: "), "the message names host and service"
     assert "construction_app.gone" in screen[2], "the message shows the decisive line of the service's log"
     assert output.count("construction_app.gone") == 1
-    assert screen[3].startswith("  the release before serves again")
+    assert screen[3].startswith("  the previous release serves again")
     assert [line for line in screen if line.startswith("hint: ")] == screen[-1:]
     log = (stack.root / f".basec/{STACK}/failed-run.log").read_text()
     assert "release: vertical: construction: " in log

@@ -38,7 +38,7 @@ def test_postgresql_is_shut_down_in_order_before_its_machine_loses_power(stack: 
     shop, booted = stack.sql(SHOP), stack.inside("infra", "stat -c %Y /proc/1")
     edit(stack, "size: s-1vcpu-2gb", "size: s-2vcpu-2gb")
     output = stack.up()
-    assert "infra: its tier stops in order" in output
+    assert "infra: its tier is stopped cleanly" in output
     assert stack.inside("infra", "stat -c %Y /proc/1") != booted, "the machine was switched off and on"
     log = stack.inside("infra", "docker logs infra-postgres-1 2>&1")
     assert STARTS.findall(log)[-1] == "shut down"

@@ -226,7 +226,7 @@ def test_a_shop_that_refuses_is_named_with_its_answer(url: str, known: Facts) ->
     with pytest.raises(BasecommerceError) as refusal:
         demo_tenant.sell(known, demo)
     assert refusal.value.render() == (
-        'demo.localhost: POST /auth/login: got 401, wanted 200: {"detail":"Invalid email or password"}\n'
+        'demo.localhost: POST /auth/login: got 401, expected 200: {"detail":"Invalid email or password"}\n'
         "hint: basec smoke --env local"
     )
 
