@@ -132,7 +132,7 @@ class VolumeSpec(Section):
         Field(pattern="^[A-Za-z0-9_-]{1,16}$"),
         Expected("a file system label", "use at most 16 letters, digits, '_' and '-' (the limit of ext4)"),
     ]
-    """By which the droplet finds it."""
+    """Of its file system. A volume with another one is refused: it is another machine's."""
 
 
 class DropletSpec(Section):
