@@ -32,7 +32,7 @@ def main(
     speeds = [additions()]
     try:
         with measured_stack() as stack:
-            if not {"cold", "warm"}.intersection(chosen):
+            if not {"cold", "warm"}.intersection(chosen) and set(chosen) != {"scale"}:
                 stack.up()
             for name in (name for name in GROUPS if name in chosen):
                 print(f"== {name}: {(GROUPS[name].__doc__ or '').splitlines()[0]}", file=sys.stderr, flush=True)

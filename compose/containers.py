@@ -143,7 +143,7 @@ class Containers:
         self.compose(release, *run, *arguments, deadline=deadline)
 
     def up(self, release: Release, *services: str) -> None:
-        """Start these services, or all, and waits until they are healthy."""
+        """Start these services, or all, and wait until they are healthy."""
         wait = ["up", "-d", "--wait", "--wait-timeout", str(HEALTH_DEADLINE)]
         failed: ReleaseError | None = None
         try:

@@ -125,7 +125,7 @@ class Tier:
                 raise
 
     def stop(self) -> None:
-        """Stop the containers and keeps them."""
+        """Stop the containers and keep them."""
         with self.lock(f"stop {self.name}", UNIT_LOCK_WAIT):
             release = self.files.latest()
             if release is not None:

@@ -122,7 +122,9 @@ class TierFiles:
             said = f"it is of {found['tier']}, with data {', '.join(data)}"
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             said = f"{type(error).__name__}: {error}"
-        raise ReleaseError(f"{self.tier}: {path}: missing or damaged: {said}", "run `basec up`: it lays the file anew")
+        raise ReleaseError(
+            f"{self.tier}: {path}: missing or damaged: {said}", "run `basec up`: it writes the file again"
+        )
 
     def variables_file(self, release: Release) -> Path:
         """Return the release's file of variables."""
@@ -136,7 +138,7 @@ class TierFiles:
         path = self.variables_file(release)
         content = path.read_bytes() if path.exists() else b""
         if short(content) != release.hosts:
-            raise ReleaseError(f"{self.tier}: {path}: missing or damaged", "run `basec up`: it lays the file anew")
+            raise ReleaseError(f"{self.tier}: {path}: missing or damaged", "run `basec up`: it writes the file again")
         return dict(line.split("=", 1) for line in content.decode().splitlines())
 
     def history(self) -> list[Release]:
@@ -150,11 +152,11 @@ class TierFiles:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ReleaseError(
                 f"{self.tier}: {self.state_file}: damaged: {type(error).__name__}: {error}",
-                "run `basec up`: what runs stays, and the record is made anew",
+                "run `basec up`: what runs stays, and the record is written again",
             ) from None
 
     def set_damaged_record_aside(self) -> ReleaseError | None:
-        """Rename a damaged record, for a person to look at, and make it anew from the links if they are whole.
+        """Rename a damaged record, for a person to look at, and write it again from the links if they are whole.
 
         Return what was wrong with it. Only for a caller that holds the lock.
         """

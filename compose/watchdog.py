@@ -93,7 +93,7 @@ class Watchdog:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             aside = self.memory.with_suffix(".damaged")
             self.memory.rename(aside)
-            say(f"{self.memory}: damaged: {type(error).__name__}: {error}; it is now {aside.name}, counts begin anew")
+            say(f"{self.memory}: damaged: {type(error).__name__}: {error}; it is now {aside.name}, counts start again")
             return {}
         return found
 

@@ -114,7 +114,7 @@ def quick_tests(sources: Mapping[str, Source]) -> list[str]:
 
 
 def choose(sources: Mapping[str, Source], changed: set[str]) -> list[str]:
-    """Give the test files for these changes, the nearest first."""
+    """Return the test files for these changes, the nearest first."""
     near: dict[str, int] = {}
     for name in changed:
         for test, distance in _near(sources, name).items():
@@ -126,7 +126,7 @@ def choose(sources: Mapping[str, Source], changed: set[str]) -> list[str]:
 
 
 def _near(sources: Mapping[str, Source], changed: str) -> Mapping[str, int]:
-    """Give the test files for a change with their distances. The users of a module that no test knows stand for it."""
+    """Return the test files for a change by distance. The users of a module that no test knows stand for it."""
     modules = {changed}
     if not changed.endswith(".py"):
         modules |= {name for name in sources if not name.startswith(TESTS) and sources[name].names(changed)}
@@ -145,7 +145,7 @@ def _near(sources: Mapping[str, Source], changed: str) -> Mapping[str, int]:
 
 
 def _distance(sources: Mapping[str, Source], test: str, changed: str, modules: set[str]) -> int:
-    """Tell how many files beside tests there are from a test to a change, 0 if there is no way."""
+    """Return how many files beside tests there are from a test to a change, 0 if there is no way."""
     module = changed.endswith(".py") and f"_{PurePosixPath(changed).stem}_" in f"{PurePosixPath(test).stem}_"
     if test == changed or module:
         return 1
@@ -185,7 +185,7 @@ class Budget:
         self.left = 0
 
     def run(self, tests: Sequence[str]) -> bool:
-        """Answer whether all that ran have passed."""
+        """Return whether all that ran have passed."""
         code = pytest.main(["-q", "-m", MARKERS, *tests], plugins=[self])
         return code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) or self._stopped(code)
 

@@ -26,7 +26,7 @@ class ToolchainError(Exception):
 
 
 def cache_directory() -> Path:
-    """Answer the directory that outlives clones: `BASECOMMERCE_CACHE`, else below the user's cache directory."""
+    """Return the directory that outlives clones: `BASECOMMERCE_CACHE`, else below the user's cache directory."""
     named = os.environ.get("BASECOMMERCE_CACHE")
     if named:
         return Path(named)
@@ -34,7 +34,7 @@ def cache_directory() -> Path:
 
 
 def module_recipe(module: Path, flags: str) -> str:
-    """Answer the cache key of what is built from a Go module: 12 hex digits over its files and the link flags."""
+    """Return the cache key of what is built from a Go module: 12 hex digits over its files and the link flags."""
     digest = hashlib.sha256()
     for name in MODULE_FILES:
         digest.update((module / name).read_bytes())

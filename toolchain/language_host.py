@@ -165,7 +165,7 @@ class LanguageHost(LanguageRuntimeServicer):
 
 
 def required_plugins() -> list[tuple[str, str, str]]:
-    """Name the provider plugins of the installed SDKs: name, version and download server, as each SDK tells them."""
+    """Return the provider plugins of the installed SDKs: name, version and download server, as each SDK tells them."""
     found = []
     for distribution in importlib.metadata.distributions():
         for file in distribution.files or ():
@@ -226,7 +226,7 @@ def run_program(arguments: argparse.Namespace) -> int:
 
 
 def serve(engine: str) -> None:
-    """Answer the engine until it ends this process."""
+    """Serve the engine until it ends this process."""
     # Ctrl-C reaches every process of the terminal; the engine says what is to be done about it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     server = grpc.server(

@@ -50,12 +50,12 @@ BUILD_TIMEOUT_S = 1800.0
 
 
 def recipe() -> str:
-    """Answer the cache key: 12 hex digits over the module files and the link flags."""
+    """Return the cache key: 12 hex digits over the module files and the link flags."""
     return module_recipe(HERE, LDFLAGS)
 
 
 def version_of(binary: str) -> str | None:
-    """Answer `3.259.0` for a working CLI, None for anything else."""
+    """Return `3.259.0` for a working CLI, None for anything else."""
     environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
     try:
         done = subprocess.run(
@@ -67,7 +67,7 @@ def version_of(binary: str) -> str | None:
 
 
 def ensure_pulumi(progress: Progress) -> Path:
-    """Answer the path of a CLI of the supported version, getting it if need be.
+    """Return the path of a CLI of the supported version, getting it if need be.
 
     Raises ToolchainError when no way works.
     """

@@ -19,7 +19,7 @@ BUILD_TIMEOUT_S = 600.0
 
 
 def ensure_actionlint(progress: Progress) -> Path:
-    """Answer the path of actionlint, building it if need be. Raises ToolchainError."""
+    """Return the path of actionlint, building it if need be. Raises ToolchainError."""
     target = cache_directory() / "actionlint" / module_recipe(MODULE, LDFLAGS) / "actionlint"
     if target.exists():
         return target

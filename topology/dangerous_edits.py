@@ -20,7 +20,7 @@ STATEFUL: Mapping[str, str] = {
     VPC: "the private network is destroyed, and every machine in it",
     BUCKET: "the bucket is destroyed with everything in it",
 }
-"""Types whose loss a second `up` cannot repair, and what it means. All others are made anew from the files."""
+"""Types whose loss a second `up` cannot repair, and what it means. All others can be recreated from the files."""
 
 REPLACE_OPS = ("replace", "create-replacement", "delete-replaced", "discard-replaced", "import-replacement")
 DELETE_OPS = ("delete", "discard")
@@ -132,7 +132,7 @@ def judge(
 ) -> Verdict:
     """Find all dangerous steps of a plan, except those whose name or URN is allowed.
 
-    `gone` are the URNs of what the state has and the cloud does not. A machine may be made anew: that repairs it, and
+    `gone` are the URNs of what the state has and the cloud does not. A machine may be recreated: that repairs it, and
     its volume is another resource. Anything else that is gone took data or an address with it.
     """
     steps = list(steps)

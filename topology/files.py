@@ -58,7 +58,9 @@ class _QuickLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: igno
 
 
 QUICK_NESTING = 5_000
-"""Brackets and dashes. Measured: libyaml reads 20,000 levels, and ends the process at 200,000."""
+"""Brackets, dashes and question marks. Measured: libyaml reads 20,000 levels, and ends the process at 200,000."""
+READ_DIFFERENTLY = re.compile(r"[\t!\ufeff\ud800-\udfff]|[|>][-+0-9]*#")
+"""What libyaml takes in another way than PyYAML's own reader: tabs, tags, marks of the byte order, `|#`."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -93,13 +95,17 @@ def _sequence(loader: _StrictLoader, node: yaml.SequenceNode) -> list[Any]:
     return loader.construct_sequence(node, deep=True)  # at once: a list that holds itself is refused
 
 
-def _word(_loader: _StrictLoader, node: yaml.ScalarNode) -> bool:
+def _word(_loader: _StrictLoader, node: yaml.Node) -> bool:
+    if not isinstance(node, yaml.ScalarNode):
+        raise _not_a_scalar(node)
     if (word := node.value.lower()) not in WORDS:
         raise _ambiguous(node, f"write {SWITCHES.get(word, 'true or false')}, ")
     return WORDS[word]
 
 
-def _number(_loader: _StrictLoader, node: yaml.ScalarNode) -> int | float:
+def _number(_loader: _StrictLoader, node: yaml.Node) -> int | float:
+    if not isinstance(node, yaml.ScalarNode):
+        raise _not_a_scalar(node)
     text = node.value
     if not BOTH_READ.fullmatch(text):
         plain = _plainly(text)
@@ -124,6 +130,10 @@ def _ambiguous(node: yaml.ScalarNode, instead: str = "") -> _Refused:
     quoted = f'"{node.value}" in quotes'
     hint = f"{instead}or {quoted} if a string is meant" if instead else f"write {quoted}"
     return _Refused(node, f"`{node.value}` is not the same value for every reader of YAML", hint)
+
+
+def _not_a_scalar(node: yaml.Node) -> _Refused:
+    return _Refused(node, f"{node.tag.rpartition(':')[2]} is the tag of a single value", "remove the tag")
 
 
 def _refuse(_loader: _StrictLoader, node: yaml.ScalarNode) -> NoReturn:
@@ -161,7 +171,7 @@ def read_yaml(path: Path) -> Any:
 def parse_yaml(file: str, text: str) -> Any:
     """Read the text of a YAML file; `file` is its name in messages. Raises ConfigurationError."""
     hint = "correct the line; indent with two spaces"
-    if sum(map(text.count, "[{-")) < QUICK_NESTING:
+    if sum(map(text.count, "[{-?")) < QUICK_NESTING and not READ_DIFFERENTLY.search(text):
         with contextlib.suppress(yaml.YAMLError, RecursionError):  # the other reader says what is wrong
             return yaml.load(text, Loader=_QuickLoader)  # noqa: S506 - a subclass of SafeLoader
     try:

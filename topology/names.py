@@ -1,4 +1,4 @@
-"""Words that two rooms share. It imports nothing; what runs on droplets, and the fenced rooms, keep their own."""
+"""Words that several rooms share. Scripts on droplets and the local cloud have their own copies."""
 
 PROJECT = "basecommerce"
 """Pulumi's project; the first word of names in the cloud, of our settings' keys and of our components' types."""
@@ -27,14 +27,14 @@ CLOUDFLARE_TOKEN = "cloudflare:apiToken"  # noqa: S105
 STACK_FILE_VARIABLE = "BASECOMMERCE_STACK_FILE"
 """Names the stack's file for the policy pack."""
 ALLOW_VARIABLE = "BASECOMMERCE_ALLOW_REPLACE"
-"""Names or URNs, separated by blanks, of what the operator let lose its protection with `--allow-replace`."""
+"""Names or URNs, separated by spaces, that `--allow-replace` named."""
 
 SSH_PORT = 22
 HTTP_PORT, HTTPS_PORT = 80, 443
-"""Those that an address does not name."""
+"""The default ports, which a URL leaves out."""
 
-COMPOSE_PROJECT = "label=com.docker.compose.project"
-COMPOSE_SERVICE = "label=com.docker.compose.service"
+PROJECT_FILTER = "label=com.docker.compose.project"
+SERVICE_FILTER = "label=com.docker.compose.service"
 """Docker's filters by the labels that compose gives its containers."""
 
 COMPOSE_STACK = f"{PROJECT}:compose:ComposeStack"

@@ -15,7 +15,7 @@ from basec.hosts.services import host_of, services_of
 from basec.io.console import answer, say
 from basec.session import Session
 from topology.errors import UsageError
-from topology.names import COMPOSE_PROJECT, COMPOSE_SERVICE
+from topology.names import PROJECT_FILTER, SERVICE_FILTER
 
 app = typer.Typer(name="compose", help="Restart or stop the containers of a host.", no_args_is_help=True)
 
@@ -62,7 +62,7 @@ def restart(host: str = HOST, service: str = ANY_SERVICE, env: str = CHANGE_ENV)
     session, name, tier, services = _target(env, host, service, "compose restart {} {service}")
     say(f"{name}: restarting {', '.join(services)}")
     script = RESTART_ONE if service else RESTART_ALL
-    labels = {"of_project": COMPOSE_PROJECT, "of_service": COMPOSE_SERVICE}
+    labels = {"of_project": PROJECT_FILTER, "of_service": SERVICE_FILTER}
     script = script.format(tier=tier, service=shlex.quote(service), healthy_s=HEALTHY_S, **labels)
     run_script(session, name, script, timeout_s=TIMEOUT_S)
     answer(f"{name}: {', '.join(services)} restarted and healthy")

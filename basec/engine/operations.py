@@ -55,6 +55,8 @@ class Engine:
         self.session = session
         self.environment = session.environment
         self._program = program
+        self._analyzer = Analyzer(session.environment.root, str(session.environment.stack_file))
+        """One for preview and `up`, which applies nothing but what the preview saw: files are judged once."""
         self._command = EngineCommand(binary)
         self._verbose = verbose
         locks.clear_stale_locks(session.environment)
@@ -218,7 +220,7 @@ class Engine:
         # A thread of its own: Python delivers signals to the main one, which must stay free to pass them on.
         worker = threading.Thread(target=work, name=name)
         self._command.allow()
-        with view, self._judge(judged), self._interruptible() as interrupted:
+        with view, self._rules_served(judged), self._interruptible() as interrupted:
             worker.start()
             while worker.is_alive():
                 worker.join(0.1)
@@ -248,12 +250,12 @@ class Engine:
         return True
 
     @contextmanager
-    def _judge(self, judged: bool) -> Iterator[None]:
-        """Serve the rules to the engine meanwhile: a process of their own would import all of this anew."""
+    def _rules_served(self, judged: bool) -> Iterator[None]:
+        """Serve the rules to the engine meanwhile: a separate process would import all of this again."""
         if not judged:
             yield
             return
-        server, port = start(Analyzer(self.environment.root, str(self.environment.stack_file)))
+        server, port = start(self._analyzer)
         self._command.variables = {policy_pack.PORT_VARIABLE: str(port)}
         try:
             yield

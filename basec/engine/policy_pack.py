@@ -1,6 +1,7 @@
 """The rules before every operation: which pack the engine starts, and how its findings are printed.
 
-The pack itself is the room `policy`; the engine runs it as a separate program, and its findings come back as events.
+The pack itself is the room `policy`. basec serves it in its own process; the engine reaches it through
+`policy/basecommerce`, and its findings come back as events.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def as_json(violations: Sequence[ReportedViolation]) -> list[dict[str, str]]:
 
 
 def allow(names: Sequence[str]) -> None:
-    """Let the resources of `--allow-replace` lose their protection; the engine passes this to the pack."""
+    """Let the resources of `--allow-replace` lose their protection; the pack reads this variable."""
     os.environ[ALLOW_VARIABLE] = " ".join(names)
 
 

@@ -8,7 +8,8 @@ import gc
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -20,8 +21,8 @@ PROGRAM_MODULE = "basecommerce_program"
 SDKS = ("pulumi_digitalocean", "pulumi_cloudflare")
 SHARED = ("outputs", "_inputs")
 """Modules of an SDK that its other modules import: up to 7 MB of classes each, of which a program uses a dozen."""
-STARTS = (b"\n@", b"\nclass ")
-"""Of a class in such a module: its decorator, or itself."""
+CLASS_STARTS = (b"\n@", b"\nclass ")
+"""How a class begins: with its decorator, or with `class`."""
 SNAKE = re.compile(r"(?<!^)(?=[A-Z])")
 QUOTED = re.compile(rb"'(\w+)'")
 
@@ -64,16 +65,16 @@ def import_by_module(package: str) -> None:
     loader = spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[package] = module
-    outputs, inputs = (Classes(f"{package}.{name}") for name in SHARED)
+    outputs, inputs = (LazyClasses(f"{package}.{name}") for name in SHARED)
 
     def find(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        value = getattr(inputs, name, None) or (name[0].isupper() and find_in_its_module(name))
+        value = getattr(inputs, name, None) or find_in_its_module(name)
         if not value:
             del module.__dict__["__getattr__"]
-            for each in (outputs, inputs):
-                each.export(each.names)
+            outputs.run_whole()
+            inputs.run_whole()
             loader.exec_module(module)
             value = getattr(module, name)
         module.__dict__[name] = value
@@ -83,14 +84,14 @@ def import_by_module(package: str) -> None:
         own = importlib.util.find_spec(f"{package}.{SNAKE.sub('_', name).lower()}")
         if own is None or own.origin is None:
             return None
-        inputs.export(QUOTED.findall(Path(own.origin).read_bytes()))
-        return getattr(import_module(own.name), name, None)
+        with inputs.exporting(QUOTED.findall(Path(own.origin).read_bytes())):
+            return getattr(import_module(own.name), name, None)
 
     module.__dict__["__getattr__"] = find
 
 
-class Classes(ModuleType):
-    """A module that is a list of classes. Each is run when it is asked for, by whom it may be named as a string."""
+class LazyClasses(ModuleType):
+    """A module of many classes. A class is run when somebody asks for it, with the classes that its types name."""
 
     def __init__(self, name: str) -> None:
         spec = importlib.util.find_spec(name)
@@ -104,34 +105,49 @@ class Classes(ModuleType):
         sys.modules[name] = self  # first: the module imports itself
         setattr(sys.modules[package], own, self)
         self._run(0, self._next(0))
-        self.names = tuple(each.encode() for each in self.__all__)
-        self.export(())
+        self._names = frozenset(each.encode() for each in self.__all__)
 
-    def export(self, names: Iterable[bytes]) -> None:
-        """Say what `import *` takes: of these names those that are here."""
-        self.__all__ = [name.decode() for name in names if name in self.names]
+    @contextmanager
+    def exporting(self, names: Iterable[bytes]) -> Iterator[None]:
+        """Let `import *` take of these names those that are here, and not all."""
+        everything = self.__all__
+        self.__all__ = [name.decode() for name in names if name in self._names]
+        try:
+            yield
+        finally:
+            self.__all__ = everything
+
+    def run_whole(self) -> None:
+        """Run the module as Python does, from its compiled file; classes that somebody has stay the same."""
+        code = self.__spec__.loader.get_code(self.__name__)  # type: ignore[union-attr]
+        known = {name: value for name, value in self.__dict__.items() if name.encode() in self._names}
+        exec(code, self.__dict__)  # noqa: S102
+        self.__dict__.update(known)
 
     def __getattr__(self, name: str) -> Any:
         place = max(self._source.find(f"\nclass {name}{end}".encode()) for end in "(:")
         if place < 0:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         line_before = self._source.rfind(b"\n", 0, place)
-        start = line_before if self._source.startswith(STARTS[0], line_before) else place
+        start = line_before if self._source.startswith(CLASS_STARTS[0], line_before) else place
         end = self._next(place + 1)
         self._run(start + 1, end)
         for other in QUOTED.findall(self._source, start, end):  # types are looked up in this module
-            if other in self.names:
+            if other in self._names:
                 getattr(self, other.decode())
         return self.__dict__[name]
 
     def _next(self, start: int) -> int:
         """Find where the next class starts, or the end."""
-        return min((place for each in STARTS if (place := self._source.find(each, start)) >= 0), default=-1)
+        return min(
+            (place for each in CLASS_STARTS if (place := self._source.find(each, start)) >= 0),
+            default=len(self._source),
+        )
 
     def _run(self, start: int, end: int) -> None:
         tree = ast.parse(self._source[start:end])
         ast.increment_lineno(tree, self._source.count(b"\n", 0, start))  # for a traceback
-        exec(compile(tree, self.__file__ or "", "exec"), self.__dict__)  # noqa: S102
+        exec(compile(tree, self.__file__ or "", "exec", dont_inherit=True), self.__dict__)  # noqa: S102
 
 
 def _drop_debug_messages() -> None:
@@ -144,7 +160,7 @@ def _drop_debug_messages() -> None:
 def _wait_for_outputs_together() -> None:
     """Let the SDK wait once for all outputs.
 
-    It waits for the first, then anew for all the others, and so on: with 30 droplets two fifths of the program's time.
+    It waits for the first, then again for all the others, and so on: with 30 droplets two fifths of the program's time.
     """
     stack = import_module("pulumi.runtime.stack")
     patient = ModuleType(asyncio.__name__)

@@ -137,7 +137,7 @@ class ProgressView:
         elif event.diagnostic_event is not None:
             self._diagnose(event.diagnostic_event)
         elif event.policy_event is not None:
-            self._judge(ReportedViolation.from_event(event.policy_event))
+            self._note_violation(ReportedViolation.from_event(event.policy_event))
         elif event.summary_event is not None:
             self.changes.update(
                 {str(getattr(op, "value", op)): n for op, n in event.summary_event.resource_changes.items()}
@@ -241,7 +241,7 @@ class ProgressView:
         elif event.severity == "warning":
             self._print(f"  warning: {text}")
 
-    def _judge(self, violation: ReportedViolation) -> None:
+    def _note_violation(self, violation: ReportedViolation) -> None:
         self.log.add(violation.line())
         self.violations.append(violation)
         if self._preview and not violation.is_mandatory:  # the others end the operation, and its message holds them

@@ -28,7 +28,7 @@ from basec.io.console import say
 from topology.names import PROJECT
 
 OPERATIONS = ("preview", "up", "destroy", "refresh")
-NOTHING_TOLD: Mapping[tuple[str, ...], str] = {
+SKIPPED_QUESTIONS: Mapping[tuple[str, ...], str] = {
     ("stack", "output"): "{}",
     ("stack", "history"): '[{"kind": "update", "startTime": "2026-01-01T00:00:00.000Z", "message": "",'
     ' "environment": {}, "config": {}, "result": "succeeded"}]',
@@ -75,7 +75,7 @@ class EngineCommand(automation.PulumiCommand):
         on_output: OnLine | None = None,
         on_error: OnLine | None = None,
     ) -> automation.CommandResult:
-        if self.operating and (told := NOTHING_TOLD.get(tuple(args[:2]))):
+        if self.operating and (told := SKIPPED_QUESTIONS.get(tuple(args[:2]))):
             return automation.CommandResult(stdout=told, stderr="", code=0)
         if self.is_known and args[:2] == SELECT:
             return automation.CommandResult(stdout="", stderr="", code=0)

@@ -1,7 +1,7 @@
 """Create a local stack's demo tenant: its admin, a shop with some history, and one sale through the whole platform.
 
 `ensure` runs a program in a container as migrations do: only the owner of the tables may create a tenant. Its image
-has SQLAlchemy and bcrypt. Everything, the password too, travels on standard input; every value is a bound parameter.
+has SQLAlchemy and bcrypt. The password travels on standard input; the values of each insert are bound parameters.
 `sell` asks the shop itself, as any client of its API does: edge, outbox, relay and engines see a real sale.
 """
 
@@ -18,7 +18,7 @@ from basec.hosts.http import ask
 from basec.hosts.remote import run_script
 from basec.session import Session
 from topology.errors import BasecommerceError
-from topology.names import COMPOSE_PROJECT, COMPOSE_SERVICE
+from topology.names import PROJECT_FILTER, SERVICE_FILTER
 
 SLUG = "demo"
 NAME = "Demo Materiais"
@@ -75,7 +75,7 @@ print(json.dumps({"to_sell": waiting is not None}))
 """
 
 SCRIPT = f"""set -euo pipefail
-store=$(docker ps -q --filter {COMPOSE_PROJECT}=infra --filter {COMPOSE_SERVICE}=postgres)
+store=$(docker ps -q --filter {PROJECT_FILTER}=infra --filter {SERVICE_FILTER}=postgres)
 if [ "$(docker exec "$store" psql -qXAt -Ubasecommerce -c "{DONE}" 2> /dev/null)" = t ]; then
   echo '{{"to_sell": false}}'
   exit

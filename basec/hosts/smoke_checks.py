@@ -22,7 +22,7 @@ from basec.hosts.remote import run_script
 from basec.session import Session
 from topology.errors import RemoteError
 from topology.inventory import STORE_ROLE
-from topology.names import COMPOSE_PROJECT, COMPOSE_SERVICE
+from topology.names import PROJECT_FILTER, SERVICE_FILTER
 
 SECURITY_HEADERS = {
     "X-Frame-Options": "SAMEORIGIN",
@@ -187,7 +187,7 @@ def host_checks(session: Session, facts: Facts) -> Iterator[Check]:
 
     def containers(host: str, tier: str) -> Callable[[], None]:
         def check() -> None:
-            project = shlex.quote(f"{COMPOSE_PROJECT}={tier}")
+            project = shlex.quote(f"{PROJECT_FILTER}={tier}")
             script = f"docker ps --all --filter {project} --format '{{{{json .}}}}'"
             rows = [
                 json.loads(line) for line in run_script(session, host, script, timeout_s=SSH_TIMEOUT_S).splitlines()
@@ -211,8 +211,8 @@ def host_checks(session: Session, facts: Facts) -> Iterator[Check]:
 
 
 CONTAINER = f"""set -euo pipefail
-tier={COMPOSE_PROJECT}=infra
-id=$(docker ps --quiet --filter $tier --filter {COMPOSE_SERVICE}="""
+tier={PROJECT_FILTER}=infra
+id=$(docker ps --quiet --filter $tier --filter {SERVICE_FILTER}="""
 """The start of both scripts below, up to the service's name."""
 POSTGRES = f"""{CONTAINER}postgres)
 exec docker exec "$id" psql --username basecommerce --tuples-only --no-align --command 'SELECT 1'

@@ -79,8 +79,10 @@ def _without_engine_logs(home: Path) -> None:
     """
     logs = home / "logs"
     if logs.is_dir():
-        shutil.rmtree(logs)
-    write_private(logs, "basec writes a log where an operation fails; the engine writes none here\n")
+        shutil.rmtree(logs, ignore_errors=True)
+    write_private(
+        logs, "The engine writes no logs here. If an operation fails, basec writes .basec/<env>/failed-run.log.\n"
+    )
 
 
 def _plugin(environment: Environment, name: str, version: str) -> dict[str, str]:

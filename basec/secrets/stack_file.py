@@ -36,7 +36,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def plain_config(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what a stack's file has in clear: a copy of it must be judged as the file is, secrets or not."""
+    """Return what a stack's file has in clear: a copy of it must be judged as the file is, secrets or not."""
     config = document.get("config")
     entries = config.items() if isinstance(config, Mapping) else ()
     return {key: value for key, value in entries if not (isinstance(value, Mapping) and set(value) == {"secure"})}

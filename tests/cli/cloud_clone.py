@@ -92,7 +92,7 @@ class Clone:
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     def second(self, root: Path) -> Clone:
-        """Give another clone of the same user."""
+        """Return another clone of the same user."""
         shutil.copytree(self.root, root, symlinks=True, ignore=shutil.ignore_patterns(".basec"))
         return Clone(root, self.home, dict(self.variables))
 

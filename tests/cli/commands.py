@@ -34,7 +34,7 @@ def _walk(group: TyperGroup, words: tuple[str, ...] = ()) -> Iterator[Command]:
 
 
 def root() -> TyperGroup:
-    """Give basec itself."""
+    """Return basec itself."""
     command = typer.main.get_command(app)
     assert isinstance(command, TyperGroup)
     return command

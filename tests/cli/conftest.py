@@ -54,7 +54,7 @@ Run = Callable[..., Outcome]
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a repository root of the test's own."""
+    """Return a repository root of the test's own."""
     root = tmp_path / "clone"
     root.mkdir()
     for name in TRACKED:
@@ -79,7 +79,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def dry_stack(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a clone that holds the program and all rooms, with a stack `local-dry` without machines, not initialised."""
+    """Return a clone that holds the program and all rooms, with a stack `local-dry` without machines, to initialise."""
     if not os.environ.get("BASECOMMERCE_PULUMI"):
         pytest.skip("no Pulumi CLI: set BASECOMMERCE_PULUMI to what `python -m toolchain` prints")
     copy_program(clone)

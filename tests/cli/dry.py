@@ -105,7 +105,7 @@ def clone_of_the_program(directory: Path) -> Iterator[Path]:
 
 @contextmanager
 def local_stack_that_is_up(factory: pytest.TempPathFactory) -> Iterator[DryStack]:
-    """Give a copy of a local stack without machines after its first `up`, which takes most of such a test's time."""
+    """Yield a copy of a local stack without machines after its first `up`, which takes most of such a test's time."""
 
     def make(directory: Path) -> None:
         with clone_of_the_program(directory) as root:

@@ -84,12 +84,12 @@ def install(directory: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 def running() -> dict[str, tuple[str, ...]]:
-    """Name the services of each tier that always run."""
+    """Return the services of each tier that always run."""
     return {spec.tier: services_of(REPOSITORY, spec.tier) for spec in INVENTORY.values()}
 
 
 def document(*services: str, **changes: Any) -> dict[str, Any]:
-    """Give what a droplet that is well prints for `basec status`."""
+    """Return what a droplet that is well prints for `basec status`."""
     mib = 1024 * 1024
     containers = [
         {

@@ -43,7 +43,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> Keys:
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    """Give an environment whose run directory is the test's own, and end its agent."""
+    """Yield an environment whose run directory is the test's own, and end its agent."""
     run = Path("/tmp") / f"bc-{os.getpid()}"
     run.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(run))
@@ -102,7 +102,7 @@ def test_only_the_owner_reaches_the_agent(environment: Environment, keys: Keys) 
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process runs; one that nobody reaps does not."""
+    """Return whether a process runs; one that nobody reaps does not."""
     try:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:

@@ -53,7 +53,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DryStack]:
 
 @pytest.fixture
 def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DryStack]:
-    """Give a stack that the test may leave as it likes."""
+    """Yield a stack that the test may leave as it likes."""
     with local_stack_that_is_up(tmp_path_factory) as made:
         yield made
 

@@ -38,7 +38,7 @@ def fault(stack: DryStack, name: str, error: str) -> Iterator[None]:
 
 
 def last(text: str) -> list[str]:
-    """Give the lines of the screen."""
+    """Return the lines of the screen."""
     lines = text.splitlines()
     return lines[next(at for at, line in enumerate(lines) if line.startswith("basec: ")) :]
 

@@ -33,7 +33,7 @@ MORE_RULES = [
 
 
 def other_fleet(path: Path) -> None:
-    """Give the three droplets other names, and put a second vertical and a second edge beside them."""
+    """Rename the three droplets, and put a second vertical and a second edge beside them."""
     document = yaml.safe_load(path.read_text())
     document["droplets"] = {NAMES[name]: spec for name, spec in document["droplets"].items()} | MORE_DROPLETS
     for rule in document["firewall"]:
@@ -54,7 +54,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DryStack]:
 
 
 def stage_of(stack: DryStack, droplet: str) -> set[str]:
-    """Name the droplets whose releases this one's waits for."""
+    """Return the droplets whose releases this one's waits for."""
     (tier,) = (each for each in stack.resources() if each["urn"].endswith(f"::{droplet}-stack"))
     waits = {urn.rpartition("::")[2] for urn in tier["dependencies"]}
     return {match[1] for name in waits if (match := re.fullmatch(r"(.+)-stack(-activation)?", name))}

@@ -46,7 +46,7 @@ def facts(config: CloudConfig, tmp_path: Path) -> Iterator[Facts]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-            """Say nothing."""
+            """Log nothing."""
 
     bundle = tmp_path / "bundle.pem"
     bundle.write_text(certificates.visitors_bundle(config, ["demo.localhost"]))

@@ -104,7 +104,7 @@ def test_a_live_holder_keeps_its_lock_and_is_named_at_once(
 
 @pytest.fixture
 def orphan(running: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> subprocess.Popen[bytes]:
-    """Give an engine whose starter is gone: here it only looks so, by the parent that the kernel names."""
+    """Return an engine whose starter is gone: here it only looks so, by the parent that the kernel names."""
     status = Lock._status
     monkeypatch.setattr(Lock, "_status", lambda self: {**status(self), "PPid": "\t1"})
     return running

@@ -14,7 +14,7 @@ from tests.cli.test_cost import BILLED, brought_up
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Give the addresses that a browser was asked for; it takes each."""
+    """Return the addresses that a browser was asked for; it takes each."""
     urls: list[str] = []
 
     def start(url: str) -> bool:

@@ -31,7 +31,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DryStack]:
 
 
 def canaries(stack: DryStack) -> list[str]:
-    """Give every secret of the stack in the forms that a plan, a message or a log could hold."""
+    """Return every secret of the stack in the forms that a plan, a message or a log could hold."""
     file = StackFile(Environment(name=stack.name, root=stack.root))
     found = []
     for name in file.secret_names:

@@ -42,7 +42,7 @@ def local(tmp_path: Path, clone: Path, monkeypatch: pytest.MonkeyPatch) -> Envir
 
 
 def asked(tmp_path: Path) -> list[str]:
-    """Give what systemd was asked about tiers."""
+    """Return what systemd was asked about tiers."""
     return [line for line in (tmp_path / "droplets/asked").read_text().splitlines() if "basecommerce" in line]
 
 

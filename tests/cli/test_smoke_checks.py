@@ -36,7 +36,7 @@ Shop = Callable[[str, str], Page]
 
 
 def good_shop(host: str, path: str) -> Page:
-    """Answer as the real edge does for tenant demo."""
+    """Serve as the real edge does for tenant demo."""
     slug = host.partition(":")[0].removesuffix("localhost").removesuffix(".")
     pages: Mapping[str, Page] = {
         "/health": Page(body={"status": "ok", "edge": True}),
@@ -68,7 +68,7 @@ def smoke() -> Iterator[Callable[[Shop], list[Result]]]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -20,7 +20,7 @@ from topology.errors import BasecommerceError
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a user without certutil, on a machine that trusts nothing of ours."""
+    """Return a user without certutil, on a machine that trusts nothing of ours."""
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PATH", str(tmp_path / "no-programs"))

@@ -79,7 +79,7 @@ OTHERS = (
 
 
 def visitors() -> tuple[Iterator[str], ...]:
-    """Give each visitor's addresses: one of IPv4 over and over, or any of a /64."""
+    """Return each visitor's addresses: one of IPv4 over and over, or any of a /64."""
     ipv4 = (itertools.repeat(address) for address in ADDRESSES)
     ipv6 = ((f"{prefix}:{random.getrandbits(16):x}::{random.getrandbits(16) | 1:x}" for _ in itertools.count())
             for prefix in PREFIXES)  # fmt: skip

@@ -18,7 +18,7 @@ CLOUD_INIT = "/var/lib/cloud /run/cloud-init /var/log/cloud-init.log /var/log/cl
 
 
 def needles_of(secrets: Mapping[str, str]) -> dict[bytes, str]:
-    """Give every form of every secret, and what to call it: `token_key (base64)`."""
+    """Return every form of every secret, and what to call it: `token_key (base64)`."""
     found: dict[bytes, str] = {}
     for name, secret in secrets.items():
         for text in parts(secret):
@@ -28,7 +28,7 @@ def needles_of(secrets: Mapping[str, str]) -> dict[bytes, str]:
 
 
 def parts(secret: str) -> list[str]:
-    """Give the pieces to look for: a private key's own body lines, since it is written with any line breaks."""
+    """Return the pieces to look for: a private key's own body lines, since it is written with any line breaks."""
     if "PRIVATE KEY" not in secret:
         return [secret.strip()]
     lines = BODY_LINE.findall(secret)
@@ -36,7 +36,7 @@ def parts(secret: str) -> list[str]:
 
 
 def forms(text: str) -> Iterable[tuple[str, bytes]]:
-    """Give the forms of one text: as it is, URL-quoted, shell-quoted, in JSON, and base64 in its three alignments."""
+    """Yield the forms of one text: as it is, URL-quoted, shell-quoted, in JSON, and base64 in its three alignments."""
     yield "raw", text.encode()
     yield "URL", urllib.parse.quote(text, safe="").encode()
     yield "shell", shlex.quote(text).encode()
@@ -47,12 +47,12 @@ def forms(text: str) -> Iterable[tuple[str, bytes]]:
 
 
 def hits(needles: Mapping[bytes, str], content: bytes) -> set[str]:
-    """Name the secrets that a content holds."""
+    """Return the names of the secrets that a content holds."""
     return {name for needle, name in needles.items() if needle in content}
 
 
 def cloud_init_files(stack: LocalStack, droplet: str) -> bytes:
-    """Give all that cloud-init keeps on a droplet. Raises AssertionError when that cannot be read."""
+    """Return all that cloud-init keeps on a droplet. Raises AssertionError when that cannot be read."""
     command = f"find {CLOUD_INIT} -type f | xargs cat"
     whole = ["docker", "exec", stack.container(droplet), "bash", "-c", command]
     content = subprocess.run(whole, capture_output=True, check=True, timeout=120).stdout

@@ -44,7 +44,7 @@ def copy_tree(target: Path) -> None:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
-    """Give the stack's command runner. The tree lies at a fixed place: a run that was killed is healed by the next."""
+    """Yield the stack's command runner. The tree lies at a fixed place: a run that was killed is healed by the next."""
     work = Path(os.environ.get("BASECOMMERCE_E2E", "/var/tmp/basecommerce-e2e")) / STACK
     if REUSED:
         logs = work / "logs-reused"
@@ -74,7 +74,7 @@ def exposure(stack: LocalStack) -> Iterator[Exposure]:
 
 @pytest.fixture(scope="module")
 def needles(stack: LocalStack) -> dict[bytes, str]:
-    """Give every secret of the stack in every form, and the name of each form."""
+    """Return every secret of the stack in every form, and the name of each form."""
     file = StackFile(Environment(name=STACK, root=stack.root))
     names = [name if ":" in name else f"basecommerce:{name}" for name in file.secret_names]
     secrets = {name.removeprefix("basecommerce:"): file.secret(name) for name in names}

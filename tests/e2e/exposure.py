@@ -21,7 +21,7 @@ class Exposure:
     """Vantage point -> container to look from."""
 
     def targets(self, vantage: str) -> dict[str, str]:
-        """Give the addresses that a vantage point's matrix is about, and whose they are."""
+        """Return the addresses that a vantage point's matrix is about, and whose they are."""
         others = [droplet for droplet in TIERS if droplet != vantage]
         public = {addresses(self.stack, droplet)["public"]: droplet for droplet in others}
         if vantage != "edge":
@@ -32,13 +32,13 @@ class Exposure:
         return private
 
     def detours(self, droplet: str) -> list[str]:
-        """Give the public addresses of a droplet's peers: the way there is the internet's: no door is open."""
+        """Return the public addresses of a droplet's peers: the way there is the internet's: no door is open."""
         peers = [peer for peer in TIERS if peer != droplet]
         reserved = [reserved_address(self.stack)] if droplet != "edge" else []
         return [*(addresses(self.stack, peer)["public"] for peer in peers), *reserved]
 
     def wanted(self, vantage: str) -> set[tuple[str, int]]:
-        """Give the pairs of address and port that the inventory opens to a vantage point."""
+        """Return the pairs of address and port that the inventory opens to a vantage point."""
         doors = matrix(self.stack.root)[vantage]
         return {(a, port) for a, droplet in self.targets(vantage).items() for d, port in doors if d == droplet}
 

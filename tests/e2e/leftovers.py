@@ -8,7 +8,7 @@ from tests.e2e.stack import STACK, LocalStack, docker
 
 
 def left_behind(stack: LocalStack) -> dict[str, str]:
-    """Name by kind what is still there of the stack; an empty mapping when it is gone without a trace."""
+    """Return, by kind, what is still there of the stack; an empty mapping when it is gone without a trace."""
     label = f"label=basecommerce.cloud={STACK}"
     prefix = f"bc-{STACK}-"
     found = {

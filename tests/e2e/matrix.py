@@ -12,7 +12,7 @@ Doors = frozenset[tuple[str, int]]
 
 
 def doors(root: Path, *sources: str) -> Doors:
-    """Give the ports that the rule table opens to any of these sources."""
+    """Return the ports that the rule table opens to any of these sources."""
     rules = load_inventory(root / "inventory.yaml").rules
     return frozenset(
         (rule.droplet, int(port))
@@ -23,7 +23,7 @@ def doors(root: Path, *sources: str) -> Doors:
 
 
 def matrix(root: Path) -> dict[str, Doors]:
-    """Give by vantage point what it may reach: public ones by public addresses, the others by private ones.
+    """Return, by vantage point, what it may reach: public ones by public addresses, the others by private ones.
 
     `ssh_sources` is anywhere in a local stack; a neighbour in the VPC is no peer, so nothing is open to it.
     """
@@ -36,5 +36,5 @@ def matrix(root: Path) -> dict[str, Doors]:
 
 
 def all_ports(root: Path) -> set[int]:
-    """Give every port that the rule table names."""
+    """Return every port that the rule table names."""
     return {int(port) for rule in load_inventory(root / "inventory.yaml").rules for port in rule.ports}

@@ -28,7 +28,7 @@ CANARY_PORT = 61_234
 
 
 def process_of(container: str) -> int:
-    """Give the process whose namespaces are the container's. Raises AssertionError when it does not run."""
+    """Return the process whose namespaces are the container's. Raises AssertionError when it does not run."""
     pid = int(docker("inspect", "--format", "{{.State.Pid}}", container))
     assert pid > 0, f"{container} does not run"
     return pid
@@ -59,7 +59,7 @@ def canary(container: str) -> Iterator[None]:
 
 
 def every_port(container: str, targets: Sequence[str], pace: Pace = BRISK) -> set[tuple[str, int]]:
-    """Give all open TCP ports of the targets as seen from a container: pairs of address and port."""
+    """Return all open TCP ports of the targets as seen from a container: pairs of address and port."""
     scan = ("nmap", "-Pn", "-n", "-sS", "-p-", *pace, "-oG", "-")
     report = in_network_of(container, *scan, *targets)
     assert report.count("Ports:") + report.count("Status: Up") >= len(targets), report

@@ -41,7 +41,7 @@ class Answer:
     body: str
 
     def all(self, name: str) -> list[str]:
-        """Give every value of one header, in order."""
+        """Return every value of one header, in order."""
         return [value for key, value in self.headers if key == name.lower()]
 
     def json(self) -> Any:
@@ -96,7 +96,7 @@ class LocalStack:
         self.basec("init", "--env", STACK, LOCAL_HTTP_PORT=str(HTTP_PORT), LOCAL_HTTPS_PORT=str(HTTPS_PORT))
 
     def login(self) -> tuple[str, str]:
-        """Give the demo user's e-mail and password, as `up` printed them."""
+        """Return the demo user's e-mail and password, as `up` printed them."""
         if "first up" not in self.outputs:
             self.outputs["first up"] = self.up()
         return demo_login(self.outputs["first up"])
@@ -177,7 +177,7 @@ class LocalStack:
         return self.request("GET", path, host=host, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
     def container(self, thing: str) -> str:
-        """Name a container or network of the stack."""
+        """Return the name of a container or network of the stack."""
         return f"bc-{STACK}-{thing}"
 
     def inside(self, droplet: str, command: str, check: bool = True) -> str:

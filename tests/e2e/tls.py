@@ -80,7 +80,7 @@ def findings(report: Path, host: str, port: int, address: str, ca_file: Path, *,
 
 
 def above_low(found: Sequence[Finding], explained: Mapping[str, str]) -> dict[str, str]:
-    """Give the findings above LOW that nothing explains, by id."""
+    """Return the findings above LOW that nothing explains, by id."""
     return {
         finding.id: f"{finding.severity}: {finding.text}"
         for finding in found

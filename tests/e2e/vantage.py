@@ -32,7 +32,7 @@ class Vantage:
     container: str
 
     def open_ports(self, targets: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
-        """Give the (address, port) pairs that accept a TCP connection from here."""
+        """Return the (address, port) pairs that accept a TCP connection from here."""
         script = SCAN.format(timeout=CONNECT_TIMEOUT_S)
         answer = docker("exec", "-i", self.container, "python3", "-c", script, stdin=json.dumps(targets))
         return {(address, port) for address, port in json.loads(answer)}
@@ -56,7 +56,7 @@ def visitor(stack: LocalStack, network: str, image: str) -> Iterator[Vantage]:
 
 
 def reserved_address(stack: LocalStack) -> str:
-    """Give the reserved address, as the edge carries it."""
+    """Return the reserved address, as the edge carries it."""
     public = addresses(stack, "edge")["public"]
     lines = stack.inside("edge", "ip -o -4 address show scope global").splitlines()
     prefix = public.rsplit(".", 1)[0]
@@ -66,7 +66,7 @@ def reserved_address(stack: LocalStack) -> str:
 
 
 def addresses(stack: LocalStack, droplet: str) -> Mapping[str, str]:
-    """Give a droplet's own addresses by bridge, as Docker set them."""
+    """Return a droplet's own addresses by bridge, as Docker set them."""
     found = json.loads(docker("inspect", stack.container(droplet)))[0]["NetworkSettings"]["Networks"]
     return {kind: found[stack.container(kind)]["IPAddress"] for kind in ("public", "vpc")}
 

@@ -74,7 +74,7 @@ def killed(stack: LocalStack, droplet: str, container: str) -> float:
 
 
 def looked_at(stack: LocalStack, droplet: str) -> dict[str, tuple[str, str]]:
-    """Give by container when it was started, and its health."""
+    """Return by container when it was started, and its health."""
     lines = stack.inside(droplet, f"docker ps --all --quiet | xargs docker inspect --format '{FORM}'").splitlines()
     words = (line.split() for line in lines)
     return {name.removeprefix("/"): (started, health) for name, started, health in words}

@@ -58,7 +58,7 @@ def bring_up_seconds(run: Run) -> float:
 
 
 def moments_of(seed: int, number: int, count: int) -> list[float]:
-    """Give ascending moments of one round, as parts of a bring-up: a random one in each of `count` equal slices."""
+    """Return ascending moments of one round, as parts of a bring-up: a random one in each of `count` equal slices."""
     dice = random.Random(f"{seed}-{number}")  # noqa: S311 - a test's dice, to be thrown again
     return [(slice_ + dice.random()) / count for slice_ in range(count)]
 

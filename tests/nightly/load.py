@@ -74,6 +74,6 @@ class Load:
         assert not self.answers[409], f"{self.answers[409]} writes were sent twice by somebody on the way"
 
     def longest_gap(self) -> float:
-        """Give the longest time in seconds without an acknowledged write."""
+        """Return the longest time in seconds without an acknowledged write."""
         times = sorted(self.acknowledged.values())
         return max((later - sooner for sooner, later in pairwise(times)), default=0.0)

@@ -55,7 +55,7 @@ class Result:
 
 
 def digests(root: Path, paths: Sequence[str]) -> dict[str, str]:
-    """Give a digest of the content of each path of the work tree: of all files that git knows or would add.
+    """Return a digest of the content of each path of the work tree: of all files that git knows or would add.
 
     Content, names and executable bits count; times and commits do not, so it is the same in a shallow clone, and
     another as soon as a file is edited.
@@ -104,7 +104,7 @@ def read(part: str) -> Result | None:
 
 
 def judge(part: Part) -> tuple[State, str]:
-    """Give what a part's result is worth today, and a few words for people."""
+    """Return what a part's result is worth today, and a few words for people."""
     try:
         result = read(part.name)
     except ValueError as error:
@@ -120,7 +120,7 @@ def judge(part: Part) -> tuple[State, str]:
 
 
 def outdated(parts: Mapping[str, Part]) -> list[str]:
-    """Name the parts that have no good result for today's content, a line each, with the command that renews it."""
+    """Return the parts that have no good result for today's content, a line each, with the command that renews it."""
     judged = {name: judge(part) for name, part in parts.items()}
     return [
         f"nightly: {name}: {words}; make nightly PARTS={name}"

@@ -33,7 +33,7 @@ def full_scans(run: Run) -> None:
 
 
 def scanned(exposure: Exposure, vantage: str, wanted: set[tuple[str, int]]) -> tuple[set[tuple[str, int]], int]:
-    """Give the open doors that a vantage point finds, and the number of addresses that were tried.
+    """Return the open doors that a vantage point finds, and the number of addresses that were tried.
 
     What one attempt finds is open, whatever the others lose. Raises NightlyError when none finds the canary.
     """

@@ -16,7 +16,7 @@ from tests.e2e.stack import STACK, LocalStack
 
 @contextmanager
 def own_stack(work: Path) -> Iterator[LocalStack]:
-    """Give a stack that is not up yet; take everything down in the end. Heals a run that was killed."""
+    """Yield a stack that is not up yet; take everything down in the end. Heals a run that was killed."""
     stack = LocalStack(work / "tree", work / "logs")
     stack.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     if stack.root.exists():

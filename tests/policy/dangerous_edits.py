@@ -98,7 +98,7 @@ def rule(name: str, **changes: object) -> Edit:
 
 
 def of_staging(*keys: str) -> Edit:
-    """Give production what staging has."""
+    """Copy to production what staging has."""
 
     def edit(root: Path) -> None:
         theirs = yaml.safe_load((root / "Pulumi.staging.yaml").read_text())["config"]["basecommerce:settings"]

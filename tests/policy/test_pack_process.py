@@ -53,8 +53,32 @@ def test_an_interrupt_ends_it_only_after_the_engine_said_so(pack: subprocess.Pop
     assert pack.wait(DEADLINE_S) == 0
 
 
+@pytest.fixture
+def passing_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
+    """The pack under an engine that basec started: basec itself serves the rules, at this port."""
+    monkeypatch.setenv("BASECOMMERCE_POLICY_PORT", "40404")
+    with subprocess.Popen([str(PACK), "127.0.0.1:1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+def test_under_basec_it_passes_the_port_on_and_ends_with_the_engine(passing_on: subprocess.Popen[bytes]) -> None:
+    assert port(passing_on) == 40404
+    assert passing_on.stdin
+    passing_on.stdin.close()
+    assert passing_on.wait(DEADLINE_S) == 0
+
+
+def test_under_basec_an_interrupt_ends_it(passing_on: subprocess.Popen[bytes]) -> None:
+    assert port(passing_on) == 40404
+    passing_on.send_signal(signal.SIGINT)
+    assert passing_on.wait(DEADLINE_S) == -signal.SIGINT
+
+
 def test_without_the_sdk_it_says_what_to_do() -> None:
-    done = subprocess.run([sys.executable, "-I", "-S", str(PACK)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(PACK.with_name("serve.py"))], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert done.stderr == (
         "policy: this python3 has no Pulumi SDK\nhint: activate .venv, or run the operation with basec\n"

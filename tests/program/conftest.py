@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def _loop() -> None:
-    """Give the thread the event loop that the SDK asks it for: an asynchronous test before these has taken it away."""
+    """Set the event loop that the SDK asks the thread for: an asynchronous test before these has taken it away."""
     asyncio.set_event_loop(asyncio.new_event_loop())
 
 

@@ -19,7 +19,7 @@ ROOM = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> pytest.CollectReport | None:
-    """Say which servers are missing: once for the whole room, or for each file that was asked for by its name."""
+    """Print which servers are missing: once for the whole room, or for each file that was asked for by its name."""
     if collector.path != ROOM and not isinstance(collector, pytest.File):
         return None
     if not (missing := servers.missing()):

@@ -196,7 +196,7 @@ def lay_tls(directory: Path) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Give ports that nobody has, all different: one alone might come twice."""
+    """Return ports that nobody has, all different: one alone might come twice."""
     with ExitStack() as probes:
         sockets = [probes.enter_context(socket.socket()) for _ in range(count)]
         for probe in sockets:

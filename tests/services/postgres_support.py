@@ -25,7 +25,7 @@ START_TIMEOUT_S = 30
 
 
 def account() -> pwd.struct_passwd:
-    """Give whom the server runs as: PostgreSQL refuses to run as root."""
+    """Return whom the server runs as: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return pwd.getpwuid(os.geteuid())
     names = {entry.pw_name for entry in pwd.getpwall()}
@@ -33,7 +33,7 @@ def account() -> pwd.struct_passwd:
 
 
 def as_account() -> dict[str, Any]:
-    """Give what `subprocess` needs to run a program as the server's user."""
+    """Return what `subprocess` needs to run a program as the server's user."""
     known = account()
     return {"user": known.pw_uid, "group": known.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
 

@@ -19,14 +19,14 @@ def redis() -> str | None:
 
 
 def postgresql() -> Path | None:
-    """Give the directory of the newest PostgreSQL's programs: Debian has one a version, outside PATH."""
+    """Return the directory of the newest PostgreSQL's programs: Debian has one a version, outside PATH."""
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     found = versions[-1] if versions else shutil.which("initdb")
     return None if found is None else Path(found).parent
 
 
 def sshd() -> str | None:
-    """Give its whole path, which it wants to be called by."""
+    """Return its whole path, which it wants to be called by."""
     return shutil.which("sshd", path=SYSTEM_PATH)
 
 
@@ -35,7 +35,7 @@ def ufw() -> str | None:
 
 
 def missing() -> list[str]:
-    """Name the servers and programs that are not here."""
+    """Return the servers and programs that are not here."""
     there = {
         "nginx": nginx(),
         "HAProxy": shutil.which("haproxy"),

@@ -41,7 +41,7 @@ def stack(tmp_path: Path, home: Path) -> Environment:
 
 
 def stack_in(root: Path, name: str = "local") -> Environment:
-    """Give a local stack with an authority."""
+    """Return a local stack with an authority."""
     environment = Environment(name=name, root=root)
     certificates.authority(cloud(environment), certificates.PUBLIC)
     return environment
@@ -111,7 +111,7 @@ def test_what_is_trusted_is_the_stacks_authority_and_it_vouches_for_localhost(
 
 
 def nss_refuses(store: Path, file: Path) -> str:
-    """Answer why NSS does not take a server's certificate; it is what the browsers' store verifies with."""
+    """Return why NSS does not take a server's certificate; it is what the browsers' store verifies with."""
     certutil(store, "-A", "-a", "-t", ",,", "-n", "leaf", text=file.read_text().partition("-----BEGIN PRIVATE")[0])
     command = ["certutil", "-V", "-n", "leaf", "-u", "V", "-d", f"sql:{store}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -232,7 +232,7 @@ def test_by_sudo_the_callers_browsers_are_meant_and_the_files_are_theirs(
 
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a machine's store of the test's own, which the real program works on."""
+    """Return a machine's store of the test's own, which the real program works on."""
     assert UPDATE
     root = tmp_path / "system"
     for name in ("own", "certs", "hooks", "bin"):

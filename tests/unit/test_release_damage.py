@@ -159,7 +159,7 @@ def test_other_commands_name_the_file_and_the_way_on(
     vertical.run(command, "vertical")
     said = capsys.readouterr().err
     assert f"release: vertical: {vertical.home}/state.json: damaged: " in said
-    assert "release: hint: run `basec up`: what runs stays, and the record is made anew\n" in said
+    assert "release: hint: run `basec up`: what runs stays, and the record is written again\n" in said
     assert vertical.steps() == []
 
 
@@ -229,7 +229,7 @@ def test_a_damaged_file_of_variables_is_named_and_laid_anew(
     assert vertical.run("start", "vertical") == 1
     assert capsys.readouterr().err.splitlines() == [
         f"release: vertical: {path}: missing or damaged",
-        "release: hint: run `basec up`: it lays the file anew",
+        "release: hint: run `basec up`: it writes the file again",
     ]
     assert vertical.activate() == 0
     assert path.read_bytes() == whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 from pathlib import Path
 
@@ -33,3 +34,23 @@ def test_no_file_is_longer_than_a_person_reads_but_the_named_ones() -> None:
     assert len(files) > 100
     lines = {str(path.relative_to(ROOT)): path.read_bytes().count(b"\n") for path in files if path.is_file()}
     assert {name for name, count in lines.items() if count > LINES_MAX} == set(LONGER)
+
+
+ODD_VERBS = ("Give", "Answer", "Say", "Tell", "Name")
+"""What our docstrings began with before CONTRIBUTING.md had its rule: `Return` where something is returned."""
+
+
+def test_docstrings_of_functions_begin_with_a_plain_verb() -> None:
+    """Not those that an image's recipe or a running container has the digest of."""
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    names = [name for name in listed.split() if not name.startswith("reference_apps/") and "health.py" not in name]
+    assert len(names) > 400
+    assert [
+        f"{name}:{node.lineno}"
+        for name in names
+        if (ROOT / name).is_file()
+        for node in ast.walk(ast.parse((ROOT / name).read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and not {"property", "cached_property"} & {ast.unparse(each) for each in node.decorator_list}
+        and (ast.get_docstring(node) or "").partition(" ")[0] in ODD_VERBS
+    ] == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.unit.topology_support import ROOT, raw_settings, tree_copy
+from topology import files
 from topology.errors import ConfigurationError, ExitCode
 from topology.files import dump_yaml, parse_yaml, read_yaml
 from topology.project import load_project
@@ -118,6 +120,77 @@ def test_every_fault_names_file_line_and_a_hint(text: str, line: int) -> None:
     assert message.startswith("inventory.yaml: ")
     assert f"line {line}" in message
     assert hint.startswith("hint: ")
+
+
+FRAGMENTS = (
+    *(
+        "a",
+        "b c",
+        "1",
+        "010",
+        "yes",
+        "true",
+        "~",
+        "''",
+        '"x"',
+        "2026-01-01",
+        "é",
+        "- ",
+        "? ",
+        ": ",
+        ":",
+        ",",
+        "#",
+        " #",
+        "&x ",
+    ),
+    *(
+        "*x",
+        "[",
+        "]",
+        "{",
+        "}",
+        "|",
+        "|#",
+        ">-",
+        "!",
+        "!!int ",
+        "!!bool {}",
+        "%",
+        "@",
+        "\t",
+        "\ufeff",
+        "\n",
+        "\n  ",
+        "\n- ",
+        "\n---\n",
+    ),
+)
+
+
+def test_the_quick_reader_takes_nothing_that_the_strict_one_reads_differently() -> None:
+    chance = random.Random(20261129)  # noqa: S311 - the same texts each time
+    seen = 0
+    for _ in range(4000):
+        text = "".join(chance.choices(FRAGMENTS, k=chance.randint(1, 9)))
+        try:
+            found = parse_yaml("x", text)
+        except ConfigurationError:
+            continue
+        assert repr(found) == repr(yaml.load(text, Loader=files._StrictLoader)), repr(text)  # noqa: S506 - a safe one
+        seen += 1
+    assert seen > 500
+
+
+@pytest.mark.parametrize("start", ["[", "{", "- ", "? "])
+def test_depth_without_end_ends_no_process(start: str) -> None:
+    with pytest.raises(ConfigurationError, match="nested too deeply"):
+        parse_yaml("x", start * 200_000 + "a")
+
+
+def test_a_tag_on_what_is_no_single_value_is_refused() -> None:
+    assert "bool is the tag of a single value" in _refusal("a: !!bool {}")
+    assert "int is the tag of a single value" in _refusal("a: !!int [1]")
 
 
 def test_brackets_without_end_are_refused() -> None:

@@ -69,7 +69,7 @@ def dog(tmp_path: Path) -> watchdog.Watchdog:
 
 
 def active(root: Path, tier: str) -> Path:
-    """Give a tier an active release, with the description of the shipped one."""
+    """Write an active release for a tier, with the description of the shipped one."""
     (root / tier / "current").mkdir(parents=True)
     (root / tier / "state.json").write_text("{}")
     described = root / tier / "current" / "tier.json"

@@ -48,7 +48,7 @@ def scans(exposure: Exposure) -> Scans:
 
 
 def scan_from(exposure: Exposure, vantage: str) -> set[tuple[str, int]]:
-    """Give the doors that are open to a vantage point. Raises AssertionError when the scan missed its own canary."""
+    """Return the doors that are open to a vantage point. Raises AssertionError when the scan missed its own canary."""
     container, wanted = exposure.containers[vantage], exposure.wanted(vantage)
     own = addresses(exposure.stack, vantage)["vpc"] if vantage in TIERS else _own_address(container)
     hosts = [*exposure.targets(vantage), *(exposure.detours(vantage) if vantage in TIERS else ()), own]
@@ -124,7 +124,7 @@ def test_without_their_own_firewall_the_cloud_firewall_holds_the_matrix_alone(ex
 
 
 def container_doors(stack: LocalStack) -> list[tuple[str, str, int]]:
-    """Give droplet, address and port of every container's own listeners."""
+    """Return droplet, address and port of every container's own listeners."""
     ports = "{{range $port, $_ := .Config.ExposedPorts}}{{$port}} {{end}}"
     form = "{{.Name}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}" + ports
     doors = []

@@ -30,7 +30,7 @@ OF_THE_ORIGIN_CA = {
 
 
 def zone_settings(stack: LocalStack) -> dict[str, str]:
-    """Give what the zone was told, from the records of the local cloud."""
+    """Return what the zone was told, from the records of the local cloud."""
     folder = stack.root / ".local" / STACK / "cloud/documents-zone_setting"
     documents = [tls.read_json(path)["document"] for path in folder.glob("*.json")]
     return {document["settingId"]: document["value"] for document in documents}
@@ -78,7 +78,7 @@ def test_the_stand_in_speaks_tls_with_the_edge(stack: LocalStack) -> None:
 
 @pytest.fixture
 def stranger_certificate(tmp_path: Path) -> tuple[str, ...]:
-    """Give curl's options for a client certificate that somebody made for himself, with the very name of ours."""
+    """Return curl's options for a client certificate that somebody made for himself, with the very name of ours."""
     pair = self_signed(f"Cloudflare for {HOST.partition('.')[2]}")
     path = tmp_path / "stranger.pem"
     path.write_text(pair.certificate + pair.key)
@@ -87,7 +87,7 @@ def stranger_certificate(tmp_path: Path) -> tuple[str, ...]:
 
 @pytest.fixture
 def own_certificate(stack: LocalStack) -> tuple[str, ...]:
-    """Give curl's options for the certificate that the stand-in shows."""
+    """Return curl's options for the certificate that the stand-in shows."""
     (path,) = (stack.root / ".local" / STACK / "cloud/cloudflare").glob("client-*.pem")
     return ("--cert", str(path))
 

@@ -91,7 +91,7 @@ class Aftermath:
 
 
 def containers(stack: LocalStack) -> set[str]:
-    """Give name, start, restarts and whether the memory ran out, of each container that a visitor can reach."""
+    """Return name, start, restarts and whether the memory ran out, of each container that a visitor can reach."""
     look = f"docker ps --all --quiet | xargs docker inspect --format '{STATE}'"
     return {line for droplet in ("edge", "vertical") for line in stack.inside(droplet, look).splitlines()}
 

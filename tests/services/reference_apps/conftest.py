@@ -129,7 +129,7 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture
 def redis(redis_url: str) -> Iterator[Redis]:
-    """Give an empty Redis."""
+    """Yield an empty Redis."""
     with Redis.from_url(redis_url, decode_responses=True) as client:
         client.flushall()
         yield client
@@ -206,7 +206,7 @@ def relay(database: Engine, redis: Redis) -> Relay:
 
 @pytest.fixture
 def undecoded(redis: Redis, redis_url: str) -> Iterator[Redis]:
-    """Give the emptied Redis by a client that leaves answers as bytes, as the worker's own does."""
+    """Yield the emptied Redis by a client that leaves answers as bytes, as the worker's own does."""
     assert redis
     with Redis.from_url(redis_url) as client:
         yield client

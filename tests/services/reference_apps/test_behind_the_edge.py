@@ -43,7 +43,7 @@ class Application:
             connection.close()
 
     def memory(self, which: str) -> int:
-        """Give `VmRSS` or `VmHWM` in bytes."""
+        """Return `VmRSS` or `VmHWM` in bytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         found = re.search(rf"^{which}:\s+(\d+) kB$", status, re.MULTILINE)
         assert found

@@ -60,7 +60,7 @@ def droplet(database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def ask(droplet: Droplet, redis: Redis) -> Any:
-    """Give the program on the droplet, with an empty Redis."""
+    """Return the program on the droplet, with an empty Redis."""
     assert droplet
     assert redis
     return events

@@ -170,7 +170,7 @@ def test_published_at_is_utc_without_a_zone_and_so_hours_off_in_a_session_of_ano
 
 
 def raw(shop: Shop, **changes: bytes) -> dict[bytes, bytes]:
-    """Give a message as the relay writes it, with fields changed."""
+    """Return a message as the relay writes it, with fields changed."""
     fields = {
         "event_id": str(uuid.uuid4()).encode(),
         "tenant_id": str(shop.id).encode(),

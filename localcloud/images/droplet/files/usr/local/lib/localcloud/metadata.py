@@ -51,7 +51,7 @@ class Metadata(BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: a figure a minute would fill the journal."""
+        """Log nothing: a figure a minute would fill the journal."""
 
 
 def main(meta_data: str, figures: str) -> None:
