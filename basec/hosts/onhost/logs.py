@@ -106,6 +106,7 @@ class Reader:
         self.levels: dict[str, str] = {}  # level of that line
         self.threads: dict[str, threading.Thread] = {}
         self.children: list[subprocess.Popen[bytes]] = []
+        self.starting = threading.Lock()
         self.writing = threading.Lock()
 
     def is_wanted(self, line: Line) -> bool:
@@ -124,16 +125,22 @@ class Reader:
         answers = any("path" in pattern.groupindex for pattern in FORMATS[service])
         return str(max(tail, 1) * (LOOK_BACK if answers and not self.query["checks"] else 1))
 
+    def docker(self, *arguments: str, stderr: int | None = None) -> subprocess.Popen[bytes]:
+        """Start a program of Docker, which `end` kills: otherwise a log would be followed until its next line."""
+        with self.starting:
+            process = subprocess.Popen(
+                ["docker", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+            )
+            self.children.append(process)
+        return process
+
     def lines(self, container: str, service: str, *options: str) -> Iterator[str]:
         """Yield the requested lines of one container, as they are printed, until `docker logs` ends."""
         seen = self.last.get(container, "")
-        process = subprocess.Popen(
-            ["docker", "logs", "--timestamps", *options, container],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        self.children.append(process)
+        process = self.docker("logs", "--timestamps", *options, container, stderr=subprocess.STDOUT)
         for raw in process.stdout or ():
             stamp, _, text = raw.decode(errors="replace").rstrip("\n").partition(" ")
             if seen and stamp <= seen:  # --since includes its own time
@@ -186,9 +193,10 @@ class Reader:
         """End every started program, and this one, whatever its other threads do."""
         sys.stderr.write(said)
         sys.stderr.flush()
-        for child in self.children:
-            child.kill()
-        os._exit(code)
+        with self.starting:  # and kept: nothing is started between the last kill and the end
+            for child in self.children:
+                child.kill()
+            os._exit(code)
 
 
 def main(tier: str, wanted: str) -> None:
@@ -201,13 +209,8 @@ def main(tier: str, wanted: str) -> None:
         threading.Thread(target=end_with_input, args=(reader,), daemon=True).start()
         shown = f'{{{{.ID}}}} {{{{index .Actor.Attributes "{SERVICE}"}}}}'
         # Before the list, so that no container starts unseen between the two.
-        events = subprocess.Popen(
-            ["docker", "events", *chosen, "--filter", "type=container", "--filter", "event=start", "--format", shown],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        reader.children.append(events)  # type: ignore[arg-type]
+        only = ("--filter", "type=container", "--filter", "event=start")
+        events = reader.docker("events", *chosen, *only, "--format", shown)
     listed = subprocess.run(
         ["docker", "ps", "--all", "--no-trunc", *chosen, "--format", f'{{{{.ID}}}} {{{{.Label "{SERVICE}"}}}}'],
         stdin=subprocess.DEVNULL,
@@ -223,7 +226,7 @@ def main(tier: str, wanted: str) -> None:
         elif service in query["services"]:
             reader.read(container, service, query["tail"], query["since"])
     for line in events.stdout or () if events else ():
-        container, service = line.split()
+        container, service = line.decode().split()
         reader.start(container, service)  # everything of a new one
     if events:
         reader.end(1, "docker events ended\n")
