@@ -21,7 +21,7 @@ from topology.errors import UsageError
 GROUPS = {
     "Start": {
         "init": "Make a stack's passphrase, keys and passwords.",
-        "doctor": "Check that this machine can run the local cloud.",
+        "doctor": "Check this machine, and install what is missing.",
         "open": "Open the shop in the browser.",
         "trust": "Let your browsers trust a local stack.",
     },

@@ -198,7 +198,8 @@ def subnets(host: CheckedHost, config: CloudConfig) -> Finding:
                 message=f"{subnet} overlaps the route to {clash}",
                 remedy=f"remove that route, or choose other subnets: basec down --env {config.name}, then make up",
             )
-    return Finding(check="subnets", status=Status.OK, message=f"{config.public_subnet} and {config.vpc_range} are free")
+    message = f"{config.public_subnet} and {config.vpc_range} are free, or this stack's own"
+    return Finding(check="subnets", status=Status.OK, message=message)
 
 
 def port(host: CheckedHost, variable: str, number: int, config: CloudConfig | None) -> Finding:

@@ -199,14 +199,16 @@ def project_faults(document: Mapping[str, Any]) -> Iterator[Finding]:
 
 def release_memory(document: Mapping[str, Any]) -> tuple[float, str]:
     """Return the memory in MiB of all that may run during a release, and what was counted beside single containers."""
-    services = [table(service) for service in table(document.get("services")).values()]
+    named = table(document.get("services"))
+    services = [table(service) for service in named.values()]
     # Whatever `x-colours` says: a wrong value must not lower the sum.
     limits = [mebibytes(service.get("mem_limit")) * (2 if COLOURS in service else 1) for service in services]
     reserved = mebibytes(document.get(RESERVED))
-    counted = ["both colours"] if any(COLOURS in service for service in services) else []
+    twice = [str(name) for name, service in named.items() if COLOURS in table(service)]
+    counted = [f"a second {name} container during a release" for name in twice]
     if reserved:
         counted.append(f"{reserved:.0f} MiB in reserve")
-    return sum(limits) + reserved, f" with {' and '.join(counted)}" if counted else ""
+    return sum(limits) + reserved, f", counting {' and '.join(counted)}" if counted else ""
 
 
 def mebibytes(limit: object) -> float:

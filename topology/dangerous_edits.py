@@ -156,9 +156,10 @@ def judge_destroy(stack: str, *, local: bool, allowed: str) -> tuple[Refusal, ..
     """Refuse to take a cloud stack down unless it is named; a local one can always go."""
     if local or allowed == stack:
         return ()
-    named = f"--allow-destroy names '{allowed}'" if allowed else "its name was not given"
-    lost = f"every machine, the data volume and the public address would be lost, and {named}"
-    return (Refusal(rule="destroy", stack=stack, why="destroy", loss=lost),)
+    named = f", and --allow-destroy names '{allowed}'" if allowed else ""
+    lost = f"every machine, the data volume and the public address would be lost{named}"
+    confirm = "To confirm, give the stack's name."
+    return (Refusal(rule="destroy", stack=stack, why="destroy", loss=f"{lost}. {confirm}"),)
 
 
 def template_notes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:

@@ -132,7 +132,7 @@ class VolumeSpec(Section):
         Field(pattern="^[A-Za-z0-9_-]{1,16}$"),
         Expected("a file system label", "use at most 16 letters, digits, '_' and '-' (the limit of ext4)"),
     ]
-    """Of its file system. A volume with another one is refused: it is another machine's."""
+    """The label of its file system. A volume with another label is refused: it belongs to another machine."""
 
 
 class DropletSpec(Section):
@@ -200,7 +200,7 @@ class FirewallRule(Section):
 
 
 class EgressRule(Section):
-    """One line of what every droplet may open; no line means no way out."""
+    """One rule for outgoing connections of all droplets; without rules all are blocked."""
 
     protocol: Protocol
     """Protocol of the admitted traffic."""

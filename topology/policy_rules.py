@@ -57,7 +57,7 @@ _TABLE = (
         "exactly one firewall covers each droplet, and is made before it",
         ("pack",),
         MANDATORY,
-        why="A droplet is born without a firewall, and two of them add up to the wider one.",
+        why="A droplet is born without a firewall. If two firewalls cover it, traffic that either allows gets in.",
         fix="key the firewall on the droplet's own tag and let the droplet depend on it, as "
         "components/cloud_firewall.py does",
         source="https://docs.digitalocean.com/products/networking/firewalls/",
@@ -76,8 +76,7 @@ _TABLE = (
         "egress goes only to DNS, web, NTP and the VPC",
         ("pack",),
         ADVISORY,
-        why="What a compromised process may open decides how far it gets: 53, 80, 443, 123 and the VPC are all that "
-        "droplets need.",
+        why="Limited egress limits what an intruder can reach. Droplets need only 53, 80, 443, 123 and the VPC.",
         fix="narrow the table `egress` of inventory.yaml",
         source="DIG-0003",
     ),
@@ -162,7 +161,7 @@ _TABLE = (
     ),
     _rule(
         13,
-        "no name is deeper than its certificate",
+        "no name is deeper than its certificate covers",
         ("pack",),
         MANDATORY,
         why="The certificate covers the domain and one level below it; a browser refuses what is deeper.",
@@ -184,8 +183,8 @@ _TABLE = (
         "commands log nothing, keep their output secret and undo nothing",
         ("pack",),
         MANDATORY,
-        why="Output is stored in clear unless named secret, `environment` needs AcceptEnv, and `triggers` or a "
-        "`delete` that runs after its replacement takes down what was just made.",
+        why="Output not marked secret is stored unencrypted. sshd ignores `environment` without AcceptEnv. A `delete` "
+        "runs after the replacement is created, and removes it.",
         fix="declare commands with `command` of components/remote.py",
         source="https://github.com/pulumi/pulumi-command/issues/189",
     ),
@@ -210,7 +209,7 @@ _TABLE = (
     ),
     _rule(
         18,
-        "containers are confined, bounded, checked and restarted",
+        "containers have no privileges, have limits and a health check, and restart",
         ("settings",),
         MANDATORY,
         why="A service that is taken over or runs wild must not take the droplet with it: limits, no capabilities, no "

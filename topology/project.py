@@ -160,5 +160,5 @@ def _secret_problems(file: str, stack: str, inventory: Inventory | None, present
                 file=file,
                 path=key,
                 message="this secret is only for local stacks",
-                hint=f"run `pulumi config rm --stack {stack} {key}`",
+                hint=f"run `basec pulumi --env {stack} -- config rm {key}`",
             )

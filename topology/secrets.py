@@ -58,7 +58,7 @@ def secret_problems(
         message = _fault(project, name, values, today) if name in values else None
         if message:
             key = f"{PROJECT}:{name}"
-            hint = f"run `pulumi config set --stack {project.stack} --secret {key}` with a new value"
+            hint = f"run `basec pulumi --env {project.stack} -- config set --secret {key}` with a new value"
             if name in TLS_KEYS:
                 hint = f"remove the key `{key}` from the file, then run `basec init --env {project.stack}`"
             yield Problem(file=f"Pulumi.{project.stack}.yaml", path=key, message=message, hint=hint)

@@ -164,7 +164,7 @@ class ImageSettings(Section):
 
 
 class AlertSettings(Section):
-    """Who gets mail, and when: if a droplet is short of something for five minutes, or the shop is down or slow."""
+    """Who gets mail when a droplet exceeds a limit for five minutes, or the shop is down or slow."""
 
     emails: Some[Email]
     """Addresses of the DigitalOcean team's members, each verified: the API refuses others."""
@@ -182,13 +182,13 @@ class Settings(Section):
     """The object `basecommerce:settings` of one stack."""
 
     domain: Fqdn
-    """Tenants are its direct children; `localhost` on local stacks, and only there."""
+    """The base domain; each tenant is a name directly below it. `localhost` on local stacks, and only there."""
     environment: Literal["production", "staging", "development"]
-    """Given to auth as ENVIRONMENT; only `development` serves the applications' descriptions (`/docs`)."""
+    """Name of the environment that auth gets. Only `development` serves the applications' descriptions (`/docs`)."""
     region: Name
     """Where droplets, volume and address are: one of the inventory's `regions`."""
     vpc_ip_range: Annotated[Cidr, AfterValidator(_vpc_range)]
-    """Of the stack's own network: private, /16 to /28, clear of the ranges of DigitalOcean, Docker, other stacks."""
+    """IP range of the stack's private network. /16 to /28, clear of those of DigitalOcean, Docker, other stacks."""
     protect: StrictBool
     """Whether the engine refuses to delete droplets, volume and reserved IP."""
     monthly_limit_usd: Annotated[StrictInt, Field(ge=1, le=100_000)]

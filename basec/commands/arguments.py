@@ -35,7 +35,8 @@ def _to_look_at(context: typer.Context, name: str | None) -> str | None:
 def _to_change(context: typer.Context, name: str | None) -> str | None:
     if name or context.resilient_parsing:
         return name
-    raise _unnamed(context, f"it changes something, so --env is required: {', '.join(known_names())}")
+    why = "it can change data" if command_words(context) == "exec" else "it changes something"
+    raise _unnamed(context, f"{why}, so --env is required: {', '.join(known_names())}")
 
 
 def _unnamed(context: typer.Context, message: str) -> UsageError:
@@ -92,12 +93,13 @@ READ_ENV = typer.Option(
     None,
     "--env",
     "-e",
-    help=f"The environment to read. Default: ${ENVIRONMENT_VARIABLE}, otherwise the one that this clone knows.",
+    help="The environment to read. "
+    f"Default: ${ENVIRONMENT_VARIABLE}, otherwise production, otherwise the only known one.",
     autocompletion=_environments,
     callback=_to_look_at,
 )
 CHANGE_ENV = typer.Option(
-    None, "--env", "-e", help="The environment to change.", autocompletion=_environments, callback=_to_change
+    None, "--env", "-e", help="Required: the environment to act on.", autocompletion=_environments, callback=_to_change
 )
 LOCAL_ENV = typer.Option(
     "local", "--env", "-e", help="The local stack whose port and subnets are checked.", autocompletion=_local_stacks

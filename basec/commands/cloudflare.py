@@ -53,7 +53,9 @@ def ranges(
     if change is None:
         for network in current.networks:
             answer(network)
-        answer(f"{len(current.networks)} ranges, copied on {current.day}, {current.age(today)} days ago")
+        count = len(current.networks)
+        words = f"{count} range{'' if count == 1 else 's'}, copied on {current.day}"
+        answer(f"{words}, {current.age(today)} days ago")
         return
     for sign, networks in (("+", change.added), ("-", change.removed)):
         for network in networks:

@@ -76,7 +76,7 @@ def down(
     env: str = CHANGE_ENV,
     yes: bool = typer.Option(False, "--yes", help="Do not ask before stopping a host of a cloud environment."),
 ) -> None:
-    """Stop all containers of a host; their data is kept. They come back by `restart`, `up` or a reboot."""
+    """Stop all containers of a host; their data is kept. `restart`, `up` or a reboot starts them again."""
     session, name, tier, services = _target(env, host, "", "compose down {}")
     environment = session.environment
     if not environment.is_local and not yes:

@@ -20,7 +20,10 @@ def cost(
     env: str = READ_ENV,
     as_json: bool = AS_JSON,
 ) -> None:
-    """Show what an environment costs a month. As the last `up` from here left it, and as the files define it now."""
+    """Show what an environment costs a month.
+
+    Compares what the last `up` from here deployed with what the files define now.
+    """
     environment = resolve(env)
     found = price.price_of(Session(environment).written_project, price.deployed_of(environment))
     if as_json:

@@ -20,7 +20,7 @@ def doctor(
     repair: bool = typer.Option(True, "--repair/--no-repair", help="Install and start what is missing, and report it."),
     as_json: bool = AS_JSON,
 ) -> None:
-    """Check that this machine can run the local cloud. Exits 3 if it cannot."""
+    """Check this machine, and install what is missing. Exits 3 if it cannot run the local cloud."""
     environment = resolve(env)
     if not environment.is_local:
         raise UsageError(

@@ -54,15 +54,15 @@ def status(
 def replay(env: str = CHANGE_ENV) -> None:
     """Send events again that a wiped Redis lost. Safe to repeat.
 
-    Marks as unpublished what is neither finished nor on its way in Redis, and restarts relay and engines, which create
-    stream and group again. The engines skip what they have done, so nothing is counted twice.
+    Events that are neither finished nor in Redis are sent again; relay and engines restart. The engines skip finished
+    events, so nothing is counted twice.
     """
     session = Session(resolve(env))
     environment = session.environment
     known = facts.load(environment)
     say(f"{environment.name}: looking for lost events, restarting relay and engines")
     done = outbox.replay(session, known)
-    answer(f"{done.sent_again} events are sent again")
+    answer(_sent_again(done.sent_again))
     if done.given:
         answer(f"{done.given} were delivered to the engines and are not finished: a replay does not help those")
         say(f"hint: basec events status --env {environment.name}; basec logs infra engines --env {environment.name}")
@@ -79,4 +79,8 @@ def retry(env: str = CHANGE_ENV) -> None:
     environment = session.environment
     known = facts.load(environment)
     say(f"{environment.name}: marking the events that were set aside, restarting relay and engines")
-    answer(f"{outbox.retry(session, known).sent_again} events are sent again")
+    answer(_sent_again(outbox.retry(session, known).sent_again))
+
+
+def _sent_again(count: int) -> str:
+    return f"{count} {'event' if count == 1 else 'events'} will be sent again"

@@ -56,8 +56,8 @@ def _show(environment: Environment, lines: list[firewall.RuleLine]) -> None:
     ]
     show(table(f"firewall: {environment.name}", ("host", "chain", "rule", "state"), rows))
     hidden = len(lines) - len(rows)
-    more = f"; {hidden} more that hold these in place are as declared, and not shown" if hidden else ""
-    answer(f"{len(rows) - wrong} as declared, {wrong} not{more}")
+    more = f"; {hidden} supporting rules also correct (not listed)" if hidden else ""
+    answer(f"{len(rows) - wrong} rules as declared, {wrong} missing or extra{more}")
 
 
 @app.command(

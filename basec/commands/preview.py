@@ -46,7 +46,12 @@ def preview(
             "basec: preview: --base compares two commits of a cloud stack, without an account",
             f"basec preview --env staging --dry --base {base}",
         )
-    if dry and not is_local:
+    if dry and is_local:
+        raise UsageError(
+            "basec: preview: --dry is for cloud stacks; a local stack is previewed as it is",
+            f"basec preview --env {session.environment.name}",
+        )
+    if dry:
         with rehearsal(session, base) as copy:
             _preview(copy, allowed, save_plan, as_json=as_json)
     else:

@@ -49,7 +49,7 @@ def pulumi(
         help="Run `up` or `destroy` of a protected stack without the check of dangerous edits.",
     ),
 ) -> None:
-    """Run the Pulumi CLI on an environment. With the environment's back-end, passphrase, plugins and rules."""
+    """Run the Pulumi CLI on an environment. Uses its back-end, passphrase, plugins and rules."""
     session = Session(resolve(env))
     environment = session.environment
     word = arguments[0]

@@ -40,10 +40,13 @@ def list_secrets(env: str = READ_ENV, as_json: bool = AS_JSON) -> None:
     cells = [_cells(row) for row in rows]
     show(table(f"secrets: {environment.name}", ("name", "made", "days", "used by"), cells, right=("days",)))
     absent = sum(not row["set"] for row in rows)
-    answer(f"{len(rows) - absent} set, {absent} not" + (f": basec init --env {environment.name}" if absent else ""))
+    answer(f"{len(rows) - absent} set, {absent} missing" + (f": basec init --env {environment.name}" if absent else ""))
 
 
-@app.command(epilog="Examples: basec secrets rotate token_key -e staging; basec secrets rotate redis_password -e local")
+@app.command(
+    epilog="Examples: basec secrets rotate redis_password -e local; "
+    "basec secrets rotate token_key -e staging --tenant acme"
+)
 def rotate(
     names: list[str] = typer.Argument(
         ..., metavar="NAME...", help="Names of secrets, as `basec secrets list` prints them."
@@ -54,8 +57,8 @@ def rotate(
 ) -> None:
     """Make new values and deploy them with `up`.
 
-    It ends with the smoke checks. Safe to repeat and to interrupt. No login is refused meanwhile: the old password
-    works until every host has the new one.
+    It ends with the smoke checks. Safe to repeat and to interrupt. Of a `database_password_*` the old value works
+    until every host has the new one. A new `token_key`: everybody logs in again.
     """
     environment = resolve(env)
     rotation.check(environment, names)

@@ -31,7 +31,9 @@ def settings(env: str = READ_ENV, as_json: bool = AS_JSON) -> None:
         return
     rows = [(key, _shown(_plain(value)), _short(meaning)) for key, value, meaning in found]
     show(table(f"settings: {environment.name}", ("key", "value", "meaning"), rows))
-    file = LOCAL_TEMPLATE if environment.is_local else environment.stack_file.name
+    file = environment.stack_file.name
+    if environment.is_local:
+        file = f"{LOCAL_TEMPLATE} and {environment.stack_file.relative_to(environment.root)}"
     answer(f"from {file}; every rule: docs/settings.md; secrets: basec secrets list --env {environment.name}")
 
 

@@ -35,7 +35,7 @@ def up(
         )
     if plan is not None and refresh:
         raise UsageError(
-            "basec: --plan: a saved plan was made without it; the two do not go together",
+            "basec: --plan and --refresh cannot be combined: the saved plan was made without a refresh",
             f"basec up --refresh --env {environment.name}",
         )
     ask = not (yes or environment.is_local)

@@ -83,8 +83,7 @@ def _bring_up(dry: Environment, base: str, tree: Path) -> None:
         check=False,
     )
     if found.returncode != 0:
-        words = found.stderr.strip().removeprefix("fatal: ")
-        raise UsageError(f"basec: preview: --base: {base}: {words}", "git log --oneline lists the commits")
+        raise UsageError(f"basec: preview: --base: no such commit: {base}", "git log --oneline lists the commits")
     archive = subprocess.run([*git, "archive", "--format=tar", found.stdout.strip()], capture_output=True, check=True)
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
         files.extractall(tree, filter="data")

@@ -146,7 +146,7 @@ def clear_stale_locks(environment: Environment) -> None:
                 raise refusal(environment, lock)
             elif not said:
                 said = True
-                say(f"{environment.name}: {lock} was told to stop; waiting for it to end")
+                say(f"{environment.name}: {lock} is stopping; waiting for it to end")
         time.sleep(POLL_S)
 
 

@@ -104,7 +104,8 @@ def load(environment: Environment) -> Facts:
         facts = _read(environment, yaml.safe_load(path.read_text()))
     except FileNotFoundError:
         raise UsageError(
-            f"basec: {environment.name}: this environment was never brought up from here ({path.name} is missing)",
+            f"basec: {environment.name}: this environment was never brought up from here "
+            f"(.basec/{environment.name}/{path.name} is missing)",
             refresh,
         ) from None
     except (*NO_DOCUMENT, yaml.YAMLError) as error:

@@ -31,7 +31,8 @@ def require(environment: Environment, tenant: str, results: Sequence[smoke_check
 def way_on(environment: Environment, tenant: str, results: Sequence[smoke_checks.Result]) -> str:
     """Return the next command after a failure."""
     if environment.is_local and any(result.problem.startswith(smoke_checks.NO_CERTIFICATE) for result in results):
-        return f"LOCAL_TENANTS={tenant} make up"
+        row = "a new tenant also needs its row: docs/runbooks/first-deployment.md"
+        return f"LOCAL_TENANTS={tenant} make up, for the certificate; {row}"
     return f"basec status --env {environment.name}"
 
 

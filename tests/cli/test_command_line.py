@@ -43,8 +43,9 @@ def test_commands_that_change_things_demand_an_environment(
     assert outcome.code == 2
     words = " ".join(command.split()[: 2 if command.startswith(("compose", "events", "firewall")) else 1])
     more = " ..." if len(command.split()) > len(words.split()) else ""
+    why = "it can change data" if words == "exec" else "it changes something"
     assert outcome.stderr == (
-        f"basec {words}: it changes something, so --env is required: local, staging, production\n"
+        f"basec {words}: {why}, so --env is required: local, staging, production\n"
         f"hint: basec {words} --env local{more}\n"
     )
 
@@ -88,7 +89,7 @@ def test_development_is_the_local_stack(basec: Run) -> None:
 
 @pytest.mark.parametrize(
     ("named", "why"),
-    [((), "its name was not given"), (("--allow-destroy", "staging"), "--allow-destroy names 'staging'")],
+    [((), ""), (("--allow-destroy", "staging"), ", and --allow-destroy names 'staging'")],
 )
 def test_down_of_a_cloud_stack_touches_nothing_without_its_typed_name(
     basec: Run, named: tuple[str, ...], why: str
@@ -96,8 +97,8 @@ def test_down_of_a_cloud_stack_touches_nothing_without_its_typed_name(
     outcome = basec("down", "--env", "production", *named)
     assert outcome.code == 5
     assert outcome.stderr == (
-        "BC20 production: destroy: every machine, the data volume and the public address would be lost, "
-        f"and {why}\n"
+        "BC20 production: destroy: every machine, the data volume and the public address would be lost"
+        f"{why}. To confirm, give the stack's name.\n"
         "hint: docs/dangerous-edits.md has the safe way; on purpose: "
         "basec down --env production --allow-destroy production\n"
     )
@@ -123,7 +124,8 @@ def test_reading_an_environment_that_was_never_up_says_so(basec: Run, command: t
         outcome = basec(*command, "--env", environment)
         assert outcome.code == 2
         assert outcome.stderr == (
-            f"basec: {environment}: this environment was never brought up from here (inventory.yaml is missing)\n"
+            f"basec: {environment}: this environment was never brought up from here "
+            f"(.basec/{environment}/inventory.yaml is missing)\n"
             f"hint: basec {way} --env {environment}\n"
         )
 

@@ -12,6 +12,7 @@ from basec.environments import resolve
 from basec.session import Session
 from policy.pack import judge_files
 from policy.stack import load_stack
+from tests.cli.conftest import Run
 from topology.names import STACK_FILE_VARIABLE
 
 CLEAR = "hunter2-in-clear"
@@ -33,6 +34,15 @@ def test_a_secret_in_clear_reaches_the_rules_in_a_rehearsal(
         found = list(judge_files(load_stack("staging", {}, clone)))
     assert [(each.rule.id, each.resource) for each in found] == [("BC19", f"Pulumi.staging.yaml: config.{key}")]
     assert CLEAR not in found[0].render()
+
+
+def test_a_local_stack_has_no_dry_preview(basec: Run) -> None:
+    outcome = basec("preview", "--env", "local", "--dry")
+    assert outcome.code == 2
+    assert outcome.stderr == (
+        "basec: preview: --dry is for cloud stacks; a local stack is previewed as it is\n"
+        "hint: basec preview --env local\n"
+    )
 
 
 def test_what_is_in_clear_and_no_secret_is_in_the_copy_too(clone: Path) -> None:

@@ -227,7 +227,7 @@ def test_secrets_are_listed_with_age_and_use_without_passphrase_or_value(basec: 
     assert uses["digitalocean:token"] == ["provider digitalocean"]
     assert all(uses.values()), "a secret that nothing uses"
     shown = basec("secrets", "list", "--env", "staging")
-    assert shown.stdout.splitlines()[-1] == f"{len(rows)} set, 0 not"
+    assert shown.stdout.splitlines()[-1] == f"{len(rows)} set, 0 missing"
     assert "v1:" not in shown.stdout
 
 

@@ -119,7 +119,7 @@ def test_an_engine_that_lost_its_basec_is_waited_for(
     path = lock(environment, orphan.pid)
     monkeypatch.setattr("time.sleep", lambda _: path.unlink(missing_ok=True))  # the holder ends and releases
     clear_stale_locks(environment)
-    said = f"local: process {orphan.pid} of ana on {HERE}, since {SINCE} was told to stop; waiting for it to end\n"
+    said = f"local: process {orphan.pid} of ana on {HERE}, since {SINCE} is stopping; waiting for it to end\n"
     assert capfd.readouterr().err == said
 
 

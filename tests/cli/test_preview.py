@@ -80,7 +80,9 @@ def test_a_dry_preview_shows_the_difference_of_two_commits(tmp_path: Path) -> No
     for ref in ("no-such-commit", f"--output={tmp_path}/written"):
         unknown = clone.basec("preview", "--env", "staging", "--dry", f"--base={ref}")
         assert unknown.code == 2
-        assert unknown.stderr.endswith("hint: git log --oneline lists the commits\n")
+        assert unknown.stderr.endswith(
+            f"basec: preview: --base: no such commit: {ref}\nhint: git log --oneline lists the commits\n"
+        )
     assert not (tmp_path / "written").exists()
     assert clone.basec("preview", "--env", "staging", "--base", "HEAD").code == 2
 

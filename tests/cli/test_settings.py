@@ -81,4 +81,4 @@ def test_a_local_stack_names_the_template_that_a_person_edits(basec: Run) -> Non
     outcome = basec("settings", "--env", "local")
     assert outcome.code == 0
     assert re.search(r"^domain +localhost ", outcome.stdout, re.MULTILINE)
-    assert outcome.stdout.splitlines()[-1].startswith("from Pulumi.local.yaml; ")
+    assert outcome.stdout.splitlines()[-1].startswith("from Pulumi.local.yaml and .local/local/Pulumi.local.yaml; ")

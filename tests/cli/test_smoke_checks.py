@@ -136,4 +136,8 @@ def test_a_name_without_a_certificate_is_told_in_a_line_with_the_way_to_one(monk
     results = run_all(public_checks(known, "acme"))
     assert {result.problem for result in results} == {"no certificate that is valid for this name: Hostname mismatch"}
     ways = [way_on(Environment(name=name), "acme", results) for name in ("local", "staging")]
-    assert ways == ["LOCAL_TENANTS=acme make up", "basec status --env staging"]
+    assert ways == [
+        "LOCAL_TENANTS=acme make up, for the certificate; a new tenant also needs its row: "
+        "docs/runbooks/first-deployment.md",
+        "basec status --env staging",
+    ]

@@ -174,10 +174,10 @@ def test_two_edits_are_two_refusals() -> None:
 @pytest.mark.parametrize(
     ("stack", "local", "allowed", "refused"),
     [
-        ("production", False, "", "its name was not given"),
+        ("production", False, "", "would be lost. To confirm, give the stack's name."),
         ("production", False, "staging", "--allow-destroy names 'staging'"),
         ("production", False, "production", None),
-        ("staging", False, "", "its name was not given"),
+        ("staging", False, "", "would be lost. To confirm, give the stack's name."),
         ("local", True, "", None),
     ],
 )

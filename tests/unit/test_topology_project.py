@@ -140,7 +140,7 @@ def test_demo_password_is_for_local_stacks_only() -> None:
     assert load_project(ROOT, "local", raw_settings("local"), {*SECRET_KEYS, "demo_password"}).local
     assert _report(ROOT, secrets={*SECRET_KEYS, "demo_password"}) == (
         "Pulumi.staging.yaml: basecommerce:demo_password: this secret is only for local stacks\n"
-        "hint: run `pulumi config rm --stack staging basecommerce:demo_password`"
+        "hint: run `basec pulumi --env staging -- config rm basecommerce:demo_password`"
     )
 
 

@@ -163,7 +163,7 @@ def test_unfit_secret_is_refused_with_its_key_and_never_its_value(name: str, val
         check_secrets(project(), {**secret_values(), name: value})
     assert caught.value.render() == (
         f"Pulumi.staging.yaml: basecommerce:{name}: {message}\n"
-        f"hint: run `pulumi config set --stack staging --secret basecommerce:{name}` with a new value"
+        f"hint: run `basec pulumi --env staging -- config set --secret basecommerce:{name}` with a new value"
     )
 
 
