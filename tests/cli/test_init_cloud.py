@@ -234,7 +234,7 @@ def test_secrets_are_listed_with_age_and_use_without_passphrase_or_value(basec: 
 def test_secrets_that_are_not_set_are_listed_with_the_command_that_makes_them(basec: Run) -> None:
     shown = basec("secrets", "list", "--env", "production")
     assert shown.code == 0
-    assert re.search(r"^0 set, \d+ not: basec init --env production$", shown.stdout, re.MULTILINE)
+    assert re.search(r"^0 set, \d+ missing: basec init --env production$", shown.stdout, re.MULTILINE)
     assert re.search(r"^database_password_auth +not set", shown.stdout, re.MULTILINE)
 
 
