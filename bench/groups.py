@@ -196,7 +196,7 @@ def daily_commands(stack: Stack) -> list[Figure]:
 def policy_pack(stack: Stack) -> list[Figure]:
     """What the rules add to a preview: alternately with and without them, and the difference for each pair."""
     found = in_turn(
-        10,
+        25,  # differences of runs vary as much as their median
         {
             "judged": lambda: stack.basec("preview"),
             "unjudged": lambda: run([sys.executable, "-c", UNJUDGED, "preview", "--env", ENVIRONMENT], cwd=stack.root),
