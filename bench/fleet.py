@@ -25,18 +25,20 @@ MONTHLY_LIMIT = re.compile(r"monthly_limit_usd: \d+")
 
 def scale(stack: Stack) -> list[Figure]:
     """Preview fleets of 3, 10 and 30 droplets in dry mode: the real engine and all rules, no machine, no account."""
-    fleets = {f"{size} droplets": fleet_of(size, WORK / f"fleet-{size}") for size in SIZES}
+    fleets = {size: fleet_of(size, WORK / f"fleet-{size}") for size in SIZES}
     try:
         argv = stack.argv("preview", "--dry", "--env", "staging")
-        found = in_turn(3, {name: partial(run, argv, cwd=root) for name, root in fleets.items()})
+        found = in_turn(3, {str(size): partial(run, argv, cwd=root) for size, root in fleets.items()})
     finally:
         for root in fleets.values():
             shutil.rmtree(root)
     return [
         Figure(
-            name=f"`basec preview --dry`, {name}", samples=seconds(runs), promise=PROMISES_S.get(int(name.split()[0]))
+            name=f"`basec preview --dry`, {size} droplets",
+            samples=seconds(found[str(size)]),
+            promise=PROMISES_S.get(size),
         )
-        for name, runs in found.items()
+        for size in SIZES
     ]
 
 

@@ -119,7 +119,7 @@ def tracked_secrets(root: Path) -> Iterator[str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     words = [option for start in STARTS for option in ("-e", start.decode())]
     # Git searches beside Python, and in a fifth of the time.
-    command = ["git", "-c", "safe.directory=*", "-C", str(root), "grep", "-lzaF", *words]
+    command = ["git", "-c", "safe.directory=*", "-C", str(root), "grep", "--no-color", "-lzaF", *words]
     try:
         found = subprocess.run(command, capture_output=True, check=False, env=own).stdout
     except OSError:

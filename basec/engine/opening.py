@@ -25,7 +25,7 @@ def toolchain() -> Path:
 
 
 def start_loading(session: Session) -> Loading:
-    """Import engine and program, in this order, while other programs run: the SDKs take two seconds."""
+    """Import engine and program, in this order, while other programs run: it takes half a second."""
 
     def load_engine() -> type[Engine]:
         from basec.engine.operations import Engine  # noqa: PLC0415 - this function is there to import it later

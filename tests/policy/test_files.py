@@ -316,6 +316,23 @@ def test_a_token_in_any_tracked_file_breaks_bc19_by_the_files_name(tmp_path: Pat
     assert list(tracked_secrets(tmp_path)) == ["docs/a.md"], "tests make theirs up, and left-overs are nobody's"
 
 
+def test_neither_a_binary_file_nor_an_edit_nor_gits_settings_hide_a_token(tmp_path: Path) -> None:
+    token = b"ghp_" + b"0aA" * 12
+    (tmp_path / "binary").write_bytes(b"\0\1" + token)
+    (tmp_path / "edited").write_bytes(b"nothing yet")
+    (tmp_path / "with a space").write_bytes(token)
+    git = ["git", "-C", str(tmp_path)]
+    for command in (
+        ["init", "-q"],
+        ["config", "color.ui", "always"],
+        ["config", "grep.lineNumber", "true"],
+        ["add", "."],
+    ):
+        subprocess.run([*git, *command], check=True)
+    (tmp_path / "edited").write_bytes(token)
+    assert list(tracked_secrets(tmp_path)) == ["binary", "edited", "with a space"]
+
+
 def test_a_rule_about_tracked_files_is_part_of_the_judgement(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack_rules, "tracked_secrets", lambda _root: ["docs/a.md"])
     (found,) = broken(stack()).values()

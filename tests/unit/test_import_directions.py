@@ -173,7 +173,7 @@ def test_basec_shows_its_rooms_and_few_modules_beside_them() -> None:
 
 @pytest.mark.parametrize("room", sorted(set(ALLOWED) - {"components"}))
 def test_a_room_without_components_imports_no_providers_sdk(room: str) -> None:
-    """They take seconds; the policy pack starts at every preview, and `basec` loads the program by its file."""
+    """They take seconds; the policy pack is part of every preview, and `basec` loads the program by its file."""
     assert {path.name for path in sources(room) if imported_packages(path) & SDKS} == set()
 
 
