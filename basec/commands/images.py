@@ -46,6 +46,7 @@ def push(
     name, _, tag = reference.rpartition("/")[2].partition(":")
     service = next((service for service, application in APPLICATIONS.items() if application == name), name)
     if name in APPLICATIONS.values():
-        say(f"once {', '.join(APPLICATIONS.values())} are all there under this tag: images.tag: {tag}")
-    hint = f"images.services: {{{service}: {reference}}} in {LOCAL_TEMPLATE}, then basec up --env {environment.name}"
+        say(f"when {', '.join(APPLICATIONS.values())} all have this tag, set images.tag: {tag}")
+    setting = f"images.services: {{{service}: {reference}}}"
+    hint = f"set {setting} in {LOCAL_TEMPLATE}, then basec up --env {environment.name}"
     say(f"hint: {hint}")

@@ -101,7 +101,7 @@ def test_a_pushed_image_comes_with_the_lines_to_write(basec: Run, monkeypatch: p
     monkeypatch.setattr(programs.Program, "run", lambda _program: f"{OWN}\n")
     ended = basec("images", "push", "outbox-relay:own-1", "--env", "local")
     assert (ended.code, ended.stdout) == (0, f"{OWN}\n")
-    hint = f"hint: images.services: {{relay: {OWN}}} in Pulumi.local.yaml, then basec up --env local"
+    hint = f"hint: set images.services: {{relay: {OWN}}} in Pulumi.local.yaml, then basec up --env local"
     assert ended.stderr.splitlines()[-1] == hint
 
 
