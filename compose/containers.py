@@ -16,17 +16,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from programs import LINES_ABOVE, LOG_LINES, Programs, ReleaseError, say
-from tier_files import Release, TierFiles
+from tier_files import Release, TierFiles, seconds_of, variable
 
 PULL_DEADLINE = 900  # seconds for one image
 HEALTH_DEADLINE = 180  # seconds until all containers are healthy
 MAY_RECOVER = ("running", "restarting")
 """States of a container that may soon serve: a check may be late, and a service that found no Redis restarts."""
 RECOVERY_WAIT = 25  # seconds: two health checks of a container that was unhealthy before
+RELOAD_WAIT = 10  # seconds until a server has read its configuration again
 TRIAL_DEADLINE = 60  # seconds for one service's trial of its configuration
 TRIALS = {
-    "nginx": (["nginx", "-t", "-q"], r"\[emerg\].*"),
-    "haproxy": (["haproxy", "-c", "-f", "/etc/basecommerce/haproxy.cfg"], r"\[ALERT\].*"),
+    "nginx": (["nginx", "-t", "-q", "-c", "/etc/nginx/{current}/nginx.conf"], r"\[emerg\].*"),
+    "haproxy": (["haproxy", "-c", "-f", "/etc/basecommerce/{current}/haproxy.cfg"], r"\[ALERT\].*"),
     "postgres": (
         ["postgres", "-C", "data_directory", "-c", "config_file=/etc/basecommerce/postgresql.conf"],
         r"LOG:  (?!skipping).*",
@@ -41,9 +42,12 @@ TRIALS = {
         r">>> .*\n.*",
     ),
 }
-"""How a service tries its own configuration in a container that serves nobody, and the decisive part of its output."""
+"""How a service tries its own configuration in a container that serves nobody, and the decisive part of its output.
+
+`{current}` is what the release has for it to read (`x-live`), since the link still names what it reads now."""
 PROOF = "set -a; . /run/secrets/env; exec python3 /etc/basecommerce/health.py release"
 PROOF_DEADLINE = 30  # seconds
+FIRST_PROCESS = "{{.State.Pid}} {{.State.StartedAt}}"
 HEALTH_OUTPUT = "{{if .State.Health}}{{range .State.Health.Log}}{{println .Output}}{{end}}{{end}}"
 
 
@@ -119,13 +123,17 @@ class Containers:
 
         Raises ReleaseError with the message of the first service that refuses it.
         """
+        variables = self.files.variables(release)
         for name in sorted(set(self.services(release)) & set(TRIALS)):
-            (program, *arguments), decisive = TRIALS[name]
+            words, decisive = TRIALS[name]
+            current = variables.get(f"{variable(name)}_CURRENT", "")
+            program, *arguments = [word.replace("{current}", current) for word in words]
             try:
                 self.run_once(release, "trial", ["--entrypoint", program, name, *arguments], TRIAL_DEADLINE)
             except ReleaseError as error:
                 found = re.search(decisive, str(error))
                 said = " ".join((found.group() if found else str(error).splitlines()[-1]).split())
+                said = said.replace(f"/{current}/", "/") if current else said  # as the files are in the repository
                 raise ReleaseError(
                     f"{self.tier}: {name}: refuses its new configuration\n  {said}",
                     f"correct compose/{self.tier}/{name}/ and run the same command again",
@@ -163,6 +171,38 @@ class Containers:
         if bad and not services:
             names = ", ".join(f"{container.name} is {container.condition}" for container in bad)
             raise ReleaseError(f"{self.tier}: health: {names}", LINES_ABOVE)
+
+    def reload(self, release: Release) -> None:
+        """Let each running service with `x-live` read what is current, if it has not. Raises ReleaseError."""
+        for service, live in self.files.description(self.files.bundle(release)).live.items():
+            container = self.compose(release, "ps", "-q", service).strip()
+            if not container:
+                continue
+            first, started = self.programs.run(["docker", "inspect", "--format", FIRST_PROCESS, container], 30).split()
+            if not self.files.live.has_read(service, container, seconds_of(started)):
+                say(f"{self.tier}: {service} reads its new configuration")
+                self._signal(release, service, live.signal, (container, first))
+            self.files.live.record(service, container)
+
+    def _signal(self, release: Release, service: str, signal: str, running: tuple[str, str]) -> None:
+        """Send the signal and wait for a process that was not there before: it serves by the new configuration."""
+        before = self._workers(*running)
+        self.programs.run(["docker", "kill", "--signal", signal, running[0]], 30)
+        deadline = time.monotonic() + RELOAD_WAIT
+        while not self._workers(*running) - before:
+            if time.monotonic() > deadline:
+                said = self.compose(release, "logs", "--no-color", "--no-log-prefix", "--tail", "5", service)
+                raise ReleaseError(
+                    f"{self.tier}: {service}: has not read its new configuration after {RELOAD_WAIT:g} s\n"
+                    f"  {' '.join(said.split())}",
+                    LINES_ABOVE,
+                )
+            time.sleep(0.1)
+
+    def _workers(self, container: str, first: str) -> set[str]:
+        """Return the numbers of the processes that the container's first process started."""
+        listed = self.programs.run(["docker", "top", container, "-o", "pid,ppid"], 30)
+        return {row[0] for row in map(str.split, listed.splitlines()) if row[1:] == [first]}
 
     def prove(self, release: Release) -> None:
         """Ask each service for what its visitors need. Raises ReleaseError with what one of them does not serve.

@@ -95,6 +95,8 @@ class Tier:
             check_disks(self.name, self.paths, self.files.description(bundle))
             release = self.files.lay(digest, bundle, payload)
             if release.same(self.files.latest()) and not self.containers.unhealthy(release):
+                self.files.point(release)  # a killed activation may have left another one's
+                self.containers.reload(release)
                 self.record(release)
                 say(f"{self.name}: {digest[:12]} already active")
                 return
@@ -118,8 +120,10 @@ class Tier:
         with self.lock(f"start {self.name}", UNIT_LOCK_WAIT):
             release = self.files.active()
             self.check_host(release)
+            self.files.point(release)  # a killed activation may have left another one's
             try:
                 self.containers.up(release)
+                self.containers.reload(release)
             except ReleaseError:
                 self.containers.explain(release)
                 raise
@@ -161,7 +165,9 @@ class Tier:
             self.sql(release, "roles.sql")
             self.migrate(release)
             self.sql(release, "roles.sql")  # for the tables that are new
+        self.files.point(release)
         self.containers.up(release)
+        self.containers.reload(release)
         self.containers.prove(release)
 
     def pause_workers(self, before: Release | None, after: Release) -> None:
@@ -202,7 +208,9 @@ class Tier:
         elif not failed.same(previous):
             say(f"{self.name}: brings {previous.digest[:12]} back")
             self.pause_workers(failed, previous)
+            self.files.point(previous)
             self.containers.up(previous)
+            self.containers.reload(previous)
             say(f"{self.name}: {previous.digest[:12]} serves again")
 
     def record(self, release: Release) -> None:

@@ -5,11 +5,13 @@ of steps: release.py. Shipped in every bundle and run as root by Debian's own Py
 
 A *release* is the bundle (files, named by the SHA-256 of its tar) plus the hosts' addresses plus the secrets.
 Whatever a container mounts is laid under a name that carries the hash of its content, so a change recreates exactly
-the containers that mount it, and the previous release stays startable as it was until it is pruned.
+the containers that mount it, and the previous release stays startable as it was until it is pruned. A service with
+`x-live` mounts one directory whatever changes in it; its release knows the hash that is current.
 
     /opt/basecommerce/<tier>/releases/<digest>/         the bundle's files
                              files/<directory>-<hash>/  its directories, as mounted: variable <DIRECTORY>_DIR
                              secrets/<file>.<hash>      0400, owned by the container's user: variable SECRET_<FILE>
+                             live/<service>/            what it reads again (live_files.py): variable <SERVICE>_LIVE
                              hosts/<hash>.env           addresses and those variables
                              state.json                 which release is active, and the ones before it
                              state.json.damaged         one that could not be read, set aside
@@ -33,12 +35,14 @@ from pathlib import Path
 from typing import Any
 
 from atomic_files import Files, lay_directory, link, read_files, same, write
+from live_files import Live, LiveFiles
 from programs import ReleaseError
 
 NAMES = re.compile("[0-9a-f]+")  # of releases and of their variables: hashes
 TIERS = re.compile(r"[a-z][a-z0-9_-]*")  # names of tiers, and of their directories on the data volume
 KEEP = 3  # releases kept on the droplet, the active one among them
 KINDS = {"releases": 0o755, "files": 0o755, "hosts": 0o755, "secrets": 0o700}  # directories of a tier
+LIVE = "live"  # the directory of live_files.py
 UNIT = """[Unit]
 Description=BaseCommerce {tier} containers
 # Wants, not Requires: a restart of Docker must not stop the containers (live-restore keeps them).
@@ -77,6 +81,7 @@ class Description:
 
     mount: Path  # of the data volume
     data: Mapping[str, int]  # directories on that volume by name: their owner; empty for a tier without data
+    live: Mapping[str, Live]  # what services read again, by service
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,7 @@ class TierFiles:
         self.state_file = self.directory / "state.json"
         self.damaged_file = self.directory / "state.json.damaged"
         self.unit_name = f"basecommerce-{tier}.service"
+        self.live = LiveFiles(self.directory / LIVE)
 
     # ---- what is there ---------------------------------------------------------------------------------
 
@@ -117,8 +123,12 @@ class TierFiles:
         try:
             found = json.loads(path.read_bytes())
             data = {str(name): int(owner) for name, owner in found["data"].items()}
-            if found["tier"] == self.tier and all(map(TIERS.fullmatch, data)):
-                return Description(Path(found["mount"]), data)
+            live = {
+                str(name): Live(each["folder"], tuple(each["secrets"]), each["signal"])
+                for name, each in found.get(LIVE, {}).items()  # none in a release of before December 2026
+            }
+            if found["tier"] == self.tier and all(map(TIERS.fullmatch, (*data, *live))):
+                return Description(Path(found["mount"]), data, live)
             said = f"it is of {found['tier']}, with data {', '.join(data)}"
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             said = f"{type(error).__name__}: {error}"
@@ -224,12 +234,20 @@ class TierFiles:
             (self.directory / kind).chmod(mode)
         files = read_files(bundle)
         lay_directory(self.directory / "releases" / digest, files)
-        for top in sorted({name.split("/")[0] for name in files if "/" in name}):
+        live = self.description(bundle).live
+        (self.directory / LIVE).mkdir(mode=0o700, exist_ok=True)
+        for service, each in live.items():
+            variables[f"{variable(service)}_LIVE"] = str(self.directory / LIVE / service)
+            variables[f"{variable(service)}_CURRENT"] = self.live.lay(service, each, files, payload["secrets"])
+        alive = {name for each in live.values() for name in (each.folder, *each.secrets)}
+        for top in sorted({name.split("/")[0] for name in files if "/" in name} - alive):
             inside = {n.removeprefix(f"{top}/"): file for n, file in files.items() if n.startswith(f"{top}/")}
             path = self.directory / "files" / f"{top}-{sum_of(inside)}"
             lay_directory(path, inside)
             variables[f"{variable(top)}_DIR"] = str(path)
         for name, secret in payload["secrets"].items():
+            if name in alive:
+                continue
             content = secret["content"].encode()
             path = self.directory / "secrets" / f"{name}.{short(content)}"
             write(path, content, 0o400, (secret["uid"], secret["gid"]))
@@ -238,6 +256,12 @@ class TierFiles:
         release = Release(digest, short(text), files=sum_of(files))
         write(self.variables_file(release), text)
         return release
+
+    def point(self, release: Release) -> None:
+        """Let each service with `x-live` find what it reads in this release, when it reads next."""
+        variables = self.variables(release)
+        for service in self.description(self.bundle(release)).live:
+            self.live.point(service, variables[f"{variable(service)}_CURRENT"])
 
     def record(self, release: Release) -> None:
         """Make the release the active one: for the next activation, for people, and its scripts for the unit."""
@@ -272,6 +296,7 @@ class TierFiles:
                 used |= set(self.variables(release).values())
         images = {image for r in kept for image in images_of(self.bundle(r))}
         paths = [path for kind in KINDS for path in (self.directory / kind).iterdir() if str(path) not in used]
+        paths += self.live.unneeded(used)
         return paths, sorted({image for path in paths for image in images_of(path)} - images)
 
     # ---- the unit --------------------------------------------------------------------------------------
@@ -344,6 +369,11 @@ def images_of(bundle: Path) -> set[str]:
             re.findall(r"""^IMAGE_\w+=["']?([^"'\s]+)""", (bundle / ".env").read_text(errors="replace"), re.MULTILINE)
         )
     return set()
+
+
+def seconds_of(text: str) -> float:
+    """Return a time in Docker's form in seconds since 1970; it has up to nine digits of a second."""
+    return datetime.fromisoformat(re.sub(r"\.(\d{1,6})\d*", r".\1", text).replace("Z", "+00:00")).timestamp()
 
 
 def time_text(seconds: float) -> str:

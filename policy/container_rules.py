@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from topology.fleet import LIVE
 from topology.mounts import listed, mounts, table
 
 MOST_PROCESSES = 256
@@ -30,7 +31,7 @@ SERVICE_KEYS = frozenset(
         *("restart", "stop_signal", "stop_grace_period", "profiles", "user", "read_only", "cap_drop", "security_opt"),
         *("mem_limit", "mem_reservation", "pids_limit", "cpus", "cpu_shares", "ulimits", "oom_score_adj", "expose"),
         COLOURS,
-        "x-watchdog",  # topology/fleet.py
+        *("x-watchdog", LIVE),  # topology/fleet.py
     }
 )
 PROJECT_KEYS = frozenset({"services", "networks", "version"})
@@ -39,6 +40,8 @@ BRIDGE_NAME = "com.docker.network.bridge.name"
 
 RELEASE = re.compile(r"(\$\{[A-Z][A-Z0-9_]*_DIR:-\.(/[a-z][\w-]*)+\}|\.(/[a-z][\w.-]*)+)")
 """A directory of the release, and its variable: release.py names it by the digest of its files."""
+READ_AGAIN = re.compile(r"\$\{[A-Z][A-Z0-9_]*_LIVE:\?[^}]*\}")
+"""The directory of what a service reads again; release.py makes it from the release's files and secrets."""
 SECRET = re.compile(r"\$\{SECRET_[A-Z0-9_]+:\?[^}]*\}")
 OF_THE_HOST = ("/opt/basecommerce/edge/http", "/dev/null")
 """A directory of one file that Host keeps (components/scripts/origin-http.sh), and what hides a file of an image."""
@@ -164,7 +167,10 @@ def _mounts(service: Mapping[str, Any], data: str) -> Iterator[Finding]:
                 "remove that volume",
             )
         elif not (
-            kept or mount.source in OF_THE_HOST or RELEASE.fullmatch(mount.source) or SECRET.fullmatch(mount.source)
+            kept
+            or mount.source in OF_THE_HOST
+            or any(form.fullmatch(mount.source) for form in (RELEASE, SECRET))
+            or (LIVE in service and READ_AGAIN.fullmatch(mount.source))
         ):
             fix = "remove that volume, or mount a directory of compose/<tier>/ as the others are"
             yield f"volumes: {mount.text}", allowed, fix

@@ -8,16 +8,19 @@ from collections.abc import Callable, Iterator, Mapping
 
 from policy.server_files import Directive, Fault, Server, network, read_nginx, shipped, words_of
 from topology.names import HTTP_PORT
-from topology.secret_texts import SECRET_PATH
 
-COMMAND = ["nginx", "-g", "daemon off;"]
+START = "/etc/nginx/current/nginx.conf"
+COMMAND = ["nginx", "-c", START, "-g", "daemon off;"]
+PAGES = "/etc/nginx/current/pages"
+AUTHORITIES = "secrets/origin_pull_ca.pem"
+"""Beside the configuration: `x-live` of compose/edge/compose.yaml."""
 ONLY: Mapping[str, tuple[tuple[str, ...], str]] = {
     "ssl_verify_client": (("on",), "on: Cloudflare alone has our certificate"),
-    "ssl_client_certificate": ((f"{SECRET_PATH}origin_pull_ca.pem",), f"{SECRET_PATH}origin_pull_ca.pem"),
-    "ssl_trusted_certificate": ((f"{SECRET_PATH}origin_pull_ca.pem",), f"{SECRET_PATH}origin_pull_ca.pem"),
+    "ssl_client_certificate": ((AUTHORITIES,), AUTHORITIES),
+    "ssl_trusted_certificate": ((AUTHORITIES,), AUTHORITIES),
     "real_ip_header": (("CF-Connecting-IP",), "CF-Connecting-IP, which Cloudflare overwrites"),
-    "root": (("/etc/nginx/pages",), "/etc/nginx/pages"),
-    "alias": (("/etc/nginx/pages",), "/etc/nginx/pages"),
+    "root": ((PAGES,), PAGES),
+    "alias": ((PAGES,), PAGES),
     "autoindex": (("off",), "off"),
     "dav_methods": (("off",), "off"),
 }
@@ -34,9 +37,9 @@ COMPOSE_NETWORKS = ipaddress.IPv4Network("172.30.0.0/22")
 def nginx_faults(server: Server) -> Iterator[Fault]:
     """Judge the edge's nginx."""
     command = [*words_of(server.service, "entrypoint"), *words_of(server.service, "command")]
-    start = shipped(server.service, "/etc/nginx/nginx.conf")
+    start = shipped(server.service, START)
     if command != COMMAND or start not in server.files:
-        wanted = "nginx -g 'daemon off;' with the release's /etc/nginx"
+        wanted = f"nginx -c {START} -g 'daemon off;' with the release's files there"
         yield "compose.yaml", f"entrypoint: {' '.join(command)}", wanted
     tree = read_nginx(server.files, start)
     for check in _CHECKS:
@@ -109,7 +112,7 @@ def _reach(tree: Directive, server: Server) -> Iterator[Fault]:
         if not (inside or host.endswith(".internal") or host in server.services):
             yield each.file, each.shown, "a service of the tier, or a droplet by its name"
     for each in tree.all("include"):
-        if any(word.removeprefix("/etc/nginx/").startswith("/") or ".." in word for word in each.words):
+        if any(word.removeprefix("/etc/nginx/current/").startswith("/") or ".." in word for word in each.words):
             yield each.file, each.shown, "files of the release"
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from topology.mounts import listed, mounts
+from topology.fleet import LIVE
+from topology.mounts import listed, mounts, table
 from topology.project import Project
 
 Fault = tuple[str, str, str]
@@ -99,7 +100,7 @@ def _directives(
 
 def _included(files: Mapping[str, str], name: str, words: Sequence[str]) -> list[str]:
     folder = name.partition("/")[0]
-    asked = [word.removeprefix("/etc/nginx/") for word in words]
+    asked = [word.removeprefix("/etc/nginx/current/") for word in words]
     return sorted(file for word in asked for file in files if fnmatch.fnmatchcase(file, f"{folder}/{word}"))
 
 
@@ -151,7 +152,10 @@ def words_of(service: Mapping[str, Any], key: str) -> list[str]:
 
 def shipped(service: Mapping[str, Any], path: str) -> str:
     """Return the file of the bundle that a service finds at a path; empty when it is not of the release."""
+    folder_read_again = table(service.get(LIVE)).get("folder")
     for mount in mounts(service):
+        if mount.source.endswith("_LIVE:?}") and path.startswith(f"{mount.target}/current/") and folder_read_again:
+            return f"{folder_read_again}/{path.removeprefix(mount.target + '/current/')}"
         folder = re.fullmatch(r"(?:\$\{[A-Z][A-Z0-9_]*_DIR:-)?\./([\w./-]+?)\}?", mount.source)
         if folder and path.startswith(f"{mount.target}/"):
             return f"{folder[1]}/{path.removeprefix(mount.target + '/')}"

@@ -16,7 +16,7 @@ import jinja2
 
 from topology.errors import ConfigurationError, Problem
 from topology.files import parse_yaml
-from topology.fleet import DATA_DIR, DATA_MOUNT, read_tier
+from topology.fleet import DATA_DIR, DATA_MOUNT, Tier, read_tier
 from topology.project import Project
 from topology.secret_texts import SECRET_TEXT
 from topology.secrets import quote, secret_files
@@ -134,8 +134,8 @@ def build_bundle(project: Project, droplet: str, sources: Sources | None = None)
     compose = files[PurePosixPath("compose.yaml")][0].decode()
     document = parse_yaml(f"compose/{spec.tier}/compose.yaml", compose)
     known = _known_variables(project) | ({DATA_DIR: DATA_MOUNT} if spec.volume else {})
-    _check_variables(project, droplet, document, files, known)
-    files[PurePosixPath("tier.json")] = (read_tier(spec.tier, document).description.encode(), False)
+    tier = _checked_tier(project, droplet, document, files, known)
+    files[PurePosixPath("tier.json")] = (tier.description.encode(), False)
     used = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]*)", compose))
     variables = {name: known[name] for name in sorted(used & set(known))}
     files[PurePosixPath(".env")] = ("".join(f"{key}={quote(variables[key])}\n" for key in variables).encode(), False)
@@ -233,19 +233,22 @@ def _known_variables(project: Project) -> dict[str, str]:
     return known | {"DOMAIN": project.settings.domain}
 
 
-def _check_variables(
+def _checked_tier(
     project: Project, droplet: str, document: Any, files: Iterable[PurePosixPath], known: Iterable[str]
-) -> None:
+) -> Tier:
+    tier = read_tier(project.droplet(droplet).tier, document)
     problems = variable_problems(
         droplet,
         document,
         project.inventory,
         secret_files=secret_files(project, droplet),
         directories={name.parts[0] for name in files if len(name.parts) > 1},
+        live=tier.live,
         bundled=tuple(known),
     )
     if found := list(problems):
         raise ConfigurationError(found)
+    return tier
 
 
 def pack(files: Mapping[PurePosixPath, tuple[bytes, bool]]) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,21 @@ POLICIES = {
     "front": "left alone while another container of the tier starts or failed its last check",
 }
 """What the watchdog does with a service, by the value of its `x-watchdog`."""
+LIVE = "x-live"
+SIGNALS = ("HUP", "USR2")
+"""Those at which a server reads its configuration again and goes on serving: nginx's, and that of HAProxy's master."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """What a running service reads again at a signal, so that a change of it recreates no container (`x-live`)."""
+
+    folder: str
+    """Its directory of the bundle."""
+    secrets: tuple[str, ...]
+    """Its secret files, below `secrets/` of what it reads."""
+    signal: str
+    """One of SIGNALS."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +56,8 @@ class Service:
     """Its directories on the data volume."""
     watchdog: str
     """One of POLICIES."""
+    live: Live | None
+    """None: a changed file recreates its container."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +75,18 @@ class Tier:
             "mount": DATA_MOUNT,
             "data": {name: service.owner for service in self.services.values() for name in service.data},
             "watchdog": {name: each.watchdog for name, each in self.services.items() if each.watchdog != "restart"},
+            "live": {name: asdict(each) for name, each in self.live.items()},
         }
         return json.dumps(document, indent=2, sort_keys=True) + "\n"
 
+    @property
+    def live(self) -> Mapping[str, Live]:
+        """What services read again, by service."""
+        return {name: each.live for name, each in self.services.items() if each.live}
+
 
 def read_tier(name: str, document: Any) -> Tier:
-    """Read a tier from its compose project. Raises ConfigurationError for an unknown `x-watchdog`."""
+    """Read a tier from its compose project. Raises ConfigurationError for a wrong `x-watchdog` or `x-live`."""
     return Tier(name=name, services={key: _service(name, key, each) for key, each in _services(document).items()})
 
 
@@ -91,11 +114,17 @@ def _services(document: Any) -> Mapping[str, Mapping[str, Any]]:
 
 def _service(tier: str, name: str, service: Mapping[str, Any]) -> Service:
     user = re.fullmatch(r"(\d+):\d+", str(service.get("user")))
+    file, path = f"compose/{tier}/compose.yaml", f"services.{name}"
     policy = service.get(WATCHDOG, "restart")
     if not isinstance(policy, str) or policy not in POLICIES:
-        file, path = f"compose/{tier}/compose.yaml", f"services.{name}.{WATCHDOG}"
-        hint = "use one of: " + ", ".join(POLICIES)
-        raise ConfigurationError([Problem(file=file, path=path, message=f"{policy!r} is not a policy", hint=hint)])
+        message, hint = f"{policy!r} is not a policy", "use one of: " + ", ".join(POLICIES)
+        raise ConfigurationError([Problem(file=file, path=f"{path}.{WATCHDOG}", message=message, hint=hint)])
+    try:
+        live = _live(service[LIVE]) if LIVE in service else None
+    except (TypeError, KeyError, ValueError):
+        hint = f"write `{LIVE}: {{folder: nginx, secrets: [origin.pem], signal: HUP}}`; signals: {', '.join(SIGNALS)}"
+        message = f"{service[LIVE]!r} is not what a service reads again"
+        raise ConfigurationError([Problem(file=file, path=f"{path}.{LIVE}", message=message, hint=hint)]) from None
     found = [
         re.fullmatch(rf"(?:\$\{{{DATA_DIR}(?::?\?[^}}]*)?\}}|{DATA_MOUNT})/([a-z][\w-]*)", mount.source)
         for mount in mounts(service)
@@ -105,4 +134,16 @@ def _service(tier: str, name: str, service: Mapping[str, Any]) -> Service:
         is_lasting=not service.get("profiles"),
         data=tuple(match[1] for match in found if match),
         watchdog=policy,
+        live=live,
     )
+
+
+def _live(value: Any) -> Live:
+    """Read an `x-live`. Raises TypeError, KeyError or ValueError."""
+    live = Live(folder=value["folder"], secrets=tuple(value.get("secrets", ())), signal=value["signal"])
+    names = (live.folder, *live.secrets)
+    if set(value) - {"folder", "secrets", "signal"} or live.signal not in SIGNALS:
+        raise ValueError
+    if not all(re.fullmatch(r"[a-z][\w.-]*", name) for name in names):
+        raise ValueError
+    return live

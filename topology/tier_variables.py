@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from topology.errors import Problem
-from topology.fleet import DATA_DIR
+from topology.fleet import DATA_DIR, LIVE, Live
 from topology.inventory import Inventory
 
 OWN_ADDRESS = "PRIVATE_ADDRESS"
@@ -50,13 +50,18 @@ def variable_problems(
     *,
     secret_files: Collection[str],
     directories: Collection[str],
+    live: Mapping[str, Live],
     bundled: Collection[str],
 ) -> Iterator[Problem]:
-    """Yield one problem for each variable that a tier's compose file requires and nothing sets."""
+    """Yield one problem for each variable that a tier's compose file requires and nothing sets.
+
+    `live` is what services read again: its directories and secret files must be there as well.
+    """
     tier = inventory.droplets[droplet].tier
     addresses = {address_variable(name) for name in inventory.serving} | {OWN_ADDRESS}
     secrets = {f"SECRET_{_variable(name)}": name for name in secret_files}
-    given = addresses | secrets.keys() | {f"{_variable(name)}_DIR" for name in directories} | set(bundled)
+    folders = {f"{_variable(name)}_DIR" for name in directories} | {f"{_variable(name)}_LIVE" for name in live}
+    given = addresses | secrets.keys() | folders | set(bundled)
     for name in sorted(required_variables(document) - given):
         if name.endswith("_ADDRESS"):
             message, hint = "no droplet of inventory.yaml sets it", _tier_hint(name, inventory)
@@ -66,9 +71,18 @@ def variable_problems(
         elif name == DATA_DIR:
             message, hint = f"{droplet} has no data volume", f"add a `volume` to `droplets.{droplet}` in inventory.yaml"
         else:
-            message = "no image, setting or directory sets it"
+            message = "no image, setting, directory or `x-live` sets it"
             hint = "correct its name; an image is IMAGE_<SERVICE>, by the services of versions.yaml"
         yield Problem(file=f"compose/{tier}/compose.yaml", path=name, message=message, hint=hint)
+    for service, each in live.items():
+        for key, names, there in (("folder", [each.folder], directories), ("secrets", each.secrets, secret_files)):
+            for name in sorted(set(names) - set(there)):
+                yield Problem(
+                    file=f"compose/{tier}/compose.yaml",
+                    path=f"services.{service}.{LIVE}.{key}",
+                    message=f"{tier} has no {name}",
+                    hint=f"use of: {', '.join(sorted(there)) or 'none'}",
+                )
 
 
 def _tier_hint(variable: str, inventory: Inventory) -> str:

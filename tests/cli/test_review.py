@@ -35,10 +35,12 @@ services:
   nginx:
     <<: *service
     image: ${IMAGE_NGINX:?}
-    volumes: ["${NGINX_DIR:-./nginx}:/etc/nginx:ro"]
+    x-live: {folder: nginx, signal: HUP}
+    volumes: ["${NGINX_LIVE:?}:/etc/nginx:ro"]
   auth:
     <<: *service
     image: ${IMAGE_AUTH:?}
+    volumes: ["${AUTH_DIR:-./auth}:/etc/basecommerce:ro"]
   migrate:
     image: ${IMAGE_AUTH:?}
     profiles: [migrate]
@@ -47,6 +49,7 @@ FILES = {
     "compose.yaml": COMPOSE,
     ".env": "IMAGE_AUTH='ghcr.io/x/auth:sha-1111111'\nIMAGE_NGINX='docker.io/nginx:1.29@sha256:" + "ab" * 32 + "'\n",
     "nginx/nginx.conf": "one\ntwo\nthree\n",
+    "auth/health.py": "print()\n",
     "release.py": "print()\n",
 }
 
@@ -119,8 +122,9 @@ def test_long_texts_are_told_as_lines_that_go_and_come_with_two_around_them() ->
 @pytest.mark.parametrize(
     ("new", "changed", "services"),
     [
-        ({**FILES, "nginx/nginx.conf": "one\n2\nthree\n"}, ["nginx/nginx.conf +1 -1"], ("nginx",)),
-        ({**FILES, "nginx/more.conf": "x\n"}, ["nginx/more.conf +1 -0"], ("nginx",)),
+        ({**FILES, "nginx/nginx.conf": "one\n2\nthree\n"}, ["nginx/nginx.conf +1 -1"], ()),
+        ({**FILES, "auth/health.py": "print(1)\n"}, ["auth/health.py +1 -1"], ("auth",)),
+        ({**FILES, "auth/more.py": "x\n"}, ["auth/more.py +1 -0"], ("auth",)),
         ({**FILES, "release.py": "print(1)\n"}, ["release.py +1 -1"], ()),
         (
             {**FILES, "compose.yaml": COMPOSE.replace("unless-stopped", "always")},
@@ -159,6 +163,28 @@ def test_only_services_whose_definition_image_or_mounted_files_differ_get_a_new_
     assert found.services == services
 
 
+@pytest.mark.parametrize(
+    ("new", "reloads", "kind"),
+    [
+        ({**FILES, "nginx/nginx.conf": "one\n2\nthree\n"}, ("nginx",), "reload"),
+        ({**FILES, "nginx/more.conf": "x\n"}, ("nginx",), "reload"),
+        ({**FILES, "auth/health.py": "print(1)\n"}, (), "restart"),
+        (
+            {**FILES, "nginx/more.conf": "x\n", "compose.yaml": COMPOSE.replace("IMAGE_NGINX:?", "IMAGE_OTHER:?")},
+            (),
+            "restart",
+        ),
+        ({**FILES, "release.py": "print(1)\n"}, (), "none"),
+    ],
+)
+def test_a_service_that_reads_its_files_again_keeps_its_container(
+    new: dict[str, str], reloads: tuple[str, ...], kind: str
+) -> None:
+    assert compare_releases(FILES, new).reloads == reloads
+    (change,) = review([activation()], {STACK: (FILES, new)}, HOSTS).changes
+    assert change.effect.kind == kind
+
+
 def test_images_are_told_by_what_changes_in_their_names() -> None:
     text = FILES[".env"].replace("sha-1111111", "sha-2222222").replace("ab" * 32, "cd" * 32)
     found = compare_releases(FILES, {**FILES, ".env": text})
@@ -192,12 +218,12 @@ def test_the_effect_of_each_kind_of_change(step: Step, kind: str) -> None:
 
 
 def test_a_release_restarts_what_it_changes_and_the_worst_effect_stands_for_the_host() -> None:
-    files = {STACK: (FILES, {**FILES, "nginx/nginx.conf": "one\n"})}
+    files = {STACK: (FILES, {**FILES, "auth/health.py": "print(1)\n", "nginx/nginx.conf": "one\n"})}
     found = review([activation(), told(RECORD, "update", {"ttl": 1}, {"ttl": 2})], files, HOSTS)
     (edge, account) = by_host(found)
     assert (edge.host, edge.effect.kind) == ("edge", "restart")
-    assert edge.effect.text.startswith("nginx: ")
-    assert edge.sentences == ("release 111111 to 222222: nginx/nginx.conf +0 -2",)
+    assert edge.effect.text.startswith("auth: ")
+    assert edge.sentences == ("release 111111 to 222222: auth/health.py +1 -1, nginx/nginx.conf +0 -2",)
     assert (account.host, account.sentences) == ("account", ("dns-wildcard: ttl 1 to 2",))
 
 
@@ -312,11 +338,11 @@ def test_the_document_is_one_of_plain_values_and_says_what_is_secret() -> None:
     found = json.loads(json.dumps(document.of(review([step], files, HOSTS))))
     (resource,) = found["resources"]
     assert {each["path"]: each["secret"] for each in resource["properties"]} == {"create": False, "stdin": True}
-    assert resource["release"]["services"] == ["nginx"]
+    assert (resource["release"]["services"], resource["release"]["reloads"]) == ([], ["nginx"])
     assert resource["release"]["files"] == [
         {"name": "nginx/nginx.conf", "kind": "changed", "diff": [" one", "-two", "-three"]}
     ]
-    assert (resource["op"], resource["host"], resource["effect"]["kind"]) == ("update", "edge", "restart")
+    assert (resource["op"], resource["host"], resource["effect"]["kind"]) == ("update", "edge", "reload")
     assert [each["host"] for each in found["hosts"]] == ["edge"]
 
 

@@ -198,6 +198,8 @@ OWN: Mapping[str, tuple[str, Edit]] = {
     "all-secrets-mounted": ("BC18", more("edge", "auth.volumes", "/opt/basecommerce/edge/secrets:/s:ro")),
     "docker-socket": ("BC18", more("edge", "nginx.volumes", "/var/run/docker.sock:/var/run/docker.sock:ro")),
     "release-writable": ("BC18", more("edge", "nginx.volumes", "${NGINX_DIR:-./nginx}:/var/www")),
+    "live-directory-writable": ("BC18", more("edge", "nginx.volumes", "${NGINX_LIVE:?}:/var/www")),
+    "live-directory-of-another": ("BC18", more("edge", "auth.volumes", "${NGINX_LIVE:?}:/x:ro")),
     "volume-through-the-default": ("BC18", more("edge", "nginx.volumes", "${NGINX_DIR:-/etc}:/x:ro")),
     "bind-propagation": (
         "BC18",

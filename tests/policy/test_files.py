@@ -66,7 +66,7 @@ COMPOSE: list[tuple[str, str, str, object, str]] = [
         "vertical",
         "construction.mem_limit",
         "784m",
-        "add up to 1600 MiB, counting a second construction container during a release",
+        "add up to 1616 MiB, counting a second construction container during a release",
     ),
     ("BC18", "infra", "redis.mem_limit", "5m", "mem_limit: 5m"),
     *(("BC18", "edge", "auth.x-colours", value, f"x-colours: {value}") for value in (0, -1, "two", True, 1.5, 3, None)),
@@ -149,7 +149,7 @@ def test_a_reserve_without_a_size_is_refused_and_lowers_no_sum(value: object) ->
 
 @pytest.mark.parametrize("value", [0, -1, "two", True, 1.5, None, 1], ids=repr)
 def test_whatever_x_colours_says_the_second_container_is_counted(value: object) -> None:
-    assert release_memory(with_value(compose("vertical"), "services.construction.x-colours", value))[0] == 800
+    assert release_memory(with_value(compose("vertical"), "services.construction.x-colours", value))[0] == 816
 
 
 def test_the_anchor_fixes_each_finding_that_recommends_it() -> None:

@@ -249,8 +249,8 @@ def start_nginx(directory: Path, auth: int, construction: int, domain: str) -> t
         "construction.internal:8000": f"127.0.0.1:{construction}",
         " /tmp/": f" {directory}/",  # before any path of this directory stands in the text
         "/run/http/": f"{directory}/http/",
-        "/run/secrets/": f"{directory}/secrets/",
-        "/etc/nginx/": f"{directory}/nginx/",
+        " secrets/": f" {directory}/secrets/",
+        "/etc/nginx/current/": f"{directory}/nginx/",
         "/dev/stdout": f"{directory}/access.log",
     }
     for file in (directory / "nginx").rglob("*.conf"):

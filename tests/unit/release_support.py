@@ -25,6 +25,7 @@ release: Any = importlib.import_module("release")
 containers: Any = importlib.import_module("containers")
 host_checks: Any = importlib.import_module("host_checks")
 programs: Any = importlib.import_module("programs")
+live_files: Any = importlib.import_module("live_files")
 tier_files: Any = importlib.import_module("tier_files")
 
 # -I -S: no site-packages, which is most of an interpreter's start.
@@ -45,6 +46,11 @@ for answer in answers:
         sys.exit(answer["rc"])
 """
 SERVICES = {"infra": ["postgres", "redis"], "vertical": ["construction", "haproxy"], "edge": ["auth", "nginx"]}
+LIVE = {
+    "vertical": {"haproxy": {"folder": "haproxy", "secrets": [], "signal": "USR2"}},
+    "edge": {"nginx": {"folder": "nginx", "secrets": ["origin.key"], "signal": "HUP"}},
+}
+"""By tier: what its services read again."""
 FOR_EVER = 10**6
 PASSWORD = "a-password-of-26-letters-x"
 
@@ -52,13 +58,15 @@ PASSWORD = "a-password-of-26-letters-x"
 def bundle(tier: str, tag: str = "1", extra: Mapping[str, str] | None = None, volume: Path | None = None) -> bytes:
     """A small bundle; another tag is another digest. With a data volume it has the directories of infra's stores."""
     data = dict.fromkeys(("postgres", "redis"), os.getuid()) if volume else {}
-    description = {"tier": tier, "mount": str(volume or "/mnt/data"), "data": data, "watchdog": {}}
+    live = LIVE.get(tier, {})
+    description = {"tier": tier, "mount": str(volume or "/mnt/data"), "data": data, "watchdog": {}, "live": live}
     content = {
         "tier.json": json.dumps(description),
         "compose.yaml": "services: {}\n",
         ".env": f"DOMAIN='basecommerce.example'\nIMAGE_APP='registry.example/app:{tag}'\n",
         **{path.name: path.read_text() for path in COMPOSE.glob("*.py")},
         "config/service.conf": "shared by all tags\n",
+        **{f"{name}/{name}.conf": "shared by all tags\n" for name in live},
         **{f"database/{path.name}": path.read_text() for path in COMPOSE.glob(f"{tier}/database/*.sql")},
         **{f"{path.parent.name}/health.py": path.read_text() for path in COMPOSE.glob(f"{tier}/*/health.py")},
         **(extra or {}),
@@ -124,7 +132,11 @@ class Droplet:
         secret = {"content": f"PASSWORD='{password}'\n", "uid": os.getuid(), "gid": os.getgid()}
         payload = {
             "hosts": {"INFRA_ADDRESS": "10.20.0.2", "PRIVATE_ADDRESS": address},
-            "secrets": {"app.env": secret, "database_logins.json": {**secret, "content": "[]"}},
+            "secrets": {
+                "app.env": secret,
+                "origin.key": {**secret, "content": "a key\n"},
+                "database_logins.json": {**secret, "content": "[]"},
+            },
             **changes,
         }
         unpacked, file = self.directory / "unpacked", self.directory / "payload.json"
@@ -160,7 +172,7 @@ class Droplet:
 
     def steps(self) -> list[str]:
         """The calls that change something."""
-        looking = re.compile(r" (config|ps|logs|inspect|image inspect) |-trial\b")
+        looking = re.compile(r" (config|ps|logs|inspect|image inspect|top) |-trial\b")
         return [call for call in self.calls() if not looking.search(call)]
 
     def state(self) -> list[dict[str, str]]:

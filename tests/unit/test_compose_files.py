@@ -46,14 +46,14 @@ def test_a_tiers_containers_break_no_rule(tier: str) -> None:
 
 def test_what_may_run_during_a_release_takes_the_memory_of_the_budget() -> None:
     found = {tier: release_memory(content)[0] for tier, content in TIERS.items()}
-    assert found == {"infra": 1632, "vertical": 800, "edge": 704}
-    assert TIERS["edge"]["x-reserved"] == "32m"
+    assert found == {"infra": 1632, "vertical": 816, "edge": 720}
+    assert TIERS["edge"]["x-reserved"] == "48m"
     assert [name for tier, name in SERVICES if "x-colours" in service(tier, name)] == ["construction", "auth"]
 
 
 def test_construction_and_haproxy_have_the_limits_of_the_budget() -> None:
     assert service("vertical", "construction")["mem_limit"] == "384m"
-    assert service("vertical", "haproxy")["mem_limit"] == "32m"
+    assert service("vertical", "haproxy")["mem_limit"] == "48m"
 
 
 def test_postgresql_fits_its_limit_with_all_connections_in_use() -> None:

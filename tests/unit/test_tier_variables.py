@@ -123,7 +123,7 @@ def test_any_variable_that_nothing_sets_is_refused(root: Path, tier: str, variab
     file = root / "compose" / tier / "compose.yaml"
     file.write_text(file.read_text().replace("read_only: true", f"read_only: true\n  hostname: ${{{variable}:?}}", 1))
     assert _refusal(root).startswith(
-        f"compose/{tier}/compose.yaml: {variable}: no image, setting or directory sets it\n"
+        f"compose/{tier}/compose.yaml: {variable}: no image, setting, directory or `x-live` sets it\n"
     )
 
 

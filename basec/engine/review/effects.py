@@ -78,6 +78,13 @@ def of_services(services: Sequence[str]) -> Effect:
     return Effect(kind="restart", text="; ".join(map(_gap, services)))
 
 
+def of_reloads(services: Sequence[str]) -> Effect:
+    """Return the effect of servers that read their files again."""
+    if not services:
+        return NONE
+    return Effect(kind="reload", text="; ".join(f"{name}: serves on, and reads its files again" for name in services))
+
+
 def _gap(service: str) -> str:
     if service not in GAPS:
         return f"{service}: unavailable until it is back"

@@ -1,4 +1,4 @@
-"""Compare two releases of a tier: which files differ, which images, and which services get a new container for it."""
+"""Compare two releases of a tier: which files and images differ, and which services are recreated or read again."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Literal
 import yaml
 
 from basec.engine.review.values import line_diff
+from topology.fleet import LIVE
 
 Files = Mapping[str, str]
 """The files of a bundle, by name."""
@@ -55,15 +56,20 @@ class ReleaseChange:
     images: tuple[ImageChange, ...]
     services: tuple[str, ...]
     """The services whose containers are recreated."""
+    reloads: tuple[str, ...] = ()
+    """The services that go on serving, and read their files again."""
 
 
 def compare_releases(old: Files, new: Files) -> ReleaseChange:
     """Compare two bundles of one tier."""
     before, after = _fingerprints(old), _fingerprints(new)
+    recreated = {name for name in after if before.get(name) != after[name]}
+    read, now = _read_again(old), _read_again(new)
     return ReleaseChange(
         files=tuple(_file_changes(old, new)),
         images=tuple(_image_changes(old, new)),
-        services=tuple(sorted(name for name in after if before.get(name) != after[name])),
+        services=tuple(sorted(recreated)),
+        reloads=tuple(sorted(name for name in set(now) - recreated if read.get(name) != now[name])),
     )
 
 
@@ -94,7 +100,8 @@ def _tag(image: str) -> str:
 def _fingerprints(files: Files) -> dict[str, str]:
     """Return all that a container is made of, by service: its definition, what it refers to, and the files it mounts.
 
-    `compose/tier_files.py` mounts a directory of the bundle by the digest of all its files (`NGINX_DIR`).
+    `compose/tier_files.py` mounts a directory of the bundle by the digest of all its files (`AUTH_DIR`). What a service
+    reads again (`x-live`) is not among them.
     """
     variables = {
         name: value.strip("'")
@@ -114,6 +121,15 @@ def _fingerprints(files: Files) -> dict[str, str]:
         filled = VARIABLE.sub(lambda match: variables.get(match["name"], match["otherwise"] or match[0]), text)
         found[name] = json.dumps([filled, mounted], sort_keys=True)
     return found
+
+
+def _read_again(files: Files) -> dict[str, dict[str, str]]:
+    """Return the files that each service with `x-live` reads at a signal."""
+    return {
+        name: {file: files[file] for file in sorted(files) if file.startswith(f"{each[LIVE]['folder']}/")}
+        for name, each in _services(files.get(COMPOSE, "")).items()
+        if LIVE in each
+    }
 
 
 def _services(compose: str) -> dict[str, dict[str, Any]]:

@@ -33,19 +33,40 @@ def test_preview_of_the_unchanged_tree_finds_no_change(stack: LocalStack) -> Non
     assert stack.journal()[events:] == []
 
 
-def test_an_edit_of_one_tiers_file_changes_that_tier_alone(stack: LocalStack) -> None:
+@pytest.mark.parametrize(
+    ("tier", "file", "edit"),
+    [
+        ("vertical", "haproxy/haproxy.cfg", ("maxconn 300", "maxconn 301")),
+        (
+            "edge",
+            "nginx/nginx.conf",
+            ("    add_header Referrer-Policy", '    add_header X-Edited "1" always;\n    add_header Referrer-Policy'),
+        ),
+    ],
+)
+def test_an_edit_of_one_tiers_file_is_read_by_the_same_container_and_no_request_fails(
+    stack: LocalStack, tier: str, file: str, edit: tuple[str, str]
+) -> None:
     before = stack.container_ids()
     events = len(stack.journal())
-    config = stack.root / "compose/vertical/haproxy/haproxy.cfg"
-    config.write_text(config.read_text() + "\n# edited\n")
-    stack.up()
+    config = stack.root / "compose" / tier / file
+    text = config.read_text()
+    assert edit[0] in text
+    config.write_text(text.replace(*edit, 1))
+    with Asking(stack) as visitor:
+        stack.up()
     changed = [event for event in stack.journal()[events:] if event["op"] != "read"]
     assert [event["op"] for event in changed] == ["update"]
-    assert "activate vertical " in changed[0]["text"]
-    after = stack.container_ids()
-    assert {k: v for k, v in after.items() if not k.startswith("vertical/")} == {
-        k: v for k, v in before.items() if not k.startswith("vertical/")
-    }
+    assert f"activate {tier} " in changed[0]["text"]
+    assert stack.container_ids() == before
+    assert visitor.asked > 10
+    assert visitor.bad == []
+
+
+def test_what_was_edited_is_served(stack: LocalStack) -> None:
+    assert stack.get("/health").all("X-Edited") == ["1"]
+    shown = stack.inside("vertical", "docker top vertical-haproxy-1 -o pid,args | grep -c haproxy.cfg").strip()
+    assert shown == "2", "the master process, and one worker: that of before has ended"
 
 
 def test_a_wrong_setting_is_refused_in_five_seconds_before_anything_is_touched(stack: LocalStack) -> None:
