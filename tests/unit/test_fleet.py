@@ -22,10 +22,18 @@ def test_the_shipped_tiers_are_described_as_they_are() -> None:
     assert described == {
         "infra": {
             "tier": "infra", "mount": "/mnt/data", "data": {"postgres": 999, "redis": 999},
-            "watchdog": {"postgres": "report"},
+            "watchdog": {"postgres": "report"}, "live": {},
         },
-        "vertical": {"tier": "vertical", "mount": "/mnt/data", "data": {}, "watchdog": {"haproxy": "front"}},
-        "edge": {"tier": "edge", "mount": "/mnt/data", "data": {}, "watchdog": {}},
+        "vertical": {
+            "tier": "vertical", "mount": "/mnt/data", "data": {}, "watchdog": {"haproxy": "front"},
+            "live": {"haproxy": {"folder": "haproxy", "secrets": [], "signal": "USR2"}},
+        },
+        "edge": {
+            "tier": "edge", "mount": "/mnt/data", "data": {}, "watchdog": {},
+            "live": {"nginx": {
+                "folder": "nginx", "secrets": ["origin.pem", "origin.key", "origin_pull_ca.pem"], "signal": "HUP",
+            }},
+        },
     }  # fmt: skip
 
 
@@ -43,6 +51,7 @@ def test_a_new_service_with_data_is_one_entry() -> None:
     tier = read_tier("shop", {"services": {"ledger": {"user": "1234:1234", "volumes": [DATA], "x-watchdog": "report"}}})
     assert json.loads(tier.description) == {
         "tier": "shop", "mount": "/mnt/data", "data": {"ledger": 1234}, "watchdog": {"ledger": "report"},
+        "live": {},
     }  # fmt: skip
 
 
@@ -60,6 +69,21 @@ def test_a_word_that_the_watchdog_does_not_know_is_refused(policy: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"compose/shop/compose\.yaml: services\.web\.x-watchdog: ") as refusal:
         read_tier("shop", {"services": {"web": {"x-watchdog": policy}}})
     assert str(refusal.value).endswith("\nhint: use one of: restart, report, front")
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        None, [], "nginx", {"folder": "nginx"}, {"folder": "nginx", "signal": "KILL"}, {"signal": "HUP"},
+        {"folder": "../nginx", "signal": "HUP"}, {"folder": "nginx", "signal": "HUP", "secrets": ["/etc/shadow"]},
+        {"folder": "nginx", "signal": "HUP", "secret": []}, {"folder": 5, "signal": "HUP"},
+    ],
+)  # fmt: skip
+def test_what_no_server_can_read_again_is_refused(live: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"compose/shop/compose\.yaml: services\.web\.x-live: ") as refusal:
+        read_tier("shop", {"services": {"web": {"x-live": live}}})
+    hint = "write `x-live: {folder: nginx, secrets: [origin.pem], signal: HUP}`; signals: HUP, USR2"
+    assert str(refusal.value).endswith(f"\nhint: {hint}")
 
 
 @pytest.mark.parametrize("document", [None, [], "services", {"services": None}, {"services": {"web": None}}])
