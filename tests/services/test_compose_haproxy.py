@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import socket
@@ -144,6 +145,17 @@ def test_few_of_them_have_a_large_body_and_those_without_do_not_wait_for_them(
         assert time.monotonic() - began < 2 * WORK_S
         assert [asked.result() for asked in large] == [200] * 8
     assert construction.most == {"small": 1, "large": lanes()["construction_large"]}
+
+
+@pytest.mark.parametrize(("body", "said"), [(0, None), (8 * KIB, None), (8 * KIB + 1, "close"), (64 * KIB, "close")])
+def test_after_a_large_body_the_edge_cannot_ask_anything_on_that_connection(
+    port: int, body: int, said: str | None
+) -> None:
+    """HAProxy 3.0.11 may leave the last of it unread; `tests/e2e/resilience/test_4_limits.py` has such bodies."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)) as edge:
+        edge.request("POST" if body else "GET", "/web/dashboard", b"x" * body or None, {"Host": "acme.example"})
+        answer = edge.getresponse()
+        assert (answer.status, answer.getheader("Connection")) == (200, said)
 
 
 @pytest.mark.parametrize("greedy", [["203.0.113.9"], [f"{PREFIX}{number:x}" for number in range(1, 61)]])

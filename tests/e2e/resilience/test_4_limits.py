@@ -15,10 +15,9 @@ from typing import Any
 
 import pytest
 
-from bench.measure import additions
 from tests import turns
 from tests.e2e import attack
-from tests.e2e.scan import process_of
+from tests.e2e.scan import in_network_of, process_of
 from tests.e2e.stack import STACK, LocalStack
 from tests.e2e.vantage import addresses
 from tests.unit.edge_limits import locations
@@ -30,8 +29,23 @@ PAGE_S = 10.0
 """Longest wait for a page or a write during the attack."""
 LOGIN_S = 30.0
 """Longest wait for a login: before it are the twelve visitors' five logins each, and three are checked a second."""
-SLOW_S = 0.5
-"""Seconds for five million additions, 0.2 on free cores. The droplets share two; in the cloud each has one."""
+EARLY = """
+import socket, sys, time
+head = "Host: demo.localhost\\r\\nX-Tenant-Slug: demo\\r\\nX-Real-IP: 203.0.113.1\\r\\n"
+for size in map(int, sys.argv[2:]):
+    with socket.create_connection((sys.argv[1], 8000), timeout=10) as edge:
+        edge.sendall(f"POST /web/dashboard HTTP/1.1\\r\\n{head}Content-Length: {size}\\r\\n\\r\\n".encode())
+        time.sleep(0.01)
+        edge.sendall(b"x" * size)
+        answer = edge.makefile("rb")
+        lines = list(iter(lambda: answer.readline().strip().lower(), b""))
+        print(lines[0].split()[1].decode())
+        answer.read(int(next(line.split()[1] for line in lines if line.startswith(b"content-length:"))))
+        if b"connection: close" not in lines:
+            edge.sendall(f"GET /web/dashboard HTTP/1.1\\r\\n{head}\\r\\n".encode())
+            print(answer.readline().split()[1].decode())
+"""
+"""POST bodies that construction answers before they have come, and ask again where HAProxy keeps the connection."""
 STATE = "{{.Name}} {{.State.StartedAt}} {{.RestartCount}} {{.State.OOMKilled}}"
 
 
@@ -86,8 +100,6 @@ class Aftermath:
     honest: Honest
     before: set[str]
     after: set[str]
-    additions_s: float
-    """What five million additions took around the attack, at most."""
 
 
 def containers(stack: LocalStack) -> set[str]:
@@ -113,7 +125,7 @@ def aftermath(stack: LocalStack) -> Aftermath:
     network = ["nsenter", "--target", str(process_of(stack.container("cloudflare"))), "--net"]
     threads = [threading.Thread(target=work) for work in (honest.shop, honest.log_in)]
     with turns.quiet():
-        before, speed = containers(stack), additions()
+        before = containers(stack)
         for thread in threads:
             thread.start()
         try:
@@ -125,9 +137,9 @@ def aftermath(stack: LocalStack) -> Aftermath:
             honest.over.set()
             for thread in threads:
                 thread.join()
-        after, speed = containers(stack), max(speed, additions())
+        after = containers(stack)
     assert done.returncode == 0, done.stderr
-    return Aftermath(json.loads(done.stdout), honest, before, after, speed)
+    return Aftermath(json.loads(done.stdout), honest, before, after)
 
 
 def test_no_container_is_restarted_or_runs_out_of_memory(aftermath: Aftermath) -> None:
@@ -147,16 +159,22 @@ def test_the_other_visitors_are_served_and_soon(aftermath: Aftermath) -> None:
 def test_the_attack_was_one_to_every_location_and_nobody_got_an_error_of_the_server(aftermath: Aftermath) -> None:
     asking = {name.removeprefix("= ") for name, found in locations().items() if found.application}
     assert set(aftermath.statuses) == asking
-    if aftermath.additions_s > SLOW_S and any("504" in statuses for statuses in aftermath.statuses.values()):
-        pytest.skip(
-            f"five million additions took {aftermath.additions_s:.1f} s: a slow machine answers attackers too late"
-        )
     for location, statuses in aftermath.statuses.items():
         assert sum(statuses.values()) > 20, location
         assert {status for status in statuses if status.startswith("5")} <= {"503"}, (location, statuses)
     assert sum(statuses.get("503", 0) for statuses in aftermath.statuses.values()) > 100, "it was over the limits"
     no_answer = sum(statuses.get("0", 0) for statuses in aftermath.statuses.values())
     assert no_answer < sum(sum(statuses.values()) for statuses in aftermath.statuses.values()) / 100
+
+
+def test_nobody_waits_behind_a_body_that_was_answered_before_it_came(stack: LocalStack) -> None:
+    """By its defaults HAProxy 3.0.11 reads no more there, for some sizes: the 504 of the attack, seen in one of two."""
+    sizes = range(8 * 1024 - 500, 8 * 1024 + 1, 100), range(attack.LARGE - 2000, attack.LARGE + 1, 100)
+    asked = (stack.container("edge"), sys.executable, "-c", EARLY, addresses(stack, "vertical")["vpc"])
+    said = in_network_of(*asked, *(str(size) for some in sizes for size in some)).split()
+    assert said == ["405", "302"] * len(sizes[0]) + ["405"] * len(sizes[1])
+    network = "nsenter --net --target $(docker inspect --format '{{.State.Pid}}' vertical-haproxy-1)"
+    assert stack.inside("vertical", f"{network} ss -Htn state close-wait") == "", "HAProxy keeps what the edge closed"
 
 
 def test_everybody_is_well_again_when_it_is_over(stack: LocalStack, aftermath: Aftermath) -> None:
