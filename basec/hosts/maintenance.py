@@ -48,10 +48,14 @@ class Maintenance:
     message: str | None
 
     @property
+    def origin(self) -> str:
+        """Since when and by whom, as `smoke` prints it for each check."""
+        return f"since {self.since or UNKNOWN} by {self.by or UNKNOWN}"
+
+    @property
     def line(self) -> str:
-        """What `status` and `smoke` print."""
-        told = f"since {self.since or UNKNOWN} by {self.by or UNKNOWN}"
-        return f"{told}: {self.message}" if self.message else told
+        """The same with the message, as `status` prints it."""
+        return f"{self.origin}: {self.message}" if self.message else self.origin
 
 
 def read_record(text: str | None) -> Maintenance | None:

@@ -49,7 +49,7 @@ def explained(session: Session, known: Facts, results: list[smoke_checks.Result]
     if not any(is_maintenance(result) for result in results):
         return results
     found = [change.after for change in maintenance.read(session, known).changes]
-    why = next((f"{smoke_checks.MAINTENANCE} {each.line}" for each in found if each), smoke_checks.MAINTENANCE)
+    why = next((f"{smoke_checks.MAINTENANCE} {each.origin}" for each in found if each), smoke_checks.MAINTENANCE)
     return [replace(result, problem=why) if is_maintenance(result) else result for result in results]
 
 

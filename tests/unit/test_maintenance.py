@@ -37,6 +37,11 @@ def test_every_server_asks_before_it_redirects_or_passes_on(server: Directive) -
     assert all(closing < index for index in redirects)
 
 
+def test_a_page_that_is_removed_at_this_moment_is_no_404() -> None:
+    (location,) = [each for each in SERVERS[0].own("location") if each.words == ("=", f"/{onhost.PAGE}")]
+    assert [each.words for each in location.own("try_files")] == [("$uri", "=503")]
+
+
 def test_the_answer_of_the_api_is_json_as_its_other_errors_are() -> None:
     assert json.loads((EDGE / "nginx/pages/maintenance.json").read_text()) == {"error": "Under maintenance"}
 
