@@ -45,6 +45,7 @@ GROUPS = {
     "Hosts and data": {
         "ssh": "Open a shell on a host, or run one command there.",
         "exec": "Run a command in a service's container.",
+        "maintenance": "Show visitors a page instead of the shop.",
         "compose": "Restart or stop the containers of a host.",
         "firewall": "Compare the hosts' firewall with the rule table.",
         "events": "Count the waiting events, or send them again.",

@@ -44,7 +44,8 @@ READ_AGAIN = re.compile(r"\$\{[A-Z][A-Z0-9_]*_LIVE:\?[^}]*\}")
 """The directory of what a service reads again; release.py makes it from the release's files and secrets."""
 SECRET = re.compile(r"\$\{SECRET_[A-Z0-9_]+:\?[^}]*\}")
 OF_THE_HOST = ("/opt/basecommerce/edge/http", "/dev/null")
-"""A directory of one file that Host keeps (components/scripts/origin-http.sh), and what hides a file of an image."""
+"""A directory of switches that Host and `basec maintenance` keep (components/scripts/origin-http.sh), and what hides a
+file of an image."""
 ADDRESS = re.compile(r"\$\{[A-Z][A-Z0-9_]*_ADDRESS:\?[^}]*\}")
 
 Finding = tuple[str, str, str]

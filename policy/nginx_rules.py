@@ -12,6 +12,8 @@ from topology.names import HTTP_PORT
 START = "/etc/nginx/current/nginx.conf"
 COMMAND = ["nginx", "-c", START, "-g", "daemon off;"]
 PAGES = "/etc/nginx/current/pages"
+SWITCHES = "/run/http"
+"""The directory that Host and `basec maintenance` keep: files that nginx asks for by name, the page among them."""
 AUTHORITIES = "secrets/origin_pull_ca.pem"
 """Beside the configuration: `x-live` of compose/edge/compose.yaml."""
 ONLY: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -19,7 +21,7 @@ ONLY: Mapping[str, tuple[tuple[str, ...], str]] = {
     "ssl_client_certificate": ((AUTHORITIES,), AUTHORITIES),
     "ssl_trusted_certificate": ((AUTHORITIES,), AUTHORITIES),
     "real_ip_header": (("CF-Connecting-IP",), "CF-Connecting-IP, which Cloudflare overwrites"),
-    "root": ((PAGES,), PAGES),
+    "root": ((PAGES, SWITCHES), f"{PAGES}, or {SWITCHES}"),
     "alias": ((PAGES,), PAGES),
     "autoindex": (("off",), "off"),
     "dav_methods": (("off",), "off"),

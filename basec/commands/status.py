@@ -10,12 +10,13 @@ from rich.text import Text
 
 from basec.commands.arguments import AS_JSON, HOSTS, READ_ENV
 from basec.environments import resolve
-from basec.hosts import facts
+from basec.hosts import facts, maintenance
 from basec.hosts.status import Container, HostStatus, Report, read
 from basec.io.console import answer, coloured, print_json, table
 from basec.io.console import show as show_table
 from basec.io.known_issues import HINT, pointer
 from basec.session import Session
+from topology.inventory import EDGE_ROLE
 
 MIB = 1024 * 1024
 DIGITS = 12
@@ -48,6 +49,9 @@ def show(report: Report, *, wide: bool) -> None:
     answer("")
     show_table(container_table(report, wide=wide), whole=wide)
     answer("")
+    edges = {host.name: host.maintenance for host in report.hosts if host.role == EDGE_ROLE and host.reachable}
+    for line in maintenance.lines(edges):
+        answer(line)
     for host in report.hosts:
         for problem in host.problems:
             answer(f"{host.name}: {problem}")

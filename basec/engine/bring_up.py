@@ -90,8 +90,13 @@ def _finish_local(session: Session, known: facts.Facts, stages: Stages) -> WayIn
         public = smoke.until_settled(
             lambda: smoke_checks.run_all(list(smoke_checks.public_checks(known, demo_tenant.SLUG)))
         )
-    results = [*public, *of_hosts]
+    results = smoke.explained(session, known, [*public, *of_hosts])
     smoke.show(environment, results)
+    if any(map(smoke.is_maintenance, results)):
+        raise BasecommerceError(
+            f"basec: {environment.name}: up, but {smoke_checks.MAINTENANCE}, so the shop was not checked",
+            smoke.way_on(environment, demo_tenant.SLUG, results),
+        )
     if not all(result.passed for result in results):
         raise BasecommerceError(
             f"basec: {environment.name}: up, but smoke checks fail", f"basec smoke --env {environment.name}"

@@ -122,16 +122,21 @@ def run_with_input(session: Session, host: str, command: Sequence[str], text: st
     )
 
 
-def run_program(session: Session, host: str, source: str, arguments: Sequence[str], *, timeout_s: float) -> str:
-    """Run a Python program, given as its text, as root on a droplet and return its output. Raises RemoteError."""
-    return run_with_input(session, host, _python(source, arguments), source, timeout_s=timeout_s)
+def run_program(
+    session: Session, host: str, source: str, arguments: Sequence[str], *, timeout_s: float, text: str = ""
+) -> str:
+    """Run a Python program, given as its text, as root on a droplet and return its output. Raises RemoteError.
+
+    `text` is what the program reads from its standard input.
+    """
+    return run_with_input(session, host, _python(source, arguments), source + text, timeout_s=timeout_s)
 
 
 def ask_program(
-    session: Session, host: str, source: str, arguments: Sequence[str], *, timeout_s: float
+    session: Session, host: str, source: str, arguments: Sequence[str], *, timeout_s: float, text: str = ""
 ) -> dict[str, Any]:
     """Run a Python program as `run_program` does, and return the JSON object that it printed. Raises RemoteError."""
-    output = run_program(session, host, source, arguments, timeout_s=timeout_s)
+    output = run_program(session, host, source, arguments, timeout_s=timeout_s, text=text)
     with suppress(ValueError, RecursionError):
         document = json.loads(output)
         if isinstance(document, dict):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import typer
 
 from basec.environments import Environment
-from basec.hosts import smoke_checks
+from basec.hosts import maintenance, smoke_checks
 from basec.hosts.facts import Facts
 from basec.io.console import answer, coloured, say, table
 from basec.io.console import show as show_table
@@ -33,22 +34,41 @@ def way_on(environment: Environment, tenant: str, results: Sequence[smoke_checks
     if environment.is_local and any(result.problem.startswith(smoke_checks.NO_CERTIFICATE) for result in results):
         row = "a new tenant also needs its row: docs/runbooks/first-deployment.md"
         return f"LOCAL_TENANTS={tenant} make up, for the certificate; {row}"
+    if any(is_maintenance(result) for result in results):
+        return f"basec maintenance off --env {environment.name}"
     return f"basec status --env {environment.name}"
+
+
+def is_maintenance(result: smoke_checks.Result) -> bool:
+    """Return whether a check failed at the page of maintenance, and at nothing else."""
+    return result.problem.startswith(smoke_checks.MAINTENANCE)
+
+
+def explained(session: Session, known: Facts, results: list[smoke_checks.Result]) -> list[smoke_checks.Result]:
+    """Add to the checks that failed at the page of maintenance since when it is on, and by whom."""
+    if not any(is_maintenance(result) for result in results):
+        return results
+    found = [change.after for change in maintenance.read(session, known).changes]
+    why = next((f"{smoke_checks.MAINTENANCE} {each.origin}" for each in found if each), smoke_checks.MAINTENANCE)
+    return [replace(result, problem=why) if is_maintenance(result) else result for result in results]
 
 
 def run(session: Session, known: Facts, tenant: str, host: str | None = None) -> list[smoke_checks.Result]:
     """Run the checks of an environment, or of one of its hosts."""
     found = [*smoke_checks.public_checks(known, tenant), *smoke_checks.host_checks(session, known)]
-    return smoke_checks.run_all([check for check in found if host in (None, check.host)])
+    return explained(session, known, smoke_checks.run_all([check for check in found if host in (None, check.host)]))
 
 
 def until_settled(run_checks: Callable[[], list[smoke_checks.Result]]) -> list[smoke_checks.Result]:
-    """Repeat checks until all pass, at most `SETTLE_S`: after a power-on the engine has nothing to wait for."""
+    """Repeat checks until all pass, at most `SETTLE_S`: after a power-on the engine has nothing to wait for.
+
+    Maintenance does not end by waiting.
+    """
     deadline = time.monotonic() + SETTLE_S
     said: list[str] = []
     while True:
         results = run_checks()
-        failed = [f"{result.name} ({result.host})" for result in results if not result.passed]
+        failed = [f"{each.name} ({each.host})" for each in results if not (each.passed or is_maintenance(each))]
         if not failed or time.monotonic() > deadline:
             return results
         if failed != said:

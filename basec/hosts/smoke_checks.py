@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 
 from basec.hosts.facts import Facts
 from basec.hosts.http import Answer, get
@@ -34,6 +35,10 @@ SECURITY_HEADERS = {
 UNKNOWN_TENANT = "no-such-tenant"
 SSH_TIMEOUT_S = 45
 NO_CERTIFICATE = "no certificate that is valid for this name"
+
+
+MAINTENANCE = "maintenance is on"
+"""Why a check from outside fails, instead of what it expected."""
 
 
 class CheckFailedError(Exception):
@@ -108,7 +113,12 @@ class Shop:
     tenant: str
 
     def get(self, path: str, host: str | None = None) -> Answer:
-        return get(self.facts, host or f"{self.tenant}.{self.facts.domain}", path)
+        """Ask for a page of the shop. Raises CheckFailedError for the edge's page of maintenance."""
+        answer = get(self.facts, host or f"{self.tenant}.{self.facts.domain}", path)
+        # No other 503 passes with this header: nginx replaces those of the applications.
+        if answer.status == HTTPStatus.SERVICE_UNAVAILABLE and answer.header("Retry-After"):
+            raise CheckFailedError(MAINTENANCE)
+        return answer
 
     def health(self) -> None:
         answer = self.get("/health")

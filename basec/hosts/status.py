@@ -17,6 +17,7 @@ import yaml
 from basec.hosts import onhost
 from basec.hosts.agent import ensure_key
 from basec.hosts.facts import Facts, HostFacts
+from basec.hosts.maintenance import Maintenance, read_record
 from basec.hosts.remote import ask_program
 from basec.hosts.services import hosts_of
 from basec.io.files import NO_DOCUMENT
@@ -150,6 +151,7 @@ class HostStatus:
     containers: list[Container] = field(default_factory=list)
     outbox: Outbox | None = None
     metrics_agent: MetricsAgent | None = None
+    maintenance: Maintenance | None = None
 
     @property
     def state(self) -> str:
@@ -253,6 +255,7 @@ def judge(host: HostFacts, document: dict[str, Any]) -> HostStatus:
         containers=containers,
         outbox=outbox,
         metrics_agent=agent,
+        maintenance=read_record(document["maintenance"]),
     )
 
 

@@ -32,6 +32,8 @@ KNOWN = "hint: one of local, staging, production (development is local; local-<s
         "events replay",
         "events retry",
         "firewall apply edge",
+        "maintenance on",
+        "maintenance off",
         "exec infra postgres psql",  # it may look and it may change; nobody can tell
     ],
 )
@@ -41,7 +43,9 @@ def test_commands_that_change_things_demand_an_environment(
     monkeypatch.setenv("BASEC_ENV", "local")  # which is for commands that look
     outcome = basec(*command.split())
     assert outcome.code == 2
-    words = " ".join(command.split()[: 2 if command.startswith(("compose", "events", "firewall")) else 1])
+    words = " ".join(
+        command.split()[: 2 if command.startswith(("compose", "events", "firewall", "maintenance")) else 1]
+    )
     more = " ..." if len(command.split()) > len(words.split()) else ""
     why = "it can change data" if words == "exec" else "it changes something"
     assert outcome.stderr == (
@@ -66,6 +70,7 @@ def test_commands_that_change_things_demand_an_environment(
         ),
         *(("exec", "edge", "nginx", "ls"), ("compose", "restart", "edge"), ("compose", "down", "edge")),
         *(("events", "status"), ("events", "replay"), ("firewall", "status"), ("firewall", "apply", "edge")),
+        *(("maintenance",), ("maintenance", "status"), ("maintenance", "on"), ("maintenance", "off")),
         *(("inventory", "show"), ("inventory", "refresh"), ("settings",), ("open",), ("trust",)),
     ],
 )

@@ -117,6 +117,25 @@ def test_a_security_header_sent_twice_fails(smoke: Callable[[Shop], list[Result]
     assert len(failures(smoke(shop))) == 3
 
 
+def test_the_page_of_maintenance_is_named_and_health_goes_on(smoke: Callable[[Shop], list[Result]]) -> None:
+    def shop(host: str, path: str) -> Page:
+        page = good_shop(host, path)
+        return page if path == "/health" else Page(503, "", [*page.headers, ("Retry-After", "300")])
+
+    results = smoke(shop)
+    assert {result.name for result in results if result.passed} == {"health", "security headers of /health"}
+    assert set(failures(results).values()) == {"maintenance is on"}
+    assert way_on(Environment(name="staging"), "demo", results) == "basec maintenance off --env staging"
+
+
+def test_any_other_503_is_what_it_is(smoke: Callable[[Shop], list[Result]]) -> None:
+    def shop(host: str, path: str) -> Page:
+        page = good_shop(host, path)
+        return Page(503, "", page.headers) if path == "/web/dashboard" else page
+
+    assert failures(smoke(shop)) == {"dashboard asks for login": "status: got 503, expected 302"}
+
+
 def test_a_dashboard_that_is_open_fails(smoke: Callable[[Shop], list[Result]]) -> None:
     def shop(host: str, path: str) -> Page:
         page = good_shop(host, path)

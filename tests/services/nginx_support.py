@@ -248,7 +248,7 @@ def start_nginx(directory: Path, auth: int, construction: int, domain: str) -> t
         "172.30.0.10:8001": f"127.0.0.1:{auth}",
         "construction.internal:8000": f"127.0.0.1:{construction}",
         " /tmp/": f" {directory}/",  # before any path of this directory stands in the text
-        "/run/http/": f"{directory}/http/",
+        "/run/http": f"{directory}/http",
         " secrets/": f" {directory}/secrets/",
         "/etc/nginx/current/": f"{directory}/nginx/",
         "/dev/stdout": f"{directory}/access.log",

@@ -258,7 +258,6 @@ def test_only_the_top_level_sets_headers() -> None:
     nested = re.findall(
         r"^ {8,}(add_header|proxy_set_header|proxy_hide_header)", (EDGE / "nginx.conf").read_text(), re.M
     )
-    located = re.findall(
-        r"^\s*(add_header|proxy_set_header|proxy_hide_header)", (EDGE / "locations.conf").read_text(), re.M
-    )
+    included = "".join((EDGE / name).read_text() for name in ("locations.conf", "maintenance.conf"))
+    located = re.findall(r"^\s*(add_header|proxy_set_header|proxy_hide_header)", included, re.M)
     assert nested + located == []

@@ -74,6 +74,7 @@ def main(tier: str, root: Path = Path("/")) -> None:
         "containers": [describe(root, container, images.get(container["Image"], {})) for container in containers],
         "outbox": parse_outbox(outbox),
         "metrics_agent": parse_agent(agent),
+        "maintenance": maintenance(root),
     }
     document["failed"] = failed  # at the end, with what the questions above failed to answer
     print(json.dumps(document))  # noqa: T201 - its output is its interface
@@ -98,6 +99,12 @@ def asked(failed: list[str], question: Callable[..., Any], *arguments: Any) -> A
     except ProgramFailedError as error:
         failed.append(str(error))
         return None
+
+
+def maintenance(root: Path) -> str | None:
+    """Return the record beside the maintenance page (maintenance.py), perhaps empty; None without a page."""
+    directory = root / "opt/basecommerce/edge/http"
+    return read(directory / "maintenance_by.json") if (directory / "maintenance.html").is_file() else None
 
 
 def failed_units() -> list[str]:
