@@ -82,11 +82,10 @@ class LiveFiles:
         last, and started after that: then it has read when it started.
         """
         current, loaded = self.directory / service / CURRENT, self.directory / service / LOADED
-        try:
-            switched = current.lstat().st_mtime
+        digest = known = ""
+        with contextlib.suppress(OSError, ValueError):  # nothing was recorded yet
             digest, known = loaded.read_text().split()
-        except (OSError, ValueError):
-            return False
+        switched = current.lstat().st_mtime
         if known != container:
             return started >= switched
         return digest == self.current(service) and loaded.stat().st_mtime >= switched
@@ -100,4 +99,4 @@ class LiveFiles:
     def unneeded(self, kept: Collection[str]) -> list[Path]:
         """List what no kept release names: `kept` are hashes."""
         found = self.directory.glob("*/*") if self.directory.is_dir() else ()
-        return [path for path in found if path.name not in {*kept, CURRENT, LOADED}]
+        return [path for path in found if path.is_dir() and path.name not in {*kept, CURRENT}]

@@ -2,11 +2,12 @@
 """Activates a release of one tier on its droplet, and starts, stops and shows the active one.
 
 The order of steps, the lock and the command line. How each step is done is in the files beside it: tier_files.py and
-atomic_files.py (the disk), containers.py (Docker), host_checks.py (the host), programs.py (running a program). Shipped
-in every bundle and run as root by Debian's own Python: standard library only.
+atomic_files.py (the disk), containers.py (Docker), switch.py (two colours), host_checks.py (the host), programs.py
+(running a program). Shipped in every bundle and run as root by Debian's own Python: standard library only.
 
-Order of `activate`: disks, lay, pull, try out, (PostgreSQL and Redis, roles, migrate, roles), up, health gate, record,
-prune. A failure exits 1: up to the trial nothing that runs was touched; after it the previous release is brought back.
+Order of `activate`: disks, lay, pull, memory, try out, (PostgreSQL and Redis, roles, migrate, roles), start beside what
+serves, prove, switch, record, drain, prune. A failure exits 1: up to the trial nothing that runs was touched; after it
+the previous release is brought back.
 Outside its own files it only ever adds: roles, logins and the schema. `retire` removes what is old. The bundle was
 checked by the code that unpacked it: BOOTSTRAP in topology/bundle.py.
 """
@@ -29,6 +30,7 @@ from atomic_files import remove
 from containers import Containers
 from host_checks import check_address, check_data_volume, check_disks
 from programs import Programs, ReleaseError, say
+from switch import Switch
 from tier_files import TIERS, Paths, Release, TierFiles, read_payload, time_text
 
 LOCK_WAIT = 30  # seconds that `activate` waits for another run; then it names the holder
@@ -52,6 +54,7 @@ class Tier:
         self.files = TierFiles(name, paths)
         self.programs = Programs(name)
         self.containers = Containers(name, self.files, self.programs)
+        self.switch = Switch(self.containers)
 
     @contextlib.contextmanager
     def lock(self, command: str, wait: float) -> Iterator[None]:
@@ -94,14 +97,18 @@ class Tier:
         with self.lock(f"activate {self.name} {digest[:12]}", LOCK_WAIT):
             check_disks(self.name, self.paths, self.files.description(bundle))
             release = self.files.lay(digest, bundle, payload)
-            if release.same(self.files.latest()) and not self.containers.unhealthy(release):
+            is_active = release.same(self.files.latest()) and self.switch.is_done(release)
+            if is_active and not self.containers.unhealthy(release):
                 self.files.point(release)  # a killed activation may have left another one's
                 self.containers.reload(release)
                 self.record(release)
+                self.finish(release)
                 say(f"{self.name}: {digest[:12]} already active")
                 return
             self.check_host(release)
             self.containers.pull(release)  # every image is here before anything that runs is touched
+            self.switch.prepare(release)
+            self.switch.check_memory(release)
             self.containers.try_out(release)
             say(f"{self.name}: activates {digest[:12]}")
             try:
@@ -112,6 +119,7 @@ class Tier:
                 self.restore(release)
                 raise ReleaseError(f"{self.name}: {digest[:12]}: not activated", "the reason is above") from None
             self.record(release)
+            self.finish(release)
             self.prune()
             say(f"{self.name}: {digest[:12]} is active")
 
@@ -120,13 +128,13 @@ class Tier:
         with self.lock(f"start {self.name}", UNIT_LOCK_WAIT):
             release = self.files.active()
             self.check_host(release)
-            self.files.point(release)  # a killed activation may have left another one's
+            self.switch.prepare(release)
             try:
-                self.containers.up(release)
-                self.containers.reload(release)
+                self.change(release, proven=False)  # a killed activation may have left another one's files and colours
             except ReleaseError:
                 self.containers.explain(release)
                 raise
+            self.finish(release)
 
     def stop(self) -> None:
         """Stop the containers and keep them."""
@@ -165,10 +173,22 @@ class Tier:
             self.sql(release, "roles.sql")
             self.migrate(release)
             self.sql(release, "roles.sql")  # for the tables that are new
+        self.change(release, proven=True)
+
+    def change(self, release: Release, *, proven: bool) -> None:
+        """Let the release serve instead of the one before, which goes on until it does. Raises ReleaseError."""
+        self.switch.start(release, proven=proven)
         self.files.point(release)
         self.containers.up(release)
+        if proven:
+            self.containers.prove(release)
         self.containers.reload(release)
-        self.containers.prove(release)
+        self.switch.serve(release)
+
+    def finish(self, release: Release) -> None:
+        """End what served before the release."""
+        self.switch.finish(release)
+        self.containers.remove_orphans(release)
 
     def pause_workers(self, before: Release | None, after: Release) -> None:
         """Stop the workers when Redis gets new passwords, until they have theirs; events wait in the outbox."""
@@ -208,9 +228,9 @@ class Tier:
         elif not failed.same(previous):
             say(f"{self.name}: brings {previous.digest[:12]} back")
             self.pause_workers(failed, previous)
-            self.files.point(previous)
-            self.containers.up(previous)
-            self.containers.reload(previous)
+            self.switch.prepare(previous)
+            self.change(previous, proven=False)
+            self.finish(previous)
             say(f"{self.name}: {previous.digest[:12]} serves again")
 
     def record(self, release: Release) -> None:
@@ -234,9 +254,14 @@ class Tier:
 def main(argv: Sequence[str] | None = None, paths: Paths | None = None) -> int:
     """Run one command; return exit code 1 when it failed, 2 when it was called wrongly."""
     parser = argparse.ArgumentParser(prog="release.py", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("command", choices=["activate", "start", "stop", "retire", "check", "status"])
+    parser.add_argument("command", choices=["activate", "start", "stop", "retire", "check", "status", "serving"])
     parser.add_argument("tier", help="what runs here, such as infra")
-    parser.add_argument("digest", nargs="?", default="", help="SHA-256 of the bundle, checked by the caller (activate)")
+    parser.add_argument(
+        "subject",
+        nargs="?",
+        default="",
+        help="SHA-256 of the bundle, checked by the caller (activate); a service (serving)",
+    )
     parser.add_argument("--bundle", type=Path, help="directory of the unpacked bundle (activate)")
     parser.add_argument("--payload", type=Path, help="JSON with hosts and secrets (activate)")
     parser.add_argument("--json", action="store_true", help="status as JSON")
@@ -246,11 +271,13 @@ def main(argv: Sequence[str] | None = None, paths: Paths | None = None) -> int:
     tier = Tier(options.tier, paths or Paths())
     try:
         if options.command == "activate":
-            if not re.fullmatch(r"[0-9a-f]{64}", options.digest) or None in (options.bundle, options.payload):
+            if not re.fullmatch(r"[0-9a-f]{64}", options.subject) or None in (options.bundle, options.payload):
                 parser.error("activate needs the 64 hexadecimal digits of a digest, --bundle and --payload")
-            tier.activate(options.digest, options.bundle, read_payload(options.payload))
+            tier.activate(options.subject, options.bundle, read_payload(options.payload))
         elif options.command == "check":
             print(tier.files.damage(), end="")
+        elif options.command == "serving":
+            print(tier.switch.serving(options.subject))
         elif options.command == "status":
             status = tier.status()
             lines = [f"{s['name']}: {s['state']} {s['health']}".rstrip() for s in status["services"]]

@@ -73,10 +73,10 @@ def compose_violations(project: Project, droplet: str, document: Mapping[str, An
         for finding in confined(service, data):
             yield _violation("BC18", place, finding)
     yield from _clear(file, document)
-    total, counted = release_memory(document)
+    total = release_memory(document)
     limit = MEMORY_SHARE * project.size(droplet).memory_mib
     if total > limit:
-        found = f"memory limits add up to {total:.0f} MiB{counted}"
+        found = f"memory limits add up to {total:.0f} MiB, with both colours of each service"
         wanted = f"at most {limit:.0f} MiB: 80 % of {spec.size}"
         fix = f"lower a mem_limit in {file}, or give the droplet {droplet} a bigger `size` in inventory.yaml"
         yield _violation("BC18", file, (found, wanted, fix))

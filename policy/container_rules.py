@@ -13,10 +13,6 @@ MOST_PROCESSES = 256
 """Of one container: PostgreSQL's 100 connections and room for its own. Source: CIS Docker 1.6, 5.29."""
 LEAST_MIB = 6
 """Docker accepts no smaller limit. Source: https://docs.docker.com/engine/containers/resource_constraints/"""
-COLOURS = "x-colours"
-"""Of a service: 2 where a release without a gap runs the new container beside the old one. Compose ignores it."""
-RESERVED = "x-reserved"
-"""Of a tier: the memory of what comes later, as `32m`. Compose ignores it."""
 UNITS_MIB = {"b": 1 / 1024**2, "k": 1 / 1024, "m": 1.0, "g": 1024.0}
 SECURITY = ["no-new-privileges:true"]
 LOG_OPTIONS = {"max-size": ("10m",), "max-file": ("2", "3", "4", "5"), "compress": ("true", "false")}
@@ -30,7 +26,6 @@ SERVICE_KEYS = frozenset(
         *("depends_on", "extra_hosts", "networks", "volumes", "tmpfs", "shm_size", "logging", "healthcheck"),
         *("restart", "stop_signal", "stop_grace_period", "profiles", "user", "read_only", "cap_drop", "security_opt"),
         *("mem_limit", "mem_reservation", "pids_limit", "cpus", "cpu_shares", "ulimits", "oom_score_adj", "expose"),
-        COLOURS,
         *("x-watchdog", LIVE),  # topology/fleet.py
     }
 )
@@ -66,9 +61,6 @@ def _bounded(service: Mapping[str, Any]) -> Iterator[Finding]:
     if mebibytes(memory) < LEAST_MIB:
         wanted = f"a mem_limit of {LEAST_MIB}m or more, such as 128m"
         yield f"mem_limit: {_or_none(memory)}", wanted, "write a `mem_limit` for this service"
-    if service.get(COLOURS, 2) != 2:
-        fix = f"write `{COLOURS}: 2`, or remove it where no release runs two"
-        yield f"{COLOURS}: {service[COLOURS]}", f"{COLOURS}: 2, or none", fix
     if isinstance(processes, bool) or not isinstance(processes, int) or not 0 < processes <= MOST_PROCESSES:
         wanted = f"a pids_limit from 1 to {MOST_PROCESSES}"
         yield f"pids_limit: {_or_none(processes)}", wanted, "write a `pids_limit` for this service"
@@ -194,9 +186,6 @@ def project_faults(document: Mapping[str, Any]) -> Iterator[Finding]:
         if key not in PROJECT_KEYS and not key.startswith("x-"):
             wanted = "only services, networks and x-*: what another file or volume brings is not checked"
             yield f"{key}: {document.get(key)}", wanted, f"write it into this file's services, and remove `{key}`"
-    if RESERVED in document and mebibytes(document[RESERVED]) < LEAST_MIB:
-        fix = f"write `{RESERVED}` with its unit, or remove it"
-        yield f"{RESERVED}: {document[RESERVED]}", f"a size of {LEAST_MIB}m or more, such as 32m", fix
     for name, network in table(document.get("networks")).items():
         strange = sorted(set(table(network)) - NETWORK_KEYS)
         options = set(table(table(network).get("driver_opts"))) - {BRIDGE_NAME}
@@ -204,18 +193,9 @@ def project_faults(document: Mapping[str, Any]) -> Iterator[Finding]:
             yield f"networks.{name}.{key}", "a bridge of the tier's own", f"remove `{key}`"
 
 
-def release_memory(document: Mapping[str, Any]) -> tuple[float, str]:
-    """Return the memory in MiB of all that may run during a release, and what was counted beside single containers."""
-    named = table(document.get("services"))
-    services = [table(service) for service in named.values()]
-    # Whatever `x-colours` says: a wrong value must not lower the sum.
-    limits = [mebibytes(service.get("mem_limit")) * (2 if COLOURS in service else 1) for service in services]
-    reserved = mebibytes(document.get(RESERVED))
-    twice = [str(name) for name, service in named.items() if COLOURS in table(service)]
-    counted = [f"a second {name} container during a release" for name in twice]
-    if reserved:
-        counted.append(f"{reserved:.0f} MiB in reserve")
-    return sum(limits) + reserved, f", counting {' and '.join(counted)}" if counted else ""
+def release_memory(document: Mapping[str, Any]) -> float:
+    """Return the memory in MiB of all that may run during a release: both colours of a service among it."""
+    return sum(mebibytes(table(service).get("mem_limit")) for service in table(document.get("services")).values())
 
 
 def mebibytes(limit: object) -> float:

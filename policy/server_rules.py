@@ -59,6 +59,8 @@ REDIS: Mapping[str, tuple[tuple[str, ...], str]] = {
 }
 """The same; `appendonly` alone must be written, since its default is `no`. Source: redis.conf of Redis 8."""
 REDIS_ABSENT = ("loadmodule", "replicaof", "slaveof", "masterauth", "masteruser")
+HAPROXY_COLOURS = "/etc/basecommerce/colours.cfg"
+"""Written on the droplet by compose/colours.py: which colour serves."""
 HAPROXY_ABSENT = re.compile(r"(stats (enable|uri|admin)|external-check|lua-load|program) ?")
 
 
@@ -198,7 +200,8 @@ def _kept(server: Server, directory: str) -> Iterator[Fault]:
 
 def _haproxy(server: Server) -> Iterator[Fault]:
     words = [*words_of(server.service, "entrypoint"), *words_of(server.service, "command")]
-    names = [shipped(server.service, words[at + 1]) for at, word in enumerate(words[:-1]) if word == "-f"]
+    paths = [words[at + 1] for at, word in enumerate(words[:-1]) if word == "-f"]
+    names = [shipped(server.service, path) for path in paths if path != HAPROXY_COLOURS]
     if words[:1] != ["haproxy"] or len(names) != 1 or names[0] not in server.files:
         yield "compose.yaml", f"entrypoint: {' '.join(words)}", "haproxy -f with one file of the release"
         return

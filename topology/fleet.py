@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,10 @@ POLICIES = {
     "front": "left alone while another container of the tier starts or failed its last check",
 }
 """What the watchdog does with a service, by the value of its `x-watchdog`."""
+PROXY = "haproxy"
+"""The service that chooses between colours."""
+COLOURS = ("blue", "green")
+"""A service with two containers, of which one serves, is two of the compose file: `auth-blue` and `auth-green`."""
 LIVE = "x-live"
 SIGNALS = ("HUP", "USR2")
 """Those at which a server reads its configuration again and goes on serving: nginx's, and that of HAProxy's master."""
@@ -85,8 +89,16 @@ class Tier:
         return {name: each.live for name, each in self.services.items() if each.live}
 
 
+def service_of(container: str) -> str:
+    """Return the name that operators use for a service of a compose file: without its colour."""
+    name, _, colour = container.rpartition("-")
+    return name if colour in COLOURS else container
+
+
 def read_tier(name: str, document: Any) -> Tier:
-    """Read a tier from its compose project. Raises ConfigurationError for a wrong `x-watchdog` or `x-live`."""
+    """Read a tier from its compose project. Raises ConfigurationError for a wrong `x-watchdog`, `x-live` or colour."""
+    if problems := list(_colour_problems(name, _services(document))):
+        raise ConfigurationError(problems)
     return Tier(name=name, services={key: _service(name, key, each) for key, each in _services(document).items()})
 
 
@@ -96,20 +108,54 @@ def load_tier(root: Path, name: str) -> Tier:
 
 
 def services_of(root: Path, tier: str) -> tuple[str, ...]:
-    """Return the services of a tier that always run, in the order of its compose file. Raises ConfigurationError."""
-    return tuple(name for name, service in load_tier(root, tier).services.items() if service.is_lasting)
+    """Return the services of a tier that always run, in the order of its compose file. Raises ConfigurationError.
+
+    They have the names that operators use: a service with two colours is one.
+    """
+    lasting = (name for name, service in load_tier(root, tier).services.items() if service.is_lasting)
+    return tuple(dict.fromkeys(map(service_of, lasting)))
 
 
 def tiers(root: Path) -> Mapping[str, Sequence[str]]:
-    """Return all services of each tier that has a folder below `compose/`, including those that run once."""
-    files = sorted((root / "compose").glob("*/compose.yaml"))
-    return {file.parent.name: tuple(load_tier(root, file.parent.name).services) for file in files}
+    """Return all services of each tier that has a folder below `compose/`, including those that run once.
+
+    They have the names that operators use: a service with two colours is one.
+    """
+    names = [file.parent.name for file in sorted((root / "compose").glob("*/compose.yaml"))]
+    return {name: tuple(dict.fromkeys(map(service_of, load_tier(root, name).services))) for name in names}
 
 
 def _services(document: Any) -> Mapping[str, Mapping[str, Any]]:
     services = document.get("services") if isinstance(document, dict) else None
     found = services.items() if isinstance(services, dict) else ()
     return {name: service for name, service in found if isinstance(service, dict)}
+
+
+def _colour_problems(tier: str, services: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    """Yield a problem for each colour without its other one, with another definition, or without HAProxy before it."""
+    for name, service in services.items():
+        plain = service_of(name)
+        if plain == name:
+            continue
+        twin = next(f"{plain}-{colour}" for colour in COLOURS if f"{plain}-{colour}" != name)
+        message = hint = ""
+        if twin not in services:
+            message, hint = f"there is no {twin}", f"write {twin}: start from an anchor at {name}"
+        elif _but_address(service) != _but_address(services[twin]):
+            message, hint = f"differs from {twin} in more than its address", "let one start from the other's anchor"
+        elif not (service.get("expose") and "ipv4_address" in json.dumps(service.get("networks"))):
+            message, hint = (
+                "has no `expose`, or no `ipv4_address`",
+                "write its port and a fixed address: HAProxy has both",
+            )
+        elif PROXY not in services:
+            message, hint = f"{tier} has no {PROXY}, which chooses the colour", "write it as compose/vertical has it"
+        if message:
+            yield Problem(file=f"compose/{tier}/compose.yaml", path=f"services.{name}", message=message, hint=hint)
+
+
+def _but_address(service: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {key: sorted(value) if key == "networks" else value for key, value in service.items()}
 
 
 def _service(tier: str, name: str, service: Mapping[str, Any]) -> Service:

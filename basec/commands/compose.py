@@ -15,7 +15,6 @@ from basec.hosts.services import host_of, services_of
 from basec.io.console import answer, say
 from basec.session import Session
 from topology.errors import UsageError
-from topology.names import PROJECT_FILTER, SERVICE_FILTER
 
 app = typer.Typer(name="compose", help="Restart or stop the containers of a host.", no_args_is_help=True)
 
@@ -27,8 +26,7 @@ HEALTHY_S = 120
 
 # One service is its container; all of them are the tier's unit, so that systemd knows the state to expect.
 RESTART_ONE = """set -euo pipefail
-container=$(docker ps --all --quiet --filter {of_project}={tier} \
-  --filter {of_service}={service})
+container={tier}-$(/opt/basecommerce/scripts/release.py serving {tier} {service})-1
 docker restart "$container" >/dev/null
 for _ in $(seq {healthy_s}); do
   health=$(docker inspect --format '{{{{.State.Health.Status}}}}' "$container")
@@ -62,8 +60,7 @@ def restart(host: str = HOST, service: str = ANY_SERVICE, env: str = CHANGE_ENV)
     session, name, tier, services = _target(env, host, service, "compose restart {} {service}")
     say(f"{name}: restarting {', '.join(services)}")
     script = RESTART_ONE if service else RESTART_ALL
-    labels = {"of_project": PROJECT_FILTER, "of_service": SERVICE_FILTER}
-    script = script.format(tier=tier, service=shlex.quote(service), healthy_s=HEALTHY_S, **labels)
+    script = script.format(tier=tier, service=shlex.quote(service), healthy_s=HEALTHY_S)
     run_script(session, name, script, timeout_s=TIMEOUT_S)
     answer(f"{name}: {', '.join(services)} restarted and healthy")
 

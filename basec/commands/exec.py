@@ -13,6 +13,13 @@ from basec.hosts.remote import interactive
 from basec.hosts.services import host_of, services_of
 from basec.session import Session
 
+IN_CONTAINER = """tier=$0 service=$1 flags=$2
+shift 2
+container=$(/opt/basecommerce/scripts/release.py serving "$tier" "$service") || exit
+exec docker exec "$flags" "$tier-$container-1" "$@"
+"""
+"""The container's name is compose's: project, service, with the colour that serves if it has two, and number."""
+
 
 def register(app: typer.Typer) -> None:
     app.command(
@@ -35,6 +42,5 @@ def exec_(
     found = host_of(known, host, "exec {} {service} COMMAND")
     services_of(found, service)  # refuses one that is not there
     flags = "-it" if sys.stdin.isatty() and sys.stdout.isatty() else "-i"
-    # The container's name is compose's: project, service, number.
-    words = ["sudo", "docker", "exec", flags, f"{found.tier}-{service}-1", *command]
+    words = ["sudo", "sh", "-c", IN_CONTAINER, found.tier, service, flags, *command]
     raise typer.Exit(interactive(session, known, found.name, words))

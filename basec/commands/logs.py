@@ -76,7 +76,7 @@ def logs(  # noqa: PLR0917 - each is an option of the command line
 
 def colour_of_each(known: Facts) -> dict[str, str]:
     """Return the colour of each service, the same in each run; after the eighth they repeat."""
-    services = (service for host in known.hosts.values() for service in host.services)
+    services = dict.fromkeys(service for host in known.hosts.values() for service in host.services)
     return dict(zip(services, itertools.cycle(COLOURS), strict=False))
 
 

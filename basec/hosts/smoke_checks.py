@@ -22,6 +22,7 @@ from basec.hosts.http import Answer, get
 from basec.hosts.remote import run_script
 from basec.session import Session
 from topology.errors import RemoteError
+from topology.fleet import service_of
 from topology.inventory import STORE_ROLE
 from topology.names import PROJECT_FILTER, SERVICE_FILTER
 
@@ -34,6 +35,7 @@ SECURITY_HEADERS = {
 """Each exactly once on every answer (contract 10)."""
 UNKNOWN_TENANT = "no-such-tenant"
 SSH_TIMEOUT_S = 45
+ONE_OFF = "com.docker.compose.oneoff=True"
 NO_CERTIFICATE = "no certificate that is valid for this name"
 
 
@@ -204,7 +206,10 @@ def host_checks(session: Session, facts: Facts) -> Iterator[Check]:
             ]
             if not rows:
                 raise CheckFailedError(f"no container of tier {tier}")
-            bad = [f"{row['Names']} is {row['Status']}" for row in rows if not _is_well(row)]
+            running = {_service(row) for row in rows if row["State"] == "running"}
+            # Of two colours, the one that is stopped; one that crashes is `restarting`.
+            kept = [row for row in rows if row["State"] == "exited" and _service(row) in running]
+            bad = [f"{row['Names']} is {row['Status']}" for row in rows if row not in kept and not _is_well(row)]
             if bad:
                 raise CheckFailedError("; ".join(bad))
 
@@ -244,12 +249,17 @@ def _store_answers(session: Session, host: str, script: str, wanted: str) -> Non
     _expect("answer", run_script(session, host, script, timeout_s=SSH_TIMEOUT_S).strip(), wanted)
 
 
+def _service(row: dict[str, str]) -> str:
+    """Return tier and service of a container: `vertical-construction` of vertical-construction-blue-1."""
+    return service_of(row["Names"].rpartition("-")[0])
+
+
 def _is_well(row: dict[str, str]) -> bool:
     """Return whether a service runs, neither unhealthy nor starting; a one-off, such as migrate, has ended with 0."""
     status = row["Status"]
     if row["State"] == "running":
         return "unhealthy" not in status and "health: starting" not in status
-    return row["State"] == "exited" and status.startswith("Exited (0)")
+    return ONE_OFF in row["Labels"].split(",") and status.startswith("Exited (0)")
 
 
 def _expect(what: str, got: object, wanted: object) -> None:

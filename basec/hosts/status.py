@@ -23,6 +23,7 @@ from basec.hosts.services import hosts_of
 from basec.io.files import NO_DOCUMENT
 from basec.session import Session
 from topology.errors import ExitCode, RemoteError
+from topology.fleet import service_of
 from topology.settings import APPLICATIONS
 
 PROGRAM = (Path(onhost.__file__).parent / "status.py").read_text()
@@ -35,6 +36,8 @@ ROOT_FULL = 0.9
 VOLUME_FULL = 0.8
 OUTBOX_LATE_S = 60.0
 """The relay's longest pause is 30 s."""
+STOPPED = ("exited", "created")
+"""Docker's states of a container that it does not restart: one that crashes is `restarting`."""
 UNTOUCHED = "0001-01-01"
 """Docker's date for "never"."""
 
@@ -213,7 +216,7 @@ def _unknown(host: HostFacts, problem: str, *, reachable: bool) -> HostStatus:
 
 def judge(host: HostFacts, document: dict[str, Any]) -> HostStatus:
     """Build the status of a host from the output of the program on it."""
-    containers = [_container(raw, document["now"]) for raw in document["containers"]]
+    containers = list(_in_use([_container(raw, document["now"]) for raw in document["containers"]]))
     found = {container.service for container in containers}
     problems = [*document["failed"], *(f"{unit} failed" for unit in document["failed_units"])]
     try:
@@ -259,10 +262,19 @@ def judge(host: HostFacts, document: dict[str, Any]) -> HostStatus:
     )
 
 
+def _in_use(containers: Sequence[Container]) -> Iterator[Container]:
+    """Yield the containers without those that are kept for a way back: of two colours, the stopped one."""
+    shown = {container.service for container in containers if container.state not in STOPPED}
+    for container in containers:
+        if container.state not in STOPPED or container.service not in shown:
+            yield container
+        shown.add(container.service)
+
+
 def _expected(compose: str) -> list[str]:
     """Return the services that a compose file always starts."""
     services = yaml.safe_load(compose)["services"]
-    return [name for name, service in services.items() if not service.get("profiles")]
+    return list(dict.fromkeys(service_of(name) for name, service in services.items() if not service.get("profiles")))
 
 
 def _release(
@@ -284,7 +296,7 @@ def _container(raw: dict[str, Any], now: float) -> Container:
     running = raw["state"] == "running"
     started = raw["started"]
     return Container(
-        service=raw["service"],
+        service=service_of(raw["service"]),
         name=raw["name"],
         state=(raw["health"] or "running") if running else raw["state"],
         uptime_s=now - _epoch(started) if running and not started.startswith(UNTOUCHED) else None,

@@ -2,7 +2,7 @@
 
 `<host>.json`     the program sent there is not run; this is its output
 `<host>.down`     the host cannot be reached
-`<tier>.ps`       one line a container: `<id> <service>`
+`<tier>.ps`       one line a container: `<id> <service>`, with the colour of one that has two
 `<id>.log`        what `docker logs` prints
 `<id>.more`       what it prints after that while it follows
 `<tier>.events`   what `docker events` prints; it then waits

@@ -21,7 +21,9 @@ from basec.hosts.onhost.logs import FORMATS, read_line
 from tests.cli.conftest import REPOSITORY, Run
 from tests.cli.fake_droplets import install, running
 from topology.errors import UsageError
+from topology.fleet import service_of
 
+GREEN = {"auth": "auth-green", "construction": "construction-green"}
 IN_CLONE = """\
 from pathlib import Path
 from basec import environments, main
@@ -32,12 +34,12 @@ main.run({arguments!r})
 
 @pytest.fixture
 def droplets(tmp_path: Path, clone: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three droplets whose services have said something each, edge first and last."""
+    """Three droplets whose services have said something each, edge first and last; of two colours, green runs."""
     directory = install(tmp_path / "droplets", clone, monkeypatch)
     minute = 0
     for tier, services in running().items():
         names = {service: f"{tier}-{service}" for service in services}
-        (directory / f"{tier}.ps").write_text("".join(f"{name} {service}\n" for service, name in names.items()))
+        (directory / f"{tier}.ps").write_text("".join(f"{name} {GREEN.get(key, key)}\n" for key, name in names.items()))
         (directory / f"{tier}.events").write_text("")
         for service, name in names.items():
             minute += 1
@@ -55,7 +57,7 @@ def test_lines_of_all_hosts_come_in_the_order_of_time_and_name_host_and_service(
     assert lines[1] == "infra postgres        | 01-31 08:01:00 postgres at 1"
     assert lines[6] == "vertical construction | 01-31 08:06:00 construction at 6"
     assert lines[-1] == "edge nginx            | 01-31 09:00:00 after all"
-    assert len(lines) == 10
+    assert len(lines) == 11
 
 
 def test_one_service_of_one_host_is_all_that_is_read(basec: Run, droplets: Path) -> None:
@@ -107,7 +109,7 @@ def test_since_that_is_neither_is_refused_before_anything_is_asked(text: str) ->
     ("arguments", "said"),
     [
         (["web"], "basec: local: unknown host 'web'\nhint: one of edge, infra, platform, vertical\n"),
-        (["edge", "redis"], "basec: edge: unknown service 'redis'\nhint: one of nginx, auth\n"),
+        (["edge", "redis"], "basec: edge: unknown service 'redis'\nhint: one of nginx, haproxy, auth\n"),
         (
             ["redis"],
             "basec: local: 'redis' is a service, not a host\nhint: basec logs infra redis --env local\n",
@@ -124,7 +126,7 @@ def test_a_host_that_cannot_be_reached_ends_with_4_and_the_others_are_shown(base
     outcome = basec("logs", "--env", "local")
     assert outcome.code == 4
     assert "infra: cannot be reached by SSH: ssh: connect to host infra port 22: Connection refused\n" in outcome.stderr
-    assert len(outcome.stdout.splitlines()) == 6
+    assert len(outcome.stdout.splitlines()) == 7
 
 
 def test_a_line_cannot_command_the_terminal(basec: Run, droplets: Path) -> None:
@@ -137,7 +139,8 @@ def test_a_line_cannot_command_the_terminal(basec: Run, droplets: Path) -> None:
 def test_the_services_are_those_of_the_compose_files() -> None:
     for tier, services in running().items():
         compose = yaml.safe_load((REPOSITORY / "compose" / tier / "compose.yaml").read_text())
-        assert set(services) == {name for name, spec in compose["services"].items() if not spec.get("profiles")}
+        found = [service_of(name) for name, spec in compose["services"].items() if not spec.get("profiles")]
+        assert list(services) == list(dict.fromkeys(found))
 
 
 def start(clone: Path, *arguments: str, stdout: int = subprocess.PIPE, **environ: str) -> subprocess.Popen[str]:
@@ -158,8 +161,8 @@ def start(clone: Path, *arguments: str, stdout: int = subprocess.PIPE, **environ
     [
         (
             "",
-            "\x1b[35minfra redis |\x1b[0m \x1b[2m01-31 08:02:00\x1b[0m redis at 2\r\n"
-            "\x1b[35minfra redis |\x1b[0m \x1b[2m01-31 08:03:00\x1b[0m \x1b[31m1:M # Fatal error\x1b[0m\r\n",
+            "\x1b[34minfra redis |\x1b[0m \x1b[2m01-31 08:02:00\x1b[0m redis at 2\r\n"
+            "\x1b[34minfra redis |\x1b[0m \x1b[2m01-31 08:03:00\x1b[0m \x1b[31m1:M # Fatal error\x1b[0m\r\n",
         ),
         ("1", "infra redis | 01-31 08:02:00 redis at 2\r\ninfra redis | 01-31 08:03:00 1:M # Fatal error\r\n"),
     ],
@@ -180,12 +183,11 @@ def test_a_service_has_its_colour_in_a_terminal_and_an_error_is_red(
 
 def test_each_service_has_a_colour_of_its_own_and_formats(clone: Path, droplets: Path) -> None:
     known = facts.load(Environment(name="local", root=clone))
-    services = [service for host in known.hosts.values() for service in host.services]
     colours = colour_of_each(known)
-    assert list(colours) == services
-    assert len(set(colours.values())) == len(services)
+    assert list(colours) == list(dict.fromkeys(service for host in known.hosts.values() for service in host.services))
+    assert len(set(colours.values())) == len(colours)
     assert "red" not in colours.values()
-    assert set(FORMATS) == set(services)
+    assert set(FORMATS) == set(colours)
 
 
 UVICORN = "2026-01-31 08:00:00,123 - uvicorn.{} - {} - {} - /usr/lib/python3/dist-packages/uvicorn/h11_impl.py:473"
@@ -369,10 +371,10 @@ def test_ctrl_c_ends_following_with_130_and_leaves_no_process_behind(
     droplets: Path, clone: Path, number: signal.Signals
 ) -> None:
     (droplets / "new.log").write_text("2026-01-31T10:00:00.000000000Z of a container that came later\n")
-    (droplets / "edge.events").write_text("new auth\n")
+    (droplets / "edge.events").write_text("new auth-blue\n")
     with start(clone, "logs", "--follow", "--env", "local") as process:
         assert process.stdout is not None
-        lines = sorted(process.stdout.readline() for _ in range(11))
+        lines = sorted(process.stdout.readline() for _ in range(12))
         assert "edge auth             | 01-31 10:00:00 of a container that came later\n" in lines
         sessions = {pid: line for pid, line in users_of(droplets).items() if "BatchMode" in line}
         assert len(sessions) == 3

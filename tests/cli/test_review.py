@@ -16,7 +16,9 @@ from basec.engine.review.changes import Review, review
 from basec.engine.review.releases import compare_releases
 from basec.engine.review.sentences import by_host
 from basec.engine.review.values import LATER, SECRET, PropertyChange, compare, line_diff
+from tests.cli.conftest import REPOSITORY
 from topology.dangerous_edits import Step
+from topology.fleet import load_tier, service_of, tiers
 from topology.names import UNKNOWN_TEXT
 
 HEAD = "urn:pulumi:staging::basecommerce::"
@@ -228,7 +230,18 @@ def test_a_release_restarts_what_it_changes_and_the_worst_effect_stands_for_the_
 
 
 def test_every_service_has_its_words() -> None:
-    assert set(effects.GAPS) == {"nginx", "auth", "construction", "haproxy", "postgres", "redis", "relay", "engines"}
+    """Of those with two colours nobody notices that a container is new."""
+    lasting = [
+        name
+        for tier in tiers(REPOSITORY)
+        for name, service in load_tier(REPOSITORY, tier).services.items()
+        if service.is_lasting
+    ]
+    plain = {name for name in lasting if service_of(name) == name}
+    coloured = set(map(service_of, lasting)) - plain
+    assert set(effects.GAPS) == plain == {"nginx", "haproxy", "postgres", "redis", "relay", "engines"}
+    assert coloured == {"auth", "construction"}
+    assert set(effects.KEPT) <= coloured
 
 
 def test_the_effects_are_ranked_from_nothing_to_the_unknown() -> None:
@@ -236,6 +249,9 @@ def test_the_effects_are_ranked_from_nothing_to_the_unknown() -> None:
     kinds = [effects.Effect(kind=kind) for kind in effects.KINDS]
     assert effects.worst(kinds).kind == "unknown"
     assert effects.worst(kinds[:-1]).kind == "data lost"
+    page = (REPOSITORY / "docs/preview.md").read_text()
+    rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")]
+    assert rows == ["effect", "---", *(kind for kind in effects.KINDS if kind != "reboot")]
 
 
 # ---- the review as a whole -------------------------------------------------------------------------
@@ -339,6 +355,8 @@ def test_the_document_is_one_of_plain_values_and_says_what_is_secret() -> None:
     (resource,) = found["resources"]
     assert {each["path"]: each["secret"] for each in resource["properties"]} == {"create": False, "stdin": True}
     assert (resource["release"]["services"], resource["release"]["reloads"]) == ([], ["nginx"])
+    page = (REPOSITORY / "docs/preview.md").read_text()
+    assert [key for key in resource["release"] if f'"{key}":' not in page] == []
     assert resource["release"]["files"] == [
         {"name": "nginx/nginx.conf", "kind": "changed", "diff": [" one", "-two", "-three"]}
     ]

@@ -15,8 +15,9 @@ import pytest
 from basec.environments import Environment
 from basec.hosts.facts import Facts, HostFacts
 from basec.hosts.smoke import way_on
-from basec.hosts.smoke_checks import SECURITY_HEADERS, Result, public_checks, run_all
+from basec.hosts.smoke_checks import SECURITY_HEADERS, Result, host_checks, public_checks, run_all
 from basec.local.cloud import StandIn
+from basec.session import Session
 from tests.cli.fake_droplets import running
 
 HOSTS = {
@@ -160,3 +161,55 @@ def test_a_name_without_a_certificate_is_told_in_a_line_with_the_way_to_one(monk
         "docs/runbooks/first-deployment.md",
         "basec status --env staging",
     ]
+
+
+UP, SICK, YOUNG = "Up 2 hours (healthy)", "Up 2 hours (unhealthy)", "Up 2 seconds (health: starting)"
+STOPPED, KILLED, LOOP = "Exited (0) 2 hours ago", "Exited (137) 2 hours ago", "Restarting (1) 2 seconds ago"
+STATES = {"Up": "running", "Exited": "exited", "Restarting": "restarting", "Created": "created"}
+
+
+def row(name: str, status: str, labels: str = "com.docker.compose.oneoff=False") -> str:
+    """Return a line of `docker ps`."""
+    state = STATES[status.split(maxsplit=1)[0]]
+    labels = f"com.docker.compose.depends_on=,{labels},com.docker.compose.version=2"
+    return json.dumps({"Names": name, "State": state, "Status": status, "Labels": labels}) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("nginx", "blue", "green", "problem"),
+    [
+        (UP, UP, "", ""),
+        (UP, UP, STOPPED, ""),
+        (UP, KILLED, UP, ""),
+        (UP, UP, UP, ""),
+        (UP, UP, LOOP, f"edge-auth-green-1 is {LOOP}"),
+        (UP, SICK, STOPPED, f"edge-auth-blue-1 is {SICK}"),
+        (UP, KILLED, YOUNG, f"edge-auth-green-1 is {YOUNG}"),
+        (UP, STOPPED, STOPPED, f"edge-auth-blue-1 is {STOPPED}; edge-auth-green-1 is {STOPPED}"),
+        (UP, KILLED, "", f"edge-auth-blue-1 is {KILLED}"),
+        (UP, KILLED, LOOP, f"edge-auth-blue-1 is {KILLED}; edge-auth-green-1 is {LOOP}"),
+        (STOPPED, UP, KILLED, f"edge-nginx-1 is {STOPPED}"),
+    ],
+)
+def test_a_stopped_colour_fails_no_check_and_what_crashed_does(
+    monkeypatch: pytest.MonkeyPatch, nginx: str, blue: str, green: str, problem: str
+) -> None:
+    found = {"edge-nginx-1": nginx, "edge-auth-blue-1": blue, "edge-auth-green-1": green}
+    said = "".join(row(name, status) for name, status in found.items() if status)
+    said += row("edge-migrate-run-1", STOPPED, "com.docker.compose.oneoff=True")
+    assert checked(monkeypatch, said) == problem
+
+
+def test_a_one_off_that_failed_fails_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = row("edge-migrate-run-1", KILLED, "com.docker.compose.oneoff=True")
+    assert checked(monkeypatch, said) == f"edge-migrate-run-1 is {KILLED}"
+    assert checked(monkeypatch, "") == "no container of tier edge"
+
+
+def checked(monkeypatch: pytest.MonkeyPatch, said: str) -> str:
+    """Return the problem of the edge's containers, as `docker ps` shows them."""
+    monkeypatch.setattr("basec.hosts.smoke_checks.run_script", lambda *_, **__: said)
+    known = Facts(environment="local", domain="localhost", stand_in=None, hosts={"edge": HOSTS["edge"]})
+    (result,) = run_all(list(host_checks(Session(Environment(name="local")), known)))
+    assert (result.name, result.host) == ("containers", "edge")
+    return result.problem

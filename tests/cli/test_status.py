@@ -33,7 +33,7 @@ def droplets(tmp_path: Path, clone: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 def test_three_droplets_that_are_well_end_with_0(basec: Run, droplets: Path) -> None:
     outcome = basec("status", "--env", "local")
     assert (outcome.code, outcome.stderr) == (0, "")
-    assert outcome.stdout.splitlines()[-1] == "well: 3 hosts, 8 containers"
+    assert outcome.stdout.splitlines()[-1] == "well: 3 hosts, 9 containers"
     assert "\x1b" not in outcome.stdout
 
 
@@ -95,6 +95,79 @@ def test_what_is_not_well_is_named_and_ends_with_1(basec: Run, droplets: Path, p
     assert end[1:] == ([f"hint: {pointer(problem)}"] if pointer(problem) else [])
 
 
+def two_auths(blue: str, green: str, **changes: Any) -> dict[str, Any]:
+    """Return what an edge prints whose auth has two containers, in these states; each may use 160 MiB."""
+    found = document("nginx", "auth-green", "auth-blue", **changes)
+    for each, state in zip(found["containers"][1:], (green, blue), strict=True):
+        stopped = {"state": state, "health": "unhealthy", "memory": {"used_bytes": None, "limit_bytes": 160 * MIB}}
+        each.update({"health": state} if state in HEALTH else stopped)
+    return found
+
+
+MIB = 1024 * 1024
+HEALTH = ("healthy", "unhealthy", "starting")
+
+
+@pytest.mark.parametrize(
+    ("states", "shown", "problems"),
+    [
+        (("healthy", "exited"), ["blue healthy"], []),
+        (("exited", "healthy"), ["green healthy"], []),
+        (("created", "healthy"), ["green healthy"], []),
+        (("healthy", "healthy"), ["blue healthy", "green healthy"], []),  # a release is on its way
+        (("healthy", "starting"), ["blue healthy", "green starting"], ["auth is starting"]),
+        (("exited", "unhealthy"), ["green unhealthy"], ["auth is unhealthy"]),
+        (("healthy", "restarting"), ["blue healthy", "green restarting"], ["auth is restarting"]),
+        (("restarting", "exited"), ["blue restarting"], ["auth is restarting"]),
+        (("exited", "restarting"), ["green restarting"], ["auth is restarting"]),
+        (("exited", "exited"), ["green exited"], ["auth is exited"]),
+    ],
+)
+def test_of_two_colours_the_stopped_one_is_not_shown_while_the_other_runs(
+    basec: Run, droplets: Path, states: tuple[str, str], shown: list[str], problems: list[str]
+) -> None:
+    say(droplets, "edge", two_auths(*states))
+    outcome = basec("status", "edge", "--env", "local", "--json")
+    (edge,) = json.loads(outcome.stdout)["hosts"]
+    nginx, *auths = edge["containers"]
+    assert nginx["service"] == "nginx"
+    assert [each["service"] for each in auths] == ["auth"] * len(shown)
+    assert [f"{each['name']} {each['state']}" for each in auths] == [
+        f"tier-auth-{one}".replace(" ", "-1 ") for one in shown
+    ]
+    assert edge["limits_bytes"] == (1 + len(shown)) * 160 * MIB
+    assert (edge["problems"], outcome.code) == (problems, 1 if problems else 0)
+
+
+def test_a_service_without_any_of_its_two_colours_is_missing_once(basec: Run, droplets: Path) -> None:
+    found = two_auths("exited", "exited")
+    del found["containers"][1:]
+    say(droplets, "edge", found)
+    outcome = basec("status", "edge", "--env", "local")
+    assert outcome.code == 1
+    assert [line for line in outcome.stdout.splitlines() if "auth" in line and "missing" in line][1:] == [
+        "edge: auth is missing"
+    ]
+
+
+def test_rows_are_in_the_order_of_the_compose_file_and_have_the_names_of_services(basec: Run, droplets: Path) -> None:
+    found = two_auths("healthy", "exited")
+    found["containers"].reverse()
+    found["compose"] = document("auth-blue", "auth-green", "nginx")["compose"]
+    say(droplets, "edge", found)
+    lines = basec("status", "edge", "--env", "local").stdout.splitlines()
+    rows = [line.split()[1] for line in lines[lines.index("containers") + 2 :] if line.startswith("edge ")]
+    assert rows == ["auth", "nginx"]
+
+
+def test_the_tag_is_that_of_the_colour_that_runs(basec: Run, droplets: Path) -> None:
+    found = two_auths("exited", "healthy")
+    found["containers"][2]["image"]["reference"] = "ghcr.io/x/auth:sha-of-before"
+    say(droplets, "edge", found)
+    (edge,) = json.loads(basec("status", "edge", "--env", "local", "--json").stdout)["hosts"]
+    assert edge["release"]["tags"] == ["reference-69fc385b509d"]
+
+
 def test_events_that_wait_for_more_than_a_minute_are_a_problem(basec: Run, droplets: Path) -> None:
     say(droplets, "infra", document(*running()["infra"], outbox={"unpublished": 7, "oldest_s": 61.0}))
     outcome = basec("status", "--env", "local")
@@ -114,7 +187,7 @@ def test_a_host_that_cannot_be_reached_ends_with_4_and_the_others_are_shown(base
     outcome = basec("status", "--env", "local")
     assert outcome.code == 4
     problem = "vertical: cannot be reached by SSH: ssh: connect to host vertical port 22: Connection refused"
-    assert outcome.stdout.splitlines()[-3:-1] == [problem, "not well: 1 not reached (3 hosts, 6 containers)"]
+    assert outcome.stdout.splitlines()[-3:-1] == [problem, "not well: 1 not reached (3 hosts, 7 containers)"]
     assert "postgres" in outcome.stdout
 
 
@@ -168,7 +241,7 @@ vertical  well   reference-69fc385b509d    10m ago  ana  400/1024M   30%     -
 """,
     120: """\
 host      state  tag                     activated  by      memory    limits  disk  data  outbox  booted
-edge      well   reference-69fc385b509d    10m ago  ana  400/1024M  320M 31%   30%     -       -  2h ago
+edge      well   reference-69fc385b509d    10m ago  ana  400/1024M  480M 47%   30%     -       -  2h ago
 infra     well   reference-69fc385b509d    10m ago  ana  400/1024M  640M 62%   30%     -       -  2h ago
 vertical  well   reference-69fc385b509d    10m ago  ana  400/1024M  320M 31%   30%     -       -  2h ago
 """,
@@ -189,7 +262,7 @@ def test_what_has_no_room_is_left_out_by_whole_columns_and_a_row_is_a_line(
     seen = min(columns, 120)  # more room than that shows nothing more
     assert lines[1:5] == HOSTS[seen].splitlines()
     assert [line for line in lines if line.startswith("edge      auth")] == SERVICE[seen]
-    assert len(lines) == (2 + 3) + 1 + (2 + 8) + 1 + 1
+    assert len(lines) == (2 + 3) + 1 + (2 + 9) + 1 + 1
     assert max(len(line) for line in lines) <= columns
 
 

@@ -184,6 +184,10 @@ class LocalStack:
         """Run one shell line as root in a droplet, past sshd, so that it works while sshd is down."""
         return docker("exec", self.container(droplet), "bash", "-c", command, check=check)
 
+    def serving(self, tier: str, service: str) -> str:
+        """Return the name of the container that serves, which has a colour where the service has two."""
+        return f"{tier}-{self.inside(tier, f'/opt/basecommerce/scripts/release.py serving {tier} {service}').strip()}-1"
+
     def sql(self, statement: str) -> str:
         """Run SQL on the infra droplet, past everything else, and give what psql prints."""
         psql = "docker exec infra-postgres-1 psql -qtAX -v ON_ERROR_STOP=1 -U basecommerce"

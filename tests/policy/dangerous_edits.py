@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from tests.unit.topology_support import with_value
+from topology.fleet import COLOURS
 
 Edit = Callable[[Path], None]
 PRODUCTION = "Pulumi.production.yaml"
@@ -37,8 +38,13 @@ def data(file: str, path: str, value: object) -> Edit:
 
 
 def service(tier: str, path: str, value: object) -> Edit:
-    """Set a key of a service, e.g. `redis.mem_limit`."""
-    return data(f"compose/{tier}/compose.yaml", f"services.{path}", value)
+    """Set a key of a service, e.g. `redis.mem_limit`; of one with two colours, in both."""
+    return both(*(data(f"compose/{tier}/compose.yaml", f"services.{each}", value) for each in _colours(path)))
+
+
+def _colours(path: str) -> tuple[str, ...]:
+    name, key = path.split(".", 1)
+    return tuple(f"{name}-{colour}.{key}" for colour in COLOURS) if name in ("auth", "construction") else (path,)
 
 
 def more(tier: str, path: str, value: object) -> Edit:
@@ -46,7 +52,7 @@ def more(tier: str, path: str, value: object) -> Edit:
 
     def edit(root: Path) -> None:
         document = yaml.safe_load((root / f"compose/{tier}/compose.yaml").read_text())
-        name, key = path.split(".")
+        name, key = _colours(path)[0].split(".")
         service(tier, path, [*document["services"][name].get(key, ()), value])(root)
 
     return edit

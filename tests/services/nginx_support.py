@@ -245,7 +245,7 @@ def start_nginx(directory: Path, auth: int, construction: int, domain: str) -> t
         "listen 80 ": f"listen 127.0.0.1:{port} ",
         "listen 443 ": f"listen 127.0.0.1:{tls_port} ",
         **(HTTP2_OF_OLD if nginx_version() < (1, 25, 1) else {}),
-        "172.30.0.10:8001": f"127.0.0.1:{auth}",
+        "172.30.0.20:8001": f"127.0.0.1:{auth}",
         "construction.internal:8000": f"127.0.0.1:{construction}",
         " /tmp/": f" {directory}/",  # before any path of this directory stands in the text
         "/run/http": f"{directory}/http",

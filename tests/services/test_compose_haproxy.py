@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import re
-import socket
 import subprocess
 import threading
 import time
@@ -19,8 +17,9 @@ from typing import Any
 
 import pytest
 
-from tests.services.nginx_support import free_ports
-from tests.unit.edge_limits import KIB, haproxy, lanes, locations
+from tests.services.haproxy_support import running
+from tests.unit.edge_limits import COMPOSE, KIB, lanes, locations
+from tests.unit.release_support import colours
 
 OTHER = "198.51.100.7"
 PREFIX = "2001:db8:1:2::"
@@ -90,31 +89,8 @@ def construction() -> Iterator[Construction]:
 
 @pytest.fixture
 def port(tmp_path: Path, construction: Construction) -> Iterator[int]:
-    """Run HAProxy with other ports, without Docker's names, and with checks ten times as fast."""
-    port, runtime_port = free_ports(2)
-    text = haproxy()
-    for shipped, here in {
-        "bind :8000": f"bind 127.0.0.1:{port}",
-        "server construction construction:8000": f"server construction 127.0.0.1:{construction.port}",
-        "default-server resolvers docker init-addr libc,none": "",
-        "ipv4@127.0.0.1:9999": f"ipv4@127.0.0.1:{runtime_port}",
-        "inter 1s": "inter 100ms",
-        "timeout check 4s": "timeout check 400ms",
-    }.items():
-        assert shipped in text, shipped
-        text = text.replace(shipped, here)
-    (tmp_path / "haproxy.cfg").write_text(text)
-    process = subprocess.Popen(["haproxy", "-db", "-f", tmp_path / "haproxy.cfg"], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "HAProxy did not start; its message is above"
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.02)
-    yield port
-    process.kill()
-    process.wait(10)
+    with running(tmp_path, {"blue": construction.port}, "blue") as haproxy:
+        yield haproxy.port
 
 
 def ask(port: int, visitor: str = "", body: int = 0, path: str = "/web/dashboard") -> int:
@@ -180,11 +156,11 @@ def test_a_construction_that_answers_its_check_late_is_not_taken_for_dead(
         assert ask(port, OTHER) == 200
 
 
-def test_the_configuration_is_good_without_a_warning(tmp_path: Path) -> None:
-    """But for the name, which only Docker knows."""
-    (tmp_path / "haproxy.cfg").write_text(haproxy())
-    command = ("haproxy", "-c", "-f", str(tmp_path / "haproxy.cfg"))
+@pytest.mark.parametrize(("tier", "service"), [("vertical", "construction"), ("edge", "auth")])
+@pytest.mark.parametrize("colour", ["blue", "green"])
+def test_the_configuration_is_good_without_a_warning(tmp_path: Path, tier: str, service: str, colour: str) -> None:
+    colours.Choices(tmp_path / "colours.cfg").write({service: colour})
+    command = ("haproxy", "-c", "-f", tmp_path / "colours.cfg", "-f", COMPOSE / tier / "haproxy/haproxy.cfg")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    warnings = [line for line in done.stderr.splitlines() if "WARNING" in line]
-    assert [line for line in warnings if not re.search(r"could not resolve address 'construction'", line)] == []
+    assert "WARNING" not in done.stderr

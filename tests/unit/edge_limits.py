@@ -26,7 +26,9 @@ def nginx() -> str:
 
 
 def service(tier: str, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((COMPOSE / tier / "compose.yaml").read_text())["services"][name]
+    """Return a service's definition; both colours of one have the same."""
+    services = yaml.safe_load((COMPOSE / tier / "compose.yaml").read_text())["services"]
+    found: dict[str, Any] = services.get(name) or services[f"{name}-blue"]
     return found
 
 

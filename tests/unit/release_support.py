@@ -25,6 +25,8 @@ release: Any = importlib.import_module("release")
 containers: Any = importlib.import_module("containers")
 host_checks: Any = importlib.import_module("host_checks")
 programs: Any = importlib.import_module("programs")
+colours: Any = importlib.import_module("colours")
+switch: Any = importlib.import_module("switch")
 live_files: Any = importlib.import_module("live_files")
 tier_files: Any = importlib.import_module("tier_files")
 
@@ -45,7 +47,7 @@ for answer in answers:
         sys.stderr.write(answer["stderr"])
         sys.exit(answer["rc"])
 """
-SERVICES = {"infra": ["postgres", "redis"], "vertical": ["construction", "haproxy"], "edge": ["auth", "nginx"]}
+SERVICES = {"infra": ["postgres", "redis", "relay"], "vertical": ["construction", "haproxy"], "edge": ["auth", "nginx"]}
 LIVE = {
     "vertical": {"haproxy": {"folder": "haproxy", "secrets": [], "signal": "USR2"}},
     "edge": {"nginx": {"folder": "nginx", "secrets": ["origin.key"], "signal": "HUP"}},

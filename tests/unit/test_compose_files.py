@@ -14,6 +14,7 @@ from policy.compose_rules import compose_violations, read_bundle
 from policy.container_rules import mebibytes, release_memory
 from tests.unit.topology_support import project
 from topology.bundle import build_bundle
+from topology.fleet import COLOURS
 
 COMPOSE = Path(__file__).parents[2] / "compose"
 TIERS = {tier: yaml.safe_load((COMPOSE / tier / "compose.yaml").read_text()) for tier in ("infra", "vertical", "edge")}
@@ -26,9 +27,11 @@ USERS = {
     "relay": "10001:10001",
     "engines": "10001:10001",
     "haproxy": "99:99",
-    "construction": "10001:10001",
+    "construction-blue": "10001:10001",
+    "construction-green": "10001:10001",
     "nginx": "101:101",
-    "auth": "10001:10001",
+    "auth-blue": "10001:10001",
+    "auth-green": "10001:10001",
 }
 
 
@@ -45,15 +48,26 @@ def test_a_tiers_containers_break_no_rule(tier: str) -> None:
 
 
 def test_what_may_run_during_a_release_takes_the_memory_of_the_budget() -> None:
-    found = {tier: release_memory(content)[0] for tier, content in TIERS.items()}
+    found = {tier: release_memory(content) for tier, content in TIERS.items()}
     assert found == {"infra": 1632, "vertical": 816, "edge": 720}
-    assert TIERS["edge"]["x-reserved"] == "48m"
-    assert [name for tier, name in SERVICES if "x-colours" in service(tier, name)] == ["construction", "auth"]
 
 
 def test_construction_and_haproxy_have_the_limits_of_the_budget() -> None:
-    assert service("vertical", "construction")["mem_limit"] == "384m"
-    assert service("vertical", "haproxy")["mem_limit"] == "48m"
+    assert [service("vertical", f"construction-{colour}")["mem_limit"] for colour in COLOURS] == ["384m", "384m"]
+    assert [service(tier, "haproxy")["mem_limit"] for tier in ("vertical", "edge")] == ["48m", "48m"]
+
+
+@pytest.mark.parametrize(("tier", "name"), [("vertical", "construction"), ("edge", "auth")])
+def test_the_colours_are_at_the_addresses_that_haproxy_knows(tier: str, name: str) -> None:
+    configuration = (COMPOSE / tier / "haproxy/haproxy.cfg").read_text()
+    for colour in COLOURS:
+        found = service(tier, f"{name}-{colour}")
+        address = f"{found['networks'][tier]['ipv4_address']}:{found['expose'][0]}"
+        lines = re.findall(
+            rf"^    server {colour} (\S+) .*\"\$\{{{name.upper()}_{colour.upper()}\}}\"$", configuration, re.M
+        )
+        assert lines
+        assert set(lines) == {address}
 
 
 def test_postgresql_fits_its_limit_with_all_connections_in_use() -> None:
@@ -89,10 +103,12 @@ def test_every_lasting_service_has_the_time_to_stop_that_it_needs() -> None:
         "redis": "30s",
         "relay": "35s",
         "engines": "35s",
-        "haproxy": "35s",  # hard-stop-after is 30 s
-        "construction": "30s",
+        "haproxy": "10s",  # it ends at once
+        "construction-blue": "30s",
+        "construction-green": "30s",
         "nginx": "35s",
-        "auth": "30s",
+        "auth-blue": "30s",
+        "auth-green": "30s",
     }
 
 
@@ -122,8 +138,10 @@ def test_environment_holds_what_the_applications_read_and_nothing_else() -> None
         "relay": {"PGTZ": "UTC", "RELAY_POLL_INTERVAL_EMPTY": "0.5"},
         "engines": {"PGTZ": "UTC", "ENGINES_CONSUMER_NAME": "engines-1", "ENGINES_BLOCK_MS": "2000"},
         "migrate": {"PGTZ": "UTC"},
-        "construction": {"PGTZ": "UTC"},
-        "auth": {"PGTZ": "UTC"},
+        "construction-blue": {"PGTZ": "UTC"},
+        "construction-green": {"PGTZ": "UTC"},
+        "auth-blue": {"PGTZ": "UTC"},
+        "auth-green": {"PGTZ": "UTC"},
     }
     assert set(service("infra", "postgres")["environment"]) == {
         "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD_FILE", "PGDATA", "POSTGRES_INITDB_ARGS",
@@ -161,7 +179,7 @@ def test_no_secret_is_where_docker_inspect_shows_it(tier: str, name: str) -> Non
     assert "SECRET_" not in shown
 
 
-def test_networks_are_named_disjoint_and_keep_auths_address() -> None:
+def test_networks_are_named_disjoint_and_nginx_knows_the_address_before_auth() -> None:
     subnets = {}
     for tier, content in TIERS.items():
         network = content["networks"][tier]
@@ -171,7 +189,8 @@ def test_networks_are_named_disjoint_and_keep_auths_address() -> None:
     assert subnets["edge"] == ipaddress.IPv4Network("172.30.0.0/24")
     assert len({subnet.network_address for subnet in subnets.values()}) == 3
     assert all(subnet.subnet_of(ipaddress.IPv4Network("172.30.0.0/22")) for subnet in subnets.values())
-    assert service("edge", "auth")["networks"]["edge"]["ipv4_address"] == "172.30.0.10"
+    address = service("edge", "haproxy")["networks"]["edge"]["ipv4_address"]
+    assert f"server {address}:8001 " in (COMPOSE / "edge/nginx/nginx.conf").read_text()
 
 
 @pytest.mark.parametrize("tier", TIERS)

@@ -24,7 +24,7 @@ def test_the_message_names_the_sick_service_its_check_and_its_last_20_log_lines(
     assert "vertical: construction: running unhealthy" in said
     assert "health: Connection refused" in said
     assert [line for line in said.splitlines() if "log: " in line] == [f"  log: line {n}" for n in range(10, 30)]
-    assert "haproxy" not in said
+    assert "vertical: haproxy" not in said
 
 
 def test_a_release_whose_containers_die_after_the_wait_is_not_recorded(vertical: Droplet) -> None:

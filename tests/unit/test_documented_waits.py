@@ -16,7 +16,7 @@ def test_the_watchdog_waits_as_long_as_the_page_says() -> None:
     said = [int(number) for number in re.findall(r"(\d+)(?: to (?=\d)| s)", line)]
     (period,) = re.findall(r"OnUnitActiveSec=(\d+)s", (ROOT / "components/scripts/upkeep.sh").read_text())
     services = yaml.safe_load((ROOT / "compose/vertical/compose.yaml").read_text())["services"]
-    health = services["construction"]["healthcheck"]
+    health = services["construction-blue"]["healthcheck"]
     interval, timeout = (int(health[key].removesuffix("s")) for key in ("interval", "timeout"))
     until = [health["retries"] * interval, health["retries"] * (interval + timeout)]
     assert said == [int(period), watchdog.UNHEALTHY_S, *until]
@@ -25,6 +25,7 @@ def test_the_watchdog_waits_as_long_as_the_page_says() -> None:
 
 
 def test_every_application_that_serves_is_looked_at_as_often() -> None:
-    for tier, name in (("vertical", "construction"), ("vertical", "haproxy"), ("edge", "nginx"), ("edge", "auth")):
+    served = (*("construction-blue", "construction-green", "haproxy"), *("nginx", "haproxy", "auth-blue", "auth-green"))
+    for tier, name in zip(["vertical"] * 3 + ["edge"] * 4, served, strict=True):
         health = yaml.safe_load((ROOT / f"compose/{tier}/compose.yaml").read_text())["services"][name]["healthcheck"]
         assert (health["interval"], health["timeout"], health["retries"]) == ("10s", "5s", 3), f"{tier}/{name}"

@@ -114,7 +114,8 @@ def test_all_passwords_that_are_checked_leave_a_fifth_of_the_one_cpu() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tier", "proxy", "application"), [("edge", "nginx", "auth"), ("vertical", "haproxy", "construction")]
+    ("tier", "proxy", "application"),
+    [("edge", "nginx", "auth"), ("edge", "haproxy", "auth"), ("vertical", "haproxy", "construction")],
 )
 def test_proxies_have_more_cpu_weight_than_applications(tier: str, proxy: str, application: str) -> None:
     assert service(tier, proxy)["cpu_shares"] >= 4 * service(tier, application)["cpu_shares"]

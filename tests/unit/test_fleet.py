@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,10 +30,13 @@ def test_the_shipped_tiers_are_described_as_they_are() -> None:
             "live": {"haproxy": {"folder": "haproxy", "secrets": [], "signal": "USR2"}},
         },
         "edge": {
-            "tier": "edge", "mount": "/mnt/data", "data": {}, "watchdog": {},
-            "live": {"nginx": {
-                "folder": "nginx", "secrets": ["origin.pem", "origin.key", "origin_pull_ca.pem"], "signal": "HUP",
-            }},
+            "tier": "edge", "mount": "/mnt/data", "data": {}, "watchdog": {"haproxy": "front"},
+            "live": {
+                "nginx": {
+                    "folder": "nginx", "secrets": ["origin.pem", "origin.key", "origin_pull_ca.pem"], "signal": "HUP",
+                },
+                "haproxy": {"folder": "haproxy", "secrets": [], "signal": "USR2"},
+            },
         },
     }  # fmt: skip
 
@@ -84,6 +88,39 @@ def test_what_no_server_can_read_again_is_refused(live: Any) -> None:
         read_tier("shop", {"services": {"web": {"x-live": live}}})
     hint = "write `x-live: {folder: nginx, secrets: [origin.pem], signal: HUP}`; signals: HUP, USR2"
     assert str(refusal.value).endswith(f"\nhint: {hint}")
+
+
+COLOUR = {"image": "web:1", "expose": ["8000"], "networks": {"shop": {"ipv4_address": "172.30.3.21"}}}
+OTHER = {**COLOUR, "networks": {"shop": {"ipv4_address": "172.30.3.22"}}}
+
+
+def test_two_colours_are_one_service_for_operators(tmp_path: Path) -> None:
+    file = tmp_path / "compose/shop/compose.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        json.dumps({"services": {"haproxy": {}, "web-blue": COLOUR, "web-green": OTHER, "blue-ledger": {}}})
+    )
+    assert services_of(tmp_path, "shop") == ("haproxy", "web", "blue-ledger")
+
+
+@pytest.mark.parametrize(
+    ("services", "said"),
+    [
+        ({"web-blue": COLOUR}, "services.web-blue: there is no web-green"),
+        (
+            {"web-blue": COLOUR, "web-green": {**OTHER, "image": "web:2"}},
+            "differs from web-green in more than its addre",
+        ),
+        ({"web-blue": COLOUR, "web-green": {**OTHER, "networks": ["shop"]}}, "has no `expose`, or no `ipv4_address`"),
+        ({"web-blue": {}, "web-green": {}}, "has no `expose`, or no `ipv4_address`"),
+        ({"web-blue": COLOUR, "web-green": OTHER}, "shop has no haproxy, which chooses the colour"),
+    ],
+)
+def test_colours_that_cannot_take_turns_are_refused(services: dict[str, Any], said: str) -> None:
+    proxy: dict[str, Any] = {} if "no haproxy" in said else {"haproxy": {}}
+    with pytest.raises(ConfigurationError, match=r"^compose/shop/compose\.yaml: services\.web-") as refusal:
+        read_tier("shop", {"services": {**services, **proxy}})
+    assert said in str(refusal.value)
 
 
 @pytest.mark.parametrize("document", [None, [], "services", {"services": None}, {"services": {"web": None}}])

@@ -19,7 +19,7 @@ ONE = digest_of(bundle("vertical", "1"))
 def test_the_first_activation_starts_the_containers_and_installs_the_unit(vertical: Droplet) -> None:
     assert vertical.activate() == 0
     assert vertical.steps() == [
-        f"docker compose vertical@{ONE[:8]} up -d --wait --wait-timeout 180 --remove-orphans",
+        f"docker compose vertical@{ONE[:8]} up -d --wait --wait-timeout 180 construction haproxy",
         f"docker compose vertical@{ONE[:8]} exec -T construction sh -c set -a; . /run/secrets/env; exec python3"
         " /etc/basecommerce/health.py release",
         "systemctl daemon-reload",
@@ -40,7 +40,7 @@ def test_infra_migrates_after_its_stores_are_healthy_and_before_all_is_started(i
         "docker rm -f infra-migrate",
         f"docker compose {at} --profile migrate run --rm -T --no-deps --name infra-migrate migrate",
         roles,
-        f"docker compose {at} up -d --wait --wait-timeout 180 --remove-orphans",
+        f"docker compose {at} up -d --wait --wait-timeout 180 postgres redis relay",
     ]
 
 
@@ -94,7 +94,7 @@ def test_a_missing_image_is_pulled_before_anything_is_started(vertical: Droplet)
     assert vertical.activate() == 0
     assert vertical.steps()[:2] == [
         "docker pull --quiet registry.example/haproxy:1",
-        f"docker compose vertical@{ONE[:8]} up -d --wait --wait-timeout 180 --remove-orphans",
+        f"docker compose vertical@{ONE[:8]} up -d --wait --wait-timeout 180 construction haproxy",
     ]
 
 
@@ -155,7 +155,9 @@ def test_start_brings_up_the_recorded_release_and_pulls_nothing(vertical: Drople
     vertical.activate()
     vertical.calls()
     assert vertical.run("start", "vertical") == 0
-    assert vertical.steps() == [f"docker compose vertical@{ONE[:8]} up -d --wait --wait-timeout 180 --remove-orphans"]
+    assert vertical.steps() == [
+        f"docker compose vertical@{ONE[:8]} up -d --wait --wait-timeout 180 construction haproxy"
+    ]
 
 
 def test_start_without_any_release_says_so(vertical: Droplet, capsys: pytest.CaptureFixture[str]) -> None:

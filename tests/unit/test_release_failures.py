@@ -20,7 +20,7 @@ TWO = digest_of(bundle("vertical", "2"))
 
 @pytest.mark.parametrize(
     "failing",
-    ["up .*postgres redis$", "psql", "run .*migrate$", "up .*remove-orphans"],
+    ["up .*postgres redis$", "psql", "run .*migrate$", "up .*relay$"],
     ids=["stores", "password", "migrate", "up"],
 )
 def test_a_failed_step_brings_the_previous_release_back(

@@ -29,7 +29,9 @@ def test_the_trial_comes_after_the_pull_and_before_anything_is_started(vertical:
     assert [re.sub(r".* (pull|run|up) .*", r"\1", call) for call in done] == ["pull", "run", "up"]
     trial = TRIAL.format(tier="vertical")
     current = vertical.variables()["HAPROXY_CURRENT"]
-    assert done[1].endswith(f"{trial} haproxy haproxy -c -f /etc/basecommerce/{current}/haproxy.cfg")
+    assert done[1].endswith(
+        f"{trial} haproxy haproxy -c -f /etc/basecommerce/colours.cfg -f /etc/basecommerce/{current}/haproxy.cfg"
+    )
 
 
 def test_stores_are_tried_before_they_are_touched(infra: Droplet) -> None:

@@ -138,7 +138,7 @@ def test_an_edit_counts_before_it_is_committed_or_added(clone: Path) -> None:
         ("compose/edge/nginx/site/apex.conf.j2", "compose/edge/nginx/nginx.conf", "include site/apex.conf;"),
         ("compose/edge/nginx/extra/a.conf", "compose/edge/nginx/nginx.conf", "include /etc/nginx/extra/*.conf;"),
         ("compose/edge/cache/varnish.vcl", "compose/edge/compose.yaml", "# ${CACHE_DIR:-./cache}:/etc/cache:ro"),
-        ("compose/colours.py", "compose/release.py", "from colours import BLUE"),
+        ("compose/hues.py", "compose/release.py", "from hues import BLUE"),
     ],
 )
 def test_a_new_file_that_a_known_one_names_is_not_forgotten(clone: Path, name: str, by: str, text: str) -> None:

@@ -79,8 +79,8 @@ def _change(order: int, step: Step, releases: Mapping[str, tuple[Files, Files]],
         files = next((both for urn, both in releases.items() if urn.endswith(component)), None)
         if files is not None:
             release = compare_releases(*files)
-            felt = effects.of_services(release.services), effects.of_reloads(release.reloads)
-            effect = effects.worst([effect, *felt])
+            felt = [effects.of_services(release.services), effects.of_switches(release.switches)]
+            effect = effects.worst([effect, *felt, effects.of_reloads(release.reloads)])
         if digests[0] == digests[1]:
             effect = effects.worst([effect, effects.OF_SECRETS])
     return Change(

@@ -36,6 +36,7 @@ def _resource(change: Change) -> dict[str, Any]:
             "files": [{"name": file.name, "kind": file.kind, "diff": list(file.diff)} for file in change.release.files],
             "images": [vars(image) for image in change.release.images],
             "services": list(change.release.services),
+            "switches": list(change.release.switches),
             "reloads": list(change.release.reloads),
         }
     return {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from topology.dangerous_edits import DELETE_OPS, REPLACE_OPS, STATEFUL
 from topology.names import BUCKET, DROPLET, RESERVED_IP, VOLUME, VPC
 
-KINDS = ("none", "reload", "restart", "reboot", "power cut", "replaced", "data lost", "unknown")
+KINDS = ("none", "reload", "switch", "restart", "reboot", "power cut", "replaced", "data lost", "unknown")
 """From the least to the worst; what is unknown counts as the worst."""
 KNOWN_OPS = frozenset({"create", "update", "import", *DELETE_OPS, *REPLACE_OPS, "remove-pending-replace"})
 
@@ -43,9 +43,7 @@ EDITED = {
 """The effect of an edit in place, by type and property; all other edits affect nobody."""
 GAPS = {
     "nginx": ("visitors get errors", 2),
-    "auth": ("nobody can log in", 4),
-    "construction": ("the shop shows errors", 4),
-    "haproxy": ("the shop shows errors", 2),
+    "haproxy": ("the shop shows errors, or nobody can log in", 2),
     "postgres": ("the shop shows errors and nobody can log in", 2),
     "redis": ("events wait", 2),
     "relay": ("events wait", 3),
@@ -53,8 +51,11 @@ GAPS = {
 }
 """The effect of a new container of a service, and for about how many seconds: from the end of the old one until the new
 one is healthy, the longest of three on a local stack (docs/preview.md)."""
+KEPT = {"construction": ", and a quote that is being written has 30 s left"}
+"""What a process holds in its memory: `DRAIN_WAIT` of compose/switch.py."""
 OF_SECRETS = Effect(
-    kind="restart", text="the services that read what changed get a new container, and are unavailable meanwhile"
+    kind="restart",
+    text="the services that read what changed get a new container; those without two colours are unavailable meanwhile",
 )
 """The effect of changed secrets or addresses on a release whose files stay: which ones differ is secret as a whole."""
 
@@ -76,6 +77,14 @@ def of_services(services: Sequence[str]) -> Effect:
     if not services:
         return NONE
     return Effect(kind="restart", text="; ".join(map(_gap, services)))
+
+
+def of_switches(services: Sequence[str]) -> Effect:
+    """Return the effect of services whose other colour takes over."""
+    if not services:
+        return NONE
+    text = "the new one starts beside the old one and takes over"
+    return Effect(kind="switch", text="; ".join(f"{name}: {text}{KEPT.get(name, '')}" for name in services))
 
 
 def of_reloads(services: Sequence[str]) -> Effect:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import yaml
 
 from basec.engine.review.values import line_diff
-from topology.fleet import LIVE
+from topology.fleet import LIVE, service_of
 
 Files = Mapping[str, str]
 """The files of a bundle, by name."""
@@ -56,6 +56,8 @@ class ReleaseChange:
     images: tuple[ImageChange, ...]
     services: tuple[str, ...]
     """The services whose containers are recreated."""
+    switches: tuple[str, ...] = ()
+    """The services whose other colour starts, and takes over."""
     reloads: tuple[str, ...] = ()
     """The services that go on serving, and read their files again."""
 
@@ -68,7 +70,8 @@ def compare_releases(old: Files, new: Files) -> ReleaseChange:
     return ReleaseChange(
         files=tuple(_file_changes(old, new)),
         images=tuple(_image_changes(old, new)),
-        services=tuple(sorted(recreated)),
+        services=tuple(sorted(name for name in recreated if service_of(name) == name)),
+        switches=tuple(sorted({service_of(name) for name in recreated} - recreated)),
         reloads=tuple(sorted(name for name in set(now) - recreated if read.get(name) != now[name])),
     )
 

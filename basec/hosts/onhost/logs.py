@@ -9,6 +9,7 @@ when nobody holds its standard input open any more.
 from __future__ import annotations
 
 import contextlib
+import heapq
 import json
 import os
 import re
@@ -16,11 +17,14 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
+COLOUR = re.compile("-(blue|green)$")
+"""At the end of a compose service's name, where a service has two: both are shown under the service's own name."""
 LOOK_BACK = 100
 """Lines that are read for each one shown, without health checks: HAProxy asks each second."""
 
@@ -151,32 +155,42 @@ class Reader:
                 yield f"{service} {stamp} {line.level} {line.text}\n"
         process.wait()
 
-    def read(self, container: str, service: str, tail: int | None, since: str) -> None:
-        """Print the lines of one container, and if requested also the new ones."""
-        moment = ["--since", since] if since else []
-        if container not in self.last:
-            lines = self.lines(container, service, "--tail", self.depth(service, tail), *moment)
-            self.write(lines if tail is None else deque(lines, maxlen=tail))
+    def read(self, service: str, containers: list[str]) -> None:
+        """Print the existing lines of a service in order of time, and if requested let each container be followed."""
+        tail, since = self.query["tail"], self.query["since"]
+        options = ["--tail", self.depth(service, tail), *(["--since", since] if since else [])]
+        lines = heapq.merge(*(self.lines(each, service, *options) for each in containers), key=moment_of)
+        self.write(lines if tail is None else deque(lines, maxlen=tail))
         if self.query["follow"]:
-            if container in self.last:
-                moment = ["--since", self.last[container]]
-            self.write(self.lines(container, service, "--follow", *moment))
+            for each in containers:
+                self.start(each, service, since)
 
-    def follow(self, container: str, service: str, tail: int | None, since: str) -> None:
-        """Read one container; an error ends everything, since nobody would notice that its lines are missing."""
-        try:
-            self.read(container, service, tail, since)
-        except Exception as error:
-            self.end(1, f"{service}: its log cannot be read: {type(error).__name__}: {error}\n")
+    def follow(self, container: str, service: str, since: str) -> None:
+        """Print the new lines of one container until it ends."""
+        moment = self.last.get(container, since)
+        self.write(self.lines(container, service, "--follow", *(["--since", moment] if moment else [])))
 
-    def write(self, lines: Iterator[str] | deque[str]) -> None:
+    def run(self, service: str, read: Callable[[], None]) -> threading.Thread:
+        """Read in a thread; an error ends everything, since nobody would notice that its lines are missing."""
+
+        def work() -> None:
+            try:
+                read()
+            except Exception as error:
+                self.end(1, f"{service}: its log cannot be read: {type(error).__name__}: {error}\n")
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        return thread
+
+    def write(self, lines: Iterable[str]) -> None:
         """Print lines as they come; several containers do this at once."""
         for line in lines:
             with self.writing:
                 sys.stdout.buffer.write(line.encode())
                 sys.stdout.buffer.flush()
 
-    def start(self, container: str, service: str, tail: int | None = None, since: str = "") -> None:
+    def start(self, container: str, service: str, since: str = "") -> None:
         """Follow a container from its start, or from where reading stopped."""
         thread = self.threads.get(container)
         if service not in self.query["services"]:
@@ -185,9 +199,7 @@ class Reader:
             thread.join(1)  # `docker logs` ends soon after its container
             if thread.is_alive():
                 return
-        thread = threading.Thread(target=self.follow, args=(container, service, tail, since), daemon=True)
-        self.threads[container] = thread
-        thread.start()
+        self.threads[container] = self.run(service, partial(self.follow, container, service, since))
 
     def end(self, code: int, said: str = "") -> None:
         """End every started program, and this one, whatever its other threads do."""
@@ -199,9 +211,14 @@ class Reader:
             os._exit(code)
 
 
-def main(tier: str, wanted: str) -> None:
+def moment_of(line: str) -> str:
+    """Return the time of a line that is to be printed."""
+    return line.split(" ", 2)[1]
+
+
+def main(tier: str, request: str) -> None:
     """Print the existing lines; then, to follow, the new ones."""
-    query = json.loads(wanted)
+    query = json.loads(request)
     reader = Reader(query)
     chosen = ("--filter", f"label={PROJECT}={tier}")
     events = None
@@ -220,14 +237,19 @@ def main(tier: str, wanted: str) -> None:
     )
     if listed.returncode != 0:
         sys.exit(listed.stderr.strip())
-    for container, service in (line.split() for line in listed.stdout.splitlines()):
-        if query["follow"]:
-            reader.start(container, service, query["tail"], query["since"])
-        elif service in query["services"]:
-            reader.read(container, service, query["tail"], query["since"])
+    found: dict[str, list[str]] = {}
+    for container, name in (line.split() for line in listed.stdout.splitlines()):
+        found.setdefault(COLOUR.sub("", name), []).append(container)
+    wanted = {service: containers for service, containers in found.items() if service in query["services"]}
+    if query["follow"]:
+        for thread in [reader.run(service, partial(reader.read, service, each)) for service, each in wanted.items()]:
+            thread.join()  # before the events: a container that starts meanwhile is followed from its last line
+    else:
+        for service, containers in wanted.items():
+            reader.read(service, containers)
     for line in events.stdout or () if events else ():
-        container, service = line.decode().split()
-        reader.start(container, service)  # everything of a new one
+        container, name = line.decode().split()
+        reader.start(container, COLOUR.sub("", name))  # everything of a new one
     if events:
         reader.end(1, "docker events ended\n")
 

@@ -58,7 +58,7 @@ def test_a_command_runs_in_a_service_and_its_exit_code_comes_back(stack: LocalSt
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (("exec", "edge", "postgres", "ls"), "edge: unknown service 'postgres'\nhint: one of nginx, auth"),
+        (("exec", "edge", "postgres", "ls"), "edge: unknown service 'postgres'\nhint: one of nginx, haproxy, auth"),
         (("compose", "restart", "db"), "unknown host 'db'\nhint: one of edge, infra, platform, vertical"),
     ],
 )

@@ -69,7 +69,7 @@ def test_status_shows_every_service_its_memory_release_and_image_in_two_seconds(
 
 
 ASK = "curl --silent --max-time 2 http://169.254.169.254/metadata/v1/id"
-FROM_A_CONTAINER = """docker exec {tier}-{service}-1 python3 -c "
+FROM_A_CONTAINER = """docker exec {container} python3 -c "
 import urllib.request; urllib.request.urlopen('http://169.254.169.254/metadata/v1/id', timeout=2)" """
 
 
@@ -81,7 +81,7 @@ def test_the_metrics_agent_delivers_and_no_container_reaches_the_metadata_addres
     assert droplet_id.isdigit(), "root gets through, so something answers"
     assert json.loads(stack.inside(tier, "cat /run/localcloud/figures.json"))["droplet_id"] == droplet_id
     assert stack.inside(tier, f"runuser --user=nobody -- {ASK} || echo refused").strip() == "refused"
-    closed = FROM_A_CONTAINER.format(tier=tier, service=service)
+    closed = FROM_A_CONTAINER.format(container=stack.serving(tier, service))
     assert stack.inside(tier, f"{closed} 2>/dev/null || echo refused").strip() == "refused"
 
 

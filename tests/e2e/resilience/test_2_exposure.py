@@ -175,7 +175,8 @@ LOOPBACK = "docker run --detach --rm --name loopback-canary --publish 127.0.0.1:
 def test_a_neighbour_that_aims_at_a_port_published_on_loopback_gets_nothing(exposure: Exposure) -> None:
     stack, neighbour = exposure.stack, exposure.containers["neighbour"]
     gateway = addresses(stack, "vertical")["vpc"]
-    image = stack.inside("vertical", "docker inspect --format '{{.Config.Image}}' vertical-construction-1").strip()
+    shop = stack.serving("vertical", "construction")
+    image = stack.inside("vertical", f"docker inspect --format '{{{{.Config.Image}}}}' {shop}").strip()
     stack.inside("vertical", LOOPBACK.format(image))
     try:
         reachable = (

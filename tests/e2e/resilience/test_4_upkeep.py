@@ -91,8 +91,8 @@ def test_timers_are_on_and_nothing_failed(stack: LocalStack, droplet: str) -> No
 
 PLANT = """
 set -e
-image=$(docker inspect --format '{{.Config.Image}}' vertical-construction-1)
-docker commit vertical-construction-1 >/dev/null
+image=$(docker inspect --format '{{.Config.Image}}' "$container")
+docker commit "$container" >/dev/null
 docker run --name oneoff-canary --label com.docker.compose.oneoff=True "$image" true
 docker run --name stopped-canary --label com.docker.compose.oneoff=False "$image" true
 """
@@ -101,7 +101,7 @@ SEEN = "docker ps --all --format '{{.Names}}'; docker images --filter dangling=t
 
 def test_pruning_removes_old_left_overs_and_no_stopped_service(stack: LocalStack) -> None:
     before = set(stack.inside("vertical", SEEN).split())
-    stack.inside("vertical", PLANT)
+    stack.inside("vertical", f"container={stack.serving('vertical', 'construction')}{PLANT}")
     try:
         planted = set(stack.inside("vertical", SEEN).split()) - before
         assert len(planted) == 3
@@ -114,12 +114,13 @@ def test_pruning_removes_old_left_overs_and_no_stopped_service(stack: LocalStack
 
 
 def test_a_container_that_stops_serving_is_restarted_and_one_that_was_stopped_is_not(stack: LocalStack) -> None:
-    form = "docker inspect --format '{{.State.StartedAt}} {{.State.Health.Status}}' vertical-construction-1"
+    shop, login = stack.serving("vertical", "construction"), stack.serving("edge", "auth")
+    form = f"docker inspect --format '{{{{.State.StartedAt}}}} {{{{.State.Health.Status}}}}' {shop}"
     before = stack.inside("vertical", form).split()[0]
     since = int(time.time())
-    stack.inside("edge", "docker stop edge-auth-1")
+    stack.inside("edge", f"docker stop {login}")
     # Stopped by a signal the process neither dies nor answers: Docker alone would leave it so for ever.
-    stack.inside("vertical", "kill -STOP $(docker inspect --format '{{.State.Pid}}' vertical-construction-1)")
+    stack.inside("vertical", f"kill -STOP $(docker inspect --format '{{{{.State.Pid}}}}' {shop})")
     deadline = time.monotonic() + WATCHDOG_S
     while True:
         started, health = stack.inside("vertical", form).split()
@@ -128,8 +129,8 @@ def test_a_container_that_stops_serving_is_restarted_and_one_that_was_stopped_is
         assert time.monotonic() < deadline, f"{started} {health}"
         time.sleep(1)
     journal = stack.inside("vertical", f"journalctl --unit basecommerce-watchdog --since @{since} --output cat")
-    assert "vertical-construction-1: unhealthy for" in journal
+    assert f"{shop}: unhealthy for" in journal
     assert "vertical-haproxy-1" not in journal, "it was unhealthy for construction's sake alone"
-    assert stack.inside("edge", "docker ps --all --filter name=edge-auth-1 --format '{{.State}}'").strip() == "exited"
+    assert stack.inside("edge", f"docker ps --all --filter name={login} --format '{{{{.State}}}}'").strip() == "exited"
     stack.basec("compose", "restart", "edge", "auth", "--env", STACK)
     stack.smoke_until_green()
