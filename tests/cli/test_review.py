@@ -134,7 +134,7 @@ def test_long_texts_are_told_as_lines_that_go_and_come_with_two_around_them() ->
             ("auth", "nginx"),
         ),
         (
-            {**FILES, "compose.yaml": COMPOSE.replace("  auth:", "  auth:\n    x-colours: 2")},
+            {**FILES, "compose.yaml": COMPOSE.replace("  auth:", "  auth:\n    x-watchdog: report")},
             ["compose.yaml +1 -0"],
             (),
         ),
