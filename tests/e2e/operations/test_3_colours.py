@@ -22,7 +22,7 @@ HELD_S = 12
 
 @pytest.fixture(scope="module")
 def edited(stack: LocalStack) -> Iterator[list[Path]]:
-    """Give the files whose edit recreates both applications; they are as before in the end."""
+    """Yield the files whose edit recreates both applications; they are as before in the end."""
     files = [stack.root / "compose" / tier / service / "health.py" for tier, service in SERVED]
     texts = [file.read_text() for file in files]
     yield files
