@@ -215,8 +215,8 @@ _TABLE = (
         why="A service that is taken over or runs wild must not take the droplet with it: limits, no capabilities, no "
         "root, no Docker socket, read-only files. The memory limits of all that may run during a release are together "
         "at most 80 % of the droplet's: both colours of a service count, since they run side by side while one takes "
-        "over. Keys, security options and sources of mounts are those of a list: `include` and `extends` are not on it, as nothing would "
-        "check what another file brings.",
+        "over. Keys, security options and sources of mounts are those of a list: `include` and `extends` are not on "
+        "it, as nothing would check what another file brings.",
         fix="start from the anchor `x-service` of the tier's compose.yaml",
         source="CIS Docker 1.6: 5.x",
     ),
