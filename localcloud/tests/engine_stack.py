@@ -12,14 +12,19 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pulumi.automation as auto
+from pulumi.runtime import _grpc_settings as sdk
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("digitalocean", "cloudflare", "command")
 PASSPHRASE = "only-for-this-test"
 Program = Callable[[], None]
+PATIENCE = ("grpc.min_reconnect_backoff_ms", 300_000)
+"""How long the SDK waits for the engine when it connects. By gRPC's default a machine that stalls for 20 s then fails
+a test with `Resource monitor has terminated, shutting down`, as if the engine had ended."""
+sdk._GRPC_CHANNEL_OPTIONS.append(PATIENCE)
 
 
 def find_pulumi() -> Path:
@@ -28,6 +33,37 @@ def find_pulumi() -> Path:
     if not found or not Path(found).is_file():
         raise RuntimeError("the Pulumi CLI was not found\nhint: set LOCALCLOUD_PULUMI to its path")
     return Path(found)
+
+
+class EngineError(auto.CommandError):
+    """A failed command of the engine: first why, then all that it printed."""
+
+    def __init__(self, command: str, error: auto.CommandError) -> None:
+        said = str(error)
+        why = next((line.strip() for line in said.splitlines() if "error:" in line), "no line with `error:`")
+        Exception.__init__(self, f"{command}: {type(error).__name__}: {why}\n{said.strip()}")
+
+
+class _Stack:
+    """The SDK's stack, whose commands raise EngineError, without the SDK's frames: their sources hide the message."""
+
+    def __init__(self, stack: auto.Stack) -> None:
+        self._stack = stack
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._stack, name)
+        if not callable(found):
+            return found
+
+        def command(*arguments: Any, **options: Any) -> Any:
+            __tracebackhide__ = True
+            try:
+                return found(*arguments, **options)
+            except auto.CommandError as error:
+                raised = EngineError(name, error)
+            raise raised
+
+        return command
 
 
 class EngineStack:
@@ -69,9 +105,10 @@ class EngineStack:
         options = auto.LocalWorkspaceOptions(
             work_dir=str(self.directory), env_vars=self.environment, pulumi_command=command
         )
-        return auto.create_or_select_stack(
+        stack = auto.create_or_select_stack(
             stack_name=self.name, project_name=self.project, program=program, opts=options
         )
+        return cast("auto.Stack", _Stack(stack))
 
     def use(self, program: Program) -> None:
         """Go on with another program: what an edit of the source is."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextvars
 import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pulumi
 import pulumi.automation as auto
 import pulumi_digitalocean as digitalocean
 import pytest
+from pulumi.runtime import settings as sdk
 
-from localcloud.tests.engine_stack import EngineStack
+from localcloud.tests.engine_stack import PATIENCE, EngineError, EngineStack
 from localcloud.tests.sample_program import PUBLIC_KEY, STDIN_SECRET, USER_DATA_SECRET, Sample
 
 pytestmark = pytest.mark.engine
@@ -179,3 +182,23 @@ def test_outputs_of_secrets_stay_secret(stack_of: StackOf) -> None:
     assert stack.up().outputs["key"].secret
     states = (stack.directory / "backend").rglob("*.json*")
     assert "hidden-name" not in "".join(path.read_text() for path in states)
+
+
+def test_a_failed_command_says_first_why_and_shows_none_of_the_sdks_frames(stack_of: StackOf) -> None:
+    def program() -> None:
+        raise ValueError("no such thing")
+
+    with pytest.raises(EngineError, match=r"^preview: InlineSourceRuntimeError: .*error: ") as caught:
+        stack_of(program).operations()
+    assert "ValueError: no such thing" in str(caught.value)
+    assert "Previewing update" in str(caught.value)
+    assert caught.value.__context__ is None
+    assert not [entry for entry in caught.traceback if "site-packages" in str(entry.path)]
+
+
+def test_the_sdk_waits_for_an_engine_that_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tried with the engine stopped for 25 and 60 s as the program began; here, what the SDK connects with."""
+    connect = mock.MagicMock()
+    monkeypatch.setattr("grpc.insecure_channel", connect)
+    contextvars.copy_context().run(sdk.Settings, "project", "stack", "127.0.0.1:1", "127.0.0.1:2")
+    assert [PATIENCE in call.kwargs["options"] for call in connect.call_args_list] == [True, True]
