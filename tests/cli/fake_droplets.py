@@ -7,7 +7,7 @@
 `<id>.more`       what it prints after that while it follows
 `<tier>.events`   what `docker events` prints; it then waits
 `arguments`       what `docker logs` was called with, a line each
-`asked`           what ssh was called with, a line each
+`ssh.calls`       what ssh was called with, a line each
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from topology.inventory import load_inventory
 
 PROGRAMS = {
     "ssh": """\
-echo "$@" >>"$DROPLETS/asked"
+echo "$@" >>"$DROPLETS/ssh.calls"
 while [ "$1" != BatchMode=yes ]; do shift; done
 host=$2; shift 2
 if [ -e "$DROPLETS/$host.down" ]; then echo "ssh: connect to host $host port 22: Connection refused" >&2; exit 255; fi

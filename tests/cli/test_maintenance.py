@@ -105,7 +105,7 @@ def test_the_message_travels_by_standard_input(basec: Run, droplets: Path, place
     message = 'it\'s $(touch /tmp/x) `id` \\ "ok"'
     basec("maintenance", "on", "--message", message, *LOCAL)
     assert record(place)["message"] == message
-    asked = (droplets / "asked").read_text()
+    asked = (droplets / "ssh.calls").read_text()
     assert "python3" in asked
     assert "touch" not in asked
     assert "Ana" not in asked
@@ -130,7 +130,7 @@ def test_what_is_no_line_of_text_is_refused_before_a_host_is_asked(
     problem_line, hint = outcome.stderr.splitlines()
     assert problem_line == f"basec: maintenance on: --message: {problem}"
     assert hint.startswith("hint: ")
-    assert not (droplets / "asked").exists()
+    assert not (droplets / "ssh.calls").exists()
 
 
 def test_the_longest_message_is_shown_whole_and_blanks_around_it_are_not() -> None:
@@ -165,7 +165,7 @@ def test_all_edges_are_turned_on_and_one_that_is_silent_is_named(
     found = json.loads(outcome.stdout)
     assert found["hosts"] == [{"name": "front-two", "maintenance": None}]
     assert found["no_answer"][0].startswith("edge: cannot be reached")
-    assert "vertical" not in (droplets / "asked").read_text()
+    assert "vertical" not in (droplets / "ssh.calls").read_text()
 
 
 def test_edges_that_differ_are_told_apart(basec: Run, clone: Path, droplets: Path) -> None:
@@ -269,7 +269,7 @@ def test_smoke_asks_the_edge_only_where_it_met_the_page(clone: Path, droplets: P
     local = Environment(name="local", root=clone)
     results = [result(""), result("got 502")]
     assert smoke.explained(Session(local), load(local), results) == results
-    assert not (droplets / "asked").exists()
+    assert not (droplets / "ssh.calls").exists()
     (droplets / "edge.down").touch()
     said = smoke.explained(Session(local), load(local), [result(smoke_checks.MAINTENANCE)])
     assert said == [result("maintenance is on")], "an edge that is silent hides nothing"

@@ -43,7 +43,7 @@ def service(tier: str, path: str, value: object) -> Edit:
 
 
 def _colours(path: str) -> tuple[str, ...]:
-    name, key = path.split(".", 1)
+    name, _, key = path.partition(".")
     return tuple(f"{name}-{colour}.{key}" for colour in COLOURS) if name in ("auth", "construction") else (path,)
 
 
