@@ -30,6 +30,7 @@ GROUPS = {
         "explain": "Show what a message's id means and what to do.",
         "smoke": "Check what a tenant sees and what the hosts run.",
         "logs": "Show the services' log lines in time order.",
+        "releases": "Show what was activated on the hosts.",
         "cost": "Show what an environment costs a month.",
         "settings": "Show an environment's settings and what they mean.",
         "secrets": "List a stack's secrets and make new ones.",

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from colours import CHOICES, PROXY, Choices, Pair, choose, service_of
+from colours import CHOICES, PROXY, Choices, Pair, Proxy, choose, service_of
 from programs import LINES_ABOVE, LOG_LINES, Programs, ReleaseError, say
 from tier_files import Release, TierFiles, seconds_of, variable
 
@@ -153,6 +153,10 @@ class Containers:
         chosen = ["--filter", f"label=com.docker.compose.project={self.tier}"]
         listed = self.programs.run(["docker", "ps", "-a", *chosen, "--format", form], 30)
         return [line.split() for line in listed.splitlines()]
+
+    def proxy(self) -> Proxy:
+        """Return the tier's HAProxy."""
+        return Proxy(f"{self.tier}-{PROXY}-1", self.programs)
 
     def memory_mib(self, service: str) -> int:
         """Return what the processes of a service's container hold in memory, in MiB; 0 if it does not run."""

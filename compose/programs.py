@@ -6,6 +6,7 @@ Shipped in every bundle and run as root by Debian's own Python: standard library
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -27,9 +28,10 @@ class ReleaseError(Exception):
 
 
 def say(text: str) -> None:
-    """Write one line for the caller and for the journal."""
-    sys.stderr.write(f"release: {text}\n")
-    sys.stderr.flush()
+    """Write one line for the caller, if there still is one, and for the journal."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"release: {text}\n")
+        sys.stderr.flush()
     syslog.syslog(text)
 
 

@@ -6,10 +6,10 @@ atomic_files.py (the disk), containers.py (Docker), switch.py (two colours), hos
 (running a program). Shipped in every bundle and run as root by Debian's own Python: standard library only.
 
 Order of `activate`: disks, lay, pull, memory, try out, (PostgreSQL and Redis, roles, migrate, roles), start beside what
-serves, prove, switch, record, drain, prune. A failure exits 1: up to the trial nothing that runs was touched; after it
-the previous release is brought back.
-Outside its own files it only ever adds: roles, logins and the schema. `retire` removes what is old. The bundle was
-checked by the code that unpacked it: BOOTSTRAP in topology/bundle.py.
+serves, prove, switch, watch, record, drain, prune. A failure exits 1: up to the trial nothing that runs was touched;
+after it the previous release is brought back, by the watchdog if the run itself was killed. Outside its own files it
+only ever adds: roles, logins and the schema. `retire` removes what is old. The bundle was checked by the code that
+unpacked it: BOOTSTRAP in topology/bundle.py.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ from atomic_files import remove
 from containers import Containers
 from host_checks import check_address, check_data_volume, check_disks
 from programs import Programs, ReleaseError, say
+from release_log import ACTIVE, KILLED, REFUSED, WENT_BACK, ReleaseLog
 from switch import Switch
-from tier_files import TIERS, Paths, Release, TierFiles, read_payload, time_text
+from tier_files import TIERS, Paths, Release, TierFiles, images_of, read_payload, time_text
+from watch import Watch
 
 LOCK_WAIT = 30  # seconds that `activate` waits for another run; then it names the holder
 UNIT_LOCK_WAIT = 400  # seconds for start and stop: an activation in progress ends first
@@ -55,6 +57,7 @@ class Tier:
         self.programs = Programs(name)
         self.containers = Containers(name, self.files, self.programs)
         self.switch = Switch(self.containers)
+        self.log = ReleaseLog(self.files.directory / "log.json")
 
     @contextlib.contextmanager
     def lock(self, command: str, wait: float) -> Iterator[None]:
@@ -105,20 +108,32 @@ class Tier:
                 self.finish(release)
                 say(f"{self.name}: {digest[:12]} already active")
                 return
-            self.check_host(release)
-            self.containers.pull(release)  # every image is here before anything that runs is touched
-            self.switch.prepare(release)
-            self.switch.check_memory(release)
-            self.containers.try_out(release)
-            say(f"{self.name}: activates {digest[:12]}")
+            self.log.begin(digest, images_of(self.files.bundle(release)))
             try:
+                self.check_host(release)
+                self.containers.pull(release)  # every image is here before anything that runs is touched
+                self.switch.prepare(release)
+                self.switch.check_memory(release)
+                self.containers.try_out(release)
+            except ReleaseError as error:
+                self.log.end(REFUSED, str(error))
+                raise
+            say(f"{self.name}: activates {digest[:12]}")
+            watch = Watch(self.containers, release)
+            self.files.arm(release)
+            try:
+                watch.look_before()
                 self.bring_up(release)
+                if self.files.latest() is not None:  # else there is none to go back to
+                    watch.run(self.files.description(bundle).watch_s)
             except ReleaseError as error:
                 say(str(error))
                 self.containers.explain(release)
                 self.restore(release)
+                self.log.end(WENT_BACK, str(error))
                 raise ReleaseError(f"{self.name}: {digest[:12]}: not activated", "the reason is above") from None
             self.record(release)
+            self.log.end(ACTIVE)
             self.finish(release)
             self.prune()
             say(f"{self.name}: {digest[:12]} is active")
@@ -135,6 +150,14 @@ class Tier:
                 self.containers.explain(release)
                 raise
             self.finish(release)
+            self.files.disarm()
+
+    def settle(self) -> None:
+        """Bring the active release back after a run that was killed before it had decided; do nothing after others."""
+        if self.files.armed():
+            say(f"{self.name}: {self.files.armed()[:12]} was not decided on, and nobody works on it: goes back")
+            self.start()
+            self.log.end(KILLED, "its run ended before it had decided, and the release before came back")
 
     def stop(self) -> None:
         """Stop the containers and keep them."""
@@ -232,10 +255,12 @@ class Tier:
             self.change(previous, proven=False)
             self.finish(previous)
             say(f"{self.name}: {previous.digest[:12]} serves again")
+        self.files.disarm()
 
     def record(self, release: Release) -> None:
         """Make the release the active one, here and at the next boot."""
         self.files.record(release)
+        self.files.disarm()
         unit = self.files.unit_name
         if self.files.write_unit(release):
             self.programs.run(["systemctl", "daemon-reload"], 60)
@@ -254,7 +279,9 @@ class Tier:
 def main(argv: Sequence[str] | None = None, paths: Paths | None = None) -> int:
     """Run one command; return exit code 1 when it failed, 2 when it was called wrongly."""
     parser = argparse.ArgumentParser(prog="release.py", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("command", choices=["activate", "start", "stop", "retire", "check", "status", "serving"])
+    parser.add_argument(
+        "command", choices=["activate", "start", "stop", "retire", "check", "status", "serving", "settle"]
+    )
     parser.add_argument("tier", help="what runs here, such as infra")
     parser.add_argument(
         "subject",

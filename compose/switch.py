@@ -10,7 +10,7 @@ import http.client
 import time
 from pathlib import Path
 
-from colours import PROXY, Pair, Proxy
+from colours import PROXY, Pair
 from containers import HEALTH_DEADLINE, Containers
 from programs import LINES_ABOVE, ReleaseError, say
 from tier_files import Release
@@ -71,20 +71,20 @@ class Switch:
             serving[pair.service] = pair.colour
             self.choices.write(serving)
             if PROXY in running:
-                self._proxy().serve(pair)
+                self.containers.proxy().serve(pair)
                 say(f"{self.tier}: {pair.container} serves")
 
     def serve(self, release: Release) -> None:
         """Let HAProxy serve the release's colours, whatever it has read since they started. Raises ReleaseError."""
         for pair in self.containers.pairs(release):
-            self._proxy().serve(pair)
+            self.containers.proxy().serve(pair)
 
     def finish(self, release: Release) -> None:
         """Let the other colours end their requests, and stop them; they stay on the droplet, for the way back."""
         running = self.containers.running()
         for pair in (pair for pair in self.containers.pairs(release) if pair.idle in running):
             say(f"{self.tier}: {pair.idle} ends its requests")
-            proxy = self._proxy()
+            proxy = self.containers.proxy()
             deadline = time.monotonic() + DRAIN_WAIT
             while any(left := proxy.ends(pair)) and time.monotonic() < deadline:
                 time.sleep(POLL_S)
@@ -98,9 +98,6 @@ class Switch:
         """Return the compose service that serves under this name: with its colour, where it has two."""
         colour = self.choices.read().get(service)
         return f"{service}-{colour}" if colour else service
-
-    def _proxy(self) -> Proxy:
-        return Proxy(f"{self.tier}-{PROXY}-1", self.programs)
 
     def _probe(self, pair: Pair) -> None:
         """Ask the new container from outside until it answers."""

@@ -15,6 +15,8 @@ the containers that mount it, and the previous release stays startable as it was
                              hosts/<hash>.env           addresses and those variables
                              state.json                 which release is active, and the ones before it
                              state.json.damaged         one that could not be read, set aside
+                             armed                      the digest that a run works on; gone when it has decided
+                             log.json                   what was activated, and how it ended (release_log.py)
                              current, hosts.env         links for people; state.json decides
                              lock                       held by a run, and by what it started
     /opt/basecommerce/scripts/                          the active release's scripts, for the unit
@@ -82,6 +84,7 @@ class Description:
     mount: Path  # of the data volume
     data: Mapping[str, int]  # directories on that volume by name: their owner; empty for a tier without data
     live: Mapping[str, Live]  # what services read again, by service
+    watch_s: int  # how long a new release is watched before it stays
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ class TierFiles:
         self.directory = paths.root / tier
         self.state_file = self.directory / "state.json"
         self.damaged_file = self.directory / "state.json.damaged"
+        self.armed_file = self.directory / "armed"
         self.unit_name = f"basecommerce-{tier}.service"
         self.live = LiveFiles(self.directory / LIVE)
 
@@ -128,7 +132,7 @@ class TierFiles:
                 for name, each in found.get(LIVE, {}).items()  # none in a release of before December 2026
             }
             if found["tier"] == self.tier and all(map(TIERS.fullmatch, (*data, *live))):
-                return Description(Path(found["mount"]), data, live)
+                return Description(Path(found["mount"]), data, live, int(found.get("watch_s", 0)))
             said = f"it is of {found['tier']}, with data {', '.join(data)}"
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             said = f"{type(error).__name__}: {error}"
@@ -263,6 +267,20 @@ class TierFiles:
         for service in self.description(self.bundle(release)).live:
             self.live.point(service, variables[f"{variable(service)}_CURRENT"])
 
+    def arm(self, release: Release) -> None:
+        """Note that this release is being tried: if its run is killed, the watchdog lets the active one come back."""
+        write(self.armed_file, f"{release.digest}\n".encode())
+
+    def armed(self) -> str:
+        """Return the digest that was being tried; empty if a run has decided on it."""
+        with contextlib.suppress(OSError):
+            return self.armed_file.read_text().strip()
+        return ""
+
+    def disarm(self) -> None:
+        """Note that it is decided which release stays."""
+        self.armed_file.unlink(missing_ok=True)
+
     def record(self, release: Release) -> None:
         """Make the release the active one: for the next activation, for people, and its scripts for the unit."""
         history = self.history()
@@ -294,10 +312,10 @@ class TierFiles:
         for release in kept:
             with contextlib.suppress(ReleaseError):  # damaged: it cannot be started again, so it needs nothing
                 used |= set(self.variables(release).values())
-        images = {image for r in kept for image in images_of(self.bundle(r))}
+        images = {image for r in kept for image in images_of(self.bundle(r)).values()}
         paths = [path for kind in KINDS for path in (self.directory / kind).iterdir() if str(path) not in used]
         paths += self.live.unneeded(used)
-        return paths, sorted({image for path in paths for image in images_of(path)} - images)
+        return paths, sorted({image for path in paths for image in images_of(path).values()} - images)
 
     # ---- the unit --------------------------------------------------------------------------------------
 
@@ -362,13 +380,13 @@ def variable(name: str) -> str:
     return re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
-def images_of(bundle: Path) -> set[str]:
-    """List the images that a bundle names in its .env."""
+def images_of(bundle: Path) -> dict[str, str]:
+    """Return the images that a bundle names in its .env, by service."""
     with contextlib.suppress(OSError):
-        return set(
-            re.findall(r"""^IMAGE_\w+=["']?([^"'\s]+)""", (bundle / ".env").read_text(errors="replace"), re.MULTILINE)
-        )
-    return set()
+        text = (bundle / ".env").read_text(errors="replace")
+        found = re.findall(r"""^IMAGE_(\w+)=["']?([^"'\s]+)""", text, re.MULTILINE)
+        return {name.lower().replace("_", "-"): image for name, image in found}
+    return {}
 
 
 def seconds_of(text: str) -> float:

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Restarts containers of the tiers that stay unhealthy: Docker restarts what died, not what stopped serving.
 
+It also settles what a killed activation left undecided: the release before it comes back.
+
 Run by a systemd timer as root with Debian's own Python: standard library only. What it does is in the journal
 (`journalctl -u basecommerce-watchdog`). It leaves alone:
 
@@ -38,6 +40,7 @@ Policies = Mapping[str, str]
 """By service: REPORT or FRONT."""
 STOP_DEADLINE_S = 180
 """Seconds for one restart; the longest grace of a service is 90 s."""
+SETTLE_DEADLINE_S = 600
 OUTPUT = 200
 """Characters of the last health check's output in the journal."""
 
@@ -59,6 +62,7 @@ class Watchdog:
         before, after = self.remembered(now), Memory()
         # With a damaged record the active release is not known, but it runs, and `current` points to it.
         for tier in sorted({path.parent.name for path in self.root.glob("*/state.json*")}):
+            self.settle(tier)
             try:
                 due = unhealthy(tier, policies(self.root / tier / "current" / "tier.json"))
             except Exception as error:
@@ -75,6 +79,17 @@ class Watchdog:
         temporary.write_text(json.dumps(after))
         temporary.rename(self.memory)
         return self.is_well
+
+    def settle(self, tier: str) -> None:
+        """Let the active release of a tier come back whose activation was killed before it had decided."""
+        if not (self.root / tier / "armed").exists() or held(self.root / tier / "lock"):
+            return
+        try:
+            subprocess.run(
+                [str(self.root / "scripts/release.py"), "settle", tier], check=True, timeout=SETTLE_DEADLINE_S
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            self.failed(tier, error)
 
     def remembered(self, now: float) -> Memory:
         """Read what the last run wrote, without restarts that are an hour old; a damaged file is set aside.
@@ -138,6 +153,16 @@ class Watchdog:
         finally:
             os.close(descriptor)
         return True
+
+
+def held(lock: Path) -> bool:
+    """Return whether a run works on the tier."""
+    with lock.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def policies(description: Path) -> Policies:

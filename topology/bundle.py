@@ -135,7 +135,7 @@ def build_bundle(project: Project, droplet: str, sources: Sources | None = None)
     document = parse_yaml(f"compose/{spec.tier}/compose.yaml", compose)
     known = _known_variables(project) | ({DATA_DIR: DATA_MOUNT} if spec.volume else {})
     tier = _checked_tier(project, droplet, document, files, known)
-    files[PurePosixPath("tier.json")] = (tier.description.encode(), False)
+    files[PurePosixPath("tier.json")] = (tier.description(project.settings.release_watch_seconds).encode(), False)
     used = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]*)", compose))
     variables = {name: known[name] for name in sorted(used & set(known))}
     files[PurePosixPath(".env")] = ("".join(f"{key}={quote(variables[key])}\n" for key in variables).encode(), False)

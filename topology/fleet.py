@@ -71,15 +71,15 @@ class Tier:
     name: str
     services: Mapping[str, Service]
 
-    @property
-    def description(self) -> str:
-        """Return what its scripts on the droplet need to know: the text of `tier.json`."""
+    def description(self, watch_s: int) -> str:
+        """Return what its scripts on the droplet need to know: the text of `tier.json`. `watch_s` is a setting."""
         document = {
             "tier": self.name,
             "mount": DATA_MOUNT,
             "data": {name: service.owner for service in self.services.values() for name in service.data},
             "watchdog": {name: each.watchdog for name, each in self.services.items() if each.watchdog != "restart"},
             "live": {name: asdict(each) for name, each in self.live.items()},
+            "watch_s": watch_s,
         }
         return json.dumps(document, indent=2, sort_keys=True) + "\n"
 

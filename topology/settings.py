@@ -193,6 +193,8 @@ class Settings(Section):
     """Whether the engine refuses to delete droplets, volume and reserved IP."""
     monthly_limit_usd: Annotated[StrictInt, Field(ge=1, le=100_000)]
     """The most that the stack may cost a month, in USD; not less than its inventory costs by `inventory.yaml`."""
+    release_watch_seconds: Annotated[StrictInt, Field(ge=0, le=600)] = 60
+    """How long a new release is watched while the old one can still take over; 0: not at all."""
     ssh: SshSettings
     cloudflare: CloudflareSettings
     images: ImageSettings

@@ -16,6 +16,7 @@ from basec.hosts.onhost.status import active_release
 from basec.io.console import Stages
 from basec.session import Session
 from tests.cli.fake_droplets import ROLES, install
+from tests.unit.release_support import release_log
 from topology.errors import BasecommerceError
 
 SINCE = "%Y-%m-%dT%H:%M:%SZ"
@@ -49,6 +50,21 @@ def test_a_name_is_of_one_activation_and_of_no_later_one(tmp_path: Path) -> None
     assert name_on(tmp_path, "edge") is None
     sign.main("edge", "bia", "90", tmp_path)
     assert name_on(tmp_path, "edge") == "bia"
+
+
+def test_the_log_names_who_activated_its_newest(tmp_path: Path) -> None:
+    activate(tmp_path, "edge", seconds_ago=20)
+    path = tmp_path / "opt/basecommerce/edge/log.json"
+    log = release_log.ReleaseLog(path)
+    log.begin("ab" * 32, {})
+    sign.main("edge", "ana", "0", tmp_path)
+    assert [each["by"] for each in log.read()] == [""]
+    sign.main("edge", "ana", "90", tmp_path)
+    sign.main("edge", "bia", "90", tmp_path)
+    assert [each["by"] for each in log.read()] == ["ana"]
+    path.write_text("[")
+    sign.main("edge", "ana", "90", tmp_path)
+    assert name_on(tmp_path, "edge") == "ana"
 
 
 def test_where_nothing_was_ever_activated_nothing_is_left(tmp_path: Path) -> None:

@@ -19,15 +19,15 @@ DATA = {"type": "bind", "source": "${DATA_DIR:?}/ledger", "target": "/data"}
 
 
 def test_the_shipped_tiers_are_described_as_they_are() -> None:
-    described = {tier: json.loads(load_tier(ROOT, tier).description) for tier in ("infra", "vertical", "edge")}
+    described = {tier: json.loads(load_tier(ROOT, tier).description(60)) for tier in ("infra", "vertical", "edge")}
     assert described == {
         "infra": {
             "tier": "infra", "mount": "/mnt/data", "data": {"postgres": 999, "redis": 999},
-            "watchdog": {"postgres": "report"}, "live": {},
+            "watchdog": {"postgres": "report"}, "live": {}, "watch_s": 60,
         },
         "vertical": {
             "tier": "vertical", "mount": "/mnt/data", "data": {}, "watchdog": {"haproxy": "front"},
-            "live": {"haproxy": {"folder": "haproxy", "secrets": [], "signal": "USR2"}},
+            "live": {"haproxy": {"folder": "haproxy", "secrets": [], "signal": "USR2"}}, "watch_s": 60,
         },
         "edge": {
             "tier": "edge", "mount": "/mnt/data", "data": {}, "watchdog": {"haproxy": "front"},
@@ -37,13 +37,14 @@ def test_the_shipped_tiers_are_described_as_they_are() -> None:
                 },
                 "haproxy": {"folder": "haproxy", "secrets": [], "signal": "USR2"},
             },
+            "watch_s": 60,
         },
     }  # fmt: skip
 
 
 def test_a_bundle_holds_its_tiers_description() -> None:
     built = build_bundle(project(), "infra")
-    assert built.files["tier.json"] == load_tier(ROOT, "infra").description
+    assert built.files["tier.json"] == load_tier(ROOT, "infra").description(project().settings.release_watch_seconds)
     assert "DATA_DIR='/mnt/data'\n" in built.files[".env"]
 
 
@@ -53,9 +54,9 @@ def test_a_service_that_runs_once_is_none_that_always_runs() -> None:
 
 def test_a_new_service_with_data_is_one_entry() -> None:
     tier = read_tier("shop", {"services": {"ledger": {"user": "1234:1234", "volumes": [DATA], "x-watchdog": "report"}}})
-    assert json.loads(tier.description) == {
+    assert json.loads(tier.description(60)) == {
         "tier": "shop", "mount": "/mnt/data", "data": {"ledger": 1234}, "watchdog": {"ledger": "report"},
-        "live": {},
+        "live": {}, "watch_s": 60,
     }  # fmt: skip
 
 
@@ -65,7 +66,7 @@ def test_a_new_service_with_data_is_one_entry() -> None:
 def test_data_is_found_in_every_way_to_write_its_place(source: str) -> None:
     volume = {**DATA, "source": f"{source}/ledger"}
     tier = read_tier("shop", {"services": {"ledger": {"user": "1234:1234", "volumes": [volume]}, "empty": None}})
-    assert json.loads(tier.description)["data"] == {"ledger": 1234}
+    assert json.loads(tier.description(60))["data"] == {"ledger": 1234}
 
 
 @pytest.mark.parametrize("policy", ["ignore", "", None, True, 5, ["report"], {"report": 1}])

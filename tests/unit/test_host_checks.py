@@ -12,7 +12,7 @@ from tests.unit.release_support import Droplet, host_checks, programs, tier_file
 
 
 def description(mount: Path, **data: int) -> Any:
-    return tier_files.Description(mount, data, {})
+    return tier_files.Description(mount, data, {}, 0)
 
 
 def test_a_release_is_refused_on_a_disk_that_it_could_fill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ def active(root: Path, tier: str) -> Path:
     (root / tier / "current").mkdir(parents=True)
     (root / tier / "state.json").write_text("{}")
     described = root / tier / "current" / "tier.json"
-    described.write_text(load_tier(COMPOSE.parent, tier).description)
+    described.write_text(load_tier(COMPOSE.parent, tier).description(60))
     return described
 
 
@@ -308,3 +308,53 @@ def test_a_clock_that_was_set_back_keeps_nothing_from_being_restarted(
     dog.run(0)
     dog.run(40)
     assert engine.restarted == [NAME]
+
+
+SCRIPT = """#!/bin/sh
+echo "$@" >> "$(dirname "$0")/calls"
+exit {code}
+"""
+
+
+def settles(root: Path, code: int = 0) -> Path:
+    """Leave a release undecided, and return where the calls of release.py are noted."""
+    script = root / "scripts/release.py"
+    script.parent.mkdir()
+    script.write_text(SCRIPT.format(code=code))
+    script.chmod(0o755)
+    (root / "vertical/armed").write_text("abcdef\n")
+    (root / "vertical/lock").touch()
+    return script.with_name("calls")
+
+
+def test_what_a_killed_activation_left_undecided_is_settled(
+    dog: watchdog.Watchdog, engine: Engine, tmp_path: Path
+) -> None:
+    engine.unhealthy = {}
+    calls = settles(tmp_path)
+    assert dog.run(0)
+    assert calls.read_text() == "settle vertical\n"
+    (tmp_path / "vertical/armed").unlink()
+    assert dog.run(20)
+    assert calls.read_text() == "settle vertical\n"
+
+
+def test_an_activation_that_goes_on_is_left_alone(dog: watchdog.Watchdog, engine: Engine, tmp_path: Path) -> None:
+    engine.unhealthy = {}
+    calls = settles(tmp_path)
+    with (tmp_path / "vertical/lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert dog.run(0)
+    assert not calls.exists()
+
+
+def test_what_cannot_be_settled_is_reported_and_the_rest_goes_on(
+    dog: watchdog.Watchdog, engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settles(tmp_path, code=1)
+    assert not dog.run(0)
+    assert not dog.run(40)
+    assert engine.restarted == [NAME]
+    said = capsys.readouterr().out
+    assert "vertical: CalledProcessError: " in said
+    assert "release.py', 'settle', 'vertical']' returned non-zero exit status 1" in said
