@@ -14,7 +14,7 @@ import pytest
 from tests.unit.release_support import Droplet, colours, switch
 
 BLUE, GREEN = "construction-blue", "construction-green"
-STAT = "# pxname,svname,scur,sid,status\n"
+STAT = "# pxname,svname,scur,sid,status,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,hrsp_other\n"
 
 
 class Health(BaseHTTPRequestHandler):
@@ -80,9 +80,9 @@ class Engine:
 
     def answer_stat(self) -> None:
         """HAProxy has two backends with both colours; each works at so many requests."""
-        rows = [f"{b},{c},{self.flying},{n},UP" for b in ("construction", "construction_large")
+        rows = [f"{b},{c},{self.flying},{n},UP,0,9,0,0,0,0" for b in ("construction", "construction_large")
                 for n, c in enumerate(("blue", "green"), 1)]  # fmt: skip
-        rows += ["construction,BACKEND,9,0,UP", "shop,blue,9,1,UP"]
+        rows += ["construction,BACKEND,9,0,UP,0,9,0,0,9,0", "shop,blue,9,1,UP,0,9,0,0,9,0"]
         self.droplet.answer("docker exec .*show stat$", stdout=STAT + "\n".join(rows) + "\n")
         self.droplet.answer("docker exec .*show table", stdout="# table\n" + "key=1 server_id=1\n" * self.kept)
 

@@ -88,8 +88,8 @@ def watched(tier: Tier, seconds: float = 1.0) -> str:
 
 def test_a_good_release_stays_after_its_time(tier: Tier) -> None:
     began = time.monotonic()
-    assert watched(tier, 0.5) == ""
-    assert 0.5 <= time.monotonic() - began < 10
+    assert watched(tier, 2) == ""
+    assert 2 <= time.monotonic() - began < 20
     assert tier.asked > 3
 
 
