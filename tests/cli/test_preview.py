@@ -35,16 +35,17 @@ def test_a_preview_tells_properties_files_and_effects_in_the_terminal_and_as_jso
     assert "3 to update, 70 unchanged" in lines
     (edge,) = (line for line in lines if line.startswith("edge "))
     assert "nginx/nginx.conf +1 -0" in edge
-    assert "restart: nginx: visitors get errors for about 2 s" in edge
+    assert "reload: nginx: serves on, and reads its files again" in edge
     hosts = {each["host"]: each for each in document["hosts"]}
     assert list(hosts) == ["infra", "edge"], "in the order of the work"
     tags = "basecommerce-local-dry-vertical, basecommerce-local-dry-edge"
     admits = f"cloud-firewall-infra: admits tcp 5433 from {tags}"
     assert hosts["infra"]["changes"] == [admits, "infra-ufw-rules: stdin +4 -0"]
-    assert (hosts["infra"]["effect"]["kind"], hosts["edge"]["effect"]["kind"]) == ("none", "restart")
+    assert (hosts["infra"]["effect"]["kind"], hosts["edge"]["effect"]["kind"]) == ("none", "reload")
     assert [each["order"] for each in document["resources"]] == [1, 2, 3]
     (release,) = (each["release"] for each in document["resources"] if each["release"])
-    assert ([file["name"] for file in release["files"]], release["services"]) == (["nginx/nginx.conf"], ["nginx"])
+    assert [file["name"] for file in release["files"]] == ["nginx/nginx.conf"]
+    assert (release["services"], release["switches"], release["reloads"]) == ([], [], ["nginx"])
 
 
 def test_no_secret_is_in_a_preview_of_changed_secrets(stack: DryStack) -> None:
