@@ -27,9 +27,8 @@ def register(app: typer.Typer) -> None:
 def list_(host: str = ANY_HOST, env: str = READ_ENV, as_json: bool = AS_JSON) -> None:
     """Show what was activated on the hosts.
 
-    With versions, time, person and how it ended.
-
-    Each host keeps its last 30 releases and numbers its own. Exits 4 if a host cannot be reached; the others are shown.
+    By whom, when, and how each ended. A host keeps its last 30 and numbers its own. Exits 4 if a host cannot be
+    reached; the others are shown.
     """
     session = Session(resolve(env))
     found, failed = releases.read(session, facts.load(session.environment), [host] if host else [])
